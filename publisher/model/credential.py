@@ -1,0 +1,47 @@
+"""Who we are at a registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+IDENTITY_TOKEN_USER = "<token>"  # noqa: S105 - docker's convention for an OAuth2 refresh token, no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A user and a secret for one registry; `source` says where they came from, for people.
+
+    With `username` "<token>" the secret is an OAuth2 refresh token, never a Basic password.
+    """
+
+    username: str
+    secret: str = field(repr=False)
+    source: str = ""
+
+    @property
+    def is_identity_token(self) -> bool:
+        """Whether the secret is a refresh token."""
+        return self.username == IDENTITY_TOKEN_USER
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The source has one."""
+
+    credential: Credential
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The source has none for this registry: the next one may be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The source should have one and can't say it: nobody else is asked."""
+
+    reason: str
+    hint: str = ""
+
+
+Answer = Found | Absent | Broken

@@ -1,0 +1,188 @@
+"""What can go wrong, each with its exit code (see docs/errors.md)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from publisher.model.printable import printable
+
+
+class PublishError(Exception):
+    """An error that is told to the user in one short paragraph.
+
+    message: what happened, a sentence without its full stop.
+    reference: the image reference, registry or file it happened to.
+    hint: the likely cause, or the next command to run.
+    """
+
+    exit_code: ClassVar[int] = 1
+    kind: ClassVar[str] = "unexpected"
+
+    def __init__(self, message: str, *, reference: object = None, hint: str | None = None) -> None:
+        super().__init__(printable(message))
+        self.message = printable(message)
+        self.reference = None if reference is None else str(reference)
+        self.hint = hint
+
+
+class DiskFull(PublishError):
+    """No room left on this machine."""
+
+    kind = "disk-full"
+
+
+class UsageError(PublishError):
+    """The command line asks for what can't be done."""
+
+    exit_code = 2
+    kind = "usage"
+
+
+class ConfigError(PublishError):
+    """The configuration file or an environment variable is wrong."""
+
+    exit_code = 2
+    kind = "configuration"
+
+
+class BadReference(UsageError):
+    """An image reference, digest or tag that doesn't follow the grammar."""
+
+    kind = "bad-reference"
+
+
+class SourceNotFound(UsageError):
+    """The image to release isn't where it was said to be."""
+
+    kind = "source-not-found"
+
+
+class NoVersion(UsageError):
+    """Neither git nor an option says which version this is."""
+
+    kind = "no-version"
+
+
+class Denied(PublishError):
+    """Credentials are missing, refused or too weak."""
+
+    exit_code = 3
+    kind = "denied"
+
+
+class BrokenCredential(PublishError):
+    """A source of credentials that is configured but doesn't work."""
+
+    exit_code = 3
+    kind = "broken-credential"
+
+
+class Refused(PublishError):
+    """A rule of publish or of the registry forbids it; nothing was written."""
+
+    exit_code = 4
+    kind = "refused"
+
+
+class ExactTagTaken(Refused):
+    """An exact tag already names another image."""
+
+    kind = "exact-tag-taken"
+
+
+class ImmutableTag(Refused):
+    """The registry has frozen the tag."""
+
+    kind = "immutable"
+
+
+class DirtyTree(Refused):
+    """Tracked files differ from the commit that would be released."""
+
+    kind = "dirty-tree"
+
+
+class OutOfDate(Refused):
+    """Registry, git or source have moved on since the plan was made."""
+
+    kind = "plan-out-of-date"
+
+
+class Drift(Refused):
+    """A floating tag isn't where the published versions say it should be."""
+
+    kind = "drift"
+
+
+class VerificationFailed(PublishError):
+    """What the registry holds isn't what was meant to be there."""
+
+    exit_code = 5
+    kind = "verification"
+
+
+class BadManifest(VerificationFailed):
+    """A manifest that is ambiguous, malformed or too large."""
+
+    kind = "bad-manifest"
+
+
+class BadArchive(VerificationFailed):
+    """An image archive or layout that is malformed or hostile."""
+
+    kind = "bad-archive"
+
+
+class SmokeFailed(VerificationFailed):
+    """The image ran, and didn't do what [smoke] asks."""
+
+    kind = "smoke"
+
+
+class Unreachable(PublishError):
+    """The registry, the engine or the network did not answer."""
+
+    exit_code = 6
+    kind = "unreachable"
+
+
+class TlsFailed(Unreachable):
+    """The other side's certificate was not accepted."""
+
+    kind = "tls"
+
+
+class EngineUnavailable(Unreachable):
+    """No container engine answers, or this user may not use it."""
+
+    kind = "engine"
+
+
+class QuotaUsedUp(Unreachable):
+    """The registry's pull or request quota is used up for longer than a job waits."""
+
+    kind = "quota"
+
+
+class Locked(Unreachable):
+    """Another run holds the lock."""
+
+    kind = "locked"
+
+
+class Incomplete(PublishError):
+    """Some tag was changed and not all is done."""
+
+    exit_code = 7
+    kind = "incomplete"
+
+
+class Interrupted(PublishError):
+    """A signal ended the run: 130 for SIGINT, 143 for SIGTERM."""
+
+    exit_code = 130
+    kind = "interrupted"
+
+    def __init__(self, signal: int) -> None:
+        super().__init__("interrupted" if signal == 2 else "terminated")  # noqa: PLR2004 - SIGINT's number
+        self.signal = signal

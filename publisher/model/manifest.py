@@ -1,0 +1,306 @@
+"""Manifests and indexes: exact bytes, checked once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from publisher.model import media
+from publisher.model.digest import Digest
+from publisher.model.errors import BadManifest, BadReference
+
+LARGEST: Final = 16 * 1024 * 1024
+DEEPEST: Final = 64
+MOST_ENTRIES: Final = 1_000
+
+# BuildKit's mark for an index entry that describes another entry and is not an image (buildkit, attestation-storage).
+_ATTESTATION_KEY = "vnd.docker.reference.type"
+_ATTESTATION = "attestation-manifest"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Platform:
+    """What an image runs on, as in linux/arm/v7."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+    os_version: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Platform:
+        """Read OS/ARCH[/VARIANT]; raises BadReference."""
+        parts = text.split("/")
+        if len(parts) not in {2, 3} or not all(parts):
+            raise BadReference(f"'{text}' is not a platform: expected OS/ARCHITECTURE[/VARIANT], as in linux/amd64")
+        return cls(*parts)
+
+    @classmethod
+    def of_config(cls, config: dict[str, Any]) -> Platform:
+        """The platform that an image's config states; linux/amd64 parts are not made up."""
+        texts = (config.get(key) or "" for key in ("os", "architecture", "variant", "os.version"))
+        return cls(*(text if isinstance(text, str) else "" for text in texts))
+
+    def document(self) -> dict[str, str]:
+        """As it stands in an index entry."""
+        pairs = (
+            ("architecture", self.architecture),
+            ("os", self.os),
+            ("os.version", self.os_version),
+            ("variant", self.variant),
+        )
+        return {key: value for key, value in pairs if value}
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os or "unknown", self.architecture or "unknown", self.variant) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What content is, where, and how long. `size` is in bytes."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    platform: Platform | None = None
+    annotations: dict[str, str] = field(default_factory=dict, hash=False)
+    artifact_type: str = ""
+    urls: tuple[str, ...] = ()
+
+    @property
+    def is_attestation(self) -> bool:
+        """Whether it describes another entry of the same index."""
+        return self.annotations.get(_ATTESTATION_KEY) == _ATTESTATION
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its bytes live outside the registry, by licence; registries don't hold them."""
+        return self.media_type == media.DOCKER_LAYER_FOREIGN or "nondistributable" in self.media_type
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in a manifest."""
+        found: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+        if self.platform:
+            found["platform"] = self.platform.document()
+        if self.annotations:
+            found["annotations"] = dict(self.annotations)
+        if self.artifact_type:
+            found["artifactType"] = self.artifact_type
+        if self.urls:
+            found["urls"] = list(self.urls)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One image, or an artifact: a config and layers. `content` is exactly what was read or will be sent."""
+
+    content: bytes = field(repr=False)
+    media_type: str
+    digest: Digest
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    subject: Descriptor | None = None
+    artifact_type: str = ""
+    annotations: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """The config and those layers that a registry holds, each once."""
+        held = (self.config, *(layer for layer in self.layers if not layer.is_foreign))
+        return tuple({blob.digest: blob for blob in held}.values())
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What points here."""
+        return Descriptor(self.media_type, self.digest, len(self.content))
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A list of manifests, one a platform, with attestations among them."""
+
+    content: bytes = field(repr=False)
+    media_type: str
+    digest: Digest
+    manifests: tuple[Descriptor, ...]
+    subject: Descriptor | None = None
+    artifact_type: str = ""
+    annotations: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def images(self) -> tuple[Descriptor, ...]:
+        """The entries that are images, attestations left out."""
+        return tuple(entry for entry in self.manifests if not entry.is_attestation)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What points here."""
+        return Descriptor(self.media_type, self.digest, len(self.content))
+
+
+Content = Manifest | Index
+
+
+def parse_manifest(content: bytes, media_type: str | None = None) -> Content:
+    """Read a manifest or an index; raises BadManifest where two readers could see two things.
+
+    media_type: the Content-Type it came with; must equal the document's own when both are there (CVE-2021-41190).
+    """
+    document = read_document(content)
+    stated = document.get("mediaType")
+    declared = media_type.partition(";")[0].strip() if media_type else None
+    if declared in {"", "application/json", "application/octet-stream"}:
+        declared = None
+    if stated is not None and declared is not None and stated != declared:
+        raise BadManifest(f"the manifest says it is '{stated}', its Content-Type '{declared}'")
+    kind = stated or declared
+    if "manifests" in document and ("layers" in document or "config" in document):
+        raise BadManifest("the manifest is ambiguous: it has both 'manifests' and 'layers' or 'config'")
+    if document.get("schemaVersion") != 2:  # noqa: PLR2004 - the only version that is content-addressed
+        raise BadManifest(f"manifest schema {document.get('schemaVersion')!r} is not supported, only 2")
+    if kind is None:
+        kind = media.OCI_INDEX if "manifests" in document else media.OCI_MANIFEST
+    try:
+        return _build(content, kind, document)
+    except (KeyError, TypeError, ValueError, AttributeError, BadReference) as error:
+        raise BadManifest(f"the manifest is malformed: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _build(content: bytes, kind: str, document: dict[str, Any]) -> Content:
+    subject = _descriptor(document["subject"]) if document.get("subject") else None
+    artifact_type = _text(document.get("artifactType") or "")
+    annotations = _texts(document.get("annotations"))
+    digest = Digest.of(content)
+    if kind in media.INDEXES:
+        entries = document["manifests"]
+        if len(entries) > MOST_ENTRIES:
+            raise BadManifest(f"the index has {len(entries)} entries, at most {MOST_ENTRIES} are read")
+        manifests = tuple(_descriptor(entry) for entry in entries)
+        return Index(content, kind, digest, manifests, subject, artifact_type, annotations)
+    if kind not in media.MANIFESTS:
+        raise BadManifest(f"'{kind}' is neither an image manifest nor an index")
+    layers = tuple(_descriptor(layer) for layer in document["layers"])
+    config = _descriptor(document["config"])
+    return Manifest(content, kind, digest, config, layers, subject, artifact_type, annotations)
+
+
+def _descriptor(entry: dict[str, Any]) -> Descriptor:
+    size = entry["size"]
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise ValueError(f"size {size!r} is not a number of bytes")
+    platform = entry.get("platform")
+    return Descriptor(
+        _text(entry["mediaType"]),
+        Digest.parse(_text(entry["digest"])),
+        size,
+        Platform.of_config(platform) if platform is not None else None,
+        _texts(entry.get("annotations")),
+        _text(entry.get("artifactType") or ""),
+        tuple(_text(url) for url in entry.get("urls") or ()),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a string")
+    return value
+
+
+def _texts(value: dict[str, Any] | None) -> dict[str, str]:
+    return {_text(key): _text(item) for key, item in (value or {}).items()}
+
+
+def read_document(content: bytes, *, largest: int = LARGEST) -> dict[str, Any]:
+    """Read a JSON object strictly: UTF-8, no key twice, bounded depth and size; raises BadManifest."""
+    if len(content) > largest:
+        raise BadManifest(f"the document has {len(content):,} bytes, at most {largest:,} are accepted")
+    if _depth(content) > DEEPEST:
+        raise BadManifest(f"the document is nested deeper than {DEEPEST} levels")
+    try:
+        document = json.loads(content.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise BadManifest(f"the document is not valid JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise BadManifest("the document is not a JSON object")
+    return document
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _depth(content: bytes) -> int:
+    """The most brackets open at once; those in strings count too, which only makes the bound stricter."""
+    if content.count(b"[") + content.count(b"{") <= DEEPEST:
+        return 0
+    return _measured_depth(content)
+
+
+def _measured_depth(content: bytes) -> int:
+    depth = deepest = 0
+    quoted = escaped = False
+    for byte in content:
+        if quoted:
+            quoted = escaped or byte != 0x22  # noqa: PLR2004 - a quotation mark
+            escaped = not escaped and byte == 0x5C  # noqa: PLR2004 - a backslash
+        elif byte == 0x22:  # noqa: PLR2004
+            quoted = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def compose(document: dict[str, Any]) -> Content:
+    """Write a manifest of our own: the same document always gives the same bytes."""
+    content = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return parse_manifest(content)
+
+
+def compose_manifest(
+    config: Descriptor, layers: tuple[Descriptor, ...], annotations: dict[str, str] | None = None
+) -> Manifest:
+    """An OCI image manifest."""
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": media.OCI_MANIFEST,
+        "config": config.document(),
+        "layers": [layer.document() for layer in layers],
+    }
+    if annotations:
+        document["annotations"] = dict(sorted(annotations.items()))
+    made = compose(document)
+    assert isinstance(made, Manifest)  # noqa: S101 - by its media type
+    return made
+
+
+def compose_index(entries: tuple[Descriptor, ...], annotations: dict[str, str] | None = None) -> Index:
+    """An OCI index; images sorted by platform, each followed by nothing but what came with it, attestations last."""
+    ordered = sorted(
+        entries, key=lambda entry: (entry.is_attestation, entry.platform or Platform("", ""), entry.digest)
+    )
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": media.OCI_INDEX,
+        "manifests": [entry.document() for entry in ordered],
+    }
+    if annotations:
+        document["annotations"] = dict(sorted(annotations.items()))
+    made = compose(document)
+    assert isinstance(made, Index)  # noqa: S101 - by its media type
+    return made

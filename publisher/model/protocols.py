@@ -1,0 +1,115 @@
+"""The joints between rooms: what one needs of another, and no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from publisher.model.credential import Answer
+    from publisher.model.digest import Digest
+    from publisher.model.manifest import Content, Descriptor, Platform
+    from publisher.model.reference import Repository
+
+
+class CredentialSource(Protocol):
+    """One place where credentials may be."""
+
+    name: str
+
+    def find(self, registry: str, repository: str = "") -> Answer:
+        """Ask for `registry` (host[:port], docker.io for Hub); `repository` is a path there, for scoped ones."""
+
+
+@runtime_checkable
+class StoredImage(Protocol):
+    """An image whose manifests exist already: its bytes pass as they are."""
+
+    def root(self) -> Content:
+        """The manifest or index that names the image."""
+
+    def manifest(self, descriptor: Descriptor) -> Content:
+        """A manifest that the root lists; checked against its digest."""
+
+    def open_blob(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
+        """A stream of a blob's bytes; the reader checks them against the digest."""
+
+
+class Layer(Protocol):
+    """One uncompressed layer, met in the order of the archive."""
+
+    size: int
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`; empty at the end."""
+
+
+@runtime_checkable
+class LooseImage(Protocol):
+    """An image without a manifest: a config and uncompressed layers (an engine's, a docker-archive's)."""
+
+    config: bytes
+    platform: Platform
+    diff_ids: tuple[Digest, ...]
+
+    def layers(self, wanted: frozenset[Digest]) -> AbstractContextManager[Iterator[tuple[Digest | None, Layer]]]:
+        """Read the layers once more, from the start; each must be read whole or left before the next is taken.
+
+        wanted: diffIDs that are needed; others are passed over where the archive tells them apart in time.
+        Yields the diffID where the archive states it ahead of the bytes, else None: the reader hashes.
+        """
+
+
+ImageSource = StoredImage | LooseImage
+
+
+class BlobStore(Protocol):
+    """Where blobs and manifests of one repository go."""
+
+    repository: Repository
+
+    def blob_size(self, digest: Digest) -> int | None:
+        """The size of a blob that is there, in bytes; None if it isn't."""
+
+    def mount(self, digest: Digest, origin: Repository) -> bool:
+        """Take a blob over from another repository of the same registry; False if the registry doesn't."""
+
+    def upload(self, blob: Upload) -> Descriptor:
+        """Send a blob; returns once the registry has said that it holds it."""
+
+    def put_manifest(self, content: Content) -> None:
+        """Put a manifest by its digest; no tag moves."""
+
+
+class Upload(Protocol):
+    """A blob on its way, whose digest may be known only at its end."""
+
+    media_type: str
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes from the start; may be asked again when the registry lost the first ones."""
+
+    def descriptor(self) -> Descriptor:
+        """What was sent; valid after the last chunk."""
+
+
+class Meter(Protocol):
+    """Progress of one thing that has a size."""
+
+    def advance(self, amount: int) -> None:
+        """So many bytes more."""
+
+
+class Progress(Protocol):
+    """Where a run tells what it is doing; never stdout."""
+
+    def step(self, text: str) -> None:
+        """A step begins or ended, in one line."""
+
+    def warn(self, text: str) -> None:
+        """Something the user should know and needn't act on now."""
+
+    def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
+        """A bar for `total` bytes; None when unknown."""

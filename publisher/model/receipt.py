@@ -1,0 +1,100 @@
+"""What did change: the record of a run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from publisher.model.plan import Action, Kind, Plan
+
+
+class State(StrEnum):
+    """Where a tag is after the run."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    KEPT = "kept"
+    NOT_DONE = "not-done"
+    UNKNOWN = "unknown"
+    RESTORED = "restored"
+
+
+class Outcome(StrEnum):
+    """How the run ended."""
+
+    DONE = "done"
+    INCOMPLETE = "incomplete"
+    UNDONE = "undone"
+    FAILED = "failed"
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One tag of a receipt: `before` and `after` are digests, None where the tag was or is absent."""
+
+    reference: str
+    kind: Kind
+    version: str | None
+    action: Action
+    before: str | None
+    after: str | None
+    state: State
+
+
+class ReleasedImage(msgspec.Struct, frozen=True, kw_only=True):
+    """The content: `size` is the sum of its blobs in bytes, `config` that of a single-platform image."""
+
+    digest: str
+    config: str | None
+    platforms: tuple[str, ...]
+    size: int
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What was proven: blobs counted, bytes read back, what the engine's pull fetched, what the smoke run showed."""
+
+    level: str
+    blobs: int = 0
+    bytes: int = 0
+    pulled: str = "none"
+    smoke: dict[str, object] | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.error/1"):
+    """An error as other programs read it."""
+
+    code: int
+    kind: str
+    message: str
+    reference: str | None = None
+    hint: str | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.receipt/1"):
+    """A run's record; times are RFC 3339 in UTC."""
+
+    id: str
+    command: str
+    tool: str
+    started: str
+    finished: str | None
+    outcome: Outcome
+    error: Failure | None
+    via: str | None
+    adopted: bool
+    plan: Plan | None
+    image: ReleasedImage | None
+    verification: Verification | None
+    moves: tuple[Change, ...]
+    sandbox: bool | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def changed(self) -> bool:
+        """Whether any tag was written."""
+        return any(move.state is State.DONE for move in self.moves)
+
+
+class Receipts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.receipts/1"):
+    """Several receipts in one document."""
+
+    receipts: tuple[Receipt, ...]
