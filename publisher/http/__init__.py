@@ -1,0 +1,1 @@
+"""HTTP in small layers: origins, authorisation, retry and waits, limits, redaction."""

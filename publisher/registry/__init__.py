@@ -1,0 +1,1 @@
+"""The OCI registry client, and the relay for the engine's pushes."""

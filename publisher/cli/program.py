@@ -1,0 +1,167 @@
+"""The program: its groups of commands, its global options, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from publisher import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Entry(NamedTuple):
+    """One command: where it lives, and its line in the help."""
+
+    section: str
+    help: str
+
+
+# Modules are imported when their command runs: `publish --version` and `--help` stay quick.
+COMMANDS = {
+    "plan": Entry("Release", "Show what a release would do, tag by tag, and why."),
+    "release": Entry("Release", "Publish an image: push by digest, verify, then move the tags."),
+    "retag": Entry("Release", "Point tags at an image that is in a registry already."),
+    "verify": Entry("Release", "Check that references hold what they should."),
+    "doctor": Entry("Look after", "Check git, engine, configuration and rights, and say what to do."),
+    "push": Entry("Parts", "Send content by digest; no tag moves."),
+    "sandbox": Entry("Parts", "Rehearse against an embedded registry."),
+}
+_SECTIONS = ("Release", "Repair", "Look after", "Parts")
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The options before the command."""
+
+    config: str | None
+    verbose: bool
+    quiet: bool
+    color: bool
+
+
+class Program(click.Group):
+    """A group that knows its commands by name and imports each when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import `publisher.cli.NAME` and take its `command`."""
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        found: click.Command = import_module(f"publisher.cli.{cmd_name}").command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a misspelt one is answered with the nearest name."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else " See 'publish --help'."
+            raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands under their sections."""
+        for section in _SECTIONS:
+            rows = [(name, entry.help) for name, entry in COMMANDS.items() if entry.section == section]
+            if rows:
+                with formatter.section(section):
+                    formatter.write_dl(rows)
+
+
+def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's call
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"publish {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Program,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "PUBLISH",
+        "max_content_width": 100,
+    },
+    epilog=(
+        "Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 credentials, 4 refused by policy, "
+        "5 verification failed, 6 no answer, 7 some tag was changed and not all is done."
+    ),
+)
+@click.option("--config", metavar="FILE", help="Read FILE instead of publish.toml or pyproject.toml.")
+@click.option("-v", "--verbose", is_flag=True, help="Show each HTTP request (redacted), and tracebacks.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, only results and errors.")
+@click.option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same.")
+@click.option(
+    "--version",
+    allow_from_autoenv=False,
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version.",
+)
+@click.pass_context
+def program(ctx: click.Context, *, config: str | None, verbose: bool, quiet: bool, no_color: bool) -> None:
+    """Put container images into Docker Hub and other OCI registries, and keep their tags true."""
+    ctx.obj = Globals(config, verbose, quiet, color=not no_color and not os.environ.get("NO_COLOR"))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the program on `arguments`; returns the exit code."""
+    try:
+        result: Any = program.main(args=list(arguments), prog_name="publish", standalone_mode=False)
+    except click.ClickException as error:
+        return _refuse_usage(error, arguments)
+    except click.Abort:
+        return 130
+    except BrokenPipeError:
+        _forget_stdout()
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last door: every error becomes one paragraph and an exit code
+        return _refuse(error, arguments)
+    return result if isinstance(result, int) else 0
+
+
+def _refuse_usage(error: click.ClickException, arguments: Sequence[str]) -> int:
+    if wants_json(arguments):
+        from publisher.model.errors import UsageError
+
+        return _refuse(UsageError(error.format_message()), arguments)
+    error.show()
+    return error.exit_code
+
+
+def _refuse(error: BaseException, arguments: Sequence[str]) -> int:
+    from publisher.cli.rendering import render_failure
+
+    return render_failure(error, as_json=wants_json(arguments), verbose=_is_verbose(arguments))
+
+
+def _is_verbose(arguments: Sequence[str]) -> bool:
+    return any(word in {"-v", "--verbose"} for word in arguments) or bool(os.environ.get("PUBLISH_VERBOSE"))
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether the command line or the environment asks for JSON, even where the rest of it can't be parsed."""
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if word == "--format=json" or (word == "--format" and following == "json"):
+            return True
+    command = next((word for word in arguments if word in COMMANDS), "")
+    return os.environ.get(f"PUBLISH_{command.upper()}_FORMAT") == "json"
+
+
+def _forget_stdout() -> None:
+    """Whoever read our output has gone; Python must not complain of it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,136 @@
+"""The tags that a release asks for, before any registry has been looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from publisher.model.plan import Kind
+from publisher.model.reference import Repository
+from publisher.planning.labels import make_labels
+from publisher.planning.lines import desired, exact_tags
+from publisher.planning.origin import find_origin
+from publisher.planning.rules import MARKER, Name, names, read_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from publisher.model.facts import Facts
+    from publisher.planning.origin import Origin
+    from publisher.planning.rules import Ruleset
+    from publisher.planning.version import Version
+
+# Drift of other lines is only a warning, and costs two requests each; `publish status` looks at all of them.
+MOST_LINES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRequest:
+    """What the user asks for.
+
+    images: as written, without tags. version: --version. rules, flavor: as written, None where not given.
+    labels: the configuration's, then the options'; an empty value removes one.
+    version_prefix: what this image's git tags start with. force: overwrite exact tags.
+    """
+
+    images: tuple[str, ...] = ()
+    version: str | None = None
+    rules: tuple[str, ...] | None = None
+    flavor: tuple[str, ...] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    version_prefix: str = ""
+    force: bool = False
+    sandbox: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A destination: `written` is the user's name for it in lower case, `repository` the normalised one."""
+
+    written: str
+    repository: Repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """What would be written into an empty registry; names are in the rules' order, the same for each image."""
+
+    images: tuple[Image, ...]
+    ruleset: Ruleset
+    origin: Origin
+    names: tuple[Name, ...]
+    labels: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    force: bool = False
+    sandbox: bool = False
+
+    @property
+    def release(self) -> Version | None:
+        """The semantic version that is published, if any."""
+        return self.origin.version
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """All names."""
+        return frozenset(name.tag for name in self.names)
+
+    def of_kind(self, kind: Kind) -> tuple[Name, ...]:
+        """The names of one kind, in order."""
+        return tuple(name for name in self.names if name.kind is kind)
+
+
+def candidates(request: PlanRequest, facts: Facts) -> Candidates:
+    """Work out the names.
+
+    Raises ConfigError for rules, BadReference for an image or a tag, UsageError and NoVersion for the version.
+    """
+    ruleset = read_rules(request.rules, request.flavor)
+    origin = find_origin(facts, request.version, request.version_prefix)
+    made = names(ruleset, origin)
+    version = made[0].tag if made else None
+    return Candidates(
+        images=read_images(request.images),
+        ruleset=ruleset,
+        origin=origin,
+        names=made,
+        labels=make_labels(facts, version, request.labels),
+        warnings=(origin.note,) if origin.note else (),
+        force=request.force,
+        sandbox=request.sandbox,
+    )
+
+
+def read_images(written: Iterable[str]) -> tuple[Image, ...]:
+    """Read the destinations, each repository once; names are put in lower case. Raises BadReference."""
+    found: dict[Repository, Image] = {}
+    for text in written:
+        lowered = text.strip().lower()
+        repository = Repository.parse(lowered)
+        found.setdefault(repository, Image(lowered, repository))
+    return tuple(found.values())
+
+
+def to_read(asked: Candidates, tags: Iterable[str]) -> frozenset[str]:
+    """Tell which of a repository's tags must be read, to learn the digests that the plan depends on."""
+    present = frozenset(tags)
+    spelled = exact_tags(asked.ruleset, present)
+    needed = set(asked.tags)
+    for version, exact in spelled.items():
+        markers = {MARKER + tag for tag in exact} & present
+        if markers or version == asked.release:
+            needed |= markers | set(exact)
+    needed |= {MARKER + tag for tag in asked.tags}
+    return frozenset((needed | _of_lines(asked, spelled, present)) & present)
+
+
+def _of_lines(asked: Candidates, spelled: dict[Version, tuple[str, ...]], present: frozenset[str]) -> set[str]:
+    """Read the newest lines and the exact tags that they belong to, with yanked versions and without them."""
+    marked = {version for version, tags in spelled.items() if any(MARKER + tag in present for tag in tags)}
+    needed: set[str] = set()
+    for versions in (spelled.keys(), spelled.keys() - marked):
+        owners = desired(asked.ruleset, versions)
+        newest = sorted(owners, key=owners.__getitem__, reverse=True)[:MOST_LINES]
+        for tag in {*newest, *(asked.tags & owners.keys())}:
+            needed |= {tag, spelled[owners[tag]][0]}
+    return needed
+

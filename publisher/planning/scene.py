@@ -1,0 +1,121 @@
+"""One repository while a plan is made for it: what is there, what is coming, and who owns which line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from publisher.model.plan import Kind
+from publisher.planning.lines import desired, eligible, is_yanked, published_versions
+from publisher.planning.rules import MARKER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from publisher.model.digest import Digest
+    from publisher.planning.candidates import Candidates, Image
+    from publisher.planning.lines import Published, PublishedVersion
+    from publisher.planning.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The content that is released, as far as it is known.
+
+    digest: of its manifest, None before there is one. same: digests in registries that are the same image.
+    """
+
+    digest: Digest | None = None
+    same: frozenset[Digest] = field(default_factory=frozenset)
+
+    def is_image(self, held: Digest) -> bool:
+        """Whether what a registry holds is this image."""
+        return held == self.digest or held in self.same
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What decides about one repository.
+
+    here: the versions published before. spelled: the release's exact names that are there, with what they hold.
+    after: what everything that is written gets, None while unknown. yanked: whether the release itself stays yanked.
+    owners: which version each floating tag belongs to once the release is there; previous: without it.
+    """
+
+    asked: Candidates
+    image: Image
+    state: Published
+    content: Known | None
+    here: Mapping[Version, PublishedVersion]
+    spelled: Mapping[str, Digest]
+    after: Digest | None
+    yanked: bool
+    owners: Mapping[str, Version]
+    previous: Mapping[str, Version]
+
+    def is_other(self, held: Digest) -> bool:
+        """Whether it is known to be another image than the one that is released."""
+        return self.content is not None and not self.content.is_image(held)
+
+
+def set_scene(asked: Candidates, image: Image, state: Published, content: Known | None, adopted: Digest | None) -> Scene:
+    """Put together what is known about one repository.
+
+    adopted: the manifest that another repository already has for the release.
+    """
+    here = published_versions(asked.ruleset, state)
+    own = held_already(asked, state, content, here)
+    after = own or adopted or (content.digest if content else None)
+    yanked = _stays_yanked(asked, state, content, after)
+    others = eligible(here) - {asked.release}
+    released = {asked.release} if asked.release and not yanked else set()
+    return Scene(
+        asked=asked,
+        image=image,
+        state=state,
+        content=content,
+        here=here,
+        spelled=_spelled(asked, state, here),
+        after=after,
+        yanked=yanked,
+        owners=desired(asked.ruleset, others | released),
+        previous=desired(asked.ruleset, others),
+    )
+
+
+def held_already(
+    asked: Candidates,
+    state: Published,
+    content: Known | None,
+    here: Mapping[Version, PublishedVersion],
+) -> Digest | None:
+    """Find the manifest that this repository has for the release: the same image, so its bytes are taken as they are.
+
+    An exact tag's counts even when the content is unknown: a release goes on only if it is the same image.
+    A branch's tag counts only if the image is known to be in it.
+    """
+    if asked.release:
+        exact = _spelled(asked, state, here).values()
+        found = [digest for digest in exact if content is None or content.is_image(digest)]
+    elif content and content.digest is None:
+        refs = (state.held.get(name.tag) for name in asked.of_kind(Kind.REF))
+        found = [digest for digest in refs if digest and content.is_image(digest)]
+    else:
+        found = []
+    return found[0] if found else None
+
+
+def _spelled(
+    asked: Candidates, state: Published, here: Mapping[Version, PublishedVersion]
+) -> dict[str, Digest]:
+    """What the release's exact names hold: those of the rules, and the other spelling with or without a v."""
+    release = here.get(asked.release) if asked.release else None
+    tags = [name.tag for name in asked.of_kind(Kind.EXACT)] + list(release.tags if release else ())
+    return {tag: state.held[tag] for tag in tags if tag in state.held}
+
+
+def _stays_yanked(asked: Candidates, state: Published, content: Known | None, after: Digest | None) -> bool:
+    """Whether a marker points at what the release's exact tags will hold; other content lifts a yank."""
+    exact = [name.tag for name in asked.of_kind(Kind.EXACT)]
+    marked = {digest for tag in exact if (digest := state.held.get(MARKER + tag))}
+    return any(digest == after or (content is not None and content.is_image(digest)) for digest in marked)

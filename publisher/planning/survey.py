@@ -1,0 +1,109 @@
+"""A survey of one repository: every version, and each floating tag beside where it belongs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from publisher.planning.lines import desired, eligible, exact_tags, published_versions
+from publisher.planning.rules import LATEST, MARKER, is_marker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from publisher.model.digest import Digest
+    from publisher.planning.lines import Published, PublishedVersion
+    from publisher.planning.rules import Rule, Ruleset
+    from publisher.planning.version import Version
+
+
+class LineState(StrEnum):
+    """How a floating tag stands to its version. An orphan has no version left, and stays where it is."""
+
+    OK = "ok"
+    DRIFT = "drift"
+    MISSING = "missing"
+    ORPHAN = "orphan"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One floating tag: what it holds, what it should hold, and by which version."""
+
+    tag: str
+    digest: Digest | None
+    desired: Digest | None
+    version: Version | None
+    state: LineState
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Versions newest first; lines by name; `foreign` are the tags that no rule speaks of."""
+
+    versions: tuple[PublishedVersion, ...]
+    lines: tuple[Line, ...]
+    foreign: tuple[str, ...]
+
+    @property
+    def drifted(self) -> tuple[Line, ...]:
+        """The lines that a reconcile would write."""
+        return tuple(line for line in self.lines if line.state in {LineState.DRIFT, LineState.MISSING})
+
+
+def survey(ruleset: Ruleset, state: Published) -> Survey:
+    """Look at the whole repository; `state` must hold the digests of survey_reads."""
+    published = published_versions(ruleset, state)
+    wanted = desired(ruleset, eligible(published))
+    lines = [_line(tag, published[version], state) for tag, version in wanted.items()]
+    shapes = _shapes(ruleset)
+    exact = {tag for found in published.values() for tag in found.tags}
+    rest = sorted(tag for tag in state.tags - exact - wanted.keys() if not is_marker(tag))
+    orphans = [tag for tag in rest if shapes.fullmatch(tag)]
+    lines += [Line(tag, state.held.get(tag), None, None, LineState.ORPHAN) for tag in orphans]
+    return Survey(
+        tuple(found for _, found in sorted(published.items(), reverse=True)),
+        tuple(sorted(lines, key=lambda line: line.tag)),
+        tuple(tag for tag in rest if not shapes.fullmatch(tag)),
+    )
+
+
+def survey_reads(ruleset: Ruleset, tags: Iterable[str]) -> frozenset[str]:
+    """Which of these tags a survey needs the digests of: exact names, their markers, all that may float."""
+    present = frozenset(tags)
+    exact = {tag for spelled in exact_tags(ruleset, present).values() for tag in spelled}
+    markers = {MARKER + tag for tag in exact} & present
+    shapes = _shapes(ruleset)
+    return frozenset(exact | markers | {tag for tag in present if shapes.fullmatch(tag)})
+
+
+def drift(ruleset: Ruleset, state: Published, published: dict[Version, PublishedVersion]) -> tuple[Line, ...]:
+    """The lines that are not where they belong, as far as their digests were read."""
+    wanted = desired(ruleset, eligible(published))
+    lines = (_line(tag, published[version], state) for tag, version in wanted.items())
+    return tuple(line for line in lines if line.state is not LineState.OK)
+
+
+def _line(tag: str, owner: PublishedVersion, state: Published) -> Line:
+    held = state.held.get(tag)
+    return Line(tag, held, owner.digest, owner.version, _state(tag, held, owner, state))
+
+
+def _state(tag: str, held: Digest | None, owner: PublishedVersion, state: Published) -> LineState:
+    if held is None and tag not in state.tags:
+        return LineState.MISSING
+    unread = held is None or owner.digest is None
+    return LineState.OK if unread or held == owner.digest else LineState.DRIFT
+
+
+def _shapes(ruleset: Ruleset) -> re.Pattern[str]:
+    """What floating tags look like by these rules, to know those whose last version is gone."""
+    made = [_shape(rule) for rule in ruleset.rules if rule.is_floating]
+    return re.compile("|".join([LATEST, *made]))
+
+
+def _shape(rule: Rule) -> str:
+    numbers = re.sub(r"\\\{\\\{\w+\\\}\\\}", "[0-9]+", re.escape(rule.pattern))
+    return f"{re.escape(rule.prefix)}{numbers}{re.escape(rule.suffix)}"

@@ -1,0 +1,34 @@
+"""Where a repository's requests go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from publisher.model.reference import Repository
+
+_HUB_REGISTRY = "registry-1.docker.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A repository, the host to connect to, and its path there."""
+
+    repository: Repository
+    host: str
+    path: str
+
+
+def locate(repository: Repository, sandbox: str | None) -> Endpoint:
+    """The endpoint of `repository`; with `sandbox` (its URL) always there and nowhere else.
+
+    In a sandbox a Hub repository keeps its name; another is HOST/NAME, the colon of HOST written as a dash.
+    """
+    if sandbox is None:
+        return Endpoint(repository, _HUB_REGISTRY if repository.on_hub else repository.registry, repository.name)
+    host = urlsplit(sandbox).netloc
+    if repository.on_hub or repository.registry == host:
+        return Endpoint(repository, host, repository.name)
+    return Endpoint(repository, host, f"{repository.registry.replace(':', '-')}/{repository.name}")

@@ -1,0 +1,82 @@
+"""What the configuration and the options ask for: one job for each image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.model.errors import ConfigError
+from publisher.model.reference import Repository
+from publisher.model.settings import ImageSettings, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the options of `plan` and `release` say of the plan."""
+
+    images: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    flavor: tuple[str, ...] = ()
+    labels: Mapping[str, str]
+    version: str | None = None
+    only: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One image to publish: its repositories as the user wrote them, and its settings."""
+
+    name: str | None
+    images: tuple[str, ...]
+    settings: ImageSettings
+
+    @property
+    def repositories(self) -> tuple[Repository, ...]:
+        """Where it goes, each once."""
+        return tuple(dict.fromkeys(Repository.parse(image.lower()) for image in self.images))
+
+
+def jobs(settings: Settings, wish: Wish) -> tuple[Job, ...]:
+    """The images that this run is about; raises ConfigError where there is none or the wrong one is asked for."""
+    if isinstance(settings.images, dict):
+        return _named_jobs(settings.images, wish)
+    if wish.only:
+        raise ConfigError(
+            f"--only {wish.only}: the configuration has no [images.{wish.only}]",
+            hint="--only picks one of several [images.NAME] tables",
+        )
+    images = wish.images or settings.images
+    if not images:
+        raise ConfigError(
+            "no image is named to publish to",
+            hint='pass --image USER/NAME, or write images = ["USER/NAME"] in publish.toml',
+        )
+    return (Job(None, images, _top_level(settings, images)),)
+
+
+def _top_level(settings: Settings, images: tuple[str, ...]) -> ImageSettings:
+    return ImageSettings(
+        repositories=images,
+        source=settings.source,
+        tags=settings.tags,
+        build=settings.build,
+        smoke=settings.smoke,
+        labels=settings.labels,
+        transfer=settings.transfer,
+        hub=settings.hub,
+        retention=settings.retention,
+    )
+
+
+def _named_jobs(tables: Mapping[str, ImageSettings], wish: Wish) -> tuple[Job, ...]:
+    if wish.only and wish.only not in tables:
+        known = ", ".join(tables)
+        raise ConfigError(f"--only {wish.only}: the configuration has no [images.{wish.only}]", hint=f"it has {known}")
+    names = (wish.only,) if wish.only else tuple(tables)
+    if wish.images and len(names) > 1:
+        raise ConfigError("--image can't stand for several [images.NAME] tables", hint="pick one with --only NAME")
+    return tuple(Job(name, wish.images or tables[name].repositories, tables[name]) for name in names)

@@ -1,0 +1,198 @@
+"""One run: its configuration, its connections, and where it tells what it does."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from publisher.facts.configuration import Configuration, load
+from publisher.facts.gather import gather
+from publisher.model.errors import ConfigError, EngineUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from publisher.credentials.chain import Chain
+    from publisher.engine.connection import Engine
+    from publisher.http.client import Client
+    from publisher.model.credential import Credential
+    from publisher.model.facts import Facts
+    from publisher.model.protocols import Progress
+    from publisher.model.reference import Repository
+    from publisher.model.settings import Settings
+    from publisher.receipts.journal import Journal
+    from publisher.registry.repository import RemoteRepository
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+# Enough for the tags of a release and its repositories; more connections gain nothing on one host.
+_THREADS = 8
+
+
+class Session:
+    """What a workflow needs of the world; everything is opened at its first use and closed together.
+
+    environ: the environment variables. directory: where the command runs. config: `--config`.
+    credential: the one given by `--username` and `--password-stdin`.
+    trace: takes one redacted line for each HTTP request.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        directory: Path,
+        progress: Progress,
+        *,
+        config: str | None = None,
+        credential: Credential | None = None,
+        trace: Callable[[str], None] | None = None,
+    ) -> None:
+        self.environ = environ
+        self.directory = directory
+        self.progress = progress
+        self._config = config
+        self._credential = credential
+        self._trace = trace
+        self._destinations: frozenset[str] = frozenset()
+        self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
+        self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """The configuration file, or the defaults."""
+        return load(Path(self._config) if self._config else None, self.directory, self.environ)
+
+    @property
+    def settings(self) -> Settings:
+        """What the configuration says."""
+        return self.configuration.settings
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What git and the CI say."""
+        return gather(self.directory, self.environ)
+
+    def aim(self, destinations: Iterable[Repository]) -> None:
+        """Name the repositories that are written to: environment credentials without a host belong to theirs."""
+        self._destinations = frozenset(repository.registry for repository in destinations)
+
+    @cached_property
+    def credentials(self) -> Chain:
+        """Who we are at each registry; in a sandbox nobody."""
+        from publisher.credentials.chain import Chain
+        from publisher.credentials.docker_config import DockerConfig
+        from publisher.credentials.environment import EnvironmentCredentials
+        from publisher.credentials.explicit import ExplicitCredential
+
+        if self.sandbox:
+            return Chain(())
+        sources = [
+            EnvironmentCredentials(self.environ, self._destinations),
+            DockerConfig(self.environ),
+        ]
+        if self._credential:
+            return Chain((ExplicitCredential(self._credential, self._destinations), *sources))
+        return Chain(tuple(sources))
+
+    @cached_property
+    def client(self) -> Client:
+        """The way to all registries."""
+        return self._new_client(self.credentials.find)
+
+    @cached_property
+    def _anonymous_client(self) -> Client:
+        return self._new_client(lambda _registry, _repository: None)
+
+    def _new_client(self, find: Callable[[str, str], Credential | None]) -> Client:
+        from publisher.http.client import Client
+        from publisher.http.tls import HostSettings
+
+        tables = self.settings.registry
+
+        def settings_of(host: str) -> HostSettings:
+            return HostSettings.gather(host, tables.get(host), self.configuration.folder)
+
+        return Client(find, settings_of, trace=self._trace)
+
+    def remote(self, repository: Repository, *, anonymous: bool = False) -> RemoteRepository:
+        """The repository behind its registry's API."""
+        from publisher.registry.endpoint import locate
+        from publisher.registry.repository import RemoteRepository
+
+        key = (repository, anonymous)
+        if key not in self._remotes:
+            client = self._anonymous_client if anonymous else self.client
+            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox))
+        return self._remotes[key]
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The container engine; raises EngineUnavailable."""
+        from publisher.engine.connection import Engine
+
+        return Engine.connect(self.environ)
+
+    @cached_property
+    def engine_at_hand(self) -> Engine | None:
+        """The container engine, where one answers."""
+        try:
+            return self.engine
+        except EngineUnavailable:
+            return None
+
+    def engine_name(self, repository: Repository) -> str:
+        """What the engine calls a repository: in a sandbox, its place there."""
+        if not self.sandbox:
+            return repository.familiar
+        endpoint = self.remote(repository).endpoint
+        return f"{endpoint.host}/{endpoint.path}"
+
+    @cached_property
+    def journal(self) -> Journal:
+        """Where the receipts of this machine are kept; a rehearsal's are kept apart."""
+        from publisher.receipts.journal import Journal
+
+        home = Path(self.environ.get("HOME") or Path.home())
+        state = Path(self.environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+        kept = self.environ.get("PUBLISH_SANDBOX_STATE") if self.sandbox else None
+        return Journal(Path(kept) if kept else state / "publish" / ("sandbox" if self.sandbox else "receipts"))
+
+    def parallel(self, work: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
+        """Do `work` on each item side by side; results in order, the first error raised once all have ended."""
+        given = list(items)
+        if len(given) < 2:  # noqa: PLR2004 - nothing to do side by side
+            return [work(item) for item in given]
+        with ThreadPoolExecutor(min(_THREADS, len(given)), thread_name_prefix="publish") as pool:
+            return [job.result() for job in [pool.submit(work, item) for item in given]]
+
+    def close(self) -> None:
+        """Cancel upload sessions nobody used, close the connections."""
+        for remote in self._remotes.values():
+            remote.close()
+        for name in ("client", "_anonymous_client", "engine"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def _sandbox(url: str) -> str | None:
+    """PUBLISH_SANDBOX, checked: rehearsals stay on this machine."""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if parts.scheme != "http" or not loopback or not parts.port or parts.path not in {"", "/"}:
+        raise ConfigError(
+            f"PUBLISH_SANDBOX is '{url}', which is not a loopback address",
+            hint="it must look like http://127.0.0.1:PORT, as 'publish sandbox serve' prints it",
+        )
+    return f"http://{parts.netloc}"
