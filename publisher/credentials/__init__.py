@@ -1,0 +1,1 @@
+"""Where credentials come from; each source answers found, absent or broken."""

@@ -1,0 +1,1 @@
+"""The container engine, through docker-py: look, export, push, pull."""

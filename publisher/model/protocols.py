@@ -50,9 +50,12 @@ class Layer(Protocol):
 class LooseImage(Protocol):
     """An image without a manifest: a config and uncompressed layers (an engine's, a docker-archive's)."""
 
-    config: bytes
     platform: Platform
     diff_ids: tuple[Digest, ...]
+
+    @property
+    def config(self) -> bytes:
+        """The config's exact bytes; a stream has them only after its layers have passed."""
 
     def layers(self, wanted: frozenset[Digest]) -> AbstractContextManager[Iterator[tuple[Digest | None, Layer]]]:
         """Read the layers once more, from the start; each must be read whole or left before the next is taken.

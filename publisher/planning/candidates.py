@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from publisher.model.plan import Kind
 from publisher.model.reference import Repository
 from publisher.planning.labels import make_labels
-from publisher.planning.lines import desired, exact_tags
+from publisher.planning.lines import desired, exact_tags, spellings
 from publisher.planning.origin import find_origin
 from publisher.planning.rules import MARKER, Name, names, read_rules
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from publisher.model.facts import Facts
+    from publisher.model.plan import Kind
     from publisher.planning.origin import Origin
     from publisher.planning.rules import Ruleset
     from publisher.planning.version import Version
@@ -87,7 +87,7 @@ def candidates(request: PlanRequest, facts: Facts) -> Candidates:
     ruleset = read_rules(request.rules, request.flavor)
     origin = find_origin(facts, request.version, request.version_prefix)
     made = names(ruleset, origin)
-    version = made[0].tag if made else None
+    version = str(made[0].tag) if made else None
     return Candidates(
         images=read_images(request.images),
         ruleset=ruleset,
@@ -114,12 +114,9 @@ def to_read(asked: Candidates, tags: Iterable[str]) -> frozenset[str]:
     """Tell which of a repository's tags must be read, to learn the digests that the plan depends on."""
     present = frozenset(tags)
     spelled = exact_tags(asked.ruleset, present)
-    needed = set(asked.tags)
-    for version, exact in spelled.items():
-        markers = {MARKER + tag for tag in exact} & present
-        if markers or version == asked.release:
-            needed |= markers | set(exact)
-    needed |= {MARKER + tag for tag in asked.tags}
+    own = set(spellings(asked.ruleset, asked.release)) if asked.release else set()
+    marked = {tag for tags in spelled.values() for tag in tags if MARKER + tag in present}
+    needed = asked.tags | own | marked | {MARKER + tag for tag in own | marked}
     return frozenset((needed | _of_lines(asked, spelled, present)) & present)
 
 
@@ -127,10 +124,9 @@ def _of_lines(asked: Candidates, spelled: dict[Version, tuple[str, ...]], presen
     """Read the newest lines and the exact tags that they belong to, with yanked versions and without them."""
     marked = {version for version, tags in spelled.items() if any(MARKER + tag in present for tag in tags)}
     needed: set[str] = set()
-    for versions in (spelled.keys(), spelled.keys() - marked):
+    for versions in (spelled.keys(), spelled.keys() - marked) if marked else (spelled.keys(),):
         owners = desired(asked.ruleset, versions)
         newest = sorted(owners, key=owners.__getitem__, reverse=True)[:MOST_LINES]
         for tag in {*newest, *(asked.tags & owners.keys())}:
             needed |= {tag, spelled[owners[tag]][0]}
     return needed
-

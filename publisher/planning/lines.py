@@ -46,7 +46,8 @@ def desired(ruleset: Ruleset, versions: Iterable[Version]) -> dict[str, Version]
     Each version's rules are expanded as if it were released; a name belongs to the highest that produced it.
     Prereleases produce none. All commands that touch floating tags decide by this function alone.
     """
-    stable = sorted(filter(is_stable, versions))
+    # Of stable versions the numbers alone decide; comparing them as tuples is what makes long lists cheap.
+    stable = sorted(filter(is_stable, versions), key=lambda version: version.to_tuple()[:3])
     return {name.tag: version for version in stable for name in floating_names(ruleset, version)}
 
 
@@ -88,8 +89,22 @@ def exact_tags(ruleset: Ruleset, tags: Iterable[str]) -> dict[Version, tuple[str
 def _own_first(ruleset: Ruleset, version: Version, spelled: list[str]) -> tuple[str, ...]:
     if len(spelled) == 1:
         return (spelled[0],)
-    own = [name.tag for name in version_names(ruleset, version) if name.kind is Kind.EXACT]
-    return tuple(sorted(spelled, key=lambda tag: (own.index(tag) if tag in own else len(own), tag)))
+    order = spellings(ruleset, version)
+    return tuple(sorted(spelled, key=lambda tag: (order.index(tag) if tag in order else len(order), tag)))
+
+
+def spellings(ruleset: Ruleset, version: Version) -> tuple[str, ...]:
+    """All exact names that mean this version: those of the rules first, then with or without a v before it."""
+    own = [str(name.tag) for name in version_names(ruleset, version) if name.kind is Kind.EXACT]
+    affixes = [_affixes(rule) for rule in ruleset.rules if rule.is_exact]
+    other = [f"{start}{v}{version}{end}" for start, end in affixes for v in ("", "v")]
+    return tuple(dict.fromkeys(own + other))
+
+
+def _affixes(rule: Rule) -> tuple[str, str]:
+    """What an exact rule puts before and after the version, a v left out."""
+    before, _, after = rule.pattern.partition("{{version}}")
+    return (rule.prefix + before).removesuffix("v"), after + rule.suffix
 
 
 def _readers(ruleset: Ruleset) -> tuple[re.Pattern[str], ...]:
@@ -102,9 +117,8 @@ def _readers(ruleset: Ruleset) -> tuple[re.Pattern[str], ...]:
 
 
 def _reader(rule: Rule) -> re.Pattern[str]:
-    before, _, after = rule.pattern.partition("{{version}}")
-    start = (rule.prefix + before).removesuffix("v")
-    return re.compile(rf"{re.escape(start)}v?([0-9]+\.[0-9].*){re.escape(after + rule.suffix)}")
+    start, end = _affixes(rule)
+    return re.compile(rf"{re.escape(start)}v?([0-9]+\.[0-9].*){re.escape(end)}")
 
 
 def _read(readers: tuple[re.Pattern[str], ...], tag: str) -> Version | None:

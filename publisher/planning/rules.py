@@ -13,7 +13,7 @@ from publisher.model.reference import Tag
 from publisher.planning.version import is_exact_name, is_stable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from publisher.planning.origin import Origin
     from publisher.planning.version import Version
@@ -25,6 +25,13 @@ SHORT: Final = 7
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _WHOLE: Final = "{{version}}"
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")
+
+_VALUES: Final[dict[str, Callable[[Version], str]]] = {
+    "version": str,
+    "major": lambda version: str(version.major),
+    "minor": lambda version: str(version.minor),
+    "patch": lambda version: str(version.patch),
+}
 
 
 class RuleType(StrEnum):
@@ -146,13 +153,7 @@ def _version_name(rule: Rule, version: Version) -> Name | None:
 
 
 def _filled(pattern: str, version: Version) -> str:
-    values = {
-        "version": str(version),
-        "major": str(version.major),
-        "minor": str(version.minor),
-        "patch": str(version.patch),
-    }
-    return _PLACEHOLDER.sub(lambda match: values[match[1]], pattern)
+    return _PLACEHOLDER.sub(lambda match: _VALUES[match[1]](version), pattern)
 
 
 def _ref_name(rule: Rule, origin: Origin) -> Name | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from publisher.model.plan import Kind
-from publisher.planning.lines import desired, eligible, is_yanked, published_versions
+from publisher.planning.lines import desired, eligible, published_versions, spellings
 from publisher.planning.rules import MARKER
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Known:
 class Scene:
     """What decides about one repository.
 
-    here: the versions published before. spelled: the release's exact names that are there, with what they hold.
+    here: the versions that are published. spelled: the release's exact names that are there, with what they hold.
     after: what everything that is written gets, None while unknown. yanked: whether the release itself stays yanked.
     owners: which version each floating tag belongs to once the release is there; previous: without it.
     """
@@ -58,16 +58,17 @@ class Scene:
         return self.content is not None and not self.content.is_image(held)
 
 
-def set_scene(asked: Candidates, image: Image, state: Published, content: Known | None, adopted: Digest | None) -> Scene:
+def set_scene(
+    asked: Candidates, image: Image, state: Published, content: Known | None, adopted: Digest | None
+) -> Scene:
     """Put together what is known about one repository.
 
-    adopted: the manifest that another repository already has for the release.
+    adopted: the manifest that some repository already has for the release.
     """
     here = published_versions(asked.ruleset, state)
-    own = held_already(asked, state, content, here)
-    after = own or adopted or (content.digest if content else None)
+    after = held_already(asked, state, content) or adopted or (content.digest if content else None)
     yanked = _stays_yanked(asked, state, content, after)
-    others = eligible(here) - {asked.release}
+    previous = desired(asked.ruleset, eligible(here) - {asked.release})
     released = {asked.release} if asked.release and not yanked else set()
     return Scene(
         asked=asked,
@@ -75,47 +76,38 @@ def set_scene(asked: Candidates, image: Image, state: Published, content: Known 
         state=state,
         content=content,
         here=here,
-        spelled=_spelled(asked, state, here),
+        spelled=_spelled(asked, state),
         after=after,
         yanked=yanked,
-        owners=desired(asked.ruleset, others | released),
-        previous=desired(asked.ruleset, others),
+        # Only a version that owns a line already can be in the release's way.
+        owners=desired(asked.ruleset, released.union(previous.values())),
+        previous=previous,
     )
 
 
-def held_already(
-    asked: Candidates,
-    state: Published,
-    content: Known | None,
-    here: Mapping[Version, PublishedVersion],
-) -> Digest | None:
-    """Find the manifest that this repository has for the release: the same image, so its bytes are taken as they are.
+def held_already(asked: Candidates, state: Published, content: Known | None) -> Digest | None:
+    """Find the manifest that a repository has for the release: the same image, so its bytes are taken as they are.
 
     An exact tag's counts even when the content is unknown: a release goes on only if it is the same image.
-    A branch's tag counts only if the image is known to be in it.
+    A branch's tag counts only if it is known to hold the image, and the source brings no manifest of its own.
     """
     if asked.release:
-        exact = _spelled(asked, state, here).values()
-        found = [digest for digest in exact if content is None or content.is_image(digest)]
+        found = [held for held in _spelled(asked, state).values() if content is None or content.is_image(held)]
     elif content and content.digest is None:
         refs = (state.held.get(name.tag) for name in asked.of_kind(Kind.REF))
-        found = [digest for digest in refs if digest and content.is_image(digest)]
+        found = [held for held in refs if held and content.is_image(held)]
     else:
         found = []
     return found[0] if found else None
 
 
-def _spelled(
-    asked: Candidates, state: Published, here: Mapping[Version, PublishedVersion]
-) -> dict[str, Digest]:
-    """What the release's exact names hold: those of the rules, and the other spelling with or without a v."""
-    release = here.get(asked.release) if asked.release else None
-    tags = [name.tag for name in asked.of_kind(Kind.EXACT)] + list(release.tags if release else ())
+def _spelled(asked: Candidates, state: Published) -> dict[str, Digest]:
+    tags = spellings(asked.ruleset, asked.release) if asked.release else ()
     return {tag: state.held[tag] for tag in tags if tag in state.held}
 
 
 def _stays_yanked(asked: Candidates, state: Published, content: Known | None, after: Digest | None) -> bool:
     """Whether a marker points at what the release's exact tags will hold; other content lifts a yank."""
-    exact = [name.tag for name in asked.of_kind(Kind.EXACT)]
-    marked = {digest for tag in exact if (digest := state.held.get(MARKER + tag))}
-    return any(digest == after or (content is not None and content.is_image(digest)) for digest in marked)
+    tags = spellings(asked.ruleset, asked.release) if asked.release else ()
+    marked = {held for tag in tags if (held := state.held.get(MARKER + tag))}
+    return any(held == after or (content is not None and content.is_image(held)) for held in marked)

@@ -57,7 +57,7 @@ def survey(ruleset: Ruleset, state: Published) -> Survey:
     """Look at the whole repository; `state` must hold the digests of survey_reads."""
     published = published_versions(ruleset, state)
     wanted = desired(ruleset, eligible(published))
-    lines = [_line(tag, published[version], state) for tag, version in wanted.items()]
+    lines = [line_of(tag, published[version], state) for tag, version in wanted.items()]
     shapes = _shapes(ruleset)
     exact = {tag for found in published.values() for tag in found.tags}
     rest = sorted(tag for tag in state.tags - exact - wanted.keys() if not is_marker(tag))
@@ -79,14 +79,8 @@ def survey_reads(ruleset: Ruleset, tags: Iterable[str]) -> frozenset[str]:
     return frozenset(exact | markers | {tag for tag in present if shapes.fullmatch(tag)})
 
 
-def drift(ruleset: Ruleset, state: Published, published: dict[Version, PublishedVersion]) -> tuple[Line, ...]:
-    """The lines that are not where they belong, as far as their digests were read."""
-    wanted = desired(ruleset, eligible(published))
-    lines = (_line(tag, published[version], state) for tag, version in wanted.items())
-    return tuple(line for line in lines if line.state is not LineState.OK)
-
-
-def _line(tag: str, owner: PublishedVersion, state: Published) -> Line:
+def line_of(tag: str, owner: PublishedVersion, state: Published) -> Line:
+    """One line beside the version that it belongs to; what was not read counts as right."""
     held = state.held.get(tag)
     return Line(tag, held, owner.digest, owner.version, _state(tag, held, owner, state))
 

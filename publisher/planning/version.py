@@ -17,9 +17,10 @@ def parse_version(text: str) -> Version | None:
     """Read a whole semantic version, with or without a leading v; build metadata is dropped; None if it isn't one."""
     bare = text[1:] if text[:1] in {"v", "V"} else text
     try:
-        return Version.parse(bare).replace(build=None)
+        version = Version.parse(bare)
     except ValueError:
         return None
+    return version.replace(build=None) if version.build else version
 
 
 def is_stable(version: Version) -> bool:

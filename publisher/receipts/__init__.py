@@ -1,0 +1,1 @@
+"""Receipts: the journal on disk."""

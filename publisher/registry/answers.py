@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from publisher.http.retry import TEMPORARY
 from publisher.model.errors import (
     BadManifest,
+    BadReference,
     Denied,
     ImmutableTag,
     PublishError,
@@ -21,11 +21,20 @@ from publisher.model.errors import (
 if TYPE_CHECKING:
     from publisher.http.message import Response
 
+# Registries word it differently: Docker Hub and ECR "immutability"/"immutable", ECR's older exception its own name.
+_FROZEN = ("immutab", "imagetagalreadyexists")
+_LACKS_BLOBS = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
+_LONGEST_TEXT = 300
+
 
 class BlobUnknown(VerificationFailed):
-    """The registry lacks a blob or manifest that the one it was sent needs."""
+    """The registry lacks a blob or manifest that the one it was sent needs; sending those again may help."""
 
     kind = "blob-unknown"
+
+
+class DigestPushRefused(Refused):
+    """The registry takes manifests by tag only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +44,17 @@ class Trouble:
     status: int
     codes: frozenset[str]
     text: str
+    is_frozen: bool = False
 
     @classmethod
     def read(cls, response: Response) -> Trouble:
         """Take the codes and messages out of `response`."""
-        try:
-            document = msgspec.json.decode(response.content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            text = response.content[:300].decode("utf-8", "replace").strip()
-            return cls(response.status, frozenset(), text)
-        errors = document.get("errors") if isinstance(document, dict) else None
-        entries = [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
-        codes = frozenset(str(entry.get("code", "")) for entry in entries)
-        return cls(response.status, codes, "; ".join(filter(None, map(_sentence, entries))))
+        raw = response.content.decode("utf-8", "replace")
+        entries = _entries(raw)
+        codes = frozenset(str(entry.get("code", "")).upper() for entry in entries) - {""}
+        text = "; ".join(filter(None, map(_sentence, entries))) or ("" if entries else raw[:_LONGEST_TEXT].strip())
+        is_frozen = response.status < 500 and any(word in raw.lower() for word in _FROZEN)  # noqa: PLR2004 - its own fault
+        return cls(response.status, codes, text[: 3 * _LONGEST_TEXT], is_frozen)
 
     @property
     def said(self) -> str:
@@ -55,8 +62,17 @@ class Trouble:
         return f"{self.text} (HTTP {self.status})" if self.text else f"HTTP {self.status}"
 
 
+def _entries(raw: str) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return []
+    errors = document.get("errors") if isinstance(document, dict) else None
+    return [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
+
+
 def _sentence(entry: dict[str, Any]) -> str:
-    parts = (entry.get("message"), entry.get("detail"))
+    parts = (entry.get("message") or entry.get("code"), entry.get("detail"))
     return ": ".join(part for part in parts if isinstance(part, str) and part)
 
 
@@ -67,24 +83,43 @@ def refusal(response: Response, what: str, reference: object, principal: str) ->
     """
     trouble = Trouble.read(response)
     named = str(reference)
-    if "immutab" in trouble.text.lower():
+    if trouble.is_frozen:
         return ImmutableTag(f"{named} is frozen: {trouble.said}", reference=named, hint="release a new version instead")
-    if trouble.status in {401, 403}:
+    if trouble.status in {401, 403} or trouble.codes & {"DENIED", "UNAUTHORIZED"}:
         return _denied(trouble, what, named, principal)
-    if trouble.codes & {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"} and trouble.status in {400, 404}:
-        return BlobUnknown(f"{named} needs content that the registry doesn't hold: {trouble.said}", reference=named)
-    if trouble.status == 413:  # noqa: PLR2004 - too large
-        return BadManifest(f"{named} is too large for the registry: {trouble.said}", reference=named)
     if trouble.status in TEMPORARY:
         return Unreachable(f"{what} {named} failed after retries: {trouble.said}", reference=named)
+    return _by_code(trouble, named) or _by_status(trouble, what, named)
+
+
+def _by_code(trouble: Trouble, named: str) -> PublishError | None:
+    codes = trouble.codes
+    if codes & _LACKS_BLOBS:
+        return BlobUnknown(f"{named} needs content that the registry doesn't hold: {trouble.said}", reference=named)
+    if "NAME_UNKNOWN" in codes:
+        hint = "create the repository first, or check its name"
+        return Refused(f"there is no repository for {named}: {trouble.said}", reference=named, hint=hint)
+    if "MANIFEST_INVALID" in codes:
+        return BadManifest(f"the registry doesn't take {named}: {trouble.said}", reference=named)
+    if codes & {"TAG_INVALID", "NAME_INVALID"}:
+        return BadReference(f"the registry doesn't take the name {named}: {trouble.said}", reference=named)
+    return None
+
+
+def _by_status(trouble: Trouble, what: str, named: str) -> PublishError:
+    if trouble.status == 413:  # noqa: PLR2004 - too large
+        return BadManifest(f"{named} is too large for the registry: {trouble.said}", reference=named)
     if trouble.status in {404, 405, 501} or "UNSUPPORTED" in trouble.codes:
-        return Refused(f"the registry doesn't take '{what} {named}': {trouble.said}", reference=named)
+        return Refused(f"the registry doesn't support {what} {named}: {trouble.said}", reference=named)
+    if trouble.status >= 500:  # noqa: PLR2004 - the registry's own fault
+        return Unreachable(f"{what} {named} failed: {trouble.said}", reference=named)
     return VerificationFailed(f"{what} {named} was not accepted: {trouble.said}", reference=named)
 
 
 def _denied(trouble: Trouble, what: str, named: str, principal: str) -> Denied:
     if principal == "anonymous":
-        hint = "no credentials were found: set PUBLISH_USERNAME and PUBLISH_PASSWORD, or run 'docker login'"
+        hint = "no credentials were found: run 'publish login', or set PUBLISH_USERNAME and PUBLISH_PASSWORD"
     else:
         hint = f"signed in as {principal}; the token may lack the right, or the repository belongs to another account"
-    return Denied(f"{what} {named} was denied: {trouble.said}", reference=named, hint=hint)
+    who = "without credentials" if principal == "anonymous" else f"as {principal}"
+    return Denied(f"{what} {named} {who} was denied: {trouble.said}", reference=named, hint=hint)

@@ -14,11 +14,15 @@ _HUB_REGISTRY = "registry-1.docker.io"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A repository, the host to connect to, and its path there."""
+    """A repository, the host[:port] to connect to, and its path there."""
 
     repository: Repository
     host: str
     path: str
+
+    def sibling(self, other: Repository) -> str:
+        """The path of another repository of the same registry."""
+        return self.path.removesuffix(self.repository.name) + other.name
 
 
 def locate(repository: Repository, sandbox: str | None) -> Endpoint:
@@ -31,4 +35,5 @@ def locate(repository: Repository, sandbox: str | None) -> Endpoint:
     host = urlsplit(sandbox).netloc
     if repository.on_hub or repository.registry == host:
         return Endpoint(repository, host, repository.name)
-    return Endpoint(repository, host, f"{repository.registry.replace(':', '-')}/{repository.name}")
+    folder = repository.registry.translate({ord("["): None, ord("]"): None, ord(":"): "-"}).strip("-")
+    return Endpoint(repository, host, f"{folder}/{repository.name}")

@@ -2,44 +2,62 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
-from urllib.parse import quote, urljoin
+import io
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from publisher.http.message import Request, Response
-from publisher.http.origin import Origin
+from publisher.http.retry import Patience
 from publisher.model import media
 from publisher.model.digest import Digest
-from publisher.model.errors import BadReference, Unreachable, VerificationFailed
+from publisher.model.errors import Refused, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Index, parse_manifest
 from publisher.model.reference import Tag
-from publisher.registry.answers import Trouble, refusal
+from publisher.registry.answers import BlobUnknown, DigestPushRefused, Trouble, refusal
 from publisher.registry.blobs import BlobReader
-from publisher.registry.upload import Sessions, send
+from publisher.registry.pages import gather_tags, pages
+from publisher.registry.sessions import Sessions, stated_digest
+from publisher.registry.upload import send
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from publisher.http.client import Client
+    from publisher.http.message import Body
     from publisher.model.errors import PublishError
     from publisher.model.protocols import Upload
-    from publisher.model.reference import Reference, Repository
+    from publisher.model.reference import Repository
     from publisher.registry.endpoint import Endpoint
 
-_PAGE = 1000
-_MOST_TAGS = 1_000_000
+_PAGE: Final = 1000
+_BUFFER: Final = 256 * 1024
+_DONE: Final = frozenset({200, 201, 202, 204})
+_ABSENT_REPOSITORY: Final = frozenset({"NAME_UNKNOWN", "NOT_FOUND"})
+
+_OK: Final = 200
+_CREATED: Final = 201
+_ACCEPTED: Final = 202
+_PARTIAL: Final = 206
+_NOT_FOUND: Final = 404
+_NOT_ALLOWED: Final = 405
 
 
 class RemoteRepository:
-    """A repository's manifests, tags and blobs. Safe to use from several threads."""
+    """A repository's manifests, tags and blobs. Safe to use from several threads.
 
-    def __init__(self, client: Client, endpoint: Endpoint) -> None:
+    Every method raises Denied, Refused, Unreachable or VerificationFailed (and their kinds) for answers that are
+    neither what was asked for nor "absent". patience: the pauses between tries of an upload; the client has its own.
+    """
+
+    def __init__(self, client: Client, endpoint: Endpoint, patience: Patience | None = None) -> None:
         self.repository: Repository = endpoint.repository
         self.endpoint = endpoint
         self._client = client
         self._pull = f"repository:{endpoint.path}:pull"
         self._push = f"repository:{endpoint.path}:pull,push"
-        self._delete = f"repository:{endpoint.path}:pull,push,delete"
+        self._delete = f"repository:{endpoint.path}:pull,delete"
         self._writes = False
-        self._sessions = Sessions(self)
+        self._sessions = Sessions(self, patience or Patience())
         self._takes_tags: bool | None = None
 
     # How requests are made.
@@ -49,17 +67,27 @@ class RemoteRepository:
         return f"{self._client.base_url(self.endpoint.host)}/v2/{self.endpoint.path}/{path}"
 
     def ask(
-        self, method: str, url: str, *, scopes: tuple[str, ...] = (), stream: bool = False, **extra: object
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        scopes: tuple[str, ...] = (),
+        stream: bool = False,
+        anonymous: bool = False,
     ) -> Response:
-        """Send a request with this repository's scope; credentials stay with its own origin."""
-        wanted = scopes or ((self._push if self._writes or method not in {"GET", "HEAD"} else self._pull),)
+        """Send a request with this repository's scope."""
+        self._writes = self._writes or method in {"POST", "PUT", "PATCH"}
         request = Request(
             method=method,
             url=url,
-            scopes=wanted,
+            headers=headers or {},
+            body=body,
+            scopes=scopes or (self._push if self._writes else self._pull,),
             repository=self.endpoint.path,
             stream=stream,
-            **extra,  # type: ignore[arg-type]
+            anonymous=anonymous,
         )
         return self._client.send(request)
 
@@ -79,24 +107,22 @@ class RemoteRepository:
     def head(self, target: Tag | Digest) -> Descriptor | None:
         """What `target` is now, or None. A HEAD costs no pull quota on Docker Hub; a GET would."""
         with self.ask("HEAD", self.url(f"manifests/{target}"), headers={"Accept": media.ACCEPT}) as response:
-            if response.status == 404:  # noqa: PLR2004 - absent
+            if response.status == _NOT_FOUND:
                 return None
-            stated = response.headers.get("Docker-Content-Digest")
-            if response.status == 405 or (response.status == 200 and not stated):  # noqa: PLR2004 - not offered
-                found = self.find(target)
-                return found.descriptor if found else None
-            if response.status != 200:  # noqa: PLR2004 - success
-                raise self.trouble(response, "reading", self._named(target))
-            kind = response.headers.get("Content-Type", "").partition(";")[0]
-            return Descriptor(kind, self._digest(stated or ""), int(response.headers.get("Content-Length") or 0))
+            if response.status == _OK and (found := _described(response, target)):
+                return found
+            if response.status not in {_OK, _NOT_ALLOWED}:
+                raise self.trouble(response, "read", self._named(target))
+        content = self.find(target)
+        return content.descriptor if content else None
 
     def find(self, target: Tag | Digest) -> Content | None:
         """The manifest or index under `target`, its bytes hashed; None if there is none."""
         with self.ask("GET", self.url(f"manifests/{target}"), headers={"Accept": media.ACCEPT}) as response:
-            if response.status == 404:  # noqa: PLR2004 - absent
+            if response.status == _NOT_FOUND:
                 return None
-            if response.status != 200:  # noqa: PLR2004 - success
-                raise self.trouble(response, "reading", self._named(target))
+            if response.status != _OK:
+                raise self.trouble(response, "read", self._named(target))
             return self._checked(response, target)
 
     def get(self, target: Tag | Digest) -> Content:
@@ -107,169 +133,192 @@ class RemoteRepository:
         return found
 
     def _checked(self, response: Response, target: Tag | Digest) -> Content:
-        found = parse_manifest(response.content, response.headers.get("Content-Type"))
-        promises = [target] if isinstance(target, Digest) else []
-        if stated := response.headers.get("Docker-Content-Digest"):
-            promises.append(self._digest(stated))
+        promises = (target if isinstance(target, Digest) else None, stated_digest(response))
         for promise in promises:
-            if not promise.matches(found.content):
+            if promise and not promise.matches(response.content):
                 raise VerificationFailed(
                     f"{self._named(target)}: the registry's bytes don't have the digest {promise}",
                     reference=self._named(target),
                 )
-        return found
-
-    def _digest(self, text: str) -> Digest:
-        try:
-            return Digest.parse(text)
-        except BadReference as error:
-            raise VerificationFailed(f"the registry states a bad digest: {error.message}") from error
+        return parse_manifest(response.content, response.headers.get("Content-Type"))
 
     def _named(self, target: Tag | Digest) -> str:
         return f"{self.repository}{'@' if isinstance(target, Digest) else ':'}{target}"
 
     def put(self, content: Content, tag: Tag) -> None:
         """Point `tag` at `content`: the whole manifest is sent."""
-        self._put(content, tag)
+        with self._put(content, tag) as response:
+            if response.status in _DONE:
+                return self._agree(response, content, tag)
+            error = self.trouble(response, "write", self._named(tag))
+        # Docker Hub answers 403 to writes of a frozen tag, and was seen to do so after the write had its effect.
+        if response.status in {400, 403, 409, 412}:
+            held = self.head(tag)
+            if held is not None and held.digest == content.digest:
+                return None
+        raise error
 
     def put_manifest(self, content: Content) -> None:
-        """Send a manifest by its digest; no tag moves."""
-        self._put(content, content.digest)
+        """Send a manifest by its digest; no tag moves. Raises DigestPushRefused where only tags are taken."""
+        with self._put(content, content.digest) as response:
+            if response.status in _DONE:
+                return self._agree(response, content, content.digest)
+            raise self._digest_trouble(response, content)
 
-    def _put(self, content: Content, target: Tag | Digest) -> None:
-        self._writes = True
+    def put_tags(self, content: Content, tags: Sequence[Tag]) -> frozenset[Tag]:
+        """Point several tags at `content` in one request; returns those that the registry says it has written.
+
+        None where the registry knows only one tag a request, which is remembered, or refuses any of them: then each
+        is to be put alone. Source: distribution-spec (after 1.1.1), "Pushing manifests", `?tag=` and OCI-Tag.
+        """
+        if self._takes_tags is False or not tags:
+            return frozenset()
+        with self._put(content, content.digest, "?" + urlencode([("tag", tag) for tag in tags])) as response:
+            stated = response.headers.get("OCI-Tag", "") if response.status in _DONE else ""
+        written = {part.strip() for part in stated.split(",")}
+        if response.status in _DONE:
+            self._takes_tags = bool(stated)
+        return frozenset(tag for tag in tags if tag in written)
+
+    def _put(self, content: Content, target: Tag | Digest, query: str = "") -> Response:
         headers = {"Content-Type": content.media_type}
-        url = self.url(f"manifests/{target}")
-        with self.ask("PUT", url, body=content.content, headers=headers) as response:
-            if response.status not in {200, 201, 202, 204}:
-                raise self.trouble(response, "writing", self._named(target))
-            stated = response.headers.get("Docker-Content-Digest")
-        if stated and self._digest(stated) != content.digest:
+        return self.ask("PUT", self.url(f"manifests/{target}{query}"), body=content.content, headers=headers)
+
+    def _agree(self, response: Response, content: Content, target: Tag | Digest) -> None:
+        stated = stated_digest(response)
+        if stated and not stated.matches(content.content):
             raise VerificationFailed(
-                f"{self._named(target)}: sent {content.digest}, the registry says {stated}",
+                f"{self._named(target)}: sent {content.digest}, the registry says it holds {stated}",
                 reference=self._named(target),
             )
 
+    def _digest_trouble(self, response: Response, content: Content) -> PublishError:
+        trouble = Trouble.read(response)
+        named = self._named(content.digest)
+        error = self.trouble(response, "write", named)
+        by_tag_only = trouble.codes & {"UNSUPPORTED", "TAG_INVALID"} or trouble.status == _NOT_ALLOWED
+        if by_tag_only or (trouble.status == _NOT_FOUND and not trouble.codes):
+            hint = "'--allow-early-tag' pushes under the exact tag at once"
+            return DigestPushRefused(
+                f"{self.repository} takes no manifest by digest: {trouble.said}", reference=named, hint=hint
+            )
+        if "MANIFEST_UNKNOWN" in trouble.codes:
+            return BlobUnknown(f"{named} lists a manifest that isn't there: {trouble.said}", reference=named)
+        return error
+
     def delete(self, target: Tag | Digest) -> bool:
-        """Delete a tag, or a manifest with every tag of it; False if it wasn't there."""
+        """Delete a tag, or a manifest with every tag of it; False if it wasn't there, Refused where it can't be."""
         with self.ask("DELETE", self.url(f"manifests/{target}"), scopes=(self._delete,)) as response:
-            if response.status == 404:  # noqa: PLR2004 - absent
+            if response.status == _NOT_FOUND:
                 return False
-            if response.status not in {200, 202, 204}:
-                raise self.trouble(response, "deleting", self._named(target))
-            return True
+            if response.status in _DONE:
+                return True
+            error = self.trouble(response, "delete", self._named(target))
+            if response.status == 400 and not isinstance(error, Refused):  # noqa: PLR2004 - how 2.8 refuses tags
+                said = Trouble.read(response).said
+                error = Refused(
+                    f"the registry can't delete {self._named(target)}: {said}", reference=self._named(target)
+                )
+            raise error
 
     # Tags.
 
     def tags(self) -> tuple[str, ...]:
         """Every tag, all pages; none for a repository that doesn't exist yet."""
-        url = self.url(f"tags/list?n={_PAGE}")
-        seen: dict[str, None] = {}
-        visited = set[str]()
-        while url and url not in visited and len(seen) < _MOST_TAGS:
-            visited.add(url)
-            with self.ask("GET", url) as response:
-                if response.status == 404 and self._is_new(response):  # noqa: PLR2004 - absent
-                    return ()
-                if response.status != 200:  # noqa: PLR2004 - success
-                    raise self.trouble(response, "listing the tags of")
-                seen.update(dict.fromkeys(self._page(response)))
-                url = self._next(response)
-        return tuple(seen)
+        return gather_tags(self._tag_pages())
 
-    def _is_new(self, response: Response) -> bool:
-        trouble = Trouble.read(response)
-        return not trouble.codes or bool(trouble.codes & {"NAME_UNKNOWN", "NOT_FOUND"})
-
-    def _page(self, response: Response) -> list[str]:
-        try:
-            document = json.loads(response.content)
-            tags = document["tags"] or []
-        except (ValueError, KeyError, TypeError) as error:
-            raise Unreachable(f"the tag list of {self.repository} can't be read", reference=self.repository) from error
-        return [tag for tag in tags if isinstance(tag, str)]
-
-    def _next(self, response: Response) -> str:
-        """The next page, on the registry's own origin only: the token goes with it."""
-        link = response.headers.get("Link", "")
-        if 'rel="next"' not in link.replace("rel=next", 'rel="next"') or not link.startswith("<"):
-            return ""
-        target = urljoin(response.url, link[1:].partition(">")[0])
-        return target if Origin.of(target) == Origin.of(response.url) else ""
+    def _tag_pages(self) -> Iterator[Response]:
+        for page in pages(self.url(f"tags/list?n={_PAGE}"), lambda url: self.ask("GET", url)):
+            if page.status == _NOT_FOUND and Trouble.read(page).codes & _ABSENT_REPOSITORY:
+                return
+            if page.status != _OK:
+                raise self.trouble(page, "list the tags of")
+            yield page
 
     # Blobs.
 
     def blob_size(self, digest: Digest) -> int | None:
         """The size of a blob that is there, in bytes; None if it isn't."""
         with self.ask("HEAD", self.url(f"blobs/{digest}")) as response:
-            if response.status == 404:  # noqa: PLR2004 - absent
+            if response.status == _NOT_FOUND:
                 return None
-            if response.status != 200:  # noqa: PLR2004 - success
-                raise self.trouble(response, "reading", f"{self.repository}@{digest}")
-            return int(response.headers.get("Content-Length") or 0)
+            length = response.headers.get("Content-Length", "")
+            if response.status == _OK and length.isdigit():
+                return int(length)
+            if response.status not in {_OK, _NOT_ALLOWED}:
+                raise self.trouble(response, "read", self._named(digest))
+        return self._counted_size(digest)
 
-    def open_blob(self, descriptor: Descriptor) -> BlobReader:
-        """A stream of a blob that checks its digest and size at the end."""
-        response = self.ask("GET", self.url(f"blobs/{descriptor.digest}"), stream=True)
-        if response.status != 200:  # noqa: PLR2004 - success
-            raise self.trouble(response, "reading", f"{self.repository}@{descriptor.digest}")
-        return BlobReader(response, descriptor)
+    def _counted_size(self, digest: Digest) -> int | None:
+        with self.ask("GET", self.url(f"blobs/{digest}"), stream=True) as response:
+            if response.status == _NOT_FOUND:
+                return None
+            if response.status != _OK:
+                raise self.trouble(response, "read", self._named(digest))
+            length = response.headers.get("Content-Length", "")
+            return int(length) if length.isdigit() else sum(map(len, response.stream(_BUFFER)))
+
+    def open_blob(self, descriptor: Descriptor) -> io.BufferedReader:
+        """A stream of a blob that checks its digest and size at the end, and survives broken connections."""
+
+        def fetch(offset: int) -> Response:
+            headers = {"Range": f"bytes={offset}-"} if offset else {}
+            response = self.ask("GET", self.url(f"blobs/{descriptor.digest}"), headers=headers, stream=True)
+            if response.status not in {_OK, _PARTIAL}:
+                raise self.trouble(response, "read", self._named(descriptor.digest))
+            return response
+
+        return io.BufferedReader(BlobReader(fetch, descriptor), _BUFFER)
 
     def mount(self, digest: Digest, origin: Repository) -> bool:
         """Take a blob over from another repository of the same registry; False if the registry doesn't."""
-        self._writes = True
-        source = origin.name if self.endpoint.path == self.repository.name else self._sibling(origin)
-        url = self.url(f"blobs/uploads/?mount={quote(str(digest), safe=':')}&from={quote(source, safe='/')}")
-        with self.ask("POST", url, scopes=(self._push, f"repository:{source}:pull")) as response:
-            if response.status == 202:  # noqa: PLR2004 - an ordinary upload has begun
+        if origin.registry != self.repository.registry:
+            return False
+        source = self.endpoint.sibling(origin)
+        url = self.url("blobs/uploads/?" + urlencode({"mount": str(digest), "from": source}, safe=":/"))
+        # One token for both, the needed one first: some token services read only the first scope.
+        with self.ask("POST", url, body=b"", scopes=(self._push, f"repository:{source}:pull")) as response:
+            if response.status == _ACCEPTED:
                 self._sessions.keep(response)
-            return response.status == 201  # noqa: PLR2004 - mounted
-
-    def _sibling(self, origin: Repository) -> str:
-        prefix = self.endpoint.path.removesuffix(self.repository.name)
-        return f"{prefix}{origin.name}"
+            return response.status == _CREATED
 
     def upload(self, blob: Upload) -> Descriptor:
         """Send a blob; returns once the registry has said that it holds it."""
-        self._writes = True
         return send(self._sessions, blob)
 
     def prove_push(self) -> None:
         """Open an upload session, which shows the right to push; the next upload uses it."""
-        self._writes = True
         self._sessions.prepare()
 
     def close(self) -> None:
-        """Cancel a session that nobody used."""
+        """Cancel sessions that nobody used."""
         self._sessions.close()
 
     # Referrers.
 
     def referrers(self, digest: Digest) -> tuple[Descriptor, ...]:
         """What refers to `digest`: by the API, else by the tag that stands in for it."""
-        with self.ask("GET", self.url(f"referrers/{digest}"), headers={"Accept": media.OCI_INDEX}) as response:
-            if response.status == 200:  # noqa: PLR2004 - success
-                found: Content | None = parse_manifest(response.content, media.OCI_INDEX)
-            else:
-                found = self.find(Tag(f"{digest.algorithm}-{digest.hex}"))
-        return found.manifests if isinstance(found, Index) else ()
+        url = self.url(f"referrers/{digest}")
+        found: list[Descriptor] = []
+        for page in pages(url, lambda address: self.ask("GET", address, headers={"Accept": media.OCI_INDEX})):
+            if page.status != _OK:
+                return self._tagged_referrers(digest)
+            content = parse_manifest(page.content, media.OCI_INDEX)
+            found.extend(content.manifests if isinstance(content, Index) else ())
+        return tuple(found)
+
+    def _tagged_referrers(self, digest: Digest) -> tuple[Descriptor, ...]:
+        content = self.find(Tag(f"{digest.algorithm}-{digest.hex}"[:128]))
+        return content.manifests if isinstance(content, Index) else ()
 
 
-class RemoteImage:
-    """An image in a registry, as a source."""
-
-    def __init__(self, remote: RemoteRepository, reference: Reference) -> None:
-        self.remote = remote
-        self.reference = reference
-
-    def root(self) -> Content:
-        """The manifest or index that the reference names."""
-        return self.remote.get(self.reference.target)
-
-    def manifest(self, descriptor: Descriptor) -> Content:
-        """A manifest that the root lists."""
-        return self.remote.get(descriptor.digest)
-
-    def open_blob(self, descriptor: Descriptor) -> BlobReader:
-        """A stream of a blob's bytes."""
-        return self.remote.open_blob(descriptor)
+def _described(response: Response, target: Tag | Digest) -> Descriptor | None:
+    """What a HEAD says; None where it says too little. Content is known by sha256, or by the digest asked for."""
+    stated = stated_digest(response)
+    length = response.headers.get("Content-Length", "")
+    if stated is None or not length.isdigit() or (stated.algorithm != "sha256" and stated != target):
+        return None
+    if isinstance(target, Digest) and target.algorithm == stated.algorithm and target != stated:
+        raise VerificationFailed(f"asked for {target}, the registry answers with {stated}", reference=target)
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    return Descriptor(kind, stated, int(length))

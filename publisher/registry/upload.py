@@ -2,231 +2,191 @@
 
 from __future__ import annotations
 
-import random
-import threading
-import time
-from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from publisher.http.message import ConnectionLost, Response
-from publisher.http.origin import Origin, follow
 from publisher.http.retry import TEMPORARY
-from publisher.model.errors import Unreachable, VerificationFailed
+from publisher.model.errors import PublishError, Unreachable, VerificationFailed
+from publisher.registry.answers import Trouble
+from publisher.registry.feed import Feed
+from publisher.registry.sessions import stated_digest, with_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from publisher.model.manifest import Descriptor
     from publisher.model.protocols import Upload
-    from publisher.registry.repository import RemoteRepository
+    from publisher.registry.sessions import Sessions
 
-WINDOW: Final = 16 * 1024 * 1024
-"""Bytes kept to be sent again: what may be in sockets and proxies when a connection breaks."""
 _SEGMENT: Final = 512 * 1024 * 1024
 """Bytes sent in one request; tokens are renewed between two."""
+_UNBOUNDED: Final = 1 << 62
+_PIECE: Final = 4 * 1024 * 1024
+"""Bytes of one request with a Content-Range, for registries that don't take a stream."""
 _SMALL: Final = 1024 * 1024
 _TRIES: Final = 8
+_HEADWAY: Final = 1024 * 1024
+"""Bytes that a try must bring the blob forward not to count against the limit of tries."""
+_CORRUPTED: Final = 4
+"""What a digest mismatch costs of the tries: the whole blob goes again."""
+
+_TAKEN: Final = frozenset({200, 201, 202, 204})
+_NO_STREAM: Final = frozenset({411, 416})
+_SESSION_GONE: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"})
 
 
-class _Restart(Exception):
-    """The session is of no more use: send the blob from its start."""
+class _Lost(Exception):
+    """What was sent may not have arrived; `cause` is what to say when no more tries are left."""
 
-
-class Sessions:
-    """The upload sessions of one repository; one that was opened for proof is kept for the next blob."""
-
-    def __init__(self, remote: RemoteRepository) -> None:
-        self.remote = remote
-        self._kept: deque[str] = deque()
-        self._lock = threading.Lock()
-
-    def prepare(self) -> None:
-        """Open a session and keep it."""
-        self._kept.append(self._begin())
-
-    def keep(self, response: Response) -> None:
-        """Keep a session that a mount began."""
-        if location := response.headers.get("Location"):
-            self._kept.append(follow(response.url, location))
-
-    def take(self) -> str:
-        """A session's address."""
-        with self._lock:
-            if self._kept:
-                return self._kept.popleft()
-        return self._begin()
-
-    def _begin(self) -> str:
-        with self.remote.ask("POST", self.remote.url("blobs/uploads/"), body=b"") as response:
-            if response.status != 202:  # noqa: PLR2004 - begun
-                raise self.remote.trouble(response, "pushing to")
-            return next_location(response)
-
-    def cancel(self, location: str) -> None:
-        """End a session; it doesn't matter if the registry can't."""
-        try:
-            self.remote.ask("DELETE", location, anonymous=self._is_foreign(location)).close()
-        except Unreachable:
-            return
-
-    def _is_foreign(self, location: str) -> bool:
-        """Whether an upload's address lies on another host, which gets no credentials."""
-        return Origin.of(location) != Origin.of(self.remote.url(""))
-
-    def send(self, method: str, location: str, **extra: object) -> Response:
-        """A request within a session."""
-        return self.remote.ask(method, location, anonymous=self._is_foreign(location), **extra)  # type: ignore[arg-type]
-
-    def close(self) -> None:
-        """Cancel what nobody used."""
-        while self._kept:
-            self.cancel(self._kept.popleft())
-
-
-def next_location(response: Response) -> str:
-    """Where the session goes on."""
-    location = response.headers.get("Location")
-    if not location:
-        raise Unreachable("the registry began an upload without saying where", reference=response.url)
-    return follow(response.url, location)
+    def __init__(self, cause: PublishError, *, gone: bool = False, cost: int = 1) -> None:
+        super().__init__()
+        self.cause = cause
+        self.gone = gone
+        self.cost = cost
 
 
 def send(sessions: Sessions, blob: Upload) -> Descriptor:
-    """Send `blob`, from its start again where its session was lost."""
-    for attempt in range(_TRIES):
+    """Send `blob`: from the registry's offset after a broken connection, from its start where its session was lost."""
+    with sessions.counted():
         transmission = _Transmission(sessions, blob)
         try:
             return transmission.run()
-        except _Restart:
-            sessions.cancel(transmission.location)
-            _pause(attempt)
-        except BaseException:
-            sessions.cancel(transmission.location)
+        except Exception:
+            transmission.cancel()
             raise
-    raise Unreachable("an upload failed after retries", reference=sessions.remote.repository)
-
-
-def _pause(attempt: int) -> None:
-    time.sleep(min(0.1 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))
+        except BaseException:
+            transmission.leave()
+            raise
 
 
 class _Transmission:
-    """One blob in one session."""
+    """One blob on its way."""
 
     def __init__(self, sessions: Sessions, blob: Upload) -> None:
         self._sessions = sessions
         self._blob = blob
-        self._chunks = blob.chunks()
-        self._pulled = 0  # bytes taken from the blob
-        self._window: deque[bytes] = deque()
-        self._window_size = 0
-        self._ended: bool = False
-        self.location = sessions.take()
+        self._feed = Feed(blob.chunks(), sessions.window)
+        self._location: str | None = None
+        self._segment = _SEGMENT
+        self._in_pieces = False
+        self._tries = 0
+        self._furthest = 0
 
     def run(self) -> Descriptor:
-        if small := self._pull_small():
-            return self._finish(small)
-        offset = 0
-        while offset < self._pulled or not self._is_over():
-            offset = self._stream(offset)
-        return self._finish(b"")
-
-    def _is_over(self) -> bool:
-        return self._ended
-
-    def _pull_small(self) -> bytes:
-        """The whole blob where it is small enough for one request, else nothing."""
-        while self._pulled <= _SMALL and self._pull():
-            pass
-        return b"".join(self._window) if self._ended else b""
-
-    def _pull(self) -> bytes:
-        chunk = next(self._chunks, b"")
-        self._ended = not chunk
-        self._pulled += len(chunk)
-        self._window.append(chunk)
-        self._window_size += len(chunk)
-        while self._window_size - len(self._window[0]) >= WINDOW:
-            self._window_size -= len(self._window.popleft())
-        return chunk
-
-    def _replay(self, offset: int) -> Iterator[bytes]:
-        """The kept bytes from `offset` on."""
-        position = self._pulled - self._window_size
-        for chunk in tuple(self._window):
-            begin = max(0, offset - position)
-            if begin < len(chunk):
-                yield chunk[begin:]
-            position += len(chunk)
-
-    def _body(self, offset: int) -> Iterator[bytes]:
-        sent = 0
-        for chunk in self._replay(offset):
-            sent += len(chunk)
-            yield chunk
-        while sent < _SEGMENT and (chunk := self._pull()):
-            sent += len(chunk)
-            yield chunk
-
-    def _stream(self, offset: int) -> int:
-        """Send from `offset`; returns the offset that the registry has reached."""
-        headers = {"Content-Type": "application/octet-stream"}
-        if offset:
-            end = self._pulled - 1
-            headers |= {"Content-Range": f"{offset}-{end}"} if self._ended else {}
-        for attempt in range(_TRIES):
+        small = self._feed.whole(_SMALL)
+        self._location = self._sessions.take()
+        while True:
             try:
-                with self._sessions.send("PATCH", self.location, body=self._body(offset), headers=headers) as response:
-                    if response.status in {201, 202, 204}:
-                        self.location = self._moved(response)
-                        return self._pulled
-                    if response.status not in TEMPORARY | {401, 416}:
-                        if response.status == 404:  # noqa: PLR2004 - the session is gone
-                            raise _Restart
-                        raise self._sessions.remote.trouble(response, "pushing to")
-            except ConnectionLost:
-                pass
-            _pause(attempt)
-            offset = self._reached()
-        raise _Restart
+                if small is None:
+                    self._stream(self._location)
+                return self._finish(self._location, small or b"")
+            except _Lost as lost:
+                self._recover(lost, self._location)
 
-    def _moved(self, response: Response) -> str:
-        return next_location(response) if response.headers.get("Location") else self.location
+    def cancel(self) -> None:
+        """End the session at the registry."""
+        if self._location:
+            self._sessions.cancel(self._location)
 
-    def _reached(self) -> int:
-        """Ask the session how far it is; raises _Restart where what follows is no longer kept."""
-        with self._sessions.send("GET", self.location) as response:
-            if response.status not in {200, 202, 204}:
-                raise _Restart
-            self.location = self._moved(response)
-            last = response.headers.get("Range", "").removeprefix("bytes=").rpartition("-")[2]
-        offset = int(last) + 1 if last.isdigit() and last != "0" else 0
-        if not self._pulled - self._window_size <= offset <= self._pulled:
-            raise _Restart
-        return offset
+    def leave(self) -> None:
+        """Leave the session to be ended when there is time."""
+        if self._location:
+            self._sessions.leave(self._location)
 
-    def _finish(self, body: bytes) -> Descriptor:
-        descriptor = self._blob.descriptor()
-        location = f"{self.location}{'&' if '?' in self.location else '?'}digest={descriptor.digest}"
+    def _stream(self, location: str) -> None:
+        while not self._feed.is_over():
+            location = self._location = self._patch(location)
+
+    def _patch(self, location: str) -> str:
+        """Send what one request takes; returns where the session goes on."""
         headers = {"Content-Type": "application/octet-stream"}
         try:
-            with self._sessions.send("PUT", location, body=body, headers=headers) as response:
-                if response.status in {200, 201, 202, 204}:
-                    return descriptor
-                if response.status != 404 and response.status not in TEMPORARY | {416}:  # noqa: PLR2004
-                    raise self._sessions.remote.trouble(response, "pushing to")
-        except ConnectionLost:
-            pass
-        return self._settle(descriptor)
+            if self._in_pieces:
+                begin = self._feed.position
+                piece = b"".join(self._feed.take(_PIECE))
+                headers["Content-Range"] = f"{begin}-{begin + len(piece) - 1}"
+                response = self._sessions.send("PATCH", location, body=piece, headers=headers)
+            else:
+                body = self._feed.take(self._segment)
+                response = self._sessions.send("PATCH", location, body=body, headers=headers)
+        except ConnectionLost as error:
+            if self._feed.failure is not None:
+                raise self._feed.failure from None
+            raise _Lost(error) from error
+        with response:
+            if response.status in _TAKEN:
+                return self._sessions.moved(response, location)
+            raise self._judge(response)
 
-    def _settle(self, descriptor: Descriptor) -> Descriptor:
-        """An answer was lost, or a second PUT found the session gone: the blob itself tells."""
-        held = self._sessions.remote.blob_size(descriptor.digest)
-        if held is None:
-            raise _Restart
-        if held != descriptor.size:
+    def _judge(self, response: Response) -> Exception:
+        error = self._sessions.remote.trouble(response, "push to")
+        if response.status in TEMPORARY | {401}:
+            return _Lost(error)
+        if response.status in _NO_STREAM:
+            self._in_pieces = True
+            return _Lost(error)
+        if response.status == 404 or Trouble.read(response).codes & _SESSION_GONE:  # noqa: PLR2004 - absent
+            # Some registries take a blob in one request only and lose the session after it (Artifact Registry).
+            self._segment = _UNBOUNDED
+            return _Lost(error, gone=True)
+        return error
+
+    def _recover(self, lost: _Lost, location: str) -> None:
+        """Find out where to go on; raises the cause when no more tries are left."""
+        self._tries += lost.cost
+        if self._tries > _TRIES:
+            raise lost.cause
+        self._sessions.pause(self._tries)
+        offset = None if lost.gone else self._reached(location)
+        if offset is None or not self._feed.rewind(offset):
+            self._begin_again(location)
+        elif offset >= self._furthest + _HEADWAY:
+            self._furthest, self._tries = offset, 0
+
+    def _reached(self, location: str) -> int | None:
+        """How far the session is, in bytes; None where it doesn't say."""
+        with self._sessions.send("GET", location) as response:
+            if response.status not in _TAKEN:
+                return None
+            self._location = self._sessions.moved(response, location)
+            last = response.headers.get("Range", "").removeprefix("bytes=").rpartition("-")[2]
+        # "0-0" is both no byte and one: a session that far isn't worth the doubt.
+        return int(last) + 1 if last.isascii() and last.isdigit() and int(last) else None
+
+    def _begin_again(self, location: str) -> None:
+        self._location = None
+        self._sessions.cancel(location)
+        self._location = self._sessions.begin()
+        if not self._feed.rewind(0):
+            self._feed = Feed(self._blob.chunks(), self._sessions.window)
+
+    def _finish(self, location: str, body: bytes) -> Descriptor:
+        descriptor = self._blob.descriptor()
+        headers = {"Content-Type": "application/octet-stream"}
+        address = with_digest(location, descriptor.digest)
+        with self._sessions.send("PUT", address, body=body, headers=headers) as response:
+            if response.status in _TAKEN:
+                return self._agreed(response, descriptor)
+            error = self._sessions.remote.trouble(response, "push to")
+            codes = Trouble.read(response).codes
+        # An answer may have been lost and the request sent again: then the blob is there and its session isn't.
+        if response.status not in {401, 403, 413} and self._is_held(descriptor):
+            return descriptor
+        if codes & {"DIGEST_INVALID", "SIZE_INVALID"}:
+            raise _Lost(error, gone=True, cost=_CORRUPTED)
+        if response.status in TEMPORARY | {404, 416} or codes & _SESSION_GONE:
+            raise _Lost(error, gone=True)
+        raise error
+
+    def _agreed(self, response: Response, descriptor: Descriptor) -> Descriptor:
+        stated = stated_digest(response)
+        if stated and stated.algorithm == descriptor.digest.algorithm and stated != descriptor.digest:
             raise VerificationFailed(
-                f"the registry holds {held:,} bytes under {descriptor.digest}, sent were {descriptor.size:,}",
+                f"sent {descriptor.digest}, the registry says it holds {stated}",
                 reference=self._sessions.remote.repository,
             )
         return descriptor
+
+    def _is_held(self, descriptor: Descriptor) -> bool:
+        with suppress(Unreachable):
+            return self._sessions.remote.blob_size(descriptor.digest) == descriptor.size
+        return False

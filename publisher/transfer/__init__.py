@@ -1,0 +1,1 @@
+"""Moving content: compression, the pipeline from an export, copies, and what an image is."""

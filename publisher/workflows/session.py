@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from publisher.credentials.chain import Chain
     from publisher.engine.connection import Engine
     from publisher.http.client import Client
+    from publisher.http.redaction import Redactor
     from publisher.model.credential import Credential
     from publisher.model.facts import Facts
-    from publisher.model.protocols import Progress
+    from publisher.model.protocols import CredentialSource, Progress
     from publisher.model.reference import Repository
     from publisher.model.settings import Settings
     from publisher.receipts.journal import Journal
@@ -50,6 +51,7 @@ class Session:
         config: str | None = None,
         credential: Credential | None = None,
         trace: Callable[[str], None] | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self.environ = environ
         self.directory = directory
@@ -57,6 +59,7 @@ class Session:
         self._config = config
         self._credential = credential
         self._trace = trace
+        self._redactor = redactor
         self._destinations: frozenset[str] = frozenset()
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
@@ -64,7 +67,7 @@ class Session:
     @cached_property
     def configuration(self) -> Configuration:
         """The configuration file, or the defaults."""
-        return load(Path(self._config) if self._config else None, self.directory, self.environ)
+        return load(Path(self._config) if self._config else None, self.directory)
 
     @property
     def settings(self) -> Settings:
@@ -85,18 +88,17 @@ class Session:
         """Who we are at each registry; in a sandbox nobody."""
         from publisher.credentials.chain import Chain
         from publisher.credentials.docker_config import DockerConfig
-        from publisher.credentials.environment import EnvironmentCredentials
-        from publisher.credentials.explicit import ExplicitCredential
+        from publisher.credentials.environment import EnvironmentCredentials, GivenCredential
 
         if self.sandbox:
             return Chain(())
-        sources = [
+        sources: list[CredentialSource] = [
             EnvironmentCredentials(self.environ, self._destinations),
             DockerConfig(self.environ),
         ]
         if self._credential:
-            return Chain((ExplicitCredential(self._credential, self._destinations), *sources))
-        return Chain(tuple(sources))
+            sources.insert(0, GivenCredential(self._credential, self._destinations))
+        return Chain(sources)
 
     @cached_property
     def client(self) -> Client:
@@ -116,7 +118,7 @@ class Session:
         def settings_of(host: str) -> HostSettings:
             return HostSettings.gather(host, tables.get(host), self.configuration.folder)
 
-        return Client(find, settings_of, trace=self._trace)
+        return Client(find, settings_of, trace=self._trace, redactor=self._redactor)
 
     def remote(self, repository: Repository, *, anonymous: bool = False) -> RemoteRepository:
         """The repository behind its registry's API."""

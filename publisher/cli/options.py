@@ -1,0 +1,133 @@
+"""Options that several commands share, and the session that they make."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from publisher.cli.program import Globals
+    from publisher.model.credential import Credential
+    from publisher.workflows.jobs import Wish
+    from publisher.workflows.session import Session
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+class Lines(click.ParamType):
+    """A text that may be repeated; in the environment one a line."""
+
+    name = "text"
+    envvar_list_splitter = "\n"
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Lines that aren't empty."""
+        return [line.strip() for line in rv.splitlines() if line.strip()]
+
+
+LINES = Lines()
+
+
+def formats(*names: str) -> Callable[[Command], Command]:
+    """`--format`, text or what is named."""
+    return click.option(
+        "--format", "form", type=click.Choice(["text", *names]), default="text", help="How to print it."
+    )
+
+
+def planning(command: Command) -> Command:
+    """The options of `plan` and `release` that shape the plan."""
+    for option in reversed(
+        (
+            click.option(
+                "--image", "images", multiple=True, type=LINES, metavar="REPO", help="Publish to REPO (repeat)."
+            ),
+            click.option("--rule", "rules", multiple=True, type=LINES, metavar="RULE", help="A tag rule (repeat)."),
+            click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
+            click.option("--label", "labels", multiple=True, type=LINES, metavar="K=V", help="A label (repeat)."),
+            click.option("--version", metavar="V", help="The version, instead of git's."),
+            click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def credentials(command: Command) -> Command:
+    """`--username` and `--password-stdin`."""
+    command = click.option("--password-stdin", is_flag=True, help="Read the password or token from stdin.")(command)
+    return click.option("-u", "--username", metavar="USER", help="The user at the registry.")(command)
+
+
+def wish(
+    images: Sequence[str],
+    rules: Sequence[str],
+    flavor: Sequence[str],
+    labels: Sequence[str],
+    version: str | None,
+    only: str | None,
+    *,
+    force: bool = False,
+) -> Wish:
+    """The options of the plan in one value; a label without `=` is a usage error."""
+    from publisher.workflows.jobs import Wish
+
+    pairs = [label.partition("=") for label in labels]
+    if bad := next((key for key, equals, _value in pairs if not equals or not key), None):
+        raise click.UsageError(f"--label {bad}: expected KEY=VALUE")
+    return Wish(
+        images=tuple(images),
+        rules=tuple(rules),
+        flavor=tuple(flavor),
+        labels={key: value for key, _equals, value in pairs},
+        version=version,
+        only=only,
+        force=force,
+    )
+
+
+def open_session(given: Globals, username: str | None = None, *, password_stdin: bool = False) -> Session:
+    """A session as the global options want it."""
+    from publisher.http.redaction import Redactor
+    from publisher.report.progress import Teller
+    from publisher.workflows.session import Session
+
+    redactor = Redactor()
+    teller = Teller(quiet=given.quiet, color=given.color, redact=redactor)
+    return Session(
+        os.environ,
+        Path.cwd(),
+        teller,
+        config=given.config,
+        credential=_credential(username, password_stdin=password_stdin),
+        trace=teller.trace if given.verbose else None,
+        redactor=redactor,
+    )
+
+
+def _credential(username: str | None, *, password_stdin: bool) -> Credential | None:
+    from publisher.model.credential import Credential
+    from publisher.model.errors import Denied
+
+    if not username and not password_stdin:
+        return None
+    if not username or not password_stdin:
+        raise Denied(
+            "--username and --password-stdin go together",
+            hint="pipe the token in: … | publish release -u USER --password-stdin",
+        )
+    secret = sys.stdin.read().removesuffix("\n").removesuffix("\r")
+    if not secret:
+        raise Denied("--password-stdin got nothing on stdin")
+    return Credential(username, secret, "--password-stdin")
+
+
+def colored(given: Globals) -> bool:
+    """Whether results on stdout get colours."""
+    return given.color and sys.stdout.isatty()

@@ -1,0 +1,61 @@
+"""`publish plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from publisher.cli.options import colored, formats, open_session, planning, wish
+
+if TYPE_CHECKING:
+    from publisher.cli.program import Globals
+    from publisher.model.plan import Plan, Plans
+
+
+@click.command("plan")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@planning
+@click.option("--offline", is_flag=True, help="Ask no registry.")
+@click.option("-o", "--output", "file", metavar="FILE", type=click.Path(path_type=Path), help="Save the plan as JSON.")
+@formats("json")
+@click.pass_obj
+def command(
+    given: Globals, sources: tuple[str, ...], *, offline: bool, file: Path | None, form: str, **asked: Any
+) -> int:
+    """Show what a release would do, tag by tag, and why.
+
+    \b
+    publish plan --image yeongyin/goalapp
+    publish plan docker-daemon:goalapp --version 1.2.0 --format json
+    """
+    from publisher.model.plan import Plans
+    from publisher.workflows.jobs import jobs
+    from publisher.workflows.plan import planned
+
+    with open_session(given) as session:
+        wanted = wish(**asked)
+        made = {
+            job.name or "": planned(session, job, wanted, sources, offline=offline)
+            for job in jobs(session.settings, wanted)
+        }
+    document: Plan | Plans = made[""] if "" in made else Plans(plans=made)
+    _show(given, document, made, file, form)
+    bad = any(plan.refusals or not (plan.moves or (offline and form == "json")) for plan in made.values())
+    return 4 if bad else 0
+
+
+def _show(given: Globals, document: Plan | Plans, made: dict[str, Plan], file: Path | None, form: str) -> None:
+    import msgspec
+
+    from publisher.cli.rendering import show_json, show_text
+    from publisher.report.tables import plan_text
+
+    if file:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
+    if form == "json":
+        return show_json(document)
+    for plan in made.values():
+        show_text(plan_text(plan, color=colored(given)))
+    return None

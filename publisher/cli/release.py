@@ -1,0 +1,133 @@
+"""`publish release`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from publisher.cli.options import colored, credentials, formats, open_session, planning, wish
+
+if TYPE_CHECKING:
+    from publisher.cli.program import Globals
+    from publisher.model.plan import Plan
+    from publisher.workflows.plan import Draft
+    from publisher.workflows.release import ReleaseOptions, Run
+
+
+@click.command("release")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@planning
+@click.option("--dry-run", is_flag=True, help="Plan and preflight; write nothing.")
+@click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
+@click.option("--verify", type=click.Choice(["none", "digest", "pull", "deep"]), help="How much is proven.")
+@click.option("--no-smoke", is_flag=True, help="Don't run what was pushed.")
+@click.option("--force", is_flag=True, help="Overwrite exact tags that hold another image.")
+@click.option("--allow-dirty", is_flag=True, help="Release though tracked files have changes.")
+@click.option("--compression", type=click.Choice(["gzip", "zstd"]), help="How layers are compressed.")
+@click.option("--compression-level", type=int, metavar="N", help="Its level; 1 by default.")
+@click.option("--pull-local", is_flag=True, help="Pull the moved tags that the engine holds an older image of.")
+@click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Write the receipt to FILE too.")
+@credentials
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@formats("json")
+@click.pass_obj
+def command(
+    given: Globals, sources: tuple[str, ...], *, dry_run: bool, username: str | None, password_stdin: bool,
+    yes: bool, form: str, force: bool, **rest: Any,
+) -> int:  # fmt: skip
+    """Publish an image: push by digest, verify, then move the tags.
+
+    \b
+    publish release docker-daemon:goalapp --image yeongyin/goalapp --version 1.2.0
+    publish release docker://ghcr.io/me/app@sha256:… --image me/app
+    """
+    from publisher.workflows.jobs import jobs
+    from publisher.workflows.release import prepare, release
+
+    plan_options = {key: rest.pop(key) for key in ("images", "rules", "flavor", "labels", "version", "only")}
+    options = _options(**rest)
+    runs: list[Run] = []
+    with open_session(given, username, password_stdin=password_stdin) as session:
+        wanted = wish(**plan_options, force=force)
+        drafts = [prepare(session, job, wanted, sources, options) for job in jobs(session.settings, wanted)]
+        if dry_run or session.facts.is_pull_request:
+            return _only_plan(given, drafts, form)
+        for made in drafts:
+            _agree(given, made, yes=yes, form=form)
+            runs.append(release(session, made, options))
+    _show(given, runs, form)
+    return max((run.error.exit_code for run in runs if run.error), default=0)
+
+
+def _options(
+    *, via: str, verify: str | None, no_smoke: bool, allow_dirty: bool, compression: str | None,
+    compression_level: int | None, pull_local: bool, receipt: Path | None,
+) -> ReleaseOptions:  # fmt: skip
+    from publisher.transfer.compression import Compression
+    from publisher.workflows.release import ReleaseOptions
+
+    chosen = None
+    if compression or compression_level is not None:
+        chosen = Compression(compression or "gzip", 1 if compression_level is None else compression_level)
+        chosen.check()
+    return ReleaseOptions(
+        via=via,
+        verify=verify,
+        smoke=not no_smoke,
+        allow_dirty=allow_dirty,
+        compression=chosen,
+        pull_local=pull_local,
+        receipt=receipt,
+    )
+
+
+def _only_plan(given: Globals, drafts: list[Draft], form: str) -> int:
+    from publisher.cli.rendering import show_json
+    from publisher.model.plan import Plans
+
+    if form == "json":
+        plans = {made.job.name or "": made.plan for made in drafts}
+        show_json(plans[""] if "" in plans else Plans(plans=plans))
+    else:
+        for made in drafts:
+            _show_plan(given, made.plan)
+    return 4 if any(made.plan.refusals or not made.plan.moves for made in drafts) else 0
+
+
+def _show_plan(given: Globals, plan: Plan) -> None:
+    from publisher.report.tables import plan_text
+
+    click.echo(plan_text(plan, color=colored(given)), nl=False)
+
+
+def _agree(given: Globals, made: Draft, *, yes: bool, form: str) -> None:
+    """Show the plan; on a terminal ask."""
+    from publisher.report.tables import plan_text
+    from publisher.workflows.release import refuse
+
+    if form == "text" and not given.quiet:
+        click.echo(plan_text(made.plan, color=given.color and sys.stderr.isatty()), err=True, nl=False)
+    refuse(made.plan)
+    writes = any(move.action.writes for move in made.plan.moves)
+    if writes and not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm("Release this?", abort=True, err=True)
+
+
+def _show(given: Globals, runs: list[Run], form: str) -> None:
+    from publisher.cli.rendering import show_json, show_text
+    from publisher.model.receipt import Receipts
+    from publisher.report.failure import paragraph
+    from publisher.report.tables import receipt_text
+
+    receipts = tuple(run.receipt for run in runs)
+    if form == "json":
+        show_json(receipts[0] if len(receipts) == 1 else Receipts(receipts=receipts))
+    else:
+        for receipt in receipts:
+            show_text(receipt_text(receipt, color=colored(given)))
+    for run in runs:
+        if run.error:
+            click.echo(f"publish: {paragraph(run.error)}", err=True)

@@ -1,0 +1,62 @@
+"""The order in which sources are asked."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from publisher.model.credential import Broken, Credential, Found
+from publisher.model.errors import BrokenCredential
+from publisher.model.reference import DOCKER_HUB
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from publisher.model.protocols import CredentialSource
+
+_HUB = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
+
+
+class Chain:
+    """Asks each source in turn; the first that has an answer decides, and a broken one stops the search."""
+
+    def __init__(self, sources: Sequence[CredentialSource]) -> None:
+        self._sources = sources
+        self._known: dict[tuple[str, str], Credential | None] = {}
+        self._lock = threading.Lock()
+
+    def find(self, registry: str, repository: str = "") -> Credential | None:
+        """The credential for `registry`, None for an anonymous user; raises BrokenCredential."""
+        host = DOCKER_HUB if registry in _HUB else registry
+        with self._lock:
+            key = (host, repository)
+            if key not in self._known:
+                self._known[key] = self._ask(host, repository)
+            return self._known[key]
+
+    def _ask(self, host: str, repository: str) -> Credential | None:
+        for source in self._sources:
+            answer = source.find(host, repository)
+            if isinstance(answer, Broken):
+                raise BrokenCredential(
+                    f"the credential for {host} from {source.name} can't be used: {answer.reason}",
+                    reference=host,
+                    hint=answer.hint or None,
+                )
+            if isinstance(answer, Found):
+                return _usable(answer.credential, host)
+        return None
+
+
+def _usable(credential: Credential, host: str) -> Credential:
+    """Refuse what no HTTP header can carry: a newline here is mostly a pasted one."""
+    for name, text in (("user name", credential.username), ("secret", credential.secret)):
+        if any(ord(character) < 0x20 or ord(character) == 0x7F for character in text):  # noqa: PLR2004 - control codes
+            raise BrokenCredential(
+                f"the {name} for {host} (from {credential.source}) has a control character in it, perhaps a newline",
+                reference=host,
+            )
+    if ":" in credential.username or not credential.secret:
+        what = "user name has a colon in it" if credential.secret else "secret is empty"
+        raise BrokenCredential(f"the credential for {host} (from {credential.source}): the {what}", reference=host)
+    return credential

@@ -1,0 +1,115 @@
+"""Docker's own configuration: DOCKER_AUTH_CONFIG, credHelpers, credsStore, auths."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from publisher.credentials.helper import ask_helper
+from publisher.model.credential import IDENTITY_TOKEN_USER, Absent, Answer, Broken, Credential, Found
+from publisher.model.reference import DOCKER_HUB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HUB_KEY = "https://index.docker.io/v1/"
+_HUB_KEYS = (_HUB_KEY, "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
+
+
+class DockerConfig:
+    """$DOCKER_CONFIG/config.json or ~/.docker/config.json; DOCKER_AUTH_CONFIG comes before it."""
+
+    name = "docker's configuration"
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        folder = environ.get("DOCKER_CONFIG")
+        home = Path(environ.get("HOME") or Path.home())
+        self._path = (Path(folder) if folder else home / ".docker") / "config.json"
+
+    def find(self, registry: str, repository: str = "") -> Answer:
+        """Ask for `registry`; a configuration that can't be read is broken, not empty."""
+        del repository
+        if text := self._environ.get("DOCKER_AUTH_CONFIG"):
+            answer = _find_auth(_document(text.encode(), "DOCKER_AUTH_CONFIG"), registry, "DOCKER_AUTH_CONFIG")
+            if not isinstance(answer, Absent):
+                return answer
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            return Absent()
+        except OSError as error:
+            return Broken(f"{self._path} can't be read: {error.strerror}")
+        return self._find(_document(content, str(self._path)), registry)
+
+    def _find(self, document: dict[str, Any] | Broken, registry: str) -> Answer:
+        if isinstance(document, Broken):
+            return document
+        helper = _helper(document, registry)
+        if isinstance(helper, str):
+            answer = ask_helper(helper, _keys(registry)[0], self._environ)
+            if not isinstance(answer, Absent):
+                return answer
+        return _find_auth(document, registry, str(self._path))
+
+
+def _document(content: bytes, named: str) -> dict[str, Any] | Broken:
+    try:
+        found = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Broken(f"{named} is not JSON: {error}")
+    return found if isinstance(found, dict) else Broken(f"{named} is not a JSON object")
+
+
+def _keys(registry: str) -> tuple[str, ...]:
+    return _HUB_KEYS if registry == DOCKER_HUB else (registry,)
+
+
+def _helper(document: dict[str, Any], registry: str) -> str | None:
+    helpers = document.get("credHelpers")
+    if isinstance(helpers, dict):
+        for key in _keys(registry):
+            if isinstance(found := helpers.get(key), str):
+                return found
+    store = document.get("credsStore")
+    return store if isinstance(store, str) and store else None
+
+
+def _find_auth(document: dict[str, Any] | Broken, registry: str, named: str) -> Answer:
+    if isinstance(document, Broken):
+        return document
+    auths = document.get("auths")
+    if not isinstance(auths, dict):
+        return Absent()
+    by_host = {_host(key): entry for key, entry in reversed(auths.items())}
+    for key in _keys(registry):
+        entry = auths.get(key) or by_host.get(_host(key))
+        if isinstance(entry, dict) and entry:
+            return _read_auth(entry, key, named)
+    return Absent()
+
+
+def _host(key: str) -> str:
+    """The bare host of a key, which older clients wrote as an address."""
+    return key.removeprefix("https://").removeprefix("http://").partition("/")[0]
+
+
+def _read_auth(entry: dict[str, Any], key: str, named: str) -> Answer:
+    if isinstance(token := entry.get("identitytoken"), str) and token:
+        return Found(Credential(IDENTITY_TOKEN_USER, token, named))
+    username, password = entry.get("username"), entry.get("password")
+    if isinstance(username, str) and isinstance(password, str) and username:
+        return Found(Credential(username, password, named))
+    if not isinstance(auth := entry.get("auth"), str) or not auth:
+        return Absent()
+    try:
+        username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return Broken(f"the entry for {key} in {named} is not base64 of user:secret")
+    if not colon:
+        return Broken(f"the entry for {key} in {named} has no user")
+    return Found(Credential(username, password.rstrip("\0"), named))

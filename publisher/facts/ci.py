@@ -1,0 +1,117 @@
+"""What GitHub Actions and GitLab CI say about what they build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from publisher.facts.payload import Payload
+from publisher.model.errors import ConfigError
+from publisher.model.facts import BRANCH_REF, PULL_REF, TAG_REF, Project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """A CI's run; the fields are those of Facts, empty where the CI doesn't say. Outside CI all of them are."""
+
+    in_ci: bool = True
+    event: str = ""
+    ref: str = ""
+    revision: str = ""
+    committed: datetime | None = None
+    default_branch: str = ""
+    base_ref: str = ""
+    project: Project = field(default_factory=Project)
+
+
+def read_pipeline(environ: Mapping[str, str]) -> Pipeline:
+    """Read the CI's variables. Raises ConfigError where they can't be understood."""
+    if environ.get("GITHUB_ACTIONS") == "true":
+        return _github(environ, Payload.read(environ))
+    if environ.get("GITLAB_CI") == "true":
+        return _gitlab(environ)
+    return Pipeline(in_ci=False)
+
+
+def _github(environ: Mapping[str, str], payload: Payload) -> Pipeline:
+    event = environ.get("GITHUB_EVENT_NAME", "")
+    ref, revision = environ.get("GITHUB_REF", ""), environ.get("GITHUB_SHA", "")
+    if event in {"pull_request", "pull_request_target"}:
+        ref = _pull(ref, payload)
+        if environ.get("DOCKER_METADATA_PR_HEAD_SHA", "").lower() == "true":
+            revision = payload.text("pull_request", "head", "sha") or revision
+    return Pipeline(
+        event=event,
+        ref=ref,
+        revision=revision,
+        committed=_moment(payload.text("head_commit", "timestamp")),
+        default_branch=payload.text("repository", "default_branch"),
+        base_ref=_base(ref, payload),
+        project=_github_project(environ, payload),
+    )
+
+
+def _pull(ref: str, payload: Payload) -> str:
+    """The ref of a pull request; for pull_request_target GITHUB_REF names the branch it wants to join instead."""
+    number = payload.text("number") or payload.text("pull_request", "number")
+    if number.isdecimal():
+        return f"{PULL_REF}{number}/merge"
+    if ref.startswith(PULL_REF):
+        return ref
+    raise ConfigError(
+        "this run is for a pull request, but the event's payload doesn't say which",
+        hint="GITHUB_EVENT_PATH must name the file that GitHub's runner wrote; mount it into the container too",
+    )
+
+
+def _base(ref: str, payload: Payload) -> str:
+    if ref.startswith(TAG_REF):
+        return payload.text("base_ref").removeprefix(BRANCH_REF)
+    return payload.text("pull_request", "base", "ref") if ref.startswith(PULL_REF) else ""
+
+
+def _github_project(environ: Mapping[str, str], payload: Payload) -> Project:
+    server, name = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
+    url = payload.text("repository", "html_url") or (f"{server}/{name}" if server and name else "")
+    return Project(
+        title=payload.text("repository", "name") or name.rpartition("/")[2],
+        description=payload.text("repository", "description"),
+        url=url,
+        source=url,
+        licenses=payload.text("repository", "license", "spdx_id"),
+    )
+
+
+def _gitlab(environ: Mapping[str, str]) -> Pipeline:
+    def said(name: str) -> str:
+        return environ.get(name, "")
+
+    request, tag, branch = said("CI_MERGE_REQUEST_IID"), said("CI_COMMIT_TAG"), said("CI_COMMIT_BRANCH")
+    refs = ((PULL_REF, request and f"{request}/merge"), (TAG_REF, tag), (BRANCH_REF, branch))
+    event = said("CI_PIPELINE_SOURCE")
+    return Pipeline(
+        event="pull_request" if request else event,
+        ref=next((start + name for start, name in refs if name), ""),
+        revision=said("CI_COMMIT_SHA"),
+        committed=_moment(said("CI_COMMIT_TIMESTAMP")),
+        default_branch=said("CI_DEFAULT_BRANCH"),
+        base_ref=said("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
+        project=Project(
+            title=said("CI_PROJECT_NAME"),
+            description=said("CI_PROJECT_DESCRIPTION"),
+            url=said("CI_PROJECT_URL"),
+            source=said("CI_PROJECT_URL"),
+        ),
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,96 @@
+"""A complaint about one key of the configuration, and where that key stands in the file."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.model.errors import ConfigError
+from publisher.model.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+Key = tuple[str, ...]
+
+_PART = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)"""
+_DOTTED = rf"{_PART}(?:\s*\.\s*{_PART})*"
+_HEADER = re.compile(rf"\s*\[\[?\s*({_DOTTED})\s*\]\]?")
+_ENTRY = re.compile(rf"\s*({_DOTTED})\s*=")
+
+
+@dataclass(eq=False)
+class Complaint(Exception):
+    """What is wrong with a key: `found` is what stands there, `allowed` what may.
+
+    It becomes a ConfigError once the file is known. Not frozen: Python itself writes to exceptions in flight.
+    """
+
+    key: Key
+    found: str
+    allowed: str
+    hint: str | None = None
+
+    def error(self, file: Path, text: str, table: Key) -> ConfigError:
+        """The error that the user sees; `table` is where the configuration starts in the file."""
+        line = find_line(text, table + self.key)
+        where = f"{file}, line {line}" if line else str(file)
+        key = f"{dotted(table + self.key)}: " if self.key else ""
+        hint = None if self.hint is None else printable(self.hint)
+        return ConfigError(f"{where}: {key}found {self.found}, allowed is {self.allowed}", reference=file, hint=hint)
+
+
+def unknown_key(key: Key, known: Iterable[str]) -> Complaint:
+    """Complain about a key that means nothing, and guess which one was meant."""
+    allowed = sorted(known)
+    meant = difflib.get_close_matches(key[-1], allowed, n=1)
+    hint = f"did you mean '{meant[0]}'?" if meant else None
+    return Complaint(key, f"the unknown key '{key[-1]}'", "one of " + ", ".join(allowed), hint)
+
+
+def show(value: object) -> str:
+    """A value as the user would recognise it, cut short."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return f"'{value[:60]}'"
+        case dict():
+            return "a table"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return str(value)[:60]
+
+
+def dotted(key: Key) -> str:
+    """A key as it is written in TOML; list items by their number."""
+    parts = (part if re.fullmatch(r"[A-Za-z0-9_-]+|\[\d+\]", part) else f'"{part}"' for part in key)
+    return ".".join(parts).replace(".[", "[")
+
+
+def find_line(text: str, key: Key) -> int | None:
+    """The line where a key stands, else the one of the nearest table around it; None if neither is found."""
+    best, line = 0, None
+    for number, stands in _keys(text):
+        common = len(stands) if key[: len(stands)] == stands else 0
+        if common > best:
+            best, line = common, number
+    return line
+
+
+def _keys(text: str) -> Iterator[tuple[int, Key]]:
+    table: Key = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            table = _parts(header[1])
+            yield number, table
+        elif entry := _ENTRY.match(line):
+            yield number, table + _parts(entry[1])
+
+
+def _parts(text: str) -> Key:
+    return tuple(part.strip("\"'") for part in re.findall(_PART, text))

@@ -1,0 +1,125 @@
+"""The configuration file: publish.toml, or [tool.publish] in pyproject.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from publisher.facts.checks import check
+from publisher.facts.complaint import Complaint
+from publisher.facts.conversion import convert
+from publisher.model.errors import ConfigError
+from publisher.model.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OWN_NAME: Final = "publish.toml"
+SHARED_NAME: Final = "pyproject.toml"
+_TABLE: Final = ("tool", "publish")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Settings, and the folder that their paths are relative to. `file` is None where there is none."""
+
+    settings: Settings = field(default_factory=Settings)
+    file: Path | None = None
+    folder: Path = field(default_factory=Path.cwd)
+
+    def path(self, text: str) -> Path:
+        """A path that stands in the file, made usable from anywhere."""
+        return self.folder / text
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A configuration as read: `table` is where it starts within the file."""
+
+    file: Path
+    text: str
+    table: tuple[str, ...]
+    document: dict[str, Any]
+
+
+def load(file: Path | None, directory: Path) -> Configuration:
+    """Read `file`, else the nearest configuration from `directory` up to git's root, else take the defaults.
+
+    Raises ConfigError with file, line where known, key, what was found and what is allowed.
+    """
+    found = _stated(file) if file else _nearest(directory)
+    if found is None:
+        return Configuration(folder=directory)
+    try:
+        settings = convert(found.document)
+        check(settings)
+    except Complaint as complaint:
+        raise complaint.error(found.file, found.text, found.table) from complaint
+    return Configuration(settings, found.file, found.file.parent)
+
+
+def _stated(file: Path) -> _Found:
+    if not file.is_file():
+        problem = "is not a file" if file.exists() else "does not exist"
+        raise ConfigError(f"the configuration file {file} {problem}", reference=file, hint="see --config")
+    found = _shared(file) if file.name == SHARED_NAME else _own(file)
+    if found is None:
+        raise ConfigError(f"{file} has no table [tool.publish]", reference=file, hint="add it, or name another file")
+    return found
+
+
+def _nearest(directory: Path) -> _Found | None:
+    for folder in _upwards(directory.absolute()):
+        own, shared = folder / OWN_NAME, folder / SHARED_NAME
+        found = [read for read in (own.is_file() and _own(own), shared.is_file() and _shared(shared)) if read]
+        if len(found) > 1:
+            raise ConfigError(
+                f"{folder} has two configurations: {OWN_NAME}, and [tool.publish] in {SHARED_NAME}",
+                reference=own,
+                hint="keep one of them, or choose with --config",
+            )
+        if found:
+            return found[0]
+    return None
+
+
+def _upwards(directory: Path) -> Iterator[Path]:
+    """The folders up to git's root; outside git only the directory, since what lies above may be anybody's."""
+    folders = (directory, *directory.parents)
+    root = next((at for at, folder in enumerate(folders) if (folder / ".git").exists()), 0)
+    yield from folders[: root + 1]
+
+
+def _own(file: Path) -> _Found:
+    text = _read(file)
+    return _Found(file, text, (), _parse(file, text))
+
+
+def _shared(file: Path) -> _Found | None:
+    text = _read(file)
+    table: object = _parse(file, text)
+    for key in _TABLE:
+        table = table.get(key) if isinstance(table, dict) else None
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ConfigError(f"{file}: tool.publish is not a table", reference=file, hint="write [tool.publish]")
+    return _Found(file, text, _TABLE, table)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8: {error.reason} at byte {error.start}", reference=file) from error
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}", reference=file) from error
+
+
+def _parse(file: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}", reference=file, hint="see https://toml.io") from error

@@ -1,0 +1,170 @@
+"""What git knows about a directory, in few calls of its command."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from publisher.model.facts import TAG_REF, GitState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+# git reads no more than these, so that no secret of ours or of the CI reaches it or what it starts (filters).
+_KEPT: Final = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "SUDO_UID"),
+        *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
+        *("GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_EXEC_PATH"),
+    }
+)
+_SETTINGS: Final = (
+    # A repository's own configuration must not make a mere look start programs (a file monitor, gpg).
+    *("-c", "core.fsmonitor=false", "-c", "log.showSignature=false"),
+    "--no-optional-locks",
+    "--no-pager",
+)
+_PATIENCE: Final = 60.0
+_BRANCH: Final = "# branch.head "
+_COMMIT: Final = "# branch.oid "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """What git answered about HEAD and the work tree; `problem` says in one sentence why it told nothing.
+
+    branch: "" where HEAD is detached.
+    """
+
+    state: GitState = GitState.READ
+    problem: str = ""
+    revision: str | None = None
+    committed: datetime | None = None
+    branch: str = ""
+    tags: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    untracked: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """Where the repository comes from: `remote` is origin's URL, else that of the only remote, as configured."""
+
+    default_branch: str = ""
+    remote: str = ""
+
+
+class _Failed(Exception):
+    """git could not be run, or told nothing."""
+
+    def __init__(self, state: GitState, problem: str) -> None:
+        super().__init__(problem)
+        self.state = state
+        self.problem = problem
+
+
+def read_checkout(directory: Path, environ: Mapping[str, str]) -> Checkout:
+    """Ask git about the work tree around `directory`; never raises: what went wrong is in the answer."""
+    try:
+        return _read(directory, environ)
+    except _Failed as failed:
+        return Checkout(state=failed.state, problem=failed.problem)
+
+
+def read_upstream(directory: Path, environ: Mapping[str, str]) -> Upstream:
+    """Ask git where the repository comes from; what it doesn't know is empty."""
+    try:
+        head = _git(directory, environ, "for-each-ref", "--format=%(symref)", "refs/remotes/origin/HEAD")
+        return Upstream(
+            default_branch=head.strip().partition("refs/remotes/origin/")[2], remote=_remote(directory, environ)
+        )
+    except _Failed:
+        return Upstream()
+
+
+def _read(directory: Path, environ: Mapping[str, str]) -> Checkout:
+    asked = (
+        "--porcelain=v2",
+        "--branch",
+        "-z",
+        "--no-renames",
+        "--untracked-files=normal",
+        "--ignore-submodules=untracked",
+    )
+    lines = _git(directory, environ, "status", *asked).split("\0")
+    revision, branch = _header(lines, "branch.oid"), _header(lines, "branch.head")
+    is_empty = revision == "(initial)"
+    committed, tags = (None, ()) if is_empty else _commit(directory, environ)
+    return Checkout(
+        state=GitState.EMPTY if is_empty else GitState.READ,
+        revision=None if is_empty else revision,
+        committed=committed,
+        branch="" if branch == "(detached)" else branch,
+        tags=tags,
+        changed=tuple(path for line in lines if (path := _changed(line))),
+        untracked=sum(line.startswith("? ") for line in lines),
+    )
+
+
+def _header(lines: list[str], name: str) -> str:
+    start = f"# {name} "
+    return next((line.removeprefix(start) for line in lines if line.startswith(start)), "")
+
+
+def _changed(line: str) -> str:
+    """The path of an entry about a tracked file, ordinary (1) or unmerged (u), after its 8 or 10 fields."""
+    fields = {"1": 8, "u": 10}.get(line[:1], 0)
+    return line.split(" ", fields)[fields] if fields else ""
+
+
+def _commit(directory: Path, environ: Mapping[str, str]) -> tuple[datetime, tuple[str, ...]]:
+    """The time of HEAD's commit, and the tags that point at it."""
+    asked = ("-1", "--format=%ct%x00%D", "--decorate=full", f"--decorate-refs={TAG_REF}")
+    seconds, _, names = _git(directory, environ, "log", *asked).rstrip("\n").partition("\0")
+    tags = tuple(name.removeprefix(f"tag: {TAG_REF}") for name in names.split(", ") if name)
+    return datetime.fromtimestamp(int(seconds), UTC), tags
+
+
+def _remote(directory: Path, environ: Mapping[str, str]) -> str:
+    found = _git(directory, environ, "config", "-z", "--get-regexp", r"^remote\..*\.url$", accepted=(0, 1))
+    urls = dict(entry.split("\n", 1) for entry in found.split("\0") if "\n" in entry)
+    return urls.get("remote.origin.url") or (next(iter(urls.values())) if len(urls) == 1 else "")
+
+
+def _git(directory: Path, environ: Mapping[str, str], *arguments: str, accepted: tuple[int, ...] = (0,)) -> str:
+    program = shutil.which("git", path=environ.get("PATH"))
+    if program is None:
+        raise _Failed(GitState.NOT_INSTALLED, "git is not installed, or not on PATH")
+    kept = {name: value for name, value in environ.items() if name in _KEPT or name.startswith("GIT_CONFIG")}
+    try:
+        done = subprocess.run(  # noqa: S603 - an argument list of our own, no shell
+            [program, *_SETTINGS, *arguments],
+            cwd=directory,
+            env={**kept, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _Failed(GitState.BROKEN, f"git {arguments[0]} did not end within {_PATIENCE:.0f} seconds") from error
+    except OSError as error:
+        raise _Failed(GitState.BROKEN, f"git could not be started in {directory}: {error.strerror}") from error
+    if done.returncode not in accepted:
+        raise _why(directory, done.stderr.decode(errors="replace").strip())
+    return done.stdout.decode(errors="replace")
+
+
+def _why(directory: Path, said: str) -> _Failed:
+    if "not a git repository" in said:
+        return _Failed(GitState.ABSENT, f"{directory} is not in a git repository")
+    if "dubious ownership" in said:
+        command = f"git config --global --add safe.directory {directory}"
+        return _Failed(
+            GitState.UNSAFE, f"git refuses {directory}, which belongs to another user (`{command}` allows it)"
+        )
+    return _Failed(GitState.BROKEN, f"git could not read {directory}: {said or 'it gave no reason'}")

@@ -1,0 +1,135 @@
+"""The journal: one file a run, written before the first tag and after each."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import re
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import msgspec
+
+from publisher.model.errors import DiskFull, PublishError, UsageError
+from publisher.model.receipt import Receipt
+from publisher.receipts.atomic import write_atomically
+from publisher.receipts.lock import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
+_LARGEST: Final = 16 << 20
+
+
+def new_id() -> str:
+    """An id that sorts by time, to the millisecond: 20261124T001352.123Z and six random hex digits."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
+
+
+class Journal:
+    """The receipts in one folder, mode 0700; each file 0600."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def open(self, key: Iterable[str]) -> Entry:
+        """Take the lock of what is released (repositories, version, image); raises Locked where another run has it.
+
+        Raises DiskFull, or UsageError where the folder can't be written.
+        """
+        name = hashlib.sha256("\n".join(key).encode()).hexdigest()[:24]
+        path = self.folder / f"{name}.lock"
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return Entry(self.folder, Lock(path))
+        except OSError as error:
+            raise _disk_error(path, error) from error
+
+    def list(self) -> tuple[tuple[Receipt, ...], tuple[Path, ...]]:
+        """The receipts, newest first, and the files among them that are torn or not receipts; these are left alone."""
+        good: list[Receipt] = []
+        bad: list[Path] = []
+        for path in sorted(self.folder.glob("*.json"), reverse=True):
+            try:
+                good.append(_own(path))
+            except UsageError:
+                bad.append(path)
+        return tuple(good), tuple(bad)
+
+    def find(self, text: str) -> Receipt:
+        """The receipt that `text` means: an id, the start of one, or a file; raises UsageError for none or several."""
+        if _ID.fullmatch(text):
+            exact = self.folder / f"{text}.json"
+            paths = [exact] if exact.is_file() else sorted(self.folder.glob(f"{text}*.json"))
+            if len(paths) == 1:
+                return _own(paths[0])
+            if paths:
+                names = ", ".join(path.stem for path in paths[:5])
+                raise UsageError(f"'{text}' begins {len(paths)} receipts", hint=f"name one: {names}")
+        if Path(text).is_file():
+            return read_receipt(Path(text))
+        raise UsageError(f"there is no receipt '{text}'", reference=self.folder, hint="see 'publish history'")
+
+
+def read_receipt(path: Path) -> Receipt:
+    """Read one file; raises UsageError where it isn't a whole receipt."""
+    try:
+        with path.open("rb") as file:
+            receipt = msgspec.json.decode(file.read(_LARGEST), type=Receipt)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not a receipt: {error}", reference=path) from error
+    if not _ID.fullmatch(receipt.id):
+        raise UsageError(f"{path} is not a receipt: its id is not one", reference=path)
+    return receipt
+
+
+def _own(path: Path) -> Receipt:
+    """A receipt in the journal, which is called by its id."""
+    receipt = read_receipt(path)
+    if receipt.id != path.stem:
+        raise UsageError(f"{path} is the receipt {receipt.id} under another name", reference=path)
+    return receipt
+
+
+class Entry:
+    """One run's place in the journal, held under a lock that ends with the process."""
+
+    def __init__(self, folder: Path, lock: Lock) -> None:
+        self._folder = folder
+        self._lock = lock
+
+    def write(self, receipt: Receipt) -> Path:
+        """Put the receipt in place: whole or not at all, and on disk when this returns; raises DiskFull."""
+        if not _ID.fullmatch(receipt.id):
+            raise UsageError(f"'{receipt.id}' is not the id of a receipt")
+        path = self._folder / f"{receipt.id}.json"
+        save(receipt, path)
+        return path
+
+    def close(self) -> None:
+        """Let the lock go."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def save(receipt: Receipt, path: Path) -> None:
+    """Write a receipt to any file, as `--receipt` asks; whole or not at all. Raises DiskFull or UsageError."""
+    try:
+        write_atomically(path, msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n")
+    except OSError as error:
+        raise _disk_error(path, error) from error
+
+
+def _disk_error(path: Path, error: OSError) -> PublishError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFull(f"no room for the receipt {path}", reference=path, hint="make room, then run the same again")
+    return UsageError(f"the receipt can't be written: {error.strerror}", reference=path)

@@ -1,0 +1,163 @@
+"""The relay: a registry on loopback that an engine pushes to, and that sends everything on without moving a tag."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+from http.server import ThreadingHTTPServer
+from typing import TYPE_CHECKING, Final, Self
+
+from publisher.model.digest import Digest
+from publisher.model.errors import BadManifest, BadReference, PublishError
+from publisher.model.manifest import parse_manifest
+from publisher.registry.relay_requests import RelayRequests
+from publisher.registry.relayed import RelayedUpload, UnknownUpload
+
+if TYPE_CHECKING:
+    from publisher.model.manifest import Content
+    from publisher.registry.repository import RemoteRepository
+
+_LOOPBACK: Final = "127.0.0.1"
+
+
+class Relay:
+    """Takes an engine's push of one image to `repository` and sends it to `target`, manifests by digest.
+
+    A context manager. The engine gets no credential; `repository` holds a random part, so that nobody else on this
+    machine pushes with ours.
+    """
+
+    def __init__(self, target: RemoteRepository) -> None:
+        self.target = target
+        self.name = f"{secrets.token_hex(8)}/{target.repository.name.rpartition('/')[2]}"
+        """The one repository that the relay knows."""
+        self.content: Content | None = None
+        """What the engine put last, as it stands in the target."""
+        self.failure: PublishError | None = None
+        """What went wrong last on the way to the target; the engine only prints its text."""
+        self._uploads: dict[str, RelayedUpload] = {}
+        self._blobs: dict[Digest, int] = {}
+        self._manifests: dict[str, Content] = {}
+        self._lock = threading.Lock()
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="relay", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """127.0.0.1:PORT."""
+        return f"{_LOOPBACK}:{self._server.server_address[1]}"
+
+    @property
+    def repository(self) -> str:
+        """What the engine has to call the image, without a tag: 127.0.0.1:PORT/NAME."""
+        return f"{self.address}/{self.name}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.shutdown()
+        for upload in tuple(self._uploads.values()):
+            upload.abandon("the relay has ended")
+        self._server.hang_up()
+        self._server.server_close()
+        self._thread.join()
+
+    # What the engine's requests do.
+
+    def blob_size(self, digest: Digest) -> int | None:
+        """The size of a blob that the target holds."""
+        if digest not in self._blobs:
+            size = self.target.blob_size(digest)
+            if size is None:
+                return None
+            self._blobs[digest] = size
+        return self._blobs[digest]
+
+    def begin(self) -> RelayedUpload:
+        """Open a session; the target hears of it with the first byte."""
+        upload = RelayedUpload(self.target.upload)
+        with self._lock:
+            self._uploads[upload.name] = upload
+        return upload
+
+    def upload(self, name: str) -> RelayedUpload:
+        """A session; raises UnknownUpload."""
+        try:
+            return self._uploads[name]
+        except KeyError:
+            raise UnknownUpload("no such upload") from None
+
+    def finish(self, name: str, stated: str) -> Digest:
+        """Complete a session; raises BadManifest where the bytes aren't what the engine says."""
+        upload = self.upload(name)
+        try:
+            sent = upload.finish()
+        finally:
+            self.drop(name)
+        if Digest.parse(stated) != sent.digest:
+            raise BadManifest(f"the engine sent {sent.digest} as {stated}")
+        self._blobs[sent.digest] = sent.size
+        return sent.digest
+
+    def drop(self, name: str) -> None:
+        """Forget a session, ending it where it isn't over."""
+        with self._lock:
+            upload = self._uploads.pop(name, None)
+        if upload:
+            upload.abandon("the engine gave the upload up")
+
+    def put(self, target: str, body: bytes, media_type: str) -> Digest:
+        """Send a manifest on by its digest; the tag is remembered here alone."""
+        content = parse_manifest(body, media_type)
+        if ":" in target and not Digest.parse(target).matches(body):
+            raise BadReference(f"the engine's manifest is not {target}")
+        self.target.put_manifest(content)
+        self._manifests |= {target: content, str(content.digest): content}
+        self.content, self.failure = content, None
+        return content.digest
+
+    def manifest(self, target: str) -> Content | None:
+        """What was put under a tag or digest."""
+        return self._manifests.get(target)
+
+    def note(self, error: PublishError) -> None:
+        """Keep what the workflow has to raise when the engine's push fails."""
+        self.failure = error
+
+
+class _Server(ThreadingHTTPServer):
+    """Listens on a free port of loopback; knows its connections, to end those that the engine keeps open."""
+
+    daemon_threads = False
+    block_on_close = True
+
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
+        self._open: set[socket.socket] = set()
+        super().__init__((_LOOPBACK, 0), RelayRequests)
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        """Remember the connection."""
+        if isinstance(request, socket.socket):
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        """Forget the connection."""
+        if isinstance(request, socket.socket):
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End every connection, so that no thread waits for the engine."""
+        for connection in tuple(self._open):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+
+    def handle_error(self, *_arguments: object) -> None:
+        """A connection that broke is the engine's to notice."""

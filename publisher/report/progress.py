@@ -1,0 +1,130 @@
+"""Progress on stderr: bars on a terminal, one line a step elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from publisher.model.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from publisher.model.protocols import Meter
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+
+class Teller:
+    """Tells steps and warnings; implements model.protocols.Progress.
+
+    redact: takes secrets out of every line. quiet: warnings only.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO = sys.stderr,
+        *,
+        quiet: bool = False,
+        color: bool = True,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self._stream = stream
+        self._quiet = quiet
+        self._color = color and stream.isatty()
+        self._bars_shown = stream.isatty() and not quiet
+        self._redact = redact
+        self._lock = threading.Lock()
+
+    def step(self, text: str) -> None:
+        """A step, in one line."""
+        if not self._quiet:
+            self._write(text)
+
+    def warn(self, text: str) -> None:
+        """What the user should know and needn't act on now."""
+        mark = "\x1b[33mwarning\x1b[0m" if self._color else "warning"
+        self._write(text, f"{mark}: ")
+
+    def trace(self, text: str) -> None:
+        """A line for `--verbose`."""
+        self._write(text, "  ")
+
+    def _write(self, text: str, before: str = "") -> None:
+        shown = safe_lines(printable(self._redact(text)))
+        with self._lock:
+            print(f"{before}{shown}", file=self._stream, flush=True)  # noqa: T201 - this is where lines go out
+
+    @contextmanager
+    def meter(self, label: str, total: int | None) -> Iterator[Meter]:
+        """A bar on a terminal; elsewhere one line at the end, for what took a while."""
+        if self._bars_shown:
+            with _bars(self._stream) as bars:
+                yield _Bar(bars, bars.add_task(label, total=total))
+            return
+        counter = _Counter()
+        yield counter
+        if counter.count and counter.seconds > 1:
+            self.step(f"  {label}: {size(counter.count)} in {counter.seconds:.1f} s")
+
+
+class _Counter:
+    """Counts from several threads, without showing it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def advance(self, amount: int) -> None:
+        with self._lock:
+            self.count += amount
+
+
+class _Bar:
+    """One bar; rich's own lock makes it safe for threads."""
+
+    def __init__(self, bars: Bars, task: TaskID) -> None:
+        self._bars = bars
+        self._task = task
+
+    def advance(self, amount: int) -> None:
+        self._bars.advance(self._task, amount)
+
+
+def _bars(stream: TextIO) -> Bars:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(file=stream), transient=True)
+
+
+def safe_lines(text: str) -> str:
+    """In GitHub's logs a line that starts with two colons is a command: break it."""
+    if not os.environ.get("GITHUB_ACTIONS"):
+        return text
+    return "\n".join(f" {line}" if line.startswith("::") else line for line in text.split("\n"))
+
+
+def size(count: float) -> str:
+    """Bytes for people, in decimal units as docker shows them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - decimal units
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

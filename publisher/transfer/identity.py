@@ -1,0 +1,48 @@
+"""What makes two manifests the same image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from publisher.model.errors import BadManifest
+from publisher.model.manifest import Content, Manifest, Platform, read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from publisher.model.manifest import Descriptor
+
+_DEEPEST = 8
+Identity = frozenset[tuple[str, str]]
+
+
+def identity(content: Content, load: Callable[[Descriptor], Content]) -> Identity:
+    """Platforms and config digests, attestations left out; a single image's platform is left open.
+
+    load: reads a manifest that an index lists. Raises BadManifest for more than 8 levels.
+    Source: design, "same image".
+    """
+    return _identity(content, load, 0)
+
+
+def _identity(content: Content, load: Callable[[Descriptor], Content], depth: int) -> Identity:
+    if isinstance(content, Manifest):
+        return single(str(content.config.digest))
+    if depth >= _DEEPEST:
+        raise BadManifest(f"the index is nested deeper than {_DEEPEST} levels")
+    found = set[tuple[str, str]]()
+    for entry in content.images:
+        inner = _identity(load(entry), load, depth + 1)
+        found |= {(str(entry.platform or name), config) for name, config in inner}
+    # An index of one image is that image: engines with a containerd store make one even for a single platform.
+    return single(next(iter(found))[1]) if len(found) == 1 else frozenset(found)
+
+
+def single(config: str) -> Identity:
+    """The identity of one image by its config's digest."""
+    return frozenset({("", config)})
+
+
+def platform_of_config(config: bytes) -> Platform:
+    """The platform that config bytes state."""
+    return Platform.of_config(read_document(config))

@@ -1,0 +1,47 @@
+"""The pipe between the reader of an export and the thread that sends a layer."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from queue import Empty, Full, Queue
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publisher.transfer.halt import Halt
+
+_LOOK: Final = 0.2
+
+
+class Pipe:
+    """Pieces of one layer, at most `depth` waiting; an empty piece is the end."""
+
+    def __init__(self, depth: int, halt: Halt) -> None:
+        self._queue: Queue[bytes] = Queue(depth)
+        self._halt = halt
+        self._left = threading.Event()
+
+    def put(self, piece: bytes) -> None:
+        """Wait for room; raises Stopped when the work ends, and drops the piece when nobody reads any more."""
+        while not self._left.is_set():
+            self._halt.check()
+            with suppress(Full):
+                self._queue.put(piece, timeout=_LOOK)
+                break
+
+    def leave(self) -> None:
+        """Stop reading; the writer goes on without waiting."""
+        self._left.set()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            self._halt.check()
+            try:
+                piece = self._queue.get(timeout=_LOOK)
+            except Empty:
+                continue
+            if not piece:
+                return
+            yield piece

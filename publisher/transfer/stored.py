@@ -1,0 +1,142 @@
+"""Copies of images whose manifests exist: bytes pass as they are."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from publisher.model.errors import BadManifest, VerificationFailed
+from publisher.model.manifest import MOST_ENTRIES, Content, Index, Manifest
+from publisher.transfer.halt import Budget, Halt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from publisher.model.manifest import Descriptor
+    from publisher.model.protocols import BlobStore, Meter, Progress, StoredImage
+    from publisher.model.reference import Repository
+
+_PIECE: Final = 1 << 20
+_THREADS: Final = 6
+_BUDGET: Final = 48 << 20
+_LARGE: Final = 16 << 20
+"""What a large blob takes of the budget: its upload keeps so much to send again."""
+_DEEPEST: Final = 8
+
+
+def collect(image: StoredImage, root: Content | None = None) -> tuple[Content, ...]:
+    """Every manifest of an image, children before their index, the root last.
+
+    Raises BadManifest for more than 8 levels or 1,000 manifests, and what `image` raises for one that is missing.
+    """
+    found: dict[str, Content] = {}
+    _collect(image, root or image.root(), found, 0)
+    return tuple(found.values())
+
+
+def _collect(image: StoredImage, content: Content, found: dict[str, Content], depth: int) -> None:
+    if depth > _DEEPEST:
+        raise BadManifest(f"the index is nested deeper than {_DEEPEST} levels")
+    if isinstance(content, Index):
+        for entry in content.manifests:
+            if str(entry.digest) not in found:
+                _collect(image, _child(image, entry), found, depth + 1)
+    found[str(content.digest)] = content
+    if len(found) > MOST_ENTRIES + 1:
+        raise BadManifest(f"the image has more than {MOST_ENTRIES:,} manifests")
+
+
+def _child(image: StoredImage, entry: Descriptor) -> Content:
+    content = image.manifest(entry)
+    if len(content.content) != entry.size or not entry.digest.matches(content.content):
+        raise VerificationFailed(f"manifest {entry.digest} isn't what its digest and size say")
+    return content
+
+
+@dataclass(frozen=True, slots=True)
+class _Copying:
+    """What all blobs of one copy have in common."""
+
+    image: StoredImage
+    store: BlobStore
+    nearby: tuple[Repository, ...]
+    meter: Meter
+    halt: Halt
+    budget: Budget
+
+    def send(self, blob: Descriptor) -> None:
+        """Bring one blob over, by the cheapest way that works."""
+        self.halt.check()
+        if self.store.blob_size(blob.digest) != blob.size and not self._mounted(blob):
+            share = self.budget.take(min(blob.size, _LARGE))
+            try:
+                self.store.upload(_Copy(self.image, blob, self.halt))
+            finally:
+                self.budget.give(share)
+        self.meter.advance(blob.size)
+
+    def _mounted(self, blob: Descriptor) -> bool:
+        return any(self.store.mount(blob.digest, origin) for origin in self.nearby)
+
+
+def send_stored(
+    image: StoredImage,
+    store: BlobStore,
+    progress: Progress,
+    *,
+    origins: Iterable[Repository] = (),
+    root: Content | None = None,
+) -> Content:
+    """Send all blobs that are missing, then the manifests by digest, the root last; returns the root.
+
+    All manifests are read before anything is sent, so a partial index sends nothing.
+    origins: repositories of the same registry that may hold the blobs: they are mounted from there.
+    root: what to send instead of `image`'s own root: an index of some of its platforms, or one manifest of it.
+    """
+    manifests = collect(image, root)
+    blobs = {blob.digest: blob for content in manifests if isinstance(content, Manifest) for blob in content.blobs}
+    nearby = tuple(origin for origin in origins if origin != store.repository)
+    halt = Halt()
+    with progress.meter("copy", sum(blob.size for blob in blobs.values())) as meter:
+        _send_blobs(_Copying(image, store, nearby, meter, halt, Budget(_BUDGET, halt)), tuple(blobs.values()))
+    for content in manifests:
+        store.put_manifest(content)
+    return manifests[-1]
+
+
+def _send_blobs(copying: _Copying, blobs: tuple[Descriptor, ...]) -> None:
+    """Send side by side; the first failure, or an interrupt, ends the rest."""
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="copy") as pool:
+        try:
+            for job in as_completed([pool.submit(copying.send, blob) for blob in blobs]):
+                job.result()
+        except BaseException as error:
+            copying.halt.fail(error)
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+class _Copy:
+    """A blob read from one place while it is sent to another."""
+
+    def __init__(self, image: StoredImage, blob: Descriptor, halt: Halt) -> None:
+        self.media_type = blob.media_type
+        self._image = image
+        self._blob = blob
+        self._halt = halt
+
+    def chunks(self) -> Iterator[bytes]:
+        hasher = self._blob.digest.hasher()
+        length = 0
+        with self._image.open_blob(self._blob) as stream:
+            while (piece := stream.read(_PIECE)) and length <= self._blob.size:
+                self._halt.check()
+                hasher.update(piece)
+                length += len(piece)
+                yield piece
+        if length != self._blob.size or hasher.hexdigest() != self._blob.digest.hex:
+            raise VerificationFailed(f"blob {self._blob.digest} isn't what its digest and size say")
+
+    def descriptor(self) -> Descriptor:
+        return self._blob

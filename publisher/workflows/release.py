@@ -1,0 +1,333 @@
+"""The main job: plan, push by digest, verify, promote, settle, record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from publisher import __version__
+from publisher.model.digest import Digest
+from publisher.model.errors import (
+    ConfigError,
+    DirtyTree,
+    ExactTagTaken,
+    Incomplete,
+    PublishError,
+    Refused,
+    VerificationFailed,
+)
+from publisher.model.manifest import Content, Manifest
+from publisher.model.plan import Action, Kind
+from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, State, Verification
+from publisher.model.reference import Reference
+from publisher.planning.plan import Known, make_plan
+from publisher.receipts.journal import Entry, new_id
+from publisher.report.failure import document
+from publisher.transfer.compression import Compression
+from publisher.workflows.plan import Draft, draft
+from publisher.workflows.promote import Promotion
+from publisher.workflows.push import Shipping, copy, push
+from publisher.workflows.sources import check_revision, chosen_sources
+from publisher.workflows.stale import warn_of_stale_copies
+from publisher.workflows.verify import take_inventory, verify_content
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from publisher.model.plan import Move, Plan
+    from publisher.model.reference import Repository
+    from publisher.workflows.jobs import Job, Wish
+    from publisher.workflows.promote import Progress
+    from publisher.workflows.session import Session
+
+_UNDECIDED = (Kind.EXACT, Kind.REF)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseOptions:
+    """How a release is done. `verify` None means: by pull where an engine is at hand, else by digest."""
+
+    via: str = "auto"
+    verify: str | None = None
+    smoke: bool = True
+    allow_dirty: bool = False
+    compression: Compression | None = None
+    pull_local: bool = False
+    receipt: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a run ended: its record, and the error that it ends with, if any."""
+
+    receipt: Receipt
+    error: PublishError | None = None
+
+
+def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], options: ReleaseOptions) -> Draft:
+    """Plan and preflight: everything that can be refused is refused here, before anything is sent."""
+    if job.settings.smoke and options.smoke:
+        raise ConfigError("[smoke] is not in this version of publish", hint="pass --no-smoke to release without it")
+    _check_tree(session, options)
+    names = chosen_sources(sources, job.settings.source)
+    made = draft(session, job, wish, names)
+    check_revision(made.sources, made.plan.revision, allow=options.allow_dirty)
+    return made
+
+
+def refuse(plan: Plan) -> None:
+    """Raise for a plan that can't be carried out."""
+    if plan.refusals:
+        first = plan.refusals[0]
+        hint = "release a new version; --force overwrites exact tags"
+        raise ExactTagTaken(
+            f"{first.reference} can't be released: {first.reason}", reference=first.reference, hint=hint
+        )
+    if not plan.moves:
+        raise Refused("the plan gives no tag", hint="name a version with --version, or tag the commit in git")
+
+
+def _check_tree(session: Session, options: ReleaseOptions) -> None:
+    facts = session.facts
+    if facts.changed and not options.allow_dirty:
+        shown = ", ".join(facts.changed[:3]) + (" …" if len(facts.changed) > 3 else "")  # noqa: PLR2004 - enough to see
+        raise DirtyTree(
+            f"the working tree has changes that are not committed: {shown}",
+            hint="commit or stash them, or pass --allow-dirty",
+        )
+    if facts.untracked:
+        session.progress.warn(f"{facts.untracked} untracked files are not part of the commit that is released")
+
+
+def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
+    """Carry out a draft that was not refused. Errors before the first tag raise; later ones come with the receipt."""
+    started = _now()
+    with _open_entry(session, made) as entry:
+        content, via, adopted = _bring(session, made, options)
+        made = Draft(made.job, made.asked, made.published, made.sources, made.known, _final_plan(made, content))
+        refuse(made.plan)
+        proof = _verify(session, made, content, options)
+        record = _Record(session, made, content, via, adopted, proof, started, entry, options)
+        return _promote(session, made, content, record, options)
+
+
+def _open_entry(session: Session, made: Draft) -> Entry:
+    images = [str(repository) for repository in made.job.repositories]
+    identities = [str(sorted(source.identity)) for source in made.sources]
+    return session.journal.open([*sorted(images), made.plan.version or "", *identities])
+
+
+def _final_plan(made: Draft, content: Content) -> Plan:
+    same = made.known.same if made.known else frozenset[Digest]()
+    return make_plan(made.asked, made.published, Known(content.digest, same))
+
+
+# Push.
+
+
+def _bring(session: Session, made: Draft, options: ReleaseOptions) -> tuple[Content, str | None, bool]:
+    """The content in every repository: adopted where an exact tag has it, else pushed by digest."""
+    holder = _holder(made)
+    if holder is not None:
+        return _adopt(session, made, holder)
+    repositories = made.job.repositories
+    for repository in repositories:
+        session.remote(repository).prove_push()
+    session.progress.step(f"push     {', '.join(str(source.name) for source in made.sources)}")
+    transfer = made.job.settings.transfer
+    compression = options.compression or Compression(transfer.compression, transfer.level)
+    how = Shipping(options.via, compression, dict(made.plan.annotations))
+    pushed = push(session, made.sources, repositories, how)
+    session.progress.step(f"pushed   {pushed.content.digest} ({pushed.via})")
+    return pushed.content, pushed.via, False
+
+
+def _holder(made: Draft) -> tuple[Repository, Digest] | None:
+    """A repository that has the same image under an exact tag of this release already."""
+    if made.known is None:
+        return None
+    for move in made.plan.moves:
+        held = Digest.parse(move.before) if move.before else None
+        fits = move.kind in _UNDECIDED and move.action is Action.UNCHANGED
+        if fits and held and made.known.is_image(held):
+            return Reference.parse(move.reference).repository, held
+    return None
+
+
+def _adopt(session: Session, made: Draft, holder: tuple[Repository, Digest]) -> tuple[Content, str | None, bool]:
+    repository, digest = holder
+    origin = session.remote(repository)
+    content = origin.get(digest)
+    session.progress.step(f"adopted  {digest}: the same image is there already")
+    writing = {Reference.parse(move.reference).repository for move in made.plan.moves if move.action.writes}
+    for other in made.job.repositories:
+        if other in writing and other != repository and session.remote(other).head(digest) is None:
+            copy(session, origin, content, other)
+    return content, None, True
+
+
+# Verify.
+
+
+def _verify(session: Session, made: Draft, content: Content, options: ReleaseOptions) -> Verification:
+    if not any(move.action.writes for move in made.plan.moves):
+        return Verification(level="none")
+    level = options.verify or ("pull" if session.engine_at_hand else "digest")
+    proofs = [_verify_one(session, repository, content, level) for repository in made.job.repositories]
+    session.progress.step(f"verified {level}: {proofs[0].blobs} blobs")
+    return proofs[0]
+
+
+def _verify_one(session: Session, repository: Repository, content: Content, level: str) -> Verification:
+    remote = session.remote(repository)
+    proof = verify_content(session, remote, content.digest, level)
+    if level != "none" and remote.is_signed_in:
+        _read_as_stranger(session, repository, content)
+    return proof
+
+
+def _read_as_stranger(session: Session, repository: Repository, content: Content) -> None:
+    """What a public repository shows to everybody must be the same; a private one shows nothing."""
+    try:
+        held = session.remote(repository, anonymous=True).head(content.digest)
+    except PublishError:
+        return
+    if held is not None and held.digest != content.digest:
+        raise VerificationFailed(f"{repository} shows strangers {held.digest} instead of {content.digest}")
+
+
+# Promote, settle, record.
+
+
+def _promote(session: Session, made: Draft, content: Content, record: _Record, options: ReleaseOptions) -> Run:
+    if not any(move.action.writes for move in made.plan.moves):
+        return Run(record.finish(None, None))
+    record.begin()
+    promotion = Promotion(session, made, content, made.asked.force, record.save)
+    try:
+        promotion.exact()
+        promotion.floating()
+    except PublishError as error:
+        return _stopped(promotion, record, error)
+    run = Run(record.finish(promotion.progress, None))
+    session.progress.step(f"promoted {_tally(run.receipt)}")
+    warn_of_stale_copies(session, run.receipt, content, pull=options.pull_local)
+    return run
+
+
+def _stopped(promotion: Promotion, record: _Record, error: PublishError) -> Run:
+    if not promotion.progress.is_under_way:
+        record.finish(promotion.progress, error)
+        raise error
+    told = Incomplete(
+        f"some tags were moved and not all: {error.message}",
+        reference=error.reference,
+        hint="run the same command again: it finishes what is left",
+    )
+    return Run(record.finish(promotion.progress, told), told)
+
+
+def _tally(receipt: Receipt) -> str:
+    done = sum(change.state is State.DONE for change in receipt.moves)
+    return f"{done} of {len(receipt.moves)} tags written"
+
+
+class _Record:
+    """The receipt of a run, kept on disk from before the first tag on."""
+
+    def __init__(
+        self,
+        session: Session,
+        made: Draft,
+        content: Content,
+        via: str | None,
+        adopted: bool,  # noqa: FBT001 - a field
+        proof: Verification,
+        started: str,
+        entry: Entry,
+        options: ReleaseOptions,
+    ) -> None:
+        self._entry = entry
+        self._file = options.receipt
+        self._moves = made.plan.moves
+        self.receipt = Receipt(
+            id=new_id(),
+            command="release",
+            tool=f"publish {__version__}",
+            started=started,
+            finished=None,
+            outcome=Outcome.INCOMPLETE,
+            error=None,
+            via=via,
+            adopted=adopted,
+            plan=made.plan,
+            image=_describe(session, made, content),
+            verification=proof,
+            moves=tuple(_change(move, None) for move in self._moves),
+            sandbox=made.plan.sandbox,
+        )
+
+    def begin(self) -> None:
+        """Before the first tag."""
+        self._entry.write(self.receipt)
+
+    def save(self, progress: Progress) -> None:
+        """After each tag."""
+        moves = tuple(_change(move, progress) for move in self._moves)
+        self.receipt = msgspec.structs.replace(self.receipt, moves=moves)
+        self._entry.write(self.receipt)
+
+    def finish(self, progress: Progress | None, error: PublishError | None) -> Receipt:
+        """The end; `error` is what it ends with."""
+        changed = progress is not None and progress.is_under_way
+        outcome = Outcome.DONE if error is None else (Outcome.INCOMPLETE if changed else Outcome.FAILED)
+        self.receipt = msgspec.structs.replace(
+            self.receipt,
+            finished=_now(),
+            outcome=outcome,
+            error=None if error is None else document(error),
+            moves=tuple(_change(move, progress) for move in self._moves),
+        )
+        self._entry.write(self.receipt)
+        if self._file:
+            self._file.write_bytes(msgspec.json.format(msgspec.json.encode(self.receipt)) + b"\n")
+        return self.receipt
+
+
+def _change(move: Move, progress: Progress | None) -> Change:
+    states = {Action.KEEP: State.KEPT, Action.UNCHANGED: State.UNCHANGED}
+    state = progress.states.get(move.reference) if progress else None
+    after = progress.after.get(move.reference) if progress else None
+    return Change(
+        reference=move.reference,
+        kind=move.kind,
+        version=move.version,
+        action=move.action,
+        before=move.before,
+        after=str(after) if after else (None if progress else move.before),
+        state=state or states.get(move.action, State.NOT_DONE),
+    )
+
+
+def _describe(session: Session, made: Draft, content: Content) -> ReleasedImage:
+    remote = session.remote(made.job.repositories[0])
+    if isinstance(content, Manifest):
+        config, size = str(content.config.digest), sum(blob.size for blob in content.blobs)
+    else:
+        config, size = None, take_inventory(session, remote, content).size
+    return ReleasedImage(digest=str(content.digest), config=config, platforms=_platforms(made, content), size=size)
+
+
+def _platforms(made: Draft, content: Content) -> tuple[str, ...]:
+    if not isinstance(content, Manifest):
+        return tuple(str(entry.platform) for entry in content.images if entry.platform)
+    platform = getattr(made.sources[0].image, "platform", None) if made.sources else None
+    return (str(platform),) if platform else ()
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,67 @@
+"""A survey of a repository."""
+
+from __future__ import annotations
+
+import pytest
+
+from publisher.model.digest import Digest
+from publisher.planning.lines import Published
+from publisher.planning.rules import DEFAULT
+from publisher.planning.survey import LineState, Survey, survey, survey_reads
+
+ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
+
+
+def look(**held: Digest) -> Survey:
+    """Survey a repository; `_` stands for a dot, `__` for a dash, a leading t for nothing."""
+    named = {tag.removeprefix("t").replace("__", "-").replace("_", "."): digest for tag, digest in held.items()}
+    return survey(DEFAULT, Published(frozenset(named), named))
+
+
+def states(found: Survey) -> dict[str, LineState]:
+    """The state of each line."""
+    return {line.tag: line.state for line in found.lines}
+
+
+def test_lines() -> None:
+    """Each floating tag is right, wrong or missing."""
+    found = look(t1_0_0=ONE, t1_1_0=TWO, t1_0=ONE, t1_1=ONE, t1=TWO)
+    assert states(found) == {
+        "1": LineState.OK,
+        "1.0": LineState.OK,
+        "1.1": LineState.DRIFT,
+        "latest": LineState.MISSING,
+    }
+    assert [(line.tag, line.desired) for line in found.drifted] == [("1.1", TWO), ("latest", TWO)]
+
+
+def test_yanked_version_owns_nothing() -> None:
+    """Lines fall back when their version is yanked."""
+    found = look(t1_0_0=ONE, t1_0_1=TWO, yanked__1_0_1=TWO, t1_0=TWO)
+    assert [(str(one.version), one.yanked) for one in found.versions] == [("1.0.1", True), ("1.0.0", False)]
+    assert next(line.desired for line in found.lines if line.tag == "1.0") == ONE
+
+
+def test_orphan() -> None:
+    """A line without a version left is an orphan, and is not written."""
+    found = look(t1_0_0=ONE, yanked__1_0_0=ONE, t1_0=ONE, t3=TWO, latest=ONE)
+    assert states(found) == dict.fromkeys(["1.0", "3", "latest"], LineState.ORPHAN)
+    assert not found.drifted
+
+
+def test_foreign() -> None:
+    """Tags that no rule speaks of are listed apart; markers aren't."""
+    assert look(t1_0_0=ONE, main=ONE, yanked__1_0_0=TWO, yanked__x=ONE).foreign == ("main", "yanked-x")
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        pytest.param(["1.0.0", "1.0", "main"], {"1.0.0", "1.0"}, id="versions-and-lines"),
+        pytest.param(["1.0.0", "yanked-1.0.0", "yanked-2.0.0"], {"1.0.0", "yanked-1.0.0"}, id="markers"),
+        pytest.param(["latest", "7"], {"latest", "7"}, id="orphans"),
+    ],
+)
+def test_survey_reads(tags: list[str], expected: set[str]) -> None:
+    """A survey reads all versions, their markers and all that may float."""
+    assert survey_reads(DEFAULT, tags) == expected

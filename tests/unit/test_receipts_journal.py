@@ -1,0 +1,189 @@
+"""The journal: whole receipts or none, one run at a time."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import re
+import stat
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from publisher.model.errors import DiskFull, Locked, UsageError
+from publisher.model.plan import Action, Kind
+from publisher.model.receipt import Change, Failure, Outcome, Receipt, State
+from publisher.receipts import atomic
+from publisher.receipts.journal import Journal, new_id, read_receipt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = ("docker.io/a/b", "1.2.3", "sha256:0")
+
+
+def receipt(name: str = "20261124T001352.123Z-1a2b3c") -> Receipt:
+    return Receipt(
+        id=name,
+        command="release",
+        tool="publish 0.1",
+        started="2026-11-24T00:13:52Z",
+        finished=None,
+        outcome=Outcome.INCOMPLETE,
+        error=Failure(code=6, kind="unreachable", message="gone"),
+        via="direct",
+        adopted=False,
+        plan=None,
+        image=None,
+        verification=None,
+        moves=(
+            Change(
+                reference="docker.io/a/b:1.2.3",
+                kind=Kind.EXACT,
+                version="1.2.3",
+                action=Action.CREATE,
+                before=None,
+                after="sha256:1",
+                state=State.DONE,
+            ),
+        ),
+    )
+
+
+def write(folder: Path, given: Receipt) -> Path:
+    with Journal(folder).open(KEY) as entry:
+        return entry.write(given)
+
+
+def test_receipt_comes_back_as_it_was(tmp_path: Path) -> None:
+    """What is written is what is read."""
+    assert read_receipt(write(tmp_path / "new", receipt())) == receipt()
+
+
+def test_only_the_user_may_read(tmp_path: Path) -> None:
+    """A receipt names private repositories."""
+    path = write(tmp_path / "new", receipt())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_cut_anywhere_it_is_no_receipt(tmp_path: Path) -> None:
+    """A torn file never passes for another receipt."""
+    path = write(tmp_path, receipt())
+    whole = path.read_bytes()
+    for at in range(len(whole) - 1):
+        path.write_bytes(whole[:at])
+        if whole[:at].strip() == whole.strip():
+            continue
+        with pytest.raises(UsageError):
+            read_receipt(path)
+
+
+def test_second_run_on_the_same_release_is_told_who_holds_it(tmp_path: Path) -> None:
+    """It waits for a process that it can name."""
+    journal = Journal(tmp_path)
+    with journal.open(KEY), pytest.raises(Locked, match=f"process {os.getpid()}"):
+        journal.open(KEY)
+    journal.open(KEY).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_releases_go_on(tmp_path: Path) -> None:
+    """The lock is on repositories, version and image."""
+    journal = Journal(tmp_path)
+    with journal.open(KEY), journal.open((*KEY, "other")):
+        pass
+
+
+def _hold_and_die(folder: Path) -> None:
+    Journal(folder).open(KEY)
+    os._exit(9)
+
+
+def test_lock_ends_with_its_process(tmp_path: Path) -> None:
+    """A killed run blocks nobody."""
+    process = multiprocessing.get_context("spawn").Process(target=_hold_and_die, args=(tmp_path,))
+    process.start()
+    process.join()
+    process.close()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+    Journal(tmp_path).open(KEY).close()
+
+
+def test_list_is_newest_first_and_names_what_is_torn(tmp_path: Path) -> None:
+    """Files that aren't whole receipts stay where they are."""
+    names = [f"2026112{day}T000000.000Z-000000" for day in (4, 6, 5)]
+    for name in names:
+        write(tmp_path, receipt(name))
+    (tmp_path / "torn.json").write_bytes(b'{"schema":')
+    (tmp_path / "copy.json").write_bytes((tmp_path / f"{names[0]}.json").read_bytes())
+    (tmp_path / "notes.txt").write_bytes(b"mine")
+    good, bad = Journal(tmp_path).list()
+    assert [each.id for each in good] == sorted(names, reverse=True)
+    assert {path.name for path in bad} == {"torn.json", "copy.json"}
+    assert (tmp_path / "torn.json").exists()
+
+
+def test_no_folder_means_no_receipts(tmp_path: Path) -> None:
+    """A first run finds none, and makes none."""
+    assert Journal(tmp_path / "none").list() == ((), ())
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("text", ["20261124T001352.123Z-1a2b3c", "20261124", "FILE"])
+def test_receipt_is_found_by_id_by_its_start_and_by_file(tmp_path: Path, text: str) -> None:
+    """Whatever of it is at hand."""
+    write(tmp_path / "journal", receipt())
+    (tmp_path / "saved").write_bytes(msgspec.json.encode(receipt()))
+    assert Journal(tmp_path / "journal").find(text.replace("FILE", str(tmp_path / "saved"))) == receipt()
+
+
+@pytest.mark.parametrize("text", ["2025", "2026", "../../etc/passwd", "*", ""])
+def test_none_or_several_is_an_error(tmp_path: Path, text: str) -> None:
+    """Nothing is guessed."""
+    write(tmp_path, receipt("20261124T000000.000Z-000000"))
+    write(tmp_path, receipt("20261125T000000.000Z-000000"))
+    with pytest.raises(UsageError):
+        Journal(tmp_path).find(text)
+
+
+@pytest.mark.parametrize("name", ["../out", "", ".hidden", "a/b", "x" * 101])
+def test_id_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    """A receipt from a stranger writes no file of its choice."""
+    (tmp_path / "foreign.json").write_bytes(msgspec.json.encode(receipt(name)))
+    with pytest.raises(UsageError):
+        read_receipt(tmp_path / "foreign.json")
+    with pytest.raises(UsageError):
+        write(tmp_path, receipt(name))
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["first", "later"])
+def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    """The receipt before stays whole."""
+    if kept:
+        write(tmp_path, receipt())
+
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    with pytest.raises(DiskFull):
+        write(tmp_path, msgspec.structs.replace(receipt(), outcome=Outcome.DONE))
+    good, bad = Journal(tmp_path).list()
+    assert good == ((receipt(),) if kept else ())
+    assert bad == ()
+    assert len(list(tmp_path.iterdir())) == kept
+
+
+def test_folder_that_is_a_file_is_a_usage_error(tmp_path: Path) -> None:
+    """Not a traceback."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UsageError, match="can't be written"):
+        Journal(tmp_path / "file").open(KEY)
+
+
+def test_ids_sort_by_time() -> None:
+    """So that a listing of the folder is a history."""
+    assert re.fullmatch(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{6}", new_id())

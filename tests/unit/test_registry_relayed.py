@@ -1,0 +1,59 @@
+"""A blob between an engine and a registry."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from publisher.model.digest import Digest
+from publisher.model.errors import Unreachable
+from publisher.registry.relayed import RelayedBlob, RelayedUpload, StreamLost
+
+
+def test_bytes_pass_in_order_and_are_hashed() -> None:
+    """What the engine writes is what the upload reads, and the descriptor tells of it."""
+    upload = RelayedUpload(lambda blob: (b"".join(blob.chunks()), blob.descriptor())[1])
+    for piece in (b"one", b"two"):
+        upload.write(piece)
+    assert upload.finish().digest == Digest.of(b"onetwo")
+
+
+def test_the_writer_waits_for_the_reader() -> None:
+    """No more than the bound is ever held."""
+    blob = RelayedBlob()
+    writer = threading.Thread(target=lambda: [blob.write(b"x" * 600_000) for _ in range(5)])
+    writer.start()
+    chunks = blob.chunks()
+    assert sum(len(next(chunks)) for _ in range(5)) == 3_000_000
+    writer.join(5)
+    assert not writer.is_alive()
+
+
+def test_a_failed_upload_stops_the_writer() -> None:
+    """An upload that fails raises its reason where the engine's bytes come in."""
+
+    def refuse(_blob: RelayedBlob) -> None:
+        raise Unreachable("gone")
+
+    upload = RelayedUpload(refuse)  # type: ignore[arg-type]  # it never returns
+    with pytest.raises(Unreachable, match="gone"):
+        for _ in range(10):
+            upload.write(b"x" * 600_000)
+
+
+def test_a_second_start_is_refused() -> None:
+    """What has passed can't be asked for again."""
+    blob = RelayedBlob()
+    blob.chunks()
+    with pytest.raises(StreamLost):
+        blob.chunks()
+
+
+def test_an_abandoned_upload_ends() -> None:
+    """An engine that hangs up leaves no thread behind."""
+    upload = RelayedUpload(lambda blob: (b"".join(blob.chunks()), blob.descriptor())[1])
+    upload.write(b"half")
+    upload.abandon("the engine hung up")
+    with pytest.raises(Unreachable, match="hung up"):
+        upload.finish()

@@ -1,0 +1,237 @@
+"""The pipeline from an export: what is sent, what is left out, and how it ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import time
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from publisher.model import media
+from publisher.model.digest import Digest
+from publisher.model.errors import ConfigError, PublishError, Unreachable, VerificationFailed
+from publisher.model.manifest import Content, Descriptor, Platform
+from publisher.model.reference import Repository
+from publisher.transfer.compression import Compression
+from publisher.transfer.direct import send_loose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from publisher.model.protocols import Layer, Meter, Upload
+
+
+class Quiet:
+    def advance(self, amount: int) -> None: ...
+
+    def step(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+    def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
+        return nullcontext(self)
+
+
+class Bytes:
+    def __init__(self, content: bytes, broken: BaseException | None) -> None:
+        self.size = len(content)
+        self._rest = memoryview(content)
+        self._broken = broken
+
+    def read(self, size: int, /) -> bytes:
+        if self._broken and len(self._rest) < self.size:
+            raise self._broken
+        piece, self._rest = bytes(self._rest[: min(size, 300_000)]), self._rest[min(size, 300_000) :]
+        return piece
+
+
+@dataclass
+class Export:
+    """An export of `contents`; diffIDs are stated ahead if `ahead`."""
+
+    contents: list[bytes]
+    ahead: bool = False
+    config: bytes = b""
+    platform: Platform = field(default_factory=lambda: Platform("linux", "amd64"))
+    diff_ids: tuple[Digest, ...] = ()
+    broken: BaseException | None = None
+    passes: int = 0
+    open: int = 0
+
+    def __post_init__(self) -> None:
+        self.diff_ids = self.diff_ids or tuple(Digest.of(content) for content in self.contents)
+        document = {"rootfs": {"type": "layers", "diff_ids": [str(diff_id) for diff_id in self.diff_ids]}}
+        self.config = self.config or json.dumps(document).encode()
+
+    @contextmanager
+    def layers(self, wanted: frozenset[Digest]) -> Iterator[Iterator[tuple[Digest | None, Layer]]]:
+        self.passes += 1
+        self.open += 1
+        try:
+            yield (
+                (Digest.of(content) if self.ahead else None, Bytes(content, self.broken)) for content in self.contents
+            )
+        finally:
+            self.open -= 1
+
+
+class Store:
+    """Blobs in memory; `fail` is called before each piece with the number of the upload and of its piece."""
+
+    def __init__(self, fail: Callable[[int, int], None] = lambda _upload, _piece: None) -> None:
+        self.repository = Repository.parse("127.0.0.1:1/t")
+        self.blobs: dict[Digest, bytes] = {}
+        self.uploads = 0
+        self._fail = fail
+
+    def blob_size(self, digest: Digest) -> int | None:
+        return len(self.blobs[digest]) if digest in self.blobs else None
+
+    def mount(self, digest: Digest, origin: Repository) -> bool:
+        return False
+
+    def upload(self, blob: Upload) -> Descriptor:
+        self.uploads += 1
+        number = self.uploads
+        while True:
+            kept: list[bytes] = []
+            try:
+                for piece, content in enumerate(blob.chunks()):
+                    self._fail(number, piece)
+                    kept.append(content)
+            except ConnectionResetError:
+                continue
+            self.blobs[blob.descriptor().digest] = b"".join(kept)
+            return blob.descriptor()
+
+    def put_manifest(self, content: Content) -> None:
+        raise AssertionError
+
+
+def layer(seed: int, size: int = 3_000_000) -> bytes:
+    return Digest.of(str(seed).encode()).hex.encode() * (size // 64) + bytes(seed)
+
+
+def test_manifest_lists_the_layers_in_the_configs_order() -> None:
+    """An archive's order is not the image's."""
+    contents = [layer(seed) for seed in range(5)]
+    export = Export(list(reversed(contents)), diff_ids=tuple(Digest.of(content) for content in contents))
+    store = Store()
+    manifest = send_loose(export, store, Compression(), {}, Quiet())
+    assert [gzip.decompress(store.blobs[entry.digest]) for entry in manifest.layers] == contents
+    assert {entry.media_type for entry in manifest.layers} == {media.OCI_LAYER_GZIP}
+    assert store.blobs[manifest.config.digest] == export.config
+
+
+def test_same_image_gives_the_same_manifest_twice() -> None:
+    """Nothing of the clock or of the threads' order gets into it."""
+    made = {send_loose(Export([layer(1), layer(2)]), Store(), Compression(), {}, Quiet()).digest for _ in range(3)}
+    assert len(made) == 1
+
+
+def test_layer_that_stands_twice_is_sent_once() -> None:
+    """An empty layer is often repeated."""
+    store = Store()
+    manifest = send_loose(Export([layer(1), layer(1), layer(2)], ahead=True), store, Compression(), {}, Quiet())
+    assert (store.uploads, len(manifest.layers)) == (3, 3)
+
+
+def test_known_layers_are_neither_compressed_nor_sent() -> None:
+    """Only what is new, and the config, goes up."""
+    store = Store()
+    first = send_loose(Export([layer(1)]), store, Compression(), {}, Quiet())
+    second = send_loose(
+        Export([layer(1), layer(2)], ahead=True), store, Compression(), {Digest.of(layer(1)): first.layers[0]}, Quiet()
+    )
+    assert store.uploads == 4
+    assert second.layers[0] == first.layers[0]
+
+
+def test_nothing_is_exported_when_all_layers_are_known() -> None:
+    """Only the config goes up."""
+    store = Store()
+    first = send_loose(Export([layer(1)]), store, Compression(), {}, Quiet())
+    again = Export([layer(1)])
+    assert send_loose(again, store, Compression(), {Digest.of(layer(1)): first.layers[0]}, Quiet()) == first
+    assert again.passes == 0
+
+
+def test_known_layer_that_is_gone_is_sent() -> None:
+    """A guess is looked up before it is relied on."""
+    gone = Descriptor(media.OCI_LAYER_GZIP, Digest.of(b"gone"), 4)
+    store = Store()
+    manifest = send_loose(Export([layer(1)]), store, Compression(), {Digest.of(layer(1)): gone}, Quiet())
+    assert gzip.decompress(store.blobs[manifest.layers[0].digest]) == layer(1)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_lost_start_is_read_again_from_the_export(seed: int) -> None:
+    """A second pass gives the same bytes, whichever layer it is for."""
+    lost = {seed + 1}
+
+    def lose(upload: int, piece: int) -> None:
+        if upload in lost:
+            lost.discard(upload)
+            raise ConnectionResetError
+
+    contents = [layer(number, 12_000_000) for number in range(3)]
+    export, store = Export(contents), Store(lose)
+    manifest = send_loose(export, store, Compression(), {}, Quiet())
+    assert [gzip.decompress(store.blobs[entry.digest]) for entry in manifest.layers] == contents
+    assert (export.passes, export.open) == (2, 0)
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+def test_failing_upload_ends_all_and_is_the_error(at: int) -> None:
+    """The first cause comes out, the export is closed, no thread stays."""
+
+    def fail(upload: int, piece: int) -> None:
+        if upload == at:
+            raise Unreachable("gone")
+
+    export = Export([layer(number, 12_000_000) for number in range(3)])
+    with pytest.raises(Unreachable, match="gone"):
+        send_loose(export, Store(fail), Compression(), {}, Quiet())
+    assert export.open == 0
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("upload", "lookup"))]
+
+
+@pytest.mark.parametrize("error", [Unreachable("the engine broke off"), KeyboardInterrupt()], ids=["broken", "ctrl-c"])
+def test_source_that_ends_early_ends_all_within_a_second(error: BaseException) -> None:
+    """A failing reader stops the senders too."""
+    export = Export([layer(number) for number in range(3)], broken=error)
+    began = time.monotonic()
+    with pytest.raises(type(error)):
+        send_loose(export, Store(), Compression(), {}, Quiet())
+    assert time.monotonic() - began < 1
+    assert export.open == 0
+
+
+@pytest.mark.parametrize(
+    ("export", "expected"),
+    [
+        pytest.param(Export([layer(1)], diff_ids=(Digest.of(b"other"),)), VerificationFailed, id="layer-missing"),
+        pytest.param(Export([layer(1)], config=b'{"rootfs":{"diff_ids":[]}}'), VerificationFailed, id="other-config"),
+        pytest.param(Export([layer(1)], config=b"{"), VerificationFailed, id="no-config"),
+        pytest.param(Export([layer(1)], config=b"{}"), VerificationFailed, id="config-without-layers"),
+    ],
+)
+def test_export_that_is_not_the_image_is_refused(export: Export, expected: type[PublishError]) -> None:
+    """The bytes must be what the config says."""
+    with pytest.raises(expected):
+        send_loose(export, Store(), Compression(), {}, Quiet())
+
+
+@pytest.mark.parametrize("compression", [Compression("zstd"), Compression(level=9)], ids=["zstd", "level"])
+def test_compression_of_another_version_is_refused(compression: Compression) -> None:
+    """Nothing is read before that."""
+    export = Export([layer(1)])
+    with pytest.raises(ConfigError):
+        send_loose(export, Store(), compression, {}, Quiet())
+    assert export.passes == 0
