@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
 
-class Lines(click.ParamType):
+class Lines(click.types.StringParamType):
     """A text that may be repeated; in the environment one a line."""
 
     name = "text"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, sources: tuple[str, ...], *, offline: bool, file: Path | None, form: str, **asked: Any
+    given: Globals, /, sources: tuple[str, ...], *, offline: bool, file: Path | None, form: str, **asked: Any
 ) -> int:
     """Show what a release would do, tag by tag, and why.
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, sources: tuple[str, ...], *, dry_run: bool, username: str | None, password_stdin: bool,
+    given: Globals, /, sources: tuple[str, ...], *, dry_run: bool, username: str | None, password_stdin: bool,
     yes: bool, form: str, force: bool, **rest: Any,
 ) -> int:  # fmt: skip
     """Publish an image: push by digest, verify, then move the tags.

@@ -76,7 +76,7 @@ class Engine:
 
     def about(self) -> dict[str, Any]:
         """The engine's own description."""
-        return cast("dict[str, Any]", self._api.info())
+        return self._api.info()
 
     @property
     def version(self) -> str:
@@ -86,7 +86,7 @@ class Engine:
     def inspect(self, name: str) -> EngineImage | None:
         """Look an image up by name or id; None if it isn't there."""
         try:
-            found = self._api.inspect_image(name)
+            found = self._api.inspect_image(name)  # type: ignore[no-untyped-call]  # the stubs lack it
         except (ImageNotFound, NotFound):
             return None
         except APIError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from publisher.planning.plan import Known, make_plan
 from publisher.receipts.journal import Entry, new_id
 from publisher.report.failure import document
 from publisher.transfer.compression import Compression
+from publisher.workflows.clock import now
 from publisher.workflows.plan import Draft, draft
 from publisher.workflows.promote import Promotion
 from publisher.workflows.push import Shipping, copy, push
@@ -105,7 +105,7 @@ def _check_tree(session: Session, options: ReleaseOptions) -> None:
 
 def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
     """Carry out a draft that was not refused. Errors before the first tag raise; later ones come with the receipt."""
-    started = _now()
+    started = now()
     with _open_entry(session, made) as entry:
         content, via, adopted = _bring(session, made, options)
         made = Draft(made.job, made.asked, made.published, made.sources, made.known, _final_plan(made, content))
@@ -287,7 +287,7 @@ class _Record:
         outcome = Outcome.DONE if error is None else (Outcome.INCOMPLETE if changed else Outcome.FAILED)
         self.receipt = msgspec.structs.replace(
             self.receipt,
-            finished=_now(),
+            finished=now(),
             outcome=outcome,
             error=None if error is None else document(error),
             moves=tuple(_change(move, progress) for move in self._moves),
@@ -327,7 +327,3 @@ def _platforms(made: Draft, content: Content) -> tuple[str, ...]:
         return tuple(str(entry.platform) for entry in content.images if entry.platform)
     platform = getattr(made.sources[0].image, "platform", None) if made.sources else None
     return (str(platform),) if platform else ()
-
-
-def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

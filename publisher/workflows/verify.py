@@ -9,6 +9,8 @@ from publisher.model.errors import PublishError, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Index, Manifest
 from publisher.model.receipt import Verification
 from publisher.model.verdict import Verdict, VerdictState
+from publisher.transfer.identity import identity, platform_of_config
+from publisher.workflows.sources import Source, find_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,36 +107,72 @@ def _pull(session: Session, remote: RemoteRepository, root: Content) -> str:
     return pulled.downloaded
 
 
-def verify_references(session: Session, references: Sequence[Reference], level: str) -> tuple[Verdict, ...]:
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What references are held against: a level, a source that they should be, the engine's own copy."""
+
+    level: str = "digest"
+    source: str | None = None
+    local: bool = False
+
+
+def verify_references(session: Session, references: Sequence[Reference], wanted: Expectation) -> tuple[Verdict, ...]:
     """One verdict for each reference: is it there, whole, and what was asked for."""
-    return tuple(session.parallel(lambda reference: _verdict(session, reference, level), references))
+    source = find_source(session, wanted.source) if wanted.source else None
+    return tuple(session.parallel(lambda reference: _verdict(session, reference, wanted, source), references))
 
 
-def _verdict(session: Session, reference: Reference, level: str) -> Verdict:
+def _verdict(session: Session, reference: Reference, wanted: Expectation, source: Source | None) -> Verdict:
     remote = session.remote(reference.repository)
     try:
         found = remote.find(reference.tag or reference.target)
         if found is None:
             return _say(reference, VerdictState.MISSING, "no such tag or digest in the registry")
-        if reference.digest and found.digest != reference.digest:
-            return _say(reference, VerdictState.DIFFERENT, f"the tag is at {found.digest}", found.digest)
-        proof = verify_content(session, remote, found.digest, level)
+        if problem := _difference(session, reference, found, wanted, source):
+            return _say(reference, VerdictState.DIFFERENT, problem, found.digest)
+        proof = verify_content(session, remote, found.digest, wanted.level)
+        shown = platforms(remote, found)
     except VerificationFailed as error:
         return _say(reference, VerdictState.DIFFERENT, error.message)
     except PublishError as error:
         if error.exit_code in {2, 3}:
             raise
         return _say(reference, VerdictState.UNKNOWN, error.message)
-    detail = f"{proof.blobs} blobs checked" if proof.blobs else "the manifest was read"
-    return _say(reference, VerdictState.EQUAL, detail, found.digest, platforms(remote, found))
+    return _say(reference, VerdictState.EQUAL, f"{proof.blobs} blobs checked", found.digest, shown)
+
+
+def _difference(
+    session: Session, reference: Reference, found: Content, wanted: Expectation, source: Source | None
+) -> str | None:
+    """Why the registry's content is not what was asked for."""
+    remote = session.remote(reference.repository)
+    if reference.digest and found.digest != reference.digest:
+        return f"the tag is at {found.digest}"
+    if source and identity(found, lambda entry: remote.get(entry.digest)) != source.identity:
+        return f"it is not the image {source.name}"
+    return _stale(session, reference, found) if wanted.local else None
+
+
+def _stale(session: Session, reference: Reference, found: Content) -> str | None:
+    """Whether the engine holds another image under the tag: docker run would start it without asking."""
+    name = f"{session.engine_name(reference.repository)}:{reference.target}"
+    held = session.engine.inspect(name)
+    if held is None or held.id in {str(found.digest), config_of(found)}:
+        return None
+    if any(text.endswith(f"@{found.digest}") for text in held.repo_digests):
+        return None
+    return f"the engine's own {name} is another image: docker pull {name}"
+
+
+def config_of(content: Content) -> str | None:
+    """The config digest of a single image."""
+    return str(content.config.digest) if isinstance(content, Manifest) else None
 
 
 def platforms(remote: RemoteRepository, content: Content) -> tuple[str, ...]:
     """The platforms of an image, by its index entries or its config."""
     if isinstance(content, Index):
         return tuple(str(entry.platform) for entry in content.images if entry.platform)
-    from publisher.transfer.identity import platform_of_config
-
     with remote.open_blob(content.config) as stream:
         return (str(platform_of_config(stream.read())),)
 

@@ -99,7 +99,11 @@ def test_exact_tag(
         ),
         pytest.param(
             held(t1_2_3=NEW, t1_2=NEW, t1=NEW, latest=NEW),
-            {"1.2": ("unchanged", "new", "new"), "1": ("unchanged", "new", "new"), "latest": ("unchanged", "new", "new")},
+            {
+                "1.2": ("unchanged", "new", "new"),
+                "1": ("unchanged", "new", "new"),
+                "latest": ("unchanged", "new", "new"),
+            },
             id="rerun",
         ),
         pytest.param(
@@ -241,7 +245,9 @@ def test_registry_not_asked() -> None:
 @pytest.mark.parametrize(
     ("state", "shown"),
     [
-        pytest.param(held(t2_0_0=HIGH, latest=OLD, t2=HIGH, t2_0=HIGH), "latest (drift, belongs to 2.0.0)", id="kept-tag"),
+        pytest.param(
+            held(t2_0_0=HIGH, latest=OLD, t2=HIGH, t2_0=HIGH), "latest (drift, belongs to 2.0.0)", id="kept-tag"
+        ),
         pytest.param(held(t2_0_0=HIGH, latest=HIGH, t2=OLD, t2_0=HIGH), "2 (drift, belongs to 2.0.0)", id="other-line"),
         pytest.param(held(t2_0_0=HIGH, latest=HIGH, t2=HIGH), "2.0 (missing, belongs to 2.0.0)", id="missing"),
     ],
@@ -264,9 +270,7 @@ def test_much_drift_is_one_warning() -> None:
 def test_yanked_release_is_a_warning() -> None:
     """A release of a yanked version tells how to undo the yank."""
     plan = make_plan(asked(), {HUB: held(t1_2_3=NEW, yanked__1_2_3=NEW)}, RELEASED)
-    assert plan.warnings == (
-        "1.2.3 is yanked in a/b, so no floating tag moves to it; `publish yank --undo 1.2.3`",
-    )
+    assert plan.warnings == ("1.2.3 is yanked in a/b, so no floating tag moves to it; `publish yank --undo 1.2.3`",)
 
 
 def test_document() -> None:

@@ -86,9 +86,7 @@ def test_order_is_priority() -> None:
     assert Ruleset.of([sha, minor, major]).rules == (minor, major, sha)
 
 
-@pytest.mark.parametrize(
-    "branch", [pytest.param("ünï", id="starts-with-dash"), pytest.param("x" * 129, id="too-long")]
-)
+@pytest.mark.parametrize("branch", [pytest.param("ünï", id="starts-with-dash"), pytest.param("x" * 129, id="too-long")])
 def test_bad_tag_names_the_rule(branch: str) -> None:
     """A tag that isn't valid is an error that says which rule made it."""
     with pytest.raises(BadReference, match="the rule 'type=ref,event=branch' made no valid tag"):

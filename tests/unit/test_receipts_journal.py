@@ -15,7 +15,6 @@ import pytest
 from publisher.model.errors import DiskFull, Locked, UsageError
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, Failure, Outcome, Receipt, State
-from publisher.receipts import atomic
 from publisher.receipts.journal import Journal, new_id, read_receipt
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
     def full(_file: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(atomic.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DiskFull):
         write(tmp_path, msgspec.structs.replace(receipt(), outcome=Outcome.DONE))
     good, bad = Journal(tmp_path).list()

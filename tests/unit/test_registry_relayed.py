@@ -22,7 +22,12 @@ def test_bytes_pass_in_order_and_are_hashed() -> None:
 def test_the_writer_waits_for_the_reader() -> None:
     """No more than the bound is ever held."""
     blob = RelayedBlob()
-    writer = threading.Thread(target=lambda: [blob.write(b"x" * 600_000) for _ in range(5)])
+
+    def write() -> None:
+        for _ in range(5):
+            blob.write(b"x" * 600_000)
+
+    writer = threading.Thread(target=write)
     writer.start()
     chunks = blob.chunks()
     assert sum(len(next(chunks)) for _ in range(5)) == 3_000_000
@@ -38,8 +43,9 @@ def test_a_failed_upload_stops_the_writer() -> None:
 
     upload = RelayedUpload(refuse)  # type: ignore[arg-type]  # it never returns
     with pytest.raises(Unreachable, match="gone"):
-        for _ in range(10):
-            upload.write(b"x" * 600_000)
+        upload.finish()
+    with pytest.raises(Unreachable, match="gone"):
+        upload.write(b"x")
 
 
 def test_a_second_start_is_refused() -> None:

@@ -1,0 +1,34 @@
+"""`publish doctor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from publisher.cli.options import colored, formats, open_session
+
+if TYPE_CHECKING:
+    from publisher.cli.program import Globals
+
+
+@click.command("doctor")
+@formats("json")
+@click.pass_obj
+def command(given: Globals, /, *, form: str) -> int:
+    """Check git, engine, configuration and rights, and say what to do."""
+    from publisher.cli.rendering import show_json, show_text
+    from publisher.report.tables import table
+    from publisher.workflows.doctor import examine
+
+    with open_session(given) as session:
+        checkup = examine(session)
+    if form == "json":
+        show_json(checkup)
+    else:
+        rows = [
+            (check.health, check.name, "; ".join(filter(None, (check.detail, check.advice))))
+            for check in checkup.checks
+        ]
+        show_text("\n".join(table(("health", "check", "what was found"), rows, color=colored(given))) + "\n")
+    return checkup.exit_code

@@ -1,0 +1,48 @@
+"""`publish push`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from publisher.cli.options import LINES, credentials, formats, open_session
+
+if TYPE_CHECKING:
+    from publisher.cli.program import Globals
+
+
+@click.command("push")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--image", "images", multiple=True, type=LINES, metavar="REPO", help="Push to REPO (repeat).")
+@click.option("--only", metavar="NAME", help="Only this one of several [images.NAME].")
+@click.option("--tag", metavar="T", help="Point T at it, where untagged manifests are collected.")
+@click.option("--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the digest to FILE.")
+@click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
+@credentials
+@formats("json")
+@click.pass_obj
+def command(
+    given: Globals, /, sources: tuple[str, ...], *, images: tuple[str, ...], only: str | None, tag: str | None,
+    digest_file: Path | None, via: str, username: str | None, password_stdin: bool, form: str,
+) -> int:  # fmt: skip
+    """Send content by digest; no tag moves.
+
+    Each machine of a build fleet pushes its platform; then one `publish release docker://REPO@DIGEST...` puts
+    them together and moves the tags.
+    """
+    from publisher.cli.rendering import show_json
+    from publisher.workflows.jobs import Wish
+    from publisher.workflows.parts import push_parts
+
+    with open_session(given, username, password_stdin=password_stdin) as session:
+        part = push_parts(session, Wish(images=images, labels={}, only=only), sources, via=via, tag=tag)
+    if digest_file:
+        digest_file.write_text(f"{part.digest}\n")
+    if form == "json":
+        show_json(part)
+    else:
+        click.echo(part.digest)
+        click.echo(f"next: publish release docker://{part.images[0]}@{part.digest}", err=True)
+    return 0

@@ -1,0 +1,55 @@
+"""`publish retag`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from publisher.cli.options import LINES, colored, credentials, formats, open_session
+
+if TYPE_CHECKING:
+    from publisher.cli.program import Globals
+
+
+@click.command("retag")
+@click.argument("source", metavar="SRC")
+@click.argument("targets", nargs=-1, required=True, metavar="DST...")
+@click.option("--force", is_flag=True, help="Overwrite version tags, lower floating tags.")
+@click.option("--no-clobber", is_flag=True, help="Refuse all if any DST holds other content.")
+@click.option("--dry-run", is_flag=True, help="Look and decide; write nothing.")
+@click.option("--platform", "platforms", multiple=True, type=LINES, metavar="OS/ARCH", help="Only this one (repeat).")
+@click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Write the receipt to FILE too.")
+@credentials
+@formats("json")
+@click.pass_obj
+def command(
+    given: Globals, /, source: str, targets: tuple[str, ...], *, force: bool, no_clobber: bool, dry_run: bool,
+    platforms: tuple[str, ...], receipt: Path | None, username: str | None, password_stdin: bool, form: str,
+) -> int:  # fmt: skip
+    """Point tags at an image that is in a registry already.
+
+    \b
+    publish retag yeongyin/goalapp:1.2.0 :stable :1.2
+    publish retag me/app:1.0.0 registry.example/app:1.0.0
+    """
+    from publisher.cli.rendering import show_json, show_text
+    from publisher.model.reference import Reference
+    from publisher.report.failure import paragraph
+    from publisher.report.tables import receipt_text
+    from publisher.workflows.retag import RetagOptions, destinations, retag
+
+    options = RetagOptions(force=force, clobber=not no_clobber, dry_run=dry_run, platforms=platforms, receipt=receipt)
+    origin = Reference.parse(source)
+    wanted = destinations(origin, targets)
+    with open_session(given, username, password_stdin=password_stdin) as session:
+        run = retag(session, origin, wanted, options)
+    if form == "json":
+        show_json(run.receipt)
+    else:
+        show_text(receipt_text(run.receipt, color=colored(given)))
+    if run.error:
+        click.echo(f"publish: {paragraph(run.error)}", err=True)
+        return run.error.exit_code
+    return 0

@@ -1,0 +1,121 @@
+"""Look at everything a release needs, and say what to do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from publisher.model.errors import EngineUnavailable, PublishError
+from publisher.workflows.jobs import Wish, jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from publisher.model.reference import Repository
+    from publisher.workflows.session import Session
+
+
+class Health(StrEnum):
+    """How a check ended; a warning doesn't stop a release."""
+
+    OK = "ok"
+    WARNING = "warning"
+    BROKEN = "broken"
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at; `advice` is the next command to run."""
+
+    name: str
+    health: Health
+    detail: str
+    advice: str = ""
+    code: int = 0
+
+
+class Checkup(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.doctor/1"):
+    """All checks."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of the first thing that is broken."""
+        return next((check.code for check in self.checks if check.health is Health.BROKEN), 0)
+
+
+def examine(session: Session) -> Checkup:
+    """Run every check; one that fails doesn't keep the others from running."""
+    looks: tuple[tuple[str, Callable[[Session], Iterator[Check]]], ...] = (
+        ("configuration", _configuration),
+        ("git", _git),
+        ("engine", _engine),
+        ("rights", _rights),
+    )
+    found: list[Check] = []
+    for name, look in looks:
+        try:
+            found += look(session)
+        except PublishError as error:
+            found.append(_broken(name, error))
+    return Checkup(checks=tuple(found))
+
+
+def _broken(name: str, error: PublishError, health: Health = Health.BROKEN) -> Check:
+    return Check(name=name, health=health, detail=error.message, advice=error.hint or "", code=error.exit_code)
+
+
+def _configuration(session: Session) -> Iterator[Check]:
+    file = session.configuration.file
+    detail = str(file) if file else "no publish.toml and no [tool.publish]; --image is enough"
+    yield Check(name="configuration", health=Health.OK, detail=detail)
+
+
+def _git(session: Session) -> Iterator[Check]:
+    facts = session.facts
+    if not facts.in_git:
+        advice = "run in a git repository, or pass --version"
+        yield Check(
+            name="git", health=Health.WARNING, detail=facts.git_problem or "not a git repository", advice=advice
+        )
+    elif facts.changed:
+        detail = f"{len(facts.changed)} files have changes that are not committed"
+        yield Check(name="git", health=Health.WARNING, detail=detail, advice="commit them, or release --allow-dirty")
+    else:
+        yield Check(name="git", health=Health.OK, detail=f"clean, at {(facts.revision or 'no commit')[:12]}")
+
+
+def _engine(session: Session) -> Iterator[Check]:
+    try:
+        engine = session.engine
+    except EngineUnavailable as error:
+        yield _broken("engine", error)
+        return
+    about = engine.about()
+    detail = f"{engine.version} at {engine.address}, storage {about.get('Driver', 'unknown')}"
+    yield Check(name="engine", health=Health.OK, detail=detail)
+
+
+def _rights(session: Session) -> Iterator[Check]:
+    try:
+        found = jobs(session.settings, Wish(labels={}))
+    except PublishError as error:
+        yield _broken("rights", error, Health.WARNING)
+        return
+    repositories = [repository for job in found for repository in job.repositories]
+    session.aim(repositories)
+    for repository in repositories:
+        yield _right(session, repository)
+
+
+def _right(session: Session, repository: Repository) -> Check:
+    """Whether tags can be listed there; what a push needs is proven by `release`, which opens a session."""
+    name = f"rights at {repository}"
+    try:
+        tags = session.remote(repository).tags()
+    except PublishError as error:
+        return _broken(name, error)
+    who = session.client.principal(repository.registry, repository.name)
+    return Check(name=name, health=Health.OK, detail=f"{len(tags)} tags can be read as {who}")

@@ -1,0 +1,251 @@
+"""Point tags at an image that a registry has: bytes unchanged, all platforms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from publisher import __version__
+from publisher.model.errors import (
+    ExactTagTaken,
+    Incomplete,
+    PublishError,
+    Refused,
+    SourceNotFound,
+    UsageError,
+    VerificationFailed,
+)
+from publisher.model.manifest import Content, Index, Manifest, Platform, compose_index
+from publisher.model.plan import Action, Kind
+from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, State, Verification
+from publisher.model.reference import Reference, Tag
+from publisher.planning.version import is_exact_name, is_floating_name, lowers, version_of
+from publisher.receipts.journal import Entry, new_id
+from publisher.report.failure import document
+from publisher.transfer.assemble import pick_platforms
+from publisher.workflows.clock import now
+from publisher.workflows.push import copy
+from publisher.workflows.release import Run
+from publisher.workflows.stale import warn_of_stale_copies
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.session import Session
+
+# A line has few versions above the one that a floating tag holds; more than this is not looked through.
+_MOST_LOOKED_AT = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetagOptions:
+    """How tags are moved."""
+
+    force: bool = False
+    clobber: bool = True
+    dry_run: bool = False
+    platforms: tuple[str, ...] = ()
+    receipt: Path | None = None
+
+
+def destinations(source: Reference, texts: Sequence[str]) -> tuple[Reference, ...]:
+    """Read DST; a bare `:tag` means the source's repository. Raises UsageError for one without a tag."""
+    found = []
+    for text in texts:
+        bare = text.startswith(":")
+        reference = source.repository.tag(text[1:]) if bare else Reference.parse(text)
+        if reference.tag is None or reference.digest is not None:
+            raise UsageError(f"'{text}' is not a tag to write", hint="name it as REPOSITORY:TAG or :TAG")
+        found.append(reference)
+    return tuple(dict.fromkeys(found))
+
+
+def retag(session: Session, source: Reference, targets: Sequence[Reference], options: RetagOptions) -> Run:
+    """Look at all targets, refuse or write; raises before the first write, a later error comes with the receipt."""
+    session.aim([target.repository for target in targets])
+    started = now()
+    content, held = _look(session, source, targets)
+    changes = [_decide(session, source, content, target, held[target], options) for target in targets]
+    content = _chosen(session, source, content, options)
+    receipt = _receipt(session, content, changes, started)
+    if options.dry_run or not any(change.action.writes for change in changes):
+        return Run(msgspec.structs.replace(receipt, finished=now(), outcome=Outcome.DONE))
+    _carry(session, source, content, targets)
+    with session.journal.open([str(target) for target in targets]) as entry:
+        return _write_all(session, content, receipt, entry, options)
+
+
+def _look(
+    session: Session, source: Reference, targets: Sequence[Reference]
+) -> tuple[Content, dict[Reference, str | None]]:
+    """Read the source, and what every target holds, side by side: over a slow link the round trips count."""
+
+    def read(reference: Reference) -> Content | str | None:
+        remote = session.remote(reference.repository)
+        if reference == source and reference not in targets:
+            return remote.find(reference.target)
+        found = remote.head(_tag(reference))
+        return str(found.digest) if found else None
+
+    asked = [source, *targets]
+    found = dict(zip(asked, session.parallel(read, asked), strict=True))
+    content = found.pop(source) if source not in targets else session.remote(source.repository).find(source.target)
+    if not isinstance(content, Manifest | Index):
+        raise SourceNotFound(f"{source} is not in the registry", reference=source)
+    return content, {target: held for target, held in found.items() if isinstance(held, str | None)}
+
+
+def _tag(reference: Reference) -> Tag:
+    return reference.tag or Tag("latest")
+
+
+def _chosen(session: Session, source: Reference, content: Content, options: RetagOptions) -> Content:
+    """The whole image, or those of its platforms that were asked for."""
+    if not options.platforms or not isinstance(content, Index):
+        return content
+    entries = pick_platforms(content, [Platform.parse(text) for text in options.platforms])
+    remote = session.remote(source.repository)
+    if len(entries) == 1:
+        return remote.get(entries[0].digest)
+    index = compose_index(entries, content.annotations)
+    remote.put_manifest(index)
+    return index
+
+
+def _decide(
+    session: Session, source: Reference, content: Content, target: Reference, held: str | None, options: RetagOptions
+) -> Change:
+    tag = str(target.tag)
+    kind = Kind.EXACT if is_exact_name(tag) else Kind.FLOATING if is_floating_name(tag) else Kind.REF
+    same = held == str(content.digest) and not options.platforms
+    action = Action.UNCHANGED if same else Action.CREATE if held is None else Action.MOVE
+    if action is Action.MOVE and not options.force:
+        _refuse_move(session, source, target, kind, str(held), options)
+    version = version_of(tag)
+    return Change(
+        reference=str(target),
+        kind=kind,
+        version=str(version) if version else None,
+        action=action,
+        before=held,
+        after=held,
+        state=State.UNCHANGED if same else State.NOT_DONE,
+    )
+
+
+def _refuse_move(
+    session: Session, source: Reference, target: Reference, kind: Kind, held: str, options: RetagOptions
+) -> None:
+    if not options.clobber:
+        raise Refused(f"{target} holds other content, and --no-clobber was given", reference=target)
+    if kind is Kind.EXACT:
+        raise ExactTagTaken(
+            f"{target} is a published version and holds another image", reference=target, hint="--force overwrites it"
+        )
+    if kind is not Kind.FLOATING or source.tag is None or version_of(source.tag) is None:
+        return
+    current = _version_under(session.remote(target.repository), held, str(source.tag))
+    if current and lowers(str(target.tag), current, str(source.tag)):
+        raise Refused(
+            f"{target} holds {current}, and {source.tag} is lower",
+            reference=target,
+            hint="--force moves it all the same; 'publish yank' takes a version back for good",
+        )
+
+
+def _version_under(remote: RemoteRepository, held: str, above: str) -> str | None:
+    """The exact tag, higher than `above`, that has the digest a floating tag holds."""
+    floor = version_of(above)
+    higher = [(version, tag) for tag in remote.tags() if (version := version_of(tag)) and floor and version > floor]
+    for _version, tag in sorted(higher, reverse=True)[:_MOST_LOOKED_AT]:
+        found = remote.head(Tag(tag))
+        if found and str(found.digest) == held:
+            return tag
+    return None
+
+
+def _carry(session: Session, source: Reference, content: Content, targets: Sequence[Reference]) -> None:
+    """Bring content, and what refers to it, to the repositories that lack it."""
+    origin = session.remote(source.repository)
+    others = {target.repository for target in targets} - {source.repository}
+    for repository in sorted(others):
+        copy(session, origin, content, repository)
+        for referrer in origin.referrers(content.digest):
+            copy(session, origin, origin.get(referrer.digest), repository)
+
+
+def _write_all(session: Session, content: Content, receipt: Receipt, entry: Entry, options: RetagOptions) -> Run:
+    entry.write(receipt)
+    results = session.parallel(lambda change: _write(session, content, change), receipt.moves)
+    changes = tuple(change for change, _error in results)
+    errors = [error for _change, error in results if error]
+    done = any(change.state is not State.NOT_DONE and change.state is not State.UNCHANGED for change in changes)
+    error = errors[0] if errors else None
+    if error and done:
+        error = Incomplete(f"some tags were moved and not all: {error.message}", reference=error.reference)
+    receipt = msgspec.structs.replace(
+        receipt,
+        moves=changes,
+        finished=now(),
+        outcome=Outcome.DONE if error is None else Outcome.INCOMPLETE if done else Outcome.FAILED,
+        error=document(error) if error else None,
+    )
+    entry.write(receipt)
+    if options.receipt:
+        options.receipt.write_bytes(msgspec.json.encode(receipt))
+    if error is None:
+        warn_of_stale_copies(session, receipt, content, pull=False)
+    return Run(receipt, error)
+
+
+def _write(session: Session, content: Content, change: Change) -> tuple[Change, PublishError | None]:
+    """Write one tag and read it back; a write that seems to have failed may have worked."""
+    if not change.action.writes:
+        return change, None
+    reference = Reference.parse(change.reference)
+    remote = session.remote(reference.repository)
+    problem: PublishError | None = None
+    try:
+        remote.put(content, _tag(reference))
+    except PublishError as error:
+        problem = error
+    try:
+        found = remote.head(_tag(reference))
+    except PublishError as error:
+        return msgspec.structs.replace(change, after=None, state=State.UNKNOWN), problem or error
+    held = str(found.digest) if found else None
+    if held == str(content.digest):
+        return msgspec.structs.replace(change, after=held, state=State.DONE), None
+    problem = problem or VerificationFailed(f"{reference} holds {held} after it was written", reference=reference)
+    return msgspec.structs.replace(change, after=held, state=State.NOT_DONE), problem
+
+
+def _receipt(session: Session, content: Content, changes: Sequence[Change], started: str) -> Receipt:
+    single = content if isinstance(content, Manifest) else None
+    platforms = () if single else tuple(str(e.platform) for e in content.images if e.platform)  # type: ignore[union-attr]
+    image = ReleasedImage(
+        digest=str(content.digest),
+        config=str(single.config.digest) if single else None,
+        platforms=platforms,
+        size=sum(blob.size for blob in single.blobs) if single else 0,
+    )
+    return Receipt(
+        id=new_id(),
+        command="retag",
+        tool=f"publish {__version__}",
+        started=started,
+        finished=None,
+        outcome=Outcome.INCOMPLETE,
+        error=None,
+        via=None,
+        adopted=False,
+        plan=None,
+        image=image,
+        verification=Verification(level="digest"),
+        moves=tuple(changes),
+        sandbox=True if session.sandbox else msgspec.UNSET,
+    )

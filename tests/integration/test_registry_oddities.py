@@ -1,0 +1,633 @@
+"""The registry client against a registry that cuts, forgets and answers oddly."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import random
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from publisher.http.client import Client
+from publisher.http.message import ConnectionLost
+from publisher.http.retry import Patience
+from publisher.http.tls import HostSettings
+from publisher.model import media
+from publisher.model.credential import Credential
+from publisher.model.digest import Digest
+from publisher.model.errors import (
+    BadArchive,
+    BadManifest,
+    Denied,
+    ImmutableTag,
+    PublishError,
+    Refused,
+    VerificationFailed,
+)
+from publisher.model.manifest import Descriptor, compose_manifest
+from publisher.model.reference import Repository, Tag
+from publisher.registry.answers import BlobUnknown, DigestPushRefused
+from publisher.registry.endpoint import locate
+from publisher.registry.repository import RemoteRepository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MIB = 1 << 20
+QUICK = Patience(tries=4, sleep=lambda _seconds: None)
+BASE = "/v2/app/"
+
+
+@dataclass
+class Odd:
+    """What the registry does differently; counts go down as it does."""
+
+    cuts: list[int] = field(default_factory=list)  # an upload's connection is reset once it holds so many bytes
+    patch_answers: list[int] = field(default_factory=list)  # statuses instead of 202, after the body was read
+    forgets: int = 0  # status requests that are answered 404, the session being gone
+    no_status: bool = False
+    patch_status: int = 202
+    put_status: int = 201
+    lost_put_answers: int = 0
+    corrupted: int = 0  # final PUTs answered DIGEST_INVALID
+    needs_range: bool = False  # no chunked bodies
+    location: str = "/v2/app/blobs/uploads/{name}"
+    no_digest: bool = False
+    no_head: bool = False
+    lie: str = ""
+    get_cuts: list[int] = field(default_factory=list)
+    no_ranges: bool = False
+    answers: dict[tuple[str, str], tuple[int, dict[str, str], str]] = field(default_factory=dict)
+
+
+class OddRegistry(ThreadingHTTPServer):
+    """A registry in memory with one repository, `app`."""
+
+    daemon_threads = False
+
+    def __init__(self, odd: Odd) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.odd = odd
+        self.port: int = self.server_address[1]
+        self.blobs: dict[str, bytes] = {}
+        self.uploads: dict[str, bytearray] = {}
+        self.manifests: dict[str, tuple[bytes, str]] = {}
+        self.log: list[tuple[str, str]] = []
+        self.authorized: list[str] = []
+        self.received = 0
+
+    def asked(self, method: str) -> int:
+        """How many requests had this method."""
+        return sum(1 for found, _path in self.log if found == method)
+
+    def handle_error(self, *_arguments: object) -> None:
+        """Cut connections are meant."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection to it."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 5
+    server: OddRegistry
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+    def answer(self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if "Content-Length" not in (headers or {}) and status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def error(self, status: int, code: str) -> None:
+        body = json.dumps({"errors": [{"code": code, "message": code.lower()}]}).encode()
+        self.answer(status, {"Connection": "close"}, body)
+        self.close_connection = True
+
+    def reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+        raise ConnectionResetError
+
+    def body(self) -> Iterator[bytes]:
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            yield self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            return
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+
+    def do_GET(self) -> None:
+        server, address = self.server, urlsplit(self.path)
+        server.log.append((self.command, self.path))
+        if "Authorization" in self.headers:
+            server.authorized.append(f"{self.command} {address.path}")
+        scripted = server.odd.answers.get((self.command, self.path.removeprefix(BASE)))
+        if scripted:
+            b"".join(self.body())
+            self.answer(scripted[0], scripted[1], scripted[2].encode())
+        elif "/uploads/" in address.path:
+            self.upload(address.path.rpartition("/")[2], parse_qs(address.query))
+        elif "/blobs/" in address.path:
+            self.blob(address.path.rpartition("/")[2])
+        else:
+            self.manifest(address.path.rpartition("/")[2])
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the base class names them so
+
+    def place(self, name: str) -> dict[str, str]:
+        return {"Location": self.server.odd.location.format(name=name, port=self.server.port)}
+
+    def upload(self, name: str, query: dict[str, list[str]]) -> None:
+        server = self.server
+        if self.command == "POST":
+            b"".join(self.body())
+            name = f"u{len(server.log)}"
+            server.uploads[name] = bytearray()
+            return self.answer(202, self.place(name))
+        if name not in server.uploads:
+            return self.error(404, "BLOB_UPLOAD_UNKNOWN")
+        held = server.uploads[name]
+        if self.command == "DELETE":
+            del server.uploads[name]
+            return self.answer(204)
+        if self.command == "GET":
+            return self.status(name, len(held))
+        if self.command == "PATCH":
+            return self.patch(name, held)
+        return self.complete(name, held, query["digest"][0])
+
+    def status(self, name: str, length: int) -> None:
+        server, odd = self.server, self.server.odd
+        if odd.forgets:
+            odd.forgets -= 1
+            del server.uploads[name]
+        if odd.no_status or name not in server.uploads:
+            return self.error(404, "BLOB_UPLOAD_UNKNOWN")
+        return self.answer(204, {**self.place(name), "Range": f"0-{max(length - 1, 0)}"})
+
+    def patch(self, name: str, held: bytearray) -> None:
+        server, odd = self.server, self.server.odd
+        if odd.needs_range and "Content-Range" not in self.headers:
+            return self.error(411, "SIZE_INVALID")
+        if odd.needs_range and int(self.headers["Content-Range"].partition("-")[0]) != len(held):
+            return self.error(416, "RANGE_INVALID")
+        for piece in self.body():
+            server.received += len(piece)
+            held += piece
+            if odd.cuts and len(held) >= odd.cuts[0]:
+                del held[odd.cuts.pop(0) :]
+                self.reset()
+        if odd.patch_answers:
+            return self.error(odd.patch_answers.pop(0), "UNAVAILABLE")
+        return self.answer(odd.patch_status, {**self.place(name), "Range": f"0-{len(held) - 1}"})
+
+    def complete(self, name: str, held: bytearray, digest: str) -> None:
+        server, odd = self.server, self.server.odd
+        held += b"".join(self.body())
+        del server.uploads[name]
+        if odd.corrupted or f"sha256:{hashlib.sha256(held).hexdigest()}" != digest:
+            odd.corrupted -= 1
+            return self.error(400, "DIGEST_INVALID")
+        server.blobs[digest] = bytes(held)
+        if odd.lost_put_answers:
+            odd.lost_put_answers -= 1
+            self.reset()
+        return self.answer(odd.put_status, {} if odd.no_digest else {"Docker-Content-Digest": odd.lie or digest})
+
+    def blob(self, digest: str) -> None:
+        odd, found = self.server.odd, self.server.blobs.get(digest)
+        if self.command == "HEAD" and odd.no_head:
+            return self.answer(405)
+        if found is None:
+            return self.error(404, "BLOB_UNKNOWN")
+        begin = int(self.headers.get("Range", "bytes=0-")[6:-1]) if not odd.no_ranges else 0
+        rest = found[begin:]
+        if self.command == "GET" and odd.get_cuts:
+            self.send_response(206 if begin else 200)
+            self.send_header("Content-Length", str(len(rest)))
+            self.end_headers()
+            self.wfile.write(rest[: odd.get_cuts.pop(0)])
+            self.wfile.flush()
+            self.close_connection = True
+            return None
+        return self.answer(206 if begin else 200, {"Content-Length": str(len(rest))}, rest)
+
+    def manifest(self, target: str) -> None:
+        server, odd = self.server, self.server.odd
+        if self.command == "PUT":
+            server.manifests[target] = (b"".join(self.body()), self.headers["Content-Type"])
+            content = server.manifests[target][0]
+            stated = odd.lie or str(Digest.of(content))
+            return self.answer(odd.put_status, {} if odd.no_digest else {"Docker-Content-Digest": stated})
+        if target not in server.manifests:
+            return self.error(404, "MANIFEST_UNKNOWN")
+        if self.command == "HEAD" and odd.no_head:
+            return self.answer(405)
+        content, kind = server.manifests[target]
+        headers = {"Content-Type": kind, "Content-Length": str(len(content))}
+        if not odd.no_digest:
+            headers["Docker-Content-Digest"] = odd.lie or str(Digest.of(content))
+        return self.answer(200, headers, content)
+
+
+@contextlib.contextmanager
+def serve(odd: Odd) -> Iterator[OddRegistry]:
+    """The registry, running."""
+    server = OddRegistry(odd)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.socket.close()
+
+
+@contextlib.contextmanager
+def opened(server: OddRegistry, *, user: str = "") -> Iterator[RemoteRepository]:
+    """A client of its repository."""
+    credential = Credential(user, "secret", "a test") if user else None
+    client = Client(lambda _host, _path: credential, lambda _host: HostSettings(), patience=QUICK)
+    remote = RemoteRepository(client, locate(Repository.parse(f"127.0.0.1:{server.port}/app"), None), QUICK)
+    try:
+        yield remote
+    finally:
+        remote.close()
+        client.close()
+
+
+class Bytes:
+    """A blob of `size` bytes in chunks, counting how often it was begun."""
+
+    media_type = media.OCI_LAYER_GZIP
+
+    def __init__(self, size: int, chunk: int = 256 * 1024) -> None:
+        self.content = random.Random(size).randbytes(size)
+        self.chunk = chunk
+        self.begun = 0
+
+    def chunks(self) -> Iterator[bytes]:
+        self.begun += 1
+        return (self.content[place : place + self.chunk] for place in range(0, len(self.content), self.chunk))
+
+    def descriptor(self) -> Descriptor:
+        return Descriptor(self.media_type, Digest.of(self.content), len(self.content))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(Odd(), id="by-the-book"),
+        pytest.param(Odd(patch_status=201), id="201-to-patch"),
+        pytest.param(Odd(put_status=204, no_digest=True), id="204-without-digest"),
+        pytest.param(Odd(put_status=200), id="200-to-put"),
+        pytest.param(Odd(location="http://127.0.0.1:{port}/v2/app/blobs/uploads/{name}?_state=a%3D%3D"), id="query"),
+        pytest.param(Odd(location="http://127.0.0.1:{port}/elsewhere/uploads/{name}"), id="another-path"),
+        pytest.param(Odd(needs_range=True), id="no-chunked-bodies"),
+        pytest.param(Odd(cuts=[3 * MIB]), id="cut"),
+        pytest.param(Odd(cuts=[3 * MIB + 17, 5 * MIB + 1, 6 * MIB]), id="three-cuts"),
+        pytest.param(Odd(cuts=[1]), id="cut-at-the-first-byte"),
+        pytest.param(Odd(cuts=[3 * MIB], forgets=1), id="session-lost"),
+        pytest.param(Odd(cuts=[3 * MIB], no_status=True), id="no-status"),
+        pytest.param(Odd(patch_answers=[503, 500, 429]), id="busy"),
+        pytest.param(Odd(patch_answers=[404]), id="404-to-patch"),
+        pytest.param(Odd(cuts=[2 * MIB], needs_range=True), id="cut-in-pieces"),
+        pytest.param(Odd(lost_put_answers=1), id="answer-lost"),
+        pytest.param(Odd(lost_put_answers=1, no_head=True), id="answer-lost-no-head"),
+        pytest.param(Odd(corrupted=1), id="corrupted-once"),
+    ],
+)
+@pytest.mark.parametrize("size", [0, 1, 1000, MIB, MIB + 1, 7 * MIB], ids=str)
+def test_an_upload_arrives_whole(odd: Odd, size: int) -> None:
+    """Whatever the registry does on the way, it holds the blob at the end, and no session is left."""
+    copy = Odd(**{**vars(odd), "cuts": [*odd.cuts], "patch_answers": [*odd.patch_answers]})
+    blob = Bytes(size)
+    with serve(copy) as server, opened(server) as remote:
+        sent = remote.upload(blob)
+        assert remote.blob_size(sent.digest) == size
+    assert server.blobs[str(sent.digest)] == blob.content
+    assert server.uploads == {}
+
+
+def test_a_small_blob_takes_two_requests() -> None:
+    """A config goes in the body of the last request."""
+    with serve(Odd()) as server, opened(server) as remote:
+        remote.upload(Bytes(1000))
+    assert [method for method, _ in server.log] == ["POST", "PUT"]
+
+
+def test_a_large_blob_is_one_stream() -> None:
+    """However many chunks, one PATCH."""
+    with serve(Odd()) as server, opened(server) as remote:
+        remote.upload(Bytes(5 * MIB))
+    assert [method for method, _ in server.log] == ["POST", "PATCH", "PUT"]
+
+
+def test_a_cut_costs_no_more_than_what_was_under_way() -> None:
+    """After a cut the upload goes on at the registry's offset, from memory."""
+    blob = Bytes(24 * MIB)
+    with serve(Odd(cuts=[8 * MIB, 20 * MIB])) as server, opened(server) as remote:
+        remote.upload(blob)
+    assert blob.begun == 1
+    assert server.received <= len(blob.content) + 2 * blob.chunk
+
+
+def test_what_left_the_window_is_read_again() -> None:
+    """A session lost after more than the window starts the blob anew."""
+    blob = Bytes(40 * MIB, MIB)
+    with serve(Odd(cuts=[36 * MIB], forgets=1)) as server, opened(server) as remote:
+        sent = remote.upload(blob)
+    assert blob.begun == 2
+    assert server.blobs[str(sent.digest)] == blob.content
+
+
+def test_endless_trouble_ends_with_its_reason() -> None:
+    """The tries are bounded, the session is cancelled."""
+    with serve(Odd(cuts=[1] * 99)) as server, opened(server) as remote:
+        with pytest.raises(ConnectionLost):
+            remote.upload(Bytes(2 * MIB))
+        assert server.asked("PATCH") <= 10
+    assert server.uploads == {}
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("disk gone"), BadArchive("torn"), KeyboardInterrupt()], ids=lambda error: type(error).__name__
+)
+def test_a_source_that_fails_is_no_broken_connection(error: BaseException) -> None:
+    """The source's own error comes out, nothing is sent again, and the session is cancelled."""
+
+    class Failing(Bytes):
+        def chunks(self) -> Iterator[bytes]:
+            yield from super().chunks()
+            raise error
+
+    blob = Failing(3 * MIB)
+    with serve(Odd()) as server:
+        with opened(server) as remote, pytest.raises(type(error)):
+            remote.upload(blob)
+        assert server.asked("DELETE") == 1
+    assert blob.begun == 1
+    assert server.blobs == {}
+
+
+def test_a_lying_digest_is_seen() -> None:
+    """A registry that says it holds something else fails the upload."""
+    lie = str(Digest.of(b"other"))
+    with serve(Odd(lie=lie)) as server, opened(server) as remote, pytest.raises(VerificationFailed, match=lie):
+        remote.upload(Bytes(10))
+
+
+CHALLENGE = (401, {"WWW-Authenticate": "Basic realm=x"}, "")
+
+
+def test_credentials_stay_at_home() -> None:
+    """An upload that leads to another origin gets the bytes and no Authorization."""
+    with serve(Odd()) as foreign:
+        foreign.uploads["x"] = bytearray()
+        odd = Odd(location=f"http://127.0.0.1:{foreign.port}/store/uploads/x?signature=a%2Fb")
+        foreign.odd.location = "/store/uploads/x?signature=a%2Fb"
+        with serve(odd) as server, opened(server, user="ann") as remote:
+            odd.answers["HEAD", "blobs/" + str(Digest.of(b"x"))] = CHALLENGE
+            with pytest.raises(Denied):
+                remote.blob_size(Digest.of(b"x"))
+            sent = remote.upload(Bytes(2 * MIB))
+        assert server.authorized
+        assert foreign.authorized == []
+        assert str(sent.digest) in foreign.blobs
+        assert all("signature=a%2Fb" in path for _method, path in foreign.log)
+
+
+def test_a_proof_of_rights_is_used_by_the_first_upload() -> None:
+    """The session that proved the right to push carries a blob."""
+    with serve(Odd()) as server, opened(server) as remote:
+        remote.prove_push()
+        remote.prove_push()
+        remote.upload(Bytes(10))
+    assert server.asked("POST") == 1
+
+
+def test_an_unused_proof_is_cancelled() -> None:
+    """Nothing is left behind at the registry."""
+    with serve(Odd()) as server:
+        with opened(server) as remote:
+            remote.prove_push()
+        assert server.asked("DELETE") == 1
+    assert server.uploads == {}
+
+
+def test_a_refused_proof_names_user_and_repository() -> None:
+    """Without the right to push, who asked and for what is said before anything is sent."""
+    odd = Odd(answers={("POST", "blobs/uploads/"): (403, {}, '{"errors":[{"code":"DENIED"}]}')})
+    with serve(odd) as server, opened(server, user="ann") as remote, pytest.raises(Denied, match="app as ann"):
+        remote.prove_push()
+
+
+def test_a_mount_that_failed_leaves_a_session_to_use() -> None:
+    """202 to a mount is an upload begun, and the next blob takes it."""
+    with serve(Odd()) as server, opened(server) as remote:
+        assert not remote.mount(Digest.of(b"x"), Repository.parse(f"127.0.0.1:{server.port}/base"))
+        remote.upload(Bytes(10))
+    assert server.asked("POST") == 1
+    assert "from=base" in server.log[0][1]
+
+
+CONTENT = compose_manifest(Descriptor(media.OCI_CONFIG, Digest.of(b"{}"), 2), ())
+MANIFEST = f"manifests/{CONTENT.digest}"
+
+
+def refused(status: int, code: str) -> tuple[int, dict[str, str], str]:
+    """A scripted refusal."""
+    return status, {}, json.dumps({"errors": [{"code": code, "message": code.lower()}]})
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(Odd(), id="by-the-book"),
+        pytest.param(Odd(no_head=True), id="405-to-head"),
+        pytest.param(Odd(no_digest=True, put_status=204), id="no-digest"),
+        pytest.param(Odd(lie="sha256:nonsense"), id="unreadable-digest"),
+    ],
+)
+def test_a_manifest_is_put_and_found(odd: Odd) -> None:
+    """What was put under a tag is there, byte for byte, and HEAD tells the same as GET."""
+    with serve(odd) as server, opened(server) as remote:
+        assert remote.head(Tag("1")) is None
+        remote.put_manifest(CONTENT)
+        remote.put(CONTENT, Tag("1"))
+        assert remote.head(Tag("1")) == remote.head(CONTENT.digest) == CONTENT.descriptor
+        assert remote.get(Tag("1")) == CONTENT
+
+
+def test_a_manifest_that_is_not_what_was_asked_for_is_refused() -> None:
+    """Bytes that don't have the digest asked for, or the one stated, fail."""
+    with serve(Odd()) as server, opened(server) as remote:
+        server.manifests[str(Digest.of(b"x"))] = (CONTENT.content, CONTENT.media_type)
+        with pytest.raises(VerificationFailed, match="don't have the digest"):
+            remote.find(Digest.of(b"x"))
+        server.odd.lie = str(Digest.of(b"y"))
+        server.manifests["1"] = (CONTENT.content, CONTENT.media_type)
+        with pytest.raises(VerificationFailed, match="don't have the digest"):
+            remote.find(Tag("1"))
+
+
+def test_a_manifest_of_two_types_is_refused() -> None:
+    """Content-Type and mediaType must agree."""
+    with serve(Odd()) as server, opened(server) as remote:
+        server.manifests["1"] = (CONTENT.content, media.DOCKER_MANIFEST)
+        with pytest.raises(BadManifest, match="Content-Type"):
+            remote.find(Tag("1"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        pytest.param(refused(405, "UNSUPPORTED"), DigestPushRefused, id="405"),
+        pytest.param(refused(400, "TAG_INVALID"), DigestPushRefused, id="tag-invalid"),
+        pytest.param((404, {}, "page not found"), DigestPushRefused, id="no-route"),
+        pytest.param(refused(404, "NAME_UNKNOWN"), Refused, id="no-repository"),
+        pytest.param(refused(400, "MANIFEST_BLOB_UNKNOWN"), BlobUnknown, id="blob-unknown"),
+        pytest.param(refused(404, "MANIFEST_UNKNOWN"), BlobUnknown, id="child-unknown"),
+        pytest.param(refused(413, ""), BadManifest, id="too-large"),
+        pytest.param(refused(403, "DENIED"), Denied, id="denied"),
+    ],
+)
+def test_a_refused_push_by_digest_has_its_reason(answer: tuple[int, dict[str, str], str], kind: type) -> None:
+    """Registries that take tags only, lack blobs or deny are told apart."""
+    with serve(Odd(answers={("PUT", MANIFEST): answer})) as server, opened(server) as remote:
+        with pytest.raises(PublishError) as caught:
+            remote.put_manifest(CONTENT)
+        assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["another-image", "the-same-image"])
+def test_a_frozen_tag_is_told_from_one_that_is_right_already(held: bool) -> None:
+    """403 for immutability is an error only where the tag holds another image."""
+    answer = refused(403, "DENIED immutability settings")
+    with serve(Odd(answers={("PUT", "manifests/1"): answer})) as server, opened(server) as remote:
+        if held:
+            server.manifests["1"] = (CONTENT.content, CONTENT.media_type)
+            remote.put(CONTENT, Tag("1"))
+        else:
+            with pytest.raises(ImmutableTag):
+                remote.put(CONTENT, Tag("1"))
+
+
+@pytest.mark.parametrize(
+    ("header", "written", "again"),
+    [
+        pytest.param({"OCI-Tag": "a, b"}, {"a", "b"}, 2, id="all"),
+        pytest.param({"OCI-Tag": "b"}, {"b"}, 2, id="some"),
+        pytest.param({}, set(), 1, id="not-known"),
+    ],
+)
+def test_several_tags_in_one_request(header: dict[str, str], written: set[str], again: int) -> None:
+    """Only tags that the registry names count as written; one that doesn't know how is asked once."""
+    odd = Odd(answers={("PUT", f"{MANIFEST}?tag=a&tag=b"): (201, header, "")})
+    with serve(odd) as server, opened(server) as remote:
+        for _ in range(2):
+            assert remote.put_tags(CONTENT, (Tag("a"), Tag("b"))) == written
+        assert server.asked("PUT") == again
+
+
+PAGE = "tags/list?n=1000"
+
+
+def page(tags: object, link: str = "") -> tuple[int, dict[str, str], str]:
+    """A page of tags."""
+    return 200, {"Link": f'<{link}>; rel="next"'} if link else {}, json.dumps({"name": "app", "tags": tags})
+
+
+@pytest.mark.parametrize(
+    ("pages", "expected"),
+    [
+        pytest.param({PAGE: page(["a", "b"])}, ("a", "b"), id="one"),
+        pytest.param({PAGE: page(None)}, (), id="null"),
+        pytest.param({PAGE: refused(404, "NAME_UNKNOWN")}, (), id="no-repository"),
+        pytest.param(
+            {PAGE: page(["a"], f"{BASE}tags/list?last=a"), "tags/list?last=a": page(["b", "a"])}, ("a", "b"), id="path"
+        ),
+        pytest.param({PAGE: page(["a"], "list?last=a"), "tags/list?last=a": page(["b"])}, ("a", "b"), id="relative"),
+    ],
+)
+def test_all_pages_of_tags_are_read(
+    pages: dict[str, tuple[int, dict[str, str], str]], expected: tuple[str, ...]
+) -> None:
+    """Every tag once, over all pages; null and an unknown name are none."""
+    odd = Odd(answers={("GET", path): found for path, found in pages.items()})
+    with serve(odd) as server, opened(server) as remote:
+        assert remote.tags() == expected
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(page(["a"], f"{BASE}{PAGE}"), id="circle"),
+        pytest.param(page(["a"], "http://127.0.0.1:1/v2/app/tags/list"), id="another-origin"),
+        pytest.param((200, {}, "<html>"), id="no-json"),
+        pytest.param((404, {}, "not here"), id="bare-404"),
+        pytest.param((403, {}, ""), id="denied"),
+        pytest.param(refused(500, "UNKNOWN"), id="broken"),
+    ],
+)
+def test_a_list_that_may_be_short_is_an_error(found: tuple[int, dict[str, str], str]) -> None:
+    """No answer but a whole list, or an unknown repository, is taken for a list."""
+    odd = Odd(answers={("GET", PAGE): found})
+    with serve(odd) as server, opened(server) as remote, pytest.raises(PublishError):
+        remote.tags()
+
+
+@pytest.mark.parametrize(
+    ("cuts", "no_ranges"),
+    [
+        pytest.param([], False, id="by-the-book"),
+        pytest.param([MIB, 1, MIB], False, id="cuts"),
+        pytest.param([MIB], True, id="cut-no-ranges"),
+    ],
+)
+def test_a_blob_is_read_whole(cuts: list[int], no_ranges: bool) -> None:
+    """A download goes on where its connection broke."""
+    blob = Bytes(3 * MIB)
+    with serve(Odd(get_cuts=[*cuts], no_ranges=no_ranges)) as server, opened(server) as remote:
+        sent = remote.upload(blob)
+        with remote.open_blob(sent) as stream:
+            assert stream.read() == blob.content
+
+
+@pytest.mark.parametrize("held", [b"abcX", b"abc", b"abcde"], ids=["flipped", "short", "long"])
+def test_a_blob_that_is_another_is_refused(held: bytes) -> None:
+    """Before its last bytes are given out, a blob is known to be what was asked for."""
+    with serve(Odd()) as server, opened(server) as remote:
+        stated = Descriptor(media.OCI_LAYER_TAR, Digest.of(b"abcd"), 4)
+        server.blobs[str(stated.digest)] = held
+        with remote.open_blob(stated) as stream, pytest.raises(VerificationFailed):
+            stream.read(4)
+
+
+def test_deleting_tells_absent_from_refused() -> None:
+    """A tag that wasn't there is no error; a registry that deletes no tags is."""
+    odd = Odd(
+        answers={("DELETE", "manifests/a"): (202, {}, ""), ("DELETE", "manifests/b"): refused(400, "DIGEST_INVALID")}
+    )
+    with serve(odd) as server, opened(server) as remote:
+        assert remote.delete(Tag("a"))
+        assert not remote.delete(Tag("c"))
+        with pytest.raises(Refused):
+            remote.delete(Tag("b"))
