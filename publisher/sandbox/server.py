@@ -54,6 +54,7 @@ class Sandbox:
             self._application(),
             log_config=None,
             access_log=False,
+            log_level="critical",  # engines try TLS first; that is no news
             lifespan="off",
             http="h11",
             loop="asyncio",

@@ -120,10 +120,16 @@ class Promotion:
             if held != digest:
                 wrong.append((reference, digest))
             else:
-                done = str(reference) in self.progress.wrote
-                self.progress.note(reference, held, State.DONE if done else State.UNCHANGED)
+                self.progress.note(reference, held, self._settled(reference))
         self._note_kept(image, state, wanted)
         return wrong
+
+    def _settled(self, reference: Reference) -> State:
+        """The state of a tag that is where it belongs."""
+        if str(reference) in self.progress.wrote:
+            return State.DONE
+        known = self.progress.states[str(reference)]
+        return State.KEPT if known is State.KEPT else State.UNCHANGED
 
     def _note_kept(self, image: Image, state: Published, wanted: Mapping[str, Digest]) -> None:
         for name in self._draft.asked.of_kind(Kind.FLOATING):

@@ -103,7 +103,7 @@ def _through_engine(session: Session, source: Source, remote: RemoteRepository) 
 
     with Relay(remote) as relay:
         try:
-            stated = session.engine.push(source.name.rest, f"{relay.address}/{remote.repository.name}", "publish")
+            stated = session.engine.push(source.name.rest, relay.repository, "publish")
         except Exception:
             if relay.failure is not None:
                 raise relay.failure from None
