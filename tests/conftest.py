@@ -1,0 +1,79 @@
+"""Fixtures: the real parts of tests/parts, started once a worker."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.parts.command import Publish
+from tests.parts.engine import Engine, run_engine
+from tests.parts.registry import Registry, run_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_NO_ENGINE = os.environ.get("PUBLISH_TEST_NO_ENGINE") == "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without an engine its tests are expected to fail, by name; they are never silently left out."""
+    for item in items:
+        if "engine" in getattr(item, "fixturenames", ()):
+            item.add_marker("engine")
+            if _NO_ENGINE:
+                item.add_marker(pytest.mark.xfail(reason="PUBLISH_TEST_NO_ENGINE=1", run=False))
+
+
+@pytest.fixture(scope="session")
+def engine(worker_id: str) -> Iterator[Engine]:
+    """A Docker Engine."""
+    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+    with run_engine(number) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that anybody may write to."""
+    with run_registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def other_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A second one."""
+    with run_registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def private_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that wants a user and a password."""
+    with run_registry(tmp_path_factory.mktemp("registry"), htpasswd=True) as running:
+        yield running
+
+
+@pytest.fixture
+def publish(tmp_path: Path) -> Publish:
+    """`publish` without an engine."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return Publish(home, {"DOCKER_HOST": f"unix://{tmp_path}/absent.sock"})
+
+
+@pytest.fixture
+def publish_with_engine(tmp_path: Path, engine: Engine) -> Publish:
+    """`publish` with the engine at hand."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return Publish(home, {"DOCKER_HOST": engine.host})
+
+
+@pytest.fixture
+def name() -> str:
+    """A repository's name that no other test uses."""
+    return f"t/{uuid.uuid4().hex[:12]}"

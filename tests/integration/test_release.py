@@ -1,0 +1,303 @@
+"""Releases, on real parts, as users run them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.parts.layout import make_layout
+from tests.parts.registry import SECRET, USER, Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.parts.command import Publish
+    from tests.parts.engine import Engine
+
+
+def skopeo_digest(image: str, *words: str) -> str:
+    """What an independent client sees."""
+    done = subprocess.run(
+        ["skopeo", "inspect", "--tls-verify=false", *words, "--format", "{{.Digest}}", f"docker://{image}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def states(document: dict[str, Any]) -> dict[str, str]:
+    """The tags of a receipt and how each ended."""
+    return {move["reference"].rpartition(":")[2]: move["state"] for move in document["moves"]}
+
+
+def actions(document: dict[str, Any]) -> dict[str, str]:
+    """The tags of a plan and what happens to each."""
+    return {move["tag"]: move["action"] for move in document["moves"]}
+
+
+@pytest.mark.parametrize("via", ["direct", "engine"])
+@pytest.mark.parametrize("kind", ["open", "htpasswd"])
+def test_release_of_a_built_image(
+    via: str,
+    kind: str,
+    engine: Engine,
+    registry: Registry,
+    private_registry: Registry,
+    publish_with_engine: Publish,
+    name: str,
+    tmp_path: Path,
+) -> None:
+    """Every tag has the same digest for skopeo, and the engine pulls the source's image id back."""
+    host = registry.host if kind == "open" else private_registry.host
+    image_id = engine.build(f"src-{name[2:]}", f"{via} {kind}", tmp_path / "context")
+    given = {"PUBLISH_USERNAME": USER, "PUBLISH_PASSWORD": SECRET} if kind == "htpasswd" else {}
+    words = ["release", f"docker-daemon:src-{name[2:]}", "--image", f"{host}/{name}", "--version", "1.2.3"]
+    result = publish_with_engine(*words, "--via", via, "--format", "json", **given)
+    assert result.code == 0, result.stderr
+    receipt = result.document
+    assert (receipt["outcome"], receipt["via"]) == ("done", via)
+    assert states(receipt) == dict.fromkeys(["1.2.3", "1.2", "1", "latest"], "done")
+    assert receipt["verification"]["level"] == "pull"
+    login = ["--creds", f"{USER}:{SECRET}"] if given else []
+    assert {skopeo_digest(f"{host}/{name}:{tag}", *login) for tag in states(receipt)} == {receipt["image"]["digest"]}
+    assert receipt["image"]["config"] == image_id
+    assert SECRET not in result.stderr + result.stdout
+
+
+def test_floating_tags_never_move_backwards(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+    """A maintenance release moves its own line and leaves `1` and `latest` on the newer version."""
+    image = f"{registry.host}/{name}"
+    digests = {}
+    for version in ("1.0.0", "1.1.0", "1.0.1"):
+        digests[version] = str(make_layout(tmp_path / version, version))
+        result = publish("release", f"oci:{tmp_path / version}", "--image", image, "--version", version)
+        assert result.code == 0, result.stderr
+    seen = {tag: skopeo_digest(f"{image}:{tag}") for tag in ("1.0", "1.1", "1", "latest", "1.0.0")}
+    assert seen == {
+        "1.0": digests["1.0.1"],
+        "1.1": digests["1.1.0"],
+        "1": digests["1.1.0"],
+        "latest": digests["1.1.0"],
+        "1.0.0": digests["1.0.0"],
+    }
+
+
+def test_same_image_twice_writes_nothing(
+    engine: Engine, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path
+) -> None:
+    """The second release adopts what is there: no upload, no tag written, exit 0."""
+    engine.build(f"src-{name[2:]}", name, tmp_path / "context")
+    words = ["release", f"docker-daemon:src-{name[2:]}", "--image", f"{registry.host}/{name}", "--version", "1.0.0"]
+    assert publish_with_engine(*words).code == 0
+    before = len(registry.requests())
+    again = publish_with_engine(*words, "--format", "json")
+    assert again.code == 0
+    assert again.document["adopted"]
+    assert set(states(again.document).values()) == {"unchanged"}
+    asked = [request for request in registry.requests()[before:] if name in request.path]
+    assert {request.method for request in asked} <= {"GET", "HEAD"}
+
+
+def test_a_tag_made_by_docker_push_is_adopted(
+    engine: Engine, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path
+) -> None:
+    """The engine's own bytes differ from ours; the same image is adopted all the same, and others get its bytes."""
+    image = f"{registry.host}/{name}"
+    engine.build(f"{image}:1.0.0", name, tmp_path / "context")
+    engine.docker("push", f"{image}:1.0.0")
+    pushed = skopeo_digest(f"{image}:1.0.0")
+    result = publish_with_engine(
+        "release", f"{image}:1.0.0", "--image", image, "--version", "1.0.0", "--format", "json"
+    )
+    assert result.code == 0, result.stderr
+    assert result.document["adopted"]
+    assert result.document["image"]["digest"] == pushed
+    assert skopeo_digest(f"{image}:latest") == pushed
+
+
+def test_another_image_under_an_exact_tag_is_refused(
+    registry: Registry, publish: Publish, name: str, tmp_path: Path
+) -> None:
+    """A published version never changes: exit 4, and no tag moved."""
+    image = f"{registry.host}/{name}"
+    first, second = tmp_path / "first", tmp_path / "second"
+    digest = make_layout(first, "first")
+    make_layout(second, "second")
+    assert publish("release", f"oci:{first}", "--image", image, "--version", "1.0.0").code == 0
+    refused = publish("release", f"oci:{second}", "--image", image, "--version", "1.0.0", "--format", "json")
+    assert refused.code == 4
+    assert refused.document["kind"] == "exact-tag-taken"
+    assert {skopeo_digest(f"{image}:{tag}") for tag in ("1.0.0", "1.0", "1", "latest")} == {str(digest)}
+
+
+def test_index_from_two_pushes(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+    """Two machines push their platform by digest; one release makes the index and moves the tags."""
+    image = f"{registry.host}/{name}"
+    parts = []
+    for platform in ("linux/arm64", "linux/amd64"):
+        folder = tmp_path / platform.replace("/", "-")
+        make_layout(folder, "app", (platform,))
+        pushed = publish("push", f"oci:{folder}", "--image", image)
+        assert pushed.code == 0, pushed.stderr
+        parts.append(f"docker://{image}@{pushed.stdout.strip()}")
+    released = publish("release", *parts, "--image", image, "--version", "2.0.0", "--format", "json")
+    assert released.code == 0, released.stderr
+    assert released.document["image"]["platforms"] == ["linux/amd64", "linux/arm64"]
+
+
+def test_retag_keeps_every_platform(
+    registry: Registry, other_registry: Registry, publish: Publish, name: str, tmp_path: Path
+) -> None:
+    """In the repository, to another one (by mount, no layer sent) and to another registry: the same bytes."""
+    image = f"{registry.host}/{name}"
+    digest = make_layout(tmp_path / "layout", name, ("linux/amd64", "linux/arm64"))
+    assert publish("release", f"oci:{tmp_path / 'layout'}", "--image", image, "--version", "1.0.0").code == 0
+    before = len(registry.requests())
+    far = f"{other_registry.host}/{name}"
+    result = publish("retag", f"{image}:1.0.0", ":stable", f"{image}-copy:1.0.0", f"{far}:1.0.0")
+    assert result.code == 0, result.stderr
+    assert {skopeo_digest(ref) for ref in (f"{image}:stable", f"{image}-copy:1.0.0", f"{far}:1.0.0")} == {str(digest)}
+    assert not [request for request in registry.requests()[before:] if request.method == "PATCH"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "kind"),
+    [
+        pytest.param(["release", "oci:{layout}", "--image", "{host}/A:b", "--version", "1.0.0"], 2, "bad-reference", id="bad-reference"),
+        pytest.param(["release", "oci:absent", "--image", "{host}/a", "--version", "1.0.0"], 2, "source-not-found", id="no-source"),
+        pytest.param(["release", "oci:{layout}", "--image", "{host}/a", "--version", "1.x"], 2, None, id="bad-version"),
+        pytest.param(["release", "oci:{layout}", "--image", "{host}/a"], 2, "no-version", id="not-a-git-repository"),
+        pytest.param(["release", "oci:{layout}", "--image", "{closed}/a", "--version", "1.0.0"], 6, "unreachable", id="registry-down"),
+        pytest.param(["release", "app", "--image", "{host}/a", "--version", "1.0.0"], 6, "engine", id="no-engine"),
+        pytest.param(["release", "oci:{layout}", "--image", "{private}/a", "--version", "1.0.0"], 3, "denied", id="denied"),
+        pytest.param(["release", "oci:{layout}", "--image", "{host}/a", "--rule", "type=sha"], 2, "configuration", id="rules-later"),
+        pytest.param(["retag", "{host}/absent:1", ":2"], 2, "source-not-found", id="retag-of-nothing"),
+        pytest.param(["retag", "{host}/absent:1", ":bad tag"], 2, "bad-reference", id="bad-tag"),
+    ],
+)  # fmt: skip
+def test_bad_input_says_what_is_wrong(
+    words: list[str],
+    code: int,
+    kind: str | None,
+    registry: Registry,
+    private_registry: Registry,
+    publish: Publish,
+    tmp_path: Path,
+) -> None:
+    """One short paragraph on stderr, one error document on stdout, the contract's exit code."""
+    make_layout(tmp_path / "layout", "app")
+    places = {
+        "layout": str(tmp_path / "layout"),
+        "host": registry.host,
+        "private": private_registry.host,
+        "closed": "127.0.0.1:1",
+    }
+    result = publish(*[word.format(**places) for word in words], "--format", "json")
+    assert result.code == code, result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.document["code"] == code
+    assert kind in {None, result.document["kind"]}
+
+
+def test_dirty_tree_is_refused(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+    """Tracked changes stop a release unless it is told not to mind."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("one")
+    publish.git("init", "-q", cwd=tree)
+    publish.git("add", ".", cwd=tree)
+    publish.git("commit", "-qm", "one", cwd=tree)
+    publish.git("tag", "v1.0.0", cwd=tree)
+    (tree / "file").write_text("two")
+    make_layout(tmp_path / "layout", "app")
+    words = ["release", f"oci:{tmp_path / 'layout'}", "--image", f"{registry.host}/{name}"]
+    refused = publish(*words, "--format", "json", cwd=tree)
+    assert (refused.code, refused.document["kind"]) == (4, "dirty-tree")
+    allowed = publish(*words, "--allow-dirty", "--format", "json", cwd=tree)
+    assert (allowed.code, allowed.document["plan"]["release"]) == (0, "1.0.0")
+
+
+def test_stale_copy_is_named_and_pulled(
+    engine: Engine, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path
+) -> None:
+    """docker run starts the old copy of a moved tag without asking; the release says so, --pull-local mends it."""
+    image = f"{registry.host}/{name}"
+    for version in ("1.0.0", "1.1.0"):
+        engine.build(f"src-{name[2:]}:{version}", f"I am {version}", tmp_path / version)
+    words = ["release", "--image", image]
+    assert publish_with_engine(*words, f"src-{name[2:]}:1.0.0", "--version", "1.0.0").code == 0
+    engine.docker("pull", "-q", f"{image}:latest")
+    moved = publish_with_engine(*words, f"src-{name[2:]}:1.1.0", "--version", "1.1.0")
+    assert f"docker pull {image}:latest" in moved.stderr
+    run = ["run", "--rm", "--network", "none", f"{image}:latest"]
+    assert engine.docker(*run) == "I am 1.0.0"
+    stale = publish_with_engine("verify", "--local", f"{image}:latest")
+    assert stale.code == 5
+    engine.docker("tag", f"src-{name[2:]}:1.0.0", f"{image}:latest")
+    engine.build(f"src-{name[2:]}:1.2.0", "I am 1.2.0", tmp_path / "1.2.0")
+    pulled = publish_with_engine(*words, f"src-{name[2:]}:1.2.0", "--version", "1.2.0", "--pull-local")
+    assert pulled.code == 0, pulled.stderr
+    assert engine.docker(*run) == "I am 1.2.0"
+
+
+def test_dry_run_and_plan_write_nothing(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+    """Both print the plan and leave the registry as it was."""
+    make_layout(tmp_path / "layout", "app")
+    image = f"{registry.host}/{name}"
+    source = f"oci:{tmp_path / 'layout'}"
+    for words in (["plan", source], ["release", source, "--dry-run"]):
+        result = publish(*words, "--image", image, "--version", "1.0.0", "--format", "json")
+        assert result.code == 0, result.stderr
+        assert actions(result.document) == dict.fromkeys(["1.0.0", "1.0", "1", "latest"], "create")
+    writes = [asked for asked in registry.requests() if name in asked.path and asked.method not in {"GET", "HEAD"}]
+    assert not writes
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "tags"),
+    [
+        pytest.param("PUT /manifests/sha256 every 500", 6, set(), id="before-the-first-exact-tag"),
+        pytest.param("PUT /manifests/latest every 500", 7, {"1.0.0", "1.0", "1"}, id="after-it"),
+    ],
+)
+def test_failure_tells_the_truth_and_a_rerun_finishes(
+    fault: str, code: int, tags: set[str], publish: Publish, tmp_path: Path
+) -> None:
+    """Before the first exact tag nothing changes; after it the table is true, and a rerun finishes."""
+    from publisher.sandbox.server import Sandbox
+
+    make_layout(tmp_path / "layout", "app")
+    words = ["release", f"oci:{tmp_path / 'layout'}", "--image", "me/app", "--version", "1.0.0", "--format", "json"]
+    store = tmp_path / "store"
+    with Sandbox(store=store, faults=[fault]) as sandbox:
+        failed = publish(*words, PUBLISH_SANDBOX=sandbox.url)
+        assert failed.code == code, failed.stderr
+        assert set(sandbox.store.state().get("me/app", {})) == tags
+        if code == 7:
+            assert {tag for tag, state in states(failed.document).items() if state == "done"} == tags
+            assert states(failed.document)["latest"] == "not-done"
+    with Sandbox(store=store) as sandbox:
+        again = publish(*words, PUBLISH_SANDBOX=sandbox.url)
+        assert again.code == 0, again.stderr
+        assert set(sandbox.store.state()["me/app"]) == {"1.0.0", "1.0", "1", "latest"}
+
+
+def test_rehearsal_in_one_command(publish: Publish, tmp_path: Path) -> None:
+    """`sandbox exec` runs a whole release with no account and no network."""
+    make_layout(tmp_path / "layout", "app")
+    words = ["publish", "release", f"oci:{tmp_path / 'layout'}", "--image", "me/app", "--version", "1.0.0"]
+    result = publish("sandbox", "exec", "--", *words, "--format", "json", PATH=_path(publish))
+    assert result.code == 0, result.stderr
+    assert result.document["sandbox"] is True
+    assert json.loads(result.stdout)["outcome"] == "done"
+
+
+def _path(publish: Publish) -> str:
+    import sys
+    from pathlib import Path
+
+    return f"{Path(sys.executable).parent}:{publish.environ['PATH']}"

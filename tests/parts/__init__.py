@@ -1,0 +1,1 @@
+"""The real parts that tests run against: engine, registry, images, git, and publish itself."""
