@@ -97,8 +97,7 @@ class _Member:
         self.size = size
 
     def read(self, size: int, /) -> bytes:
-        piece = self._content.read(size)
-        return piece
+        return self._content.read(size)
 
 
 def check_member(member: tarfile.TarInfo, seen: set[str]) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def command(
     given: Globals, /, sources: tuple[str, ...], *, offline: bool, file: Path | None, form: str, **asked: Any
 ) -> int:
-    """Show what a release would do, tag by tag, and why.
+    r"""Show what a release would do, tag by tag, and why.
 
     \b
     publish plan --image yeongyin/goalapp

@@ -81,7 +81,7 @@ class Program(click.Group):
                     formatter.write_dl(rows)
 
 
-def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's call
+def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
         click.echo(f"publish {__version__}")
         ctx.exit()

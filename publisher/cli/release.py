@@ -38,7 +38,7 @@ def command(
     given: Globals, /, sources: tuple[str, ...], *, dry_run: bool, username: str | None, password_stdin: bool,
     yes: bool, form: str, force: bool, **rest: Any,
 ) -> int:  # fmt: skip
-    """Publish an image: push by digest, verify, then move the tags.
+    r"""Publish an image: push by digest, verify, then move the tags.
 
     \b
     publish release docker-daemon:goalapp --image yeongyin/goalapp --version 1.2.0

@@ -28,7 +28,7 @@ def command(
     given: Globals, /, source: str, targets: tuple[str, ...], *, force: bool, no_clobber: bool, dry_run: bool,
     platforms: tuple[str, ...], receipt: Path | None, username: str | None, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
-    """Point tags at an image that is in a registry already.
+    r"""Point tags at an image that is in a registry already.
 
     \b
     publish retag yeongyin/goalapp:1.2.0 :stable :1.2

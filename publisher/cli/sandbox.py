@@ -32,13 +32,13 @@ def serve(port: int, store: Path | None, faults: tuple[str, ...]) -> None:
     """Run a sandbox until Ctrl-C; set PUBLISH_SANDBOX to the address that it prints."""
     from publisher.sandbox.server import serve as run
 
-    run(port=port, store=store, faults=faults, ready=lambda url: click.echo(url))
+    run(port=port, store=store, faults=faults, ready=click.echo)
 
 
 @command.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("words", nargs=-1, required=True, metavar="-- CMD...", type=click.UNPROCESSED)
 def execute(words: tuple[str, ...], port: int, store: Path | None, faults: tuple[str, ...]) -> int:
-    """Run CMD with everything redirected to a sandbox of its own.
+    r"""Run CMD with everything redirected to a sandbox of its own.
 
     \b
     publish sandbox exec -- publish release docker-daemon:app --image me/app --version 1.0.0

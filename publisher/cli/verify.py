@@ -24,7 +24,7 @@ def command(
     given: Globals, /, references: tuple[str, ...], *, level: str, source: str | None, local: bool,
     username: str | None, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
-    """Check that references hold what they should.
+    r"""Check that references hold what they should.
 
     \b
     publish verify yeongyin/goalapp:1.2.0 yeongyin/goalapp:latest

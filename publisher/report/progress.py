@@ -14,9 +14,10 @@ from publisher.model.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from publisher.model.protocols import Meter
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+
+    from publisher.model.protocols import Meter
 
 
 class Teller:
@@ -57,7 +58,7 @@ class Teller:
     def _write(self, text: str, before: str = "") -> None:
         shown = safe_lines(printable(self._redact(text)))
         with self._lock:
-            print(f"{before}{shown}", file=self._stream, flush=True)  # noqa: T201 - this is where lines go out
+            print(f"{before}{shown}", file=self._stream, flush=True)
 
     @contextmanager
     def meter(self, label: str, total: int | None) -> Iterator[Meter]:

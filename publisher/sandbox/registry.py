@@ -24,7 +24,7 @@ _ROUTE = re.compile(r"/v2/(?P<name>.+?)/(?P<kind>manifests|blobs/uploads|blobs|t
 _BUFFER = 1 << 20
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a failure of the sandbox
+class Refusal(Exception):
     """An error answer in the specification's form."""
 
     def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:

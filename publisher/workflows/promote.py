@@ -60,7 +60,7 @@ class Promotion:
         made: Draft,
         content: Content,
         force: bool,
-        saved: Callable[[Progress], None],  # noqa: FBT001 - passed on
+        saved: Callable[[Progress], None],
     ) -> None:
         self._session = session
         self._draft = made
@@ -193,9 +193,7 @@ def belongings(asked: Candidates, image: Image, state: Published, digest: Digest
     found: dict[str, Digest] = {}
     for name in asked.of_kind(Kind.FLOATING):
         owner = scene.owners.get(name.tag)
-        if owner is None and name.version is None:
-            found[name.tag] = digest
-        elif owner is not None and owner == asked.release:
+        if owner == asked.release or (owner is None and name.version is None):
             found[name.tag] = digest
         elif owner is not None and (held := scene.here[owner].digest) is not None:
             found[name.tag] = held

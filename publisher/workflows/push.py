@@ -12,7 +12,6 @@ from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
 from publisher.registry.image import RemoteImage
 from publisher.transfer.assemble import assemble
-from publisher.transfer.compression import Compression
 from publisher.transfer.direct import send_loose
 from publisher.transfer.identity import platform_of_config
 from publisher.transfer.stored import send_stored
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
+    from publisher.transfer.compression import Compression
     from publisher.workflows.session import Session
     from publisher.workflows.sources import Source
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,6 +36,7 @@ from publisher.workflows.verify import take_inventory, verify_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from publisher.model.plan import Move, Plan
     from publisher.model.reference import Repository
@@ -245,7 +245,7 @@ class _Record:
         made: Draft,
         content: Content,
         via: str | None,
-        adopted: bool,  # noqa: FBT001 - a field
+        adopted: bool,
         proof: Verification,
         started: str,
         entry: Entry,

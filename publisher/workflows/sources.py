@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from publisher.archives.source import SourceName, Transport
 from publisher.model.errors import ConfigError, Refused
 from publisher.model.manifest import Manifest
-from publisher.model.protocols import ImageSource, StoredImage
 from publisher.model.reference import Reference
 from publisher.planning.plan import Known
 from publisher.transfer.identity import Identity, identity, single
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
 
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content
+    from publisher.model.protocols import ImageSource, StoredImage
+    from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
-    from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 

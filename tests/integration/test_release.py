@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tests.parts.engine import Engine
 
 
+LAYOUT = ["release", "oci:{layout}", "--version", "1.0.0"]
+
+
 def skopeo_digest(image: str, *words: str) -> str:
     """What an independent client sees."""
     done = subprocess.run(
@@ -56,7 +59,7 @@ def test_release_of_a_built_image(
     image_id = engine.build(f"src-{name[2:]}", f"{via} {kind}", tmp_path / "context")
     given = {"PUBLISH_USERNAME": USER, "PUBLISH_PASSWORD": SECRET} if kind == "htpasswd" else {}
     words = ["release", f"docker-daemon:src-{name[2:]}", "--image", f"{host}/{name}", "--version", "1.2.3"]
-    result = publish_with_engine(*words, "--via", via, "--format", "json", **given)
+    result = publish_with_engine(*words, "--via", via, "--format", "json", environ=given)
     assert result.code == 0, result.stderr
     receipt = result.document
     assert (receipt["outcome"], receipt["via"]) == ("done", via)
@@ -167,14 +170,14 @@ def test_retag_keeps_every_platform(
 @pytest.mark.parametrize(
     ("words", "code", "kind"),
     [
-        pytest.param(["release", "oci:{layout}", "--image", "{host}/A:b", "--version", "1.0.0"], 2, "bad-reference", id="bad-reference"),
-        pytest.param(["release", "oci:absent", "--image", "{host}/a", "--version", "1.0.0"], 2, "source-not-found", id="no-source"),
-        pytest.param(["release", "oci:{layout}", "--image", "{host}/a", "--version", "1.x"], 2, None, id="bad-version"),
-        pytest.param(["release", "oci:{layout}", "--image", "{host}/a"], 2, "no-version", id="not-a-git-repository"),
-        pytest.param(["release", "oci:{layout}", "--image", "{closed}/a", "--version", "1.0.0"], 6, "unreachable", id="registry-down"),
-        pytest.param(["release", "app", "--image", "{host}/a", "--version", "1.0.0"], 6, "engine", id="no-engine"),
-        pytest.param(["release", "oci:{layout}", "--image", "{private}/a", "--version", "1.0.0"], 3, "denied", id="denied"),
-        pytest.param(["release", "oci:{layout}", "--image", "{host}/a", "--rule", "type=sha"], 2, "configuration", id="rules-later"),
+        pytest.param([*LAYOUT, "--image", "{host}/A:b"], 2, "bad-reference", id="bad-reference"),
+        pytest.param(["release", "oci:absent", "--image", "{host}/a"], 2, "no-version", id="not-a-git-repository"),
+        pytest.param(["release", "oci:no", "--version", "1.0.0", "--image", "{host}/a"], 2, "source-not-found", id="none"),
+        pytest.param([*LAYOUT, "--version", "1.x", "--image", "{host}/a"], 2, None, id="bad-version"),
+        pytest.param([*LAYOUT, "--image", "{closed}/a"], 6, "unreachable", id="registry-down"),
+        pytest.param(["release", "app", "--version", "1.0.0", "--image", "{host}/a"], 6, "engine", id="no-engine"),
+        pytest.param([*LAYOUT, "--image", "{private}/a"], 3, "denied", id="denied"),
+        pytest.param([*LAYOUT, "--image", "{host}/a", "--rule", "type=sha"], 2, "configuration", id="rules-later"),
         pytest.param(["retag", "{host}/absent:1", ":2"], 2, "source-not-found", id="retag-of-nothing"),
         pytest.param(["retag", "{host}/absent:1", ":bad tag"], 2, "bad-reference", id="bad-tag"),
     ],
@@ -274,14 +277,14 @@ def test_failure_tells_the_truth_and_a_rerun_finishes(
     words = ["release", f"oci:{tmp_path / 'layout'}", "--image", "me/app", "--version", "1.0.0", "--format", "json"]
     store = tmp_path / "store"
     with Sandbox(store=store, faults=[fault]) as sandbox:
-        failed = publish(*words, PUBLISH_SANDBOX=sandbox.url)
+        failed = publish(*words, environ={"PUBLISH_SANDBOX": sandbox.url})
         assert failed.code == code, failed.stderr
         assert set(sandbox.store.state().get("me/app", {})) == tags
         if code == 7:
             assert {tag for tag, state in states(failed.document).items() if state == "done"} == tags
             assert states(failed.document)["latest"] == "not-done"
     with Sandbox(store=store) as sandbox:
-        again = publish(*words, PUBLISH_SANDBOX=sandbox.url)
+        again = publish(*words, environ={"PUBLISH_SANDBOX": sandbox.url})
         assert again.code == 0, again.stderr
         assert set(sandbox.store.state()["me/app"]) == {"1.0.0", "1.0", "1", "latest"}
 
@@ -290,7 +293,7 @@ def test_rehearsal_in_one_command(publish: Publish, tmp_path: Path) -> None:
     """`sandbox exec` runs a whole release with no account and no network."""
     make_layout(tmp_path / "layout", "app")
     words = ["publish", "release", f"oci:{tmp_path / 'layout'}", "--image", "me/app", "--version", "1.0.0"]
-    result = publish("sandbox", "exec", "--", *words, "--format", "json", PATH=_path(publish))
+    result = publish("sandbox", "exec", "--", *words, "--format", "json", environ={"PATH": _path(publish)})
     assert result.code == 0, result.stderr
     assert result.document["sandbox"] is True
     assert json.loads(result.stdout)["outcome"] == "done"

@@ -48,11 +48,13 @@ class Publish:
             **environ,
         }
 
-    def __call__(self, *words: str, cwd: Path | None = None, stdin: str = "", **environ: str) -> Result:
+    def __call__(
+        self, *words: str, cwd: Path | None = None, stdin: str = "", environ: Mapping[str, str] | None = None
+    ) -> Result:
         """Run one command."""
         done = subprocess.run(
             [str(Path(sys.executable).with_name("publish")), *words],
-            env={**self.environ, **environ},
+            env={**self.environ, **(environ or {})},
             cwd=cwd or self.home,
             input=stdin,
             capture_output=True,

@@ -1,0 +1,1 @@
+"""Ratios against docker push and bare costs, measured in one run: `python -m tests.bench`."""
