@@ -96,8 +96,8 @@ def build_tree(bench: Bench, name: str, size: int) -> None:
 def against_push(bench: Bench) -> Row:
     """A release of one layer of 340 MB against docker push of one tag."""
     ours, theirs = [], []
+    host = bench.registry.host
     for number in range(_RUNS):
-        host = bench.registry.host
         theirs.append(timed(lambda n=number: bench.push("tree", f"{host}/push{n}/a", ["1.0.0"])))  # type: ignore[misc]
         ours.append(timed(lambda n=number: bench.release("tree", f"{host}/ours{n}/a")))  # type: ignore[misc]
         # The engine remembers where it pushed a layer, and would mount it the next time.

@@ -172,7 +172,7 @@ def test_retag_keeps_every_platform(
     [
         pytest.param([*LAYOUT, "--image", "{host}/A:b"], 2, "bad-reference", id="bad-reference"),
         pytest.param(["release", "oci:absent", "--image", "{host}/a"], 2, "no-version", id="not-a-git-repository"),
-        pytest.param(["release", "oci:no", "--version", "1.0.0", "--image", "{host}/a"], 2, "source-not-found", id="none"),
+        pytest.param(["release", "oci:no", *LAYOUT[2:], "--image", "{host}/a"], 2, "source-not-found", id="no-source"),
         pytest.param([*LAYOUT, "--version", "1.x", "--image", "{host}/a"], 2, None, id="bad-version"),
         pytest.param([*LAYOUT, "--image", "{closed}/a"], 6, "unreachable", id="registry-down"),
         pytest.param(["release", "app", "--version", "1.0.0", "--image", "{host}/a"], 6, "engine", id="no-engine"),
