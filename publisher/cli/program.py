@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -120,6 +121,7 @@ def program(ctx: click.Context, *, config: str | None, verbose: bool, quiet: boo
 
 def run(arguments: Sequence[str]) -> int:
     """Run the program on `arguments`; returns the exit code."""
+    _obey_signals()
     try:
         result: Any = program.main(args=list(arguments), prog_name="publish", standalone_mode=False)
     except click.ClickException as error:
@@ -132,6 +134,20 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last door: every error becomes one paragraph and an exit code
         return _refuse(error, arguments)
     return result if isinstance(result, int) else 0
+
+
+def _obey_signals() -> None:
+    """SIGINT and SIGTERM end a run as errors do: what is open is closed, the receipt is written."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a background job of a shell
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    from publisher.model.errors import Interrupted
+
+    raise Interrupted(number)
 
 
 def _refuse_usage(error: click.ClickException, arguments: Sequence[str]) -> int:

@@ -32,6 +32,4 @@ def render_failure(error: BaseException, *, as_json: bool, verbose: bool) -> int
     click.echo(f"publish: {safe_lines(paragraph(known))}", err=True)
     if as_json:
         show_json(document(known))
-    if isinstance(known, Interrupted):
-        return 128 + known.signal
-    return known.exit_code
+    return known.status if isinstance(known, Interrupted) else known.exit_code

@@ -182,7 +182,9 @@ class Interrupted(PublishError):
 
     exit_code = 130
     kind = "interrupted"
+    status: int
+    """What the process ends with, as shells count: 128 and the signal's number."""
 
     def __init__(self, signal: int) -> None:
         super().__init__("interrupted" if signal == 2 else "terminated")  # noqa: PLR2004 - SIGINT's number
-        self.signal = signal
+        self.status = 128 + signal

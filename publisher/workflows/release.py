@@ -14,6 +14,7 @@ from publisher.model.errors import (
     DirtyTree,
     ExactTagTaken,
     Incomplete,
+    Interrupted,
     PublishError,
     Refused,
     VerificationFailed,
@@ -136,7 +137,9 @@ def _bring(session: Session, made: Draft, options: ReleaseOptions) -> tuple[Cont
         return _adopt(session, made, holder)
     repositories = made.job.repositories
     for repository in repositories:
-        session.remote(repository).prove_push()
+        # On Docker Hub the first write would create the repository, with the account's default visibility.
+        if not repository.on_hub or made.published[repository].tags:
+            session.remote(repository).prove_push()
     session.progress.step(f"push     {', '.join(str(source.name) for source in made.sources)}")
     transfer = made.job.settings.transfer
     compression = options.compression or Compression(transfer.compression, transfer.level)
@@ -220,7 +223,7 @@ def _promote(session: Session, made: Draft, content: Content, record: _Record, o
 
 
 def _stopped(promotion: Promotion, record: _Record, error: PublishError) -> Run:
-    if not promotion.progress.is_under_way:
+    if isinstance(error, Interrupted) or not promotion.progress.is_under_way:
         record.finish(promotion.progress, error)
         raise error
     told = Incomplete(

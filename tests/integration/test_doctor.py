@@ -1,0 +1,67 @@
+"""`publish doctor`: each check seen well and seen failing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.parts.command import Publish, Result
+    from tests.parts.engine import Engine
+    from tests.parts.registry import Registry
+
+
+def health(result: Result) -> dict[str, str]:
+    """Each check's name and how it ended."""
+    return {check["name"].partition(" at ")[0]: check["health"] for check in result.document["checks"]}
+
+
+def test_all_is_well(publish_with_engine: Publish, engine: Engine, registry: Registry, tmp_path: Path) -> None:
+    """With git, engine, configuration and a registry that answers everything is fine, and the exit code 0."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "publish.toml").write_text(f'images = ["{registry.host}/doctor/app"]\n')
+    publish_with_engine.git("init", "-q", cwd=tree)
+    publish_with_engine.git("add", ".", cwd=tree)
+    publish_with_engine.git("commit", "-qm", "one", cwd=tree)
+    result = publish_with_engine("doctor", "--format", "json", cwd=tree)
+    assert health(result) == dict.fromkeys(["configuration", "git", "engine", "rights"], "ok")
+    assert result.code == 0
+
+
+def test_no_engine(publish: Publish) -> None:
+    """Without an engine the check is broken and says what to do; outside git is only a warning."""
+    result = publish("doctor", "--format", "json")
+    assert health(result)["engine"] == "broken"
+    assert health(result)["git"] == "warning"
+    assert result.code == 6
+
+
+def test_bad_configuration(publish: Publish, tmp_path: Path) -> None:
+    """An unknown key is found, and named with its line."""
+    (publish.home / "publish.toml").write_text('images = ["a/b"]\nimagse = 1\n')
+    result = publish("doctor", "--format", "json")
+    assert health(result)["configuration"] == "broken"
+    detail = result.document["checks"][0]["detail"]
+    assert "imagse" in detail
+    assert "2" in detail
+
+
+def test_no_rights(publish: Publish, private_registry: Registry) -> None:
+    """A registry that wants a login is named, with what is missing."""
+    (publish.home / "publish.toml").write_text(f'images = ["{private_registry.host}/doctor/app"]\n')
+    result = publish("doctor", "--format", "json")
+    assert health(result)["rights"] == "broken"
+
+
+def test_changed_files(publish: Publish, tmp_path: Path) -> None:
+    """Changes that are not committed are a warning."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("one")
+    publish.git("init", "-q", cwd=tree)
+    publish.git("add", ".", cwd=tree)
+    publish.git("commit", "-qm", "one", cwd=tree)
+    (tree / "file").write_text("two")
+    assert health(publish("doctor", "--format", "json", cwd=tree))["git"] == "warning"
