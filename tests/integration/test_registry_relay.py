@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.parts.engine import Engine
+
 LAYER = os.urandom(3 << 20)
 
 
@@ -206,10 +208,9 @@ def test_the_relay_ends_with_an_upload_under_way(remote: RemoteRepository) -> No
 
 
 @pytest.fixture
-def engine_image() -> Iterator[str]:
-    """A small image in the engine at hand."""
-    if not os.environ.get("DOCKER_HOST"):
-        pytest.xfail("no engine: DOCKER_HOST is not set")
+def engine_image(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A small image in the engine."""
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         entry = tarfile.TarInfo("random")

@@ -1,0 +1,83 @@
+"""The system's keyring, where it is a secure one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.errors import BrokenCredential
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
+
+SERVICE: Final = "publish"
+# Backends that encrypt at rest. Anything else is refused by name: keyrings.alt writes base64 to a file without a word.
+_SECURE = ("keyring.backends.SecretService", "keyring.backends.libsecret", "keyring.backends.kwallet")
+_SECURE_ELSEWHERE = ("keyring.backends.macOS", "keyring.backends.Windows")
+
+
+class Vault:
+    """Credentials in the keyring, one a registry: a JSON object of user and secret under the registry's name."""
+
+    name = "the keyring"
+
+    def find(self, registry: str, repository: str = "") -> Answer:
+        """Ask for `registry`; a keyring that can't be used is broken."""
+        del repository
+        try:
+            text = _backend().get_password(SERVICE, registry)
+        except BrokenCredential as error:
+            return Broken(error.message, error.hint or "")
+        except Exception as error:  # noqa: BLE001 - backends raise what their system raises: locked, no D-Bus, gone
+            return Broken(f"{type(error).__name__}: {error}", "unlock the keyring, or use environment variables")
+        return _read(text) if text else Absent()
+
+    def store(self, registry: str, username: str, secret: str) -> None:
+        """Keep a credential, and read it back: there are backends that take everything and keep nothing."""
+        try:
+            backend = _backend()
+            backend.set_password(SERVICE, registry, json.dumps({"Username": username, "Secret": secret}))
+            kept = backend.get_password(SERVICE, registry)
+        except BrokenCredential:
+            raise
+        except Exception as error:
+            raise BrokenCredential(f"the keyring did not take it: {type(error).__name__}: {error}") from error
+        if not kept or json.loads(kept) != {"Username": username, "Secret": secret}:
+            raise BrokenCredential("the keyring did not keep what it was given", reference=registry)
+
+    def erase(self, registry: str) -> None:
+        """Forget a credential; absent is done."""
+        from keyring.errors import PasswordDeleteError
+
+        try:
+            _backend().delete_password(SERVICE, registry)
+        except PasswordDeleteError:
+            return
+        except BrokenCredential:
+            raise
+        except Exception as error:
+            raise BrokenCredential(f"the keyring did not answer: {type(error).__name__}: {error}") from error
+
+
+def _read(text: str) -> Answer:
+    try:
+        found = json.loads(text)
+        return Found(Credential(found["Username"], found["Secret"], "the keyring"))
+    except (ValueError, KeyError, TypeError):
+        return Broken("its entry is not publish's")
+
+
+def _backend() -> KeyringBackend:
+    """The keyring, if every backend in it is secure; raises BrokenCredential that names the one that isn't."""
+    import keyring
+
+    chosen = keyring.get_keyring()
+    for backend in getattr(chosen, "backends", None) or [chosen]:
+        named = f"{type(backend).__module__}.{type(backend).__name__}"
+        if not named.startswith((*_SECURE, *_SECURE_ELSEWHERE)):
+            raise BrokenCredential(
+                f"the keyring's backend {named} does not keep secrets safe, or there is none",
+                hint="use environment variables or docker's credential helpers, or start a Secret Service",
+            )
+    return chosen
