@@ -59,6 +59,7 @@ class Program(click.Group):
         from importlib import import_module
 
         found: click.Command = import_module(f"publisher.cli.{cmd_name}").command
+        name_variables(found, f"PUBLISH_{cmd_name.upper()}")
         return found
 
     def resolve_command(
@@ -80,6 +81,17 @@ class Program(click.Group):
             if rows:
                 with formatter.section(section):
                     formatter.write_dl(rows)
+
+
+def name_variables(command: click.Command, prefix: str) -> None:
+    """Let every option be set by PREFIX_OPTION, after its long name."""
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            longest = max(parameter.opts, key=len)
+            parameter.envvar = f"{prefix}_{longest.lstrip('-').upper().replace('-', '_')}"
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            name_variables(inner, f"{prefix}_{name.upper()}")
 
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

@@ -25,12 +25,13 @@ from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, Sta
 from publisher.model.reference import Reference
 from publisher.planning.plan import Known, make_plan
 from publisher.receipts.journal import Entry, new_id
+from publisher.registry.answers import BlobUnknown
 from publisher.report.failure import document
 from publisher.transfer.compression import Compression
 from publisher.workflows.clock import now
 from publisher.workflows.plan import Draft, draft
 from publisher.workflows.promote import Promotion
-from publisher.workflows.push import Shipping, copy, push
+from publisher.workflows.push import Pushed, Shipping, copy, push
 from publisher.workflows.sources import check_revision, chosen_sources
 from publisher.workflows.stale import warn_of_stale_copies
 from publisher.workflows.verify import take_inventory, verify_content
@@ -141,12 +142,16 @@ def _bring(session: Session, made: Draft, options: ReleaseOptions) -> tuple[Cont
         if not repository.on_hub or made.published[repository].tags:
             session.remote(repository).prove_push()
     session.progress.step(f"push     {', '.join(str(source.name) for source in made.sources)}")
+    pushed = _send(session, made, options)
+    session.progress.step(f"pushed   {pushed.content.digest} ({pushed.via})")
+    return pushed.content, pushed.via, False
+
+
+def _send(session: Session, made: Draft, options: ReleaseOptions) -> Pushed:
     transfer = made.job.settings.transfer
     compression = options.compression or Compression(transfer.compression, transfer.level)
     how = Shipping(options.via, compression, dict(made.plan.annotations))
-    pushed = push(session, made.sources, repositories, how)
-    session.progress.step(f"pushed   {pushed.content.digest} ({pushed.via})")
-    return pushed.content, pushed.via, False
+    return push(session, made.sources, made.job.repositories, how)
 
 
 def _holder(made: Draft) -> tuple[Repository, Digest] | None:
@@ -212,7 +217,7 @@ def _promote(session: Session, made: Draft, content: Content, record: _Record, o
     record.begin()
     promotion = Promotion(session, made, content, made.asked.force, record.save)
     try:
-        promotion.exact()
+        _write_exact(session, made, promotion, options)
         promotion.floating()
     except PublishError as error:
         return _stopped(promotion, record, error)
@@ -220,6 +225,18 @@ def _promote(session: Session, made: Draft, content: Content, record: _Record, o
     session.progress.step(f"promoted {_tally(run.receipt)}")
     warn_of_stale_copies(session, run.receipt, content, pull=options.pull_local)
     return run
+
+
+def _write_exact(session: Session, made: Draft, promotion: Promotion, options: ReleaseOptions) -> None:
+    """Registries collect what no tag holds: content that has gone before its first tag is sent once more."""
+    try:
+        promotion.exact()
+    except BlobUnknown:
+        if promotion.progress.is_under_way:
+            raise
+        session.progress.warn("the registry has lost some of the content: sending it again")
+        _send(session, made, options)
+        promotion.exact()
 
 
 def _stopped(promotion: Promotion, record: _Record, error: PublishError) -> Run:

@@ -14,6 +14,7 @@ from tests.parts.registry import SECRET, USER, Registry
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from publisher.model.manifest import Content
     from tests.parts.command import Publish
     from tests.parts.engine import Engine
 
@@ -164,7 +165,10 @@ def test_retag_keeps_every_platform(
     result = publish("retag", f"{image}:1.0.0", ":stable", f"{image}-copy:1.0.0", f"{far}:1.0.0")
     assert result.code == 0, result.stderr
     assert {skopeo_digest(ref) for ref in (f"{image}:stable", f"{image}-copy:1.0.0", f"{far}:1.0.0")} == {str(digest)}
-    assert not [request for request in registry.requests()[before:] if request.method == "PATCH"]
+    sent = [
+        asked for asked in registry.requests()[before:] if "/blobs/uploads/" in asked.path and asked.method != "POST"
+    ]
+    assert not sent
 
 
 @pytest.mark.parametrize(
@@ -287,6 +291,48 @@ def test_failure_tells_the_truth_and_a_rerun_finishes(
         again = publish(*words, environ={"PUBLISH_SANDBOX": sandbox.url})
         assert again.code == 0, again.stderr
         assert set(sandbox.store.state()["me/app"]) == {"1.0.0", "1.0", "1", "latest"}
+
+
+def test_content_that_the_registry_lost_is_sent_again(publish: Publish, tmp_path: Path) -> None:
+    """A registry may collect what no tag holds before the first tag comes: the release sends it once more."""
+    from publisher.model.digest import Digest
+    from publisher.sandbox.server import Sandbox
+
+    layout = tmp_path / "layout"
+    make_layout(layout, "app")
+    blobs = [Digest("sha256", path.name) for path in (layout / "blobs" / "sha256").iterdir()]
+    with Sandbox() as sandbox:
+        kept = sandbox.store.put_manifest
+
+        def put(name: str, content: Content, tags: list[str]) -> None:
+            kept(name, content, tags)
+            if not tags and not lost:
+                lost.extend(blobs)
+
+        lost: list[Digest] = []
+        sandbox.store.put_manifest = put  # type: ignore[method-assign]
+        missing = sandbox.store.missing
+
+        def collected(name: str, content: Content) -> str | None:
+            if len(lost) == len(blobs):
+                lost.append(lost[0])
+                return str(lost[0])
+            return missing(name, content)
+
+        sandbox.store.missing = collected  # type: ignore[method-assign]
+        words = ["release", f"oci:{layout}", "--image", "me/app", "--version", "1.0.0", "--format", "json"]
+        result = publish(*words, environ={"PUBLISH_SANDBOX": sandbox.url})
+        assert result.code == 0, result.stderr
+        assert "sending it again" in result.stderr
+        assert set(sandbox.store.state()["me/app"]) == {"1.0.0", "1.0", "1", "latest"}
+
+
+def test_options_come_from_the_environment(publish: Publish) -> None:
+    """Each option has its variable; repeated ones are one a line."""
+    given = {"PUBLISH_PLAN_IMAGE": "me/app\nme/other", "PUBLISH_PLAN_VERSION": "1.0.0", "PUBLISH_PLAN_FORMAT": "json"}
+    result = publish("plan", "--offline", environ=given)
+    assert result.code == 0, result.stderr
+    assert result.document["images"] == ["me/app", "me/other"]
 
 
 def test_rehearsal_in_one_command(publish: Publish, tmp_path: Path) -> None:
