@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import trustme
+
 from tests.parts.process import end, free_port, wait_until
 
 if TYPE_CHECKING:
@@ -49,15 +51,18 @@ class Registry:
 
 
 @contextmanager
-def run_registry(folder: Path, *, htpasswd: bool = False) -> Iterator[Registry]:
-    """Start a registry that stores in `folder`; with `htpasswd` it wants USER and SECRET."""
+def run_registry(folder: Path, *, htpasswd: bool = False, tls: bool = False) -> Iterator[Registry]:
+    """Start a registry that stores in `folder`; with `htpasswd` it wants USER and SECRET.
+
+    With `tls` it speaks HTTPS only, by the authority in `folder/ca.pem`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     host = f"127.0.0.1:{free_port()}"
     lines = [
         "version: 0.1",
         "log: {level: error, accesslog: {disabled: false}}",
         f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: true}}}}",
-        f"http: {{addr: '{host}'}}",
+        f"http: {{addr: '{host}'{_tls(folder) if tls else ''}}}",
     ]
     if htpasswd:
         users = subprocess.run(["htpasswd", "-nbB", USER, SECRET], capture_output=True, text=True, check=True).stdout
@@ -74,6 +79,15 @@ def run_registry(folder: Path, *, htpasswd: bool = False) -> Iterator[Registry]:
         yield Registry(host, log)
     finally:
         end(process)
+
+
+def _tls(folder: Path) -> str:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(folder / "server.pem"))
+    certificate.private_key_pem.write_to_path(str(folder / "server.key"))
+    return f", tls: {{certificate: {folder / 'server.pem'}, key: {folder / 'server.key'}}}"
 
 
 def _answers(url: str) -> bool:
