@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-import tarfile
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from publisher.archives.docker_archive import check_member
+from publisher.archives.docker_archive import open_member, read_members
 from publisher.model import media
 from publisher.model.errors import BadArchive, SourceNotFound
 from publisher.model.manifest import LARGEST, Content, Index, parse_manifest
+from publisher.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,8 @@ class _Files(Protocol):
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]: ...
 
+    def has(self, name: str) -> bool: ...
+
 
 class _Folder:
     """A folder; links are not followed."""
@@ -36,10 +38,13 @@ class _Folder:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def has(self, name: str) -> bool:
+        return (self._path / name).is_file()
+
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
         try:
-            handle = os.open(self._path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            handle = self._opened(name)
         except OSError as error:
             raise BadArchive(f"{self._path} lacks {name}: {error.strerror}") from error
         with os.fdopen(handle, "rb") as file:
@@ -47,29 +52,33 @@ class _Folder:
                 raise BadArchive(f"{name} in {self._path} is not a file")
             yield file
 
+    def _opened(self, name: str) -> int:
+        """Go down folder by folder, since O_NOFOLLOW looks at a path's last part only."""
+        *folders, last = name.split("/")
+        handle = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        for part, flags in [*((folder, os.O_DIRECTORY) for folder in folders), (last, os.O_NONBLOCK)]:
+            try:
+                below = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=handle)
+            finally:
+                os.close(handle)
+            handle = below
+        return handle
+
 
 class _Archive:
     """A tar file, whose members are found once and read in place."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            with tarfile.open(path, mode="r:") as archive:
-                seen = set[str]()
-                self._members = {}
-                for member in archive:
-                    check_member(member, seen)
-                    if member.isreg():
-                        self._members[member.name.removeprefix("./")] = member
-        except tarfile.TarError as error:
-            raise BadArchive(f"{path} is malformed: {error}") from error
+        self._members = {name: member for name, member in read_members(path).items() if member.isreg()}
 
-    @contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
+    def has(self, name: str) -> bool:
+        return name in self._members
+
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
         if name not in self._members:
             raise BadArchive(f"{self._path} lacks {name}")
-        with tarfile.open(self._path, mode="r:") as archive:
-            yield cast("BinaryIO", cast("IO[bytes]", archive.extractfile(self._members[name])))
+        return open_member(self._path, self._members[name])
 
 
 class OciLayout:
@@ -94,6 +103,15 @@ class OciLayout:
     def open_blob(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
         """A stream of a blob's bytes."""
         return self._files.open(_blob(descriptor.digest))
+
+    def holds(self, descriptor: Descriptor) -> bool:
+        """Whether a manifest is here with all that it lists."""
+        if not self._files.has(_blob(descriptor.digest)):
+            return False
+        content = self.manifest(descriptor)
+        if isinstance(content, Index):
+            return all(self.holds(entry) for entry in content.manifests)
+        return all(self._files.has(_blob(blob.digest)) for blob in content.blobs)
 
 
 def _blob(digest: Digest) -> str:
@@ -120,7 +138,9 @@ def _open(files: _Files, tag: str, named: str) -> OciLayout:
     if not isinstance(index, Index):
         raise BadArchive(f"{named}: index.json is not an index")
     fitting = [entry for entry in index.manifests if not tag or entry.annotations.get(_NAME) == tag]
-    if len(fitting) != 1:
+    if len({entry.digest for entry in fitting}) != 1:  # one image may stand under several names
         names = ", ".join(entry.annotations.get(_NAME, str(entry.digest)) for entry in index.manifests)
-        raise SourceNotFound(f"{named} holds {len(fitting)} images that fit", hint=f"it has: {names or 'none'}")
+        raise SourceNotFound(
+            f"{named} holds {len(fitting)} images that fit", hint=f"it has: {printable(names) or 'none'}"
+        )
     return OciLayout(files, fitting[0])

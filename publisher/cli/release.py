@@ -120,6 +120,7 @@ def _show(given: Globals, runs: list[Run], form: str) -> None:
     from publisher.cli.rendering import show_json, show_text
     from publisher.model.receipt import Receipts
     from publisher.report.failure import paragraph
+    from publisher.report.progress import safe_lines
     from publisher.report.tables import receipt_text
 
     receipts = tuple(run.receipt for run in runs)
@@ -130,4 +131,4 @@ def _show(given: Globals, runs: list[Run], form: str) -> None:
             show_text(receipt_text(receipt, color=colored(given)))
     for run in runs:
         if run.error:
-            click.echo(f"publish: {paragraph(run.error)}", err=True)
+            click.echo(f"publish: {safe_lines(paragraph(run.error))}", err=True)

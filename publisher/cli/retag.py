@@ -37,6 +37,7 @@ def command(
     from publisher.cli.rendering import show_json, show_text
     from publisher.model.reference import Reference
     from publisher.report.failure import paragraph
+    from publisher.report.progress import safe_lines
     from publisher.report.tables import receipt_text
     from publisher.workflows.retag import RetagOptions, destinations, retag
 
@@ -50,6 +51,6 @@ def command(
     else:
         show_text(receipt_text(run.receipt, color=colored(given)))
     if run.error:
-        click.echo(f"publish: {paragraph(run.error)}", err=True)
+        click.echo(f"publish: {safe_lines(paragraph(run.error))}", err=True)
         return run.error.exit_code
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ class DockerConfig:
         """Ask for `registry`; a configuration that can't be read is broken, not empty."""
         del repository
         if text := self._environ.get("DOCKER_AUTH_CONFIG"):
-            answer = _find_auth(_document(text.encode(), "DOCKER_AUTH_CONFIG"), registry, "DOCKER_AUTH_CONFIG")
+            answer = _find_auth(_document(os.fsencode(text), "DOCKER_AUTH_CONFIG"), registry, "DOCKER_AUTH_CONFIG")
             if not isinstance(answer, Absent):
                 return answer
         try:
@@ -50,7 +50,7 @@ class DockerConfig:
         if isinstance(document, Broken):
             return document
         helper = _helper(document, registry)
-        if isinstance(helper, str):
+        if helper:
             answer = ask_helper(helper, _keys(registry)[0], self._environ)
             if not isinstance(answer, Absent):
                 return answer
@@ -60,7 +60,7 @@ class DockerConfig:
 def _document(content: bytes, named: str) -> dict[str, Any] | Broken:
     try:
         found = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Broken(f"{named} is not JSON: {error}")
     return found if isinstance(found, dict) else Broken(f"{named} is not a JSON object")
 
@@ -108,8 +108,8 @@ def _read_auth(entry: dict[str, Any], key: str, named: str) -> Answer:
         return Absent()
     try:
         username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return Broken(f"the entry for {key} in {named} is not base64 of user:secret")
-    if not colon:
+    if not colon or not username:
         return Broken(f"the entry for {key} in {named} has no user")
     return Found(Credential(username, password.rstrip("\0"), named))

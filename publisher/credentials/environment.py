@@ -47,7 +47,12 @@ class EnvironmentCredentials:
 
     def _host(self) -> str:
         if named := self._environ.get("PUBLISH_REGISTRY"):
-            return Repository.parse(f"{named}/any/name").registry if named != DOCKER_HUB else DOCKER_HUB
+            found = Repository.parse(f"{named}/any/name")
+            if found.name != "any/name":
+                raise ConfigError(
+                    f"PUBLISH_REGISTRY is '{named}', not a registry's host", hint="give a host alone, as in ghcr.io"
+                )
+            return found.registry
         if len(self._destinations) > 1:
             hosts = ", ".join(sorted(self._destinations))
             raise ConfigError(

@@ -58,8 +58,8 @@ def _read(program: str, code: int, output: bytes) -> Answer:
     try:
         found = msgspec.json.decode(output)
         username, secret = found["Username"], found["Secret"]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         return Broken(f"{program} did not answer in the form of the protocol")
-    if not isinstance(username, str) or not isinstance(secret, str) or not secret:
+    if not isinstance(username, str) or not isinstance(secret, str) or not username or not secret:
         return Broken(f"{program} answered without user or secret")
     return Found(Credential(username, secret, program))

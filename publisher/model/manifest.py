@@ -18,6 +18,15 @@ MOST_ENTRIES: Final = 1_000
 _ATTESTATION_KEY = "vnd.docker.reference.type"
 _ATTESTATION = "attestation-manifest"
 
+# Go reads keys in any case, we don't: a key that only nearly is one of these would be seen by some readers.
+_KEYS = {
+    name.casefold(): name
+    for name in (
+        *("schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations"),
+        *("digest", "size", "platform", "urls"),
+    )
+}
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Platform:
@@ -149,7 +158,10 @@ def parse_manifest(content: bytes, media_type: str | None = None) -> Content:
     media_type: the Content-Type it came with; must equal the document's own when both are there (CVE-2021-41190).
     """
     document = read_document(content)
+    _check_keys(document)
     stated = document.get("mediaType")
+    if stated is not None and not isinstance(stated, str):
+        raise BadManifest(f"the manifest's mediaType {stated!r} is not a string")
     declared = media_type.partition(";")[0].strip() if media_type else None
     if declared in {"", "application/json", "application/octet-stream"}:
         declared = None
@@ -158,8 +170,9 @@ def parse_manifest(content: bytes, media_type: str | None = None) -> Content:
     kind = stated or declared
     if "manifests" in document and ("layers" in document or "config" in document):
         raise BadManifest("the manifest is ambiguous: it has both 'manifests' and 'layers' or 'config'")
-    if document.get("schemaVersion") != 2:  # noqa: PLR2004 - the only version that is content-addressed
-        raise BadManifest(f"manifest schema {document.get('schemaVersion')!r} is not supported, only 2")
+    version = document.get("schemaVersion")
+    if type(version) is not int or version != 2:  # noqa: PLR2004 - the only version that is content-addressed
+        raise BadManifest(f"manifest schema {version!r} is not supported, only 2")
     if kind is None:
         kind = media.OCI_INDEX if "manifests" in document else media.OCI_MANIFEST
     try:
@@ -173,24 +186,33 @@ def _reason(error: Exception) -> str:
 
 
 def _build(content: bytes, kind: str, document: dict[str, Any]) -> Content:
-    subject = _descriptor(document["subject"]) if document.get("subject") else None
-    artifact_type = _text(document.get("artifactType") or "")
+    subject = None if document.get("subject") is None else _descriptor(document["subject"])
+    artifact_type = _optional_text(document.get("artifactType"))
     annotations = _texts(document.get("annotations"))
     digest = Digest.of(content)
     if kind in media.INDEXES:
-        entries = document["manifests"]
+        entries = _list(document["manifests"])
         if len(entries) > MOST_ENTRIES:
             raise BadManifest(f"the index has {len(entries)} entries, at most {MOST_ENTRIES} are read")
         manifests = tuple(_descriptor(entry) for entry in entries)
         return Index(content, kind, digest, manifests, subject, artifact_type, annotations)
     if kind not in media.MANIFESTS:
         raise BadManifest(f"'{kind}' is neither an image manifest nor an index")
-    layers = tuple(_descriptor(layer) for layer in document["layers"])
+    layers = tuple(_descriptor(layer) for layer in _list(document["layers"]))
     config = _descriptor(document["config"])
     return Manifest(content, kind, digest, config, layers, subject, artifact_type, annotations)
 
 
+def _check_keys(document: dict[str, Any]) -> None:
+    for key in document:
+        if (meant := _KEYS.get(key.casefold(), key)) != key:
+            raise BadManifest(
+                f"the manifest is ambiguous: it has the key '{key}', and some readers take it for '{meant}'"
+            )
+
+
 def _descriptor(entry: dict[str, Any]) -> Descriptor:
+    _check_keys(entry)
     size = entry["size"]
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ValueError(f"size {size!r} is not a number of bytes")
@@ -201,8 +223,8 @@ def _descriptor(entry: dict[str, Any]) -> Descriptor:
         size,
         Platform.of_config(platform) if platform is not None else None,
         _texts(entry.get("annotations")),
-        _text(entry.get("artifactType") or ""),
-        tuple(_text(url) for url in entry.get("urls") or ()),
+        _optional_text(entry.get("artifactType")),
+        tuple(_text(url) for url in _list([] if entry.get("urls") is None else entry["urls"])),
     )
 
 
@@ -212,8 +234,18 @@ def _text(value: object) -> str:
     return value
 
 
+def _optional_text(value: object) -> str:
+    return "" if value is None else _text(value)
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
+    return value
+
+
 def _texts(value: dict[str, Any] | None) -> dict[str, str]:
-    return {_text(key): _text(item) for key, item in (value or {}).items()}
+    return {} if value is None else {_text(key): _text(item) for key, item in value.items()}
 
 
 def read_document(content: bytes, *, largest: int = LARGEST) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 from publisher.model.errors import DiskFull, PublishError
+from publisher.model.printable import printable
 from publisher.model.receipt import Failure
 
 
@@ -21,10 +22,17 @@ def understand(error: BaseException) -> PublishError:
 
 def paragraph(error: PublishError) -> str:
     """What happened, to which reference, and what to do next."""
-    text = error.message[:1].upper() + error.message[1:]
+    text = error.message
     if error.reference and error.reference not in error.message:
-        text += f" ({error.reference})"
-    return f"{text}." + (f" {error.hint[:1].upper()}{error.hint[1:]}." if error.hint else "")
+        text += f" ({printable(error.reference)})"
+    return " ".join(_sentence(part) for part in (text, printable(error.hint or "")) if part)
+
+
+def _sentence(text: str) -> str:
+    """Begin with a capital, unless it is a name that would be changed by it, and end with a mark."""
+    first = text.partition(" ")[0]
+    begun = text if set(first) & set(".:/'") else text[:1].upper() + text[1:]
+    return begun if begun[-1] in ".?!…" else f"{begun}."
 
 
 def document(error: PublishError) -> Failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -65,7 +66,7 @@ class Teller:
         """A bar on a terminal; elsewhere one line at the end, for what took a while."""
         if self._bars_shown:
             with _bars(self._stream) as bars:
-                yield _Bar(bars, bars.add_task(label, total=total))
+                yield _Bar(bars, bars.add_task(printable(self._redact(label)), total=total))
             return
         counter = _Counter()
         yield counter
@@ -106,7 +107,7 @@ def _bars(stream: TextIO) -> Bars:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
@@ -116,10 +117,13 @@ def _bars(stream: TextIO) -> Bars:
 
 
 def safe_lines(text: str) -> str:
-    """In GitHub's logs a line that starts with two colons is a command: break it."""
+    """In GitHub's logs a line that starts with two colons is a command, and so is `##[` anywhere: break them.
+
+    Source: actions/runner, ActionCommand: white space before the colons is trimmed, so indenting is not enough.
+    """
     if not os.environ.get("GITHUB_ACTIONS"):
         return text
-    return "\n".join(f" {line}" if line.startswith("::") else line for line in text.split("\n"))
+    return re.sub(r"^(\s*):(?=:)", r"\1: ", text, flags=re.MULTILINE).replace("##[", "# #[")
 
 
 def size(count: float) -> str:

@@ -37,7 +37,7 @@ def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
         lines += table(("tag", "now", "then", "action", "reason"), rows, color=color, width=width)
     counts = Counter(str(move.action) for move in plan.moves)
     lines += ["", ", ".join(f"{count} {action}" for action, count in counts.items()) or "no tags"]
-    return _finish([*lines, *(f"warning: {warning}" for warning in plan.warnings)])
+    return _finish([*lines, *(f"warning: {printable(warning)}" for warning in plan.warnings)])
 
 
 def _headline(plan: Plan) -> str:
@@ -59,7 +59,12 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
         for change in receipt.moves
     ]
     lines = table(("tag", "before", "after", "state", "version"), rows, color=color, width=width)
-    if receipt.image and receipt.plan and all(change.state is not State.UNKNOWN for change in receipt.moves):
+    if (
+        receipt.image
+        and receipt.plan
+        and receipt.plan.images
+        and all(change.state is not State.UNKNOWN for change in receipt.moves)
+    ):
         lines += ["", f"{receipt.plan.images[0]}@{receipt.image.digest}"]
     return _finish(lines)
 

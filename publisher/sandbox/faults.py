@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from publisher.model.errors import UsageError
 
-_RULE = re.compile(r"(?P<method>[A-Z]+|\*) (?P<path>\S+) (?:(?P<nth>\d+)(?:st|nd|rd|th)|every) (?P<kind>\S+)")
-_KIND = re.compile(r"(?:[45]\d\d(?::\d+)?|reset|lost)")
+_RULE = re.compile(r"(?P<method>[A-Z]+|\*) (?P<path>\S+) (?:(?P<nth>[1-9][0-9]*)(?:st|nd|rd|th)|every) (?P<kind>\S+)")
+_KIND = re.compile(r"(?:[45][0-9]{2}(?::[0-9]+)?|reset|lost)")
 
 
 @dataclass

@@ -57,8 +57,8 @@ def draft(session: Session, job: Job, wish: Wish, sources: Sequence[str], *, off
     if offline:
         return Draft(job, asked, {}, (), None, make_plan(asked, {}))
     session.aim(job.repositories)
-    published = read_registries(session, asked)
     found = tuple(find_source(session, source) for source in sources)
+    published = read_registries(session, asked)
     known = find_known(session, found, asked, published)
     return Draft(job, asked, published, found, known, make_plan(asked, published, known))
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FOREIGN = ("DOCKER_", "PUBLISH_", "DOCKERHUB_", "GITHUB_", "CI", "GITLAB_", "XDG_", "GIT_", "SOURCE_DATE_EPOCH")
+_PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class Publish:
 
     def __init__(self, home: Path, environ: Mapping[str, str]) -> None:
         self.home = home
+        self.program = str(Path(sys.executable).with_name("publish"))
         self.environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)},
+            **{name: value for name, value in os.environ.items() if not _is_foreign(name)},
             "HOME": str(home),
             "DOCKER_CONFIG": str(home / "docker"),
             "XDG_STATE_HOME": str(home / "state"),
@@ -53,7 +55,7 @@ class Publish:
     ) -> Result:
         """Run one command."""
         done = subprocess.run(
-            [str(Path(sys.executable).with_name("publish")), *words],
+            [self.program, *words],
             env={**self.environ, **(environ or {})},
             cwd=cwd or self.home,
             input=stdin,
@@ -71,3 +73,7 @@ class Publish:
             ["git", *words], env={**self.environ, **who}, cwd=cwd, capture_output=True, text=True, check=True
         )
         return done.stdout.strip()
+
+
+def _is_foreign(name: str) -> bool:
+    return name.startswith(_FOREIGN) or name.upper() in _PROXIES

@@ -1,0 +1,149 @@
+"""Docker's credential-helper protocol, with hostile helpers."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from publisher.credentials.helper import ask_helper
+from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.environment import SECRET_VARIABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = """echo '{"ServerURL":"reg.example","Username":"ann","Secret":"canary"}'"""
+
+
+def ask(
+    tmp_path: Path,
+    script: str,
+    server: str = "reg.example",
+    *,
+    seconds: float = 20,
+    environ: dict[str, str] | None = None,
+) -> Answer:
+    """Ask a helper that runs `script`."""
+    path = tmp_path / "docker-credential-test"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return ask_helper("test", server, {"PATH": f"{tmp_path}:{os.defpath}", **(environ or {})}, seconds=seconds)
+
+
+def test_good(tmp_path: Path) -> None:
+    """What it answers is found, with its program's name as the source."""
+    assert ask(tmp_path, GOOD) == Found(Credential("ann", "canary", "docker-credential-test"))
+
+
+def test_identity_token(tmp_path: Path) -> None:
+    """The user `<token>` marks a refresh token."""
+    answer = ask(tmp_path, """echo '{"Username":"<token>","Secret":"canary"}'""")
+    assert isinstance(answer, Found)
+    assert answer.credential.is_identity_token
+
+
+@pytest.mark.parametrize(
+    "text", ["credentials not found in native keychain", "  credentials not found in native keychain  "]
+)
+def test_not_found(tmp_path: Path, text: str) -> None:
+    """The protocol's one sentence for absent."""
+    assert ask(tmp_path, f"echo '{text}'; exit 1") == Absent()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("echo 'canary {'", id="not-json"),
+        pytest.param("echo '[\"canary\"]'", id="list"),
+        pytest.param("echo '\"canary\"'", id="text"),
+        pytest.param("echo null", id="null"),
+        pytest.param('echo \'{"Secret":"canary"}\'', id="no-user"),
+        pytest.param('echo \'{"Username":"","Secret":"canary"}\'', id="empty-user"),
+        pytest.param('echo \'{"Username":"ann"}\'', id="no-secret"),
+        pytest.param('echo \'{"Username":"ann","Secret":""}\'', id="empty-secret"),
+        pytest.param('echo \'{"Username":"ann","Secret":5}\'', id="number"),
+        pytest.param("exit 0", id="empty"),
+        pytest.param("echo canary; exit 1", id="other-text"),
+        pytest.param("echo 'error: credentials not found in native keychain'; exit 1", id="longer-sentence"),
+        pytest.param("echo credentials not found in native keychain", id="not-found-with-exit-0"),
+        pytest.param("printf '\\377canary'; exit 1", id="not-utf-8-failure"),
+        pytest.param('printf \'{"Username":"ann","Secret":"canary\\377"}\'', id="not-utf-8"),
+        pytest.param("head -c 10485760 /dev/zero", id="10-mib"),
+        pytest.param("head -c 500000 /dev/zero | tr '\\0' '['", id="deep"),
+        pytest.param("kill -9 $$", id="killed"),
+    ],
+)
+def test_broken(tmp_path: Path, script: str) -> None:
+    """Anything else is broken, and what it said is not repeated: it may hold the secret."""
+    answer = ask(tmp_path, script)
+    assert isinstance(answer, Broken)
+    assert "canary" not in answer.reason + answer.hint
+    assert "docker-credential-test" in answer.reason
+
+
+def test_hang(tmp_path: Path) -> None:
+    """A helper that waits for ever is left."""
+    began = time.monotonic()
+    answer = ask(tmp_path, "exec sleep 60", seconds=0.3)
+    assert isinstance(answer, Broken)
+    assert "did not answer" in answer.reason
+    assert time.monotonic() - began < 10
+
+
+def test_noise_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its stderr goes to the user and is not read."""
+    assert isinstance(ask(tmp_path, f"echo 'a warning {{' >&2; {GOOD}"), Found)
+    assert "a warning {" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("server", ["reg\0example", "reg.example\nhost=evil", "reg.example\r"], ids=ascii)
+def test_server_with_control_characters(tmp_path: Path, server: str) -> None:
+    """Such a server is never written to a helper."""
+    assert isinstance(ask(tmp_path, f"touch {tmp_path}/ran; {GOOD}", server), Broken)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", "x;y", "x\n", "ü", "$(x)"], ids=ascii)
+def test_name_that_is_none(tmp_path: Path, name: str) -> None:
+    """A name that could lead elsewhere is not run."""
+    assert isinstance(ask_helper(name, "reg.example", {"PATH": str(tmp_path)}), Broken)
+
+
+def test_absent_program(tmp_path: Path) -> None:
+    """A helper that is configured and not there is broken, by name."""
+    answer = ask_helper("gone", "reg.example", {"PATH": str(tmp_path)})
+    assert isinstance(answer, Broken)
+    assert "docker-credential-gone" in answer.reason
+
+
+def test_program_that_cannot_run(tmp_path: Path) -> None:
+    """A file that is no program is broken."""
+    path = tmp_path / "docker-credential-bad"
+    path.write_bytes(b"\x7fELF nonsense")
+    path.chmod(0o755)
+    assert isinstance(ask_helper("bad", "reg.example", {"PATH": str(tmp_path)}), Broken)
+
+
+def test_what_the_helper_is_given(tmp_path: Path) -> None:
+    """One argument, the server on stdin, and no secret in its environment."""
+    secrets = dict.fromkeys(SECRET_VARIABLES, "canary")
+    report = f"""echo "$#:$*" >{tmp_path}/arguments; cat >{tmp_path}/stdin; env >{tmp_path}/env; {GOOD}"""
+    assert isinstance(ask(tmp_path, report, environ={"DISPLAY": ":7"} | secrets), Found)
+    assert (tmp_path / "arguments").read_text() == "1:get\n"
+    assert (tmp_path / "stdin").read_text() == "reg.example"
+    seen = (tmp_path / "env").read_text()
+    assert "canary" not in seen
+    assert "DISPLAY=:7" in seen
+
+
+def test_a_long_secret(tmp_path: Path) -> None:
+    """Secrets of 64 KiB and more are taken whole."""
+    secret = "s" * 100_000
+    (tmp_path / "answer").write_text(json.dumps({"Username": "ann", "Secret": secret}))
+    answer = ask(tmp_path, f"cat {tmp_path}/answer")
+    assert isinstance(answer, Found)
+    assert answer.credential.secret == secret
