@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from publisher.model.credential import Broken, Credential, Found
-from publisher.model.errors import BrokenCredential
+from publisher.model.errors import BrokenCredential, PublishError
 from publisher.model.reference import DOCKER_HUB
 
 if TYPE_CHECKING:
@@ -22,17 +22,27 @@ class Chain:
 
     def __init__(self, sources: Sequence[CredentialSource]) -> None:
         self._sources = sources
-        self._known: dict[tuple[str, str], Credential | None] = {}
+        self._known: dict[tuple[str, str], Credential | PublishError | None] = {}
         self._lock = threading.Lock()
 
     def find(self, registry: str, repository: str = "") -> Credential | None:
         """The credential for `registry`, None for an anonymous user; raises BrokenCredential."""
         host = DOCKER_HUB if registry in _HUB else registry
+        key = (host, repository)
         with self._lock:
-            key = (host, repository)
             if key not in self._known:
-                self._known[key] = self._ask(host, repository)
-            return self._known[key]
+                self._known[key] = self._try(host, repository)
+            known = self._known[key]
+        if isinstance(known, PublishError):
+            raise known
+        return known
+
+    def _try(self, host: str, repository: str) -> Credential | PublishError | None:
+        """An error is an answer too: threads that wait for it must not each wait for a helper that hangs."""
+        try:
+            return self._ask(host, repository)
+        except PublishError as error:
+            return error
 
     def _ask(self, host: str, repository: str) -> Credential | None:
         for source in self._sources:

@@ -33,9 +33,9 @@ class DockerConfig:
 
     def find(self, registry: str, repository: str = "") -> Answer:
         """Ask for `registry`; a configuration that can't be read is broken, not empty."""
-        del repository
         if text := self._environ.get("DOCKER_AUTH_CONFIG"):
-            answer = _find_auth(_document(os.fsencode(text), "DOCKER_AUTH_CONFIG"), registry, "DOCKER_AUTH_CONFIG")
+            given = _document(os.fsencode(text), "DOCKER_AUTH_CONFIG")
+            answer = _find_auth(given, registry, repository, "DOCKER_AUTH_CONFIG")
             if not isinstance(answer, Absent):
                 return answer
         try:
@@ -44,17 +44,17 @@ class DockerConfig:
             return Absent()
         except OSError as error:
             return Broken(f"{self._path} can't be read: {error.strerror}")
-        return self._find(_document(content, str(self._path)), registry)
+        return self._find(_document(content, str(self._path)), registry, repository)
 
-    def _find(self, document: dict[str, Any] | Broken, registry: str) -> Answer:
+    def _find(self, document: dict[str, Any] | Broken, registry: str, repository: str) -> Answer:
         if isinstance(document, Broken):
             return document
-        helper = _helper(document, registry)
-        if helper:
-            answer = ask_helper(helper, _keys(registry)[0], self._environ)
-            if not isinstance(answer, Absent):
-                return answer
-        return _find_auth(document, registry, str(self._path))
+        if helper := _helper(document, registry):
+            for key in _keys(registry):
+                answer = ask_helper(helper, key, self._environ)
+                if not isinstance(answer, Absent):
+                    return answer
+        return _find_auth(document, registry, repository, str(self._path))
 
 
 def _document(content: bytes, named: str) -> dict[str, Any] | Broken:
@@ -79,23 +79,35 @@ def _helper(document: dict[str, Any], registry: str) -> str | None:
     return store if isinstance(store, str) and store else None
 
 
-def _find_auth(document: dict[str, Any] | Broken, registry: str, named: str) -> Answer:
+def _find_auth(document: dict[str, Any] | Broken, registry: str, repository: str, named: str) -> Answer:
     if isinstance(document, Broken):
         return document
     auths = document.get("auths")
     if not isinstance(auths, dict):
         return Absent()
-    by_host = {_host(key): entry for key, entry in reversed(auths.items())}
-    for key in _keys(registry):
-        entry = auths.get(key) or by_host.get(_host(key))
+    by_place = {_place(key): entry for key, entry in reversed(auths.items())}
+    for place in _places(registry, repository):
+        entry = auths.get(place) or by_place.get(_place(place))
         if isinstance(entry, dict) and entry:
-            return _read_auth(entry, key, named)
+            return _read_auth(entry, place, named)
     return Absent()
 
 
-def _host(key: str) -> str:
-    """The bare host of a key, which older clients wrote as an address."""
-    return key.removeprefix("https://").removeprefix("http://").partition("/")[0]
+def _places(registry: str, repository: str) -> list[str]:
+    """The keys that hold for a repository, the closest first: its own, those of the folders it is in, the host's."""
+    parts = repository.split("/") if repository else []
+    paths = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return [f"{host}/{path}" for path in paths for host in _keys(registry) if "://" not in host] + [*_keys(registry)]
+
+
+def _place(key: str) -> str:
+    """What a key is for: HOST, or HOST/PATH where only repositories below PATH are meant.
+
+    Older clients wrote the host as an address of its API; that path is no repository's.
+    """
+    bare = key.removeprefix("https://").removeprefix("http://").rstrip("/")
+    host, _slash, path = bare.partition("/")
+    return host if bare != key.rstrip("/") or path in {"v1", "v2"} else bare
 
 
 def _read_auth(entry: dict[str, Any], key: str, named: str) -> Answer:

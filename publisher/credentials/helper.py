@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
 import shutil
 import subprocess
+import sys
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,12 +23,15 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _NOT_FOUND = "credentials not found in native keychain"
 _SECONDS = 30
+# Somebody may be typing the keychain's password.
+_SECONDS_AT_A_TERMINAL = 120
 _MOST = 1 << 20
 
 
-def ask_helper(name: str, server: str, environ: Mapping[str, str], *, seconds: float = _SECONDS) -> Answer:
+def ask_helper(name: str, server: str, environ: Mapping[str, str], *, seconds: float | None = None) -> Answer:
     """Ask `docker-credential-NAME get` for `server`; its output may hold the secret and is never shown.
 
+    seconds: how long it may take, by default longer where somebody can unlock a keychain.
     Source: docker-credential-helpers, credentials/credentials.go: failures come on stdout with exit code 1.
     """
     program = f"docker-credential-{name}"
@@ -33,20 +40,50 @@ def ask_helper(name: str, server: str, environ: Mapping[str, str], *, seconds: f
     path = shutil.which(program, path=environ.get("PATH"))
     if path is None:
         return Broken(f"{program} is configured and not on PATH", "install it, or change docker's config.json")
+    patience = seconds or (_SECONDS_AT_A_TERMINAL if sys.stdin and sys.stdin.isatty() else _SECONDS)
     try:
-        done = subprocess.run(  # noqa: S603 - a name that was checked, found on PATH, without a shell
-            [path, "get"],
-            input=server.encode(),
-            stdout=subprocess.PIPE,
-            timeout=seconds,
-            check=False,
-            env=clean_environment(environ),
-        )
+        code, output = _run([path, "get"], server.encode(), clean_environment(environ), patience)
     except subprocess.TimeoutExpired:
-        return Broken(f"{program} did not answer within {seconds:.0f} s", "is its keychain locked?")
+        return Broken(f"{program} did not answer within {patience:g} s", "is its keychain locked?")
     except OSError as error:
         return Broken(f"{program} can't be run: {os.strerror(error.errno or 0)}")
-    return _read(program, done.returncode, done.stdout)
+    return _read(program, code, output)
+
+
+def _run(command: list[str], given: bytes, environ: Mapping[str, str], seconds: float) -> tuple[int, bytes]:
+    """Exit code and output; a program that says more than `_MOST` bytes is ended, what it said is not kept."""
+    deadline = time.monotonic() + seconds
+    with subprocess.Popen(  # noqa: S603 - a name that was checked, found on PATH, without a shell
+        command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
+    ) as child:
+        assert child.stdin is not None  # noqa: S101 - PIPE, for the type checker
+        assert child.stdout is not None  # noqa: S101 - PIPE, for the type checker
+        try:
+            with suppress(BrokenPipeError):
+                child.stdin.write(given)
+            child.stdin.close()
+            output = _collect(child.stdout.fileno(), deadline)
+            if len(output) > _MOST:
+                child.kill()
+            return child.wait(max(0.0, deadline - time.monotonic())), output
+        except BaseException:
+            child.kill()
+            raise
+
+
+def _collect(stream: int, deadline: float) -> bytes:
+    """All that comes, but no more than just over `_MOST` bytes; raises TimeoutExpired."""
+    output = b""
+    with selectors.DefaultSelector() as ready:
+        ready.register(stream, selectors.EVENT_READ)
+        while len(output) <= _MOST:
+            if not ready.select(max(0.0, deadline - time.monotonic())):
+                raise subprocess.TimeoutExpired("docker-credential", 0)
+            piece = os.read(stream, 1 << 16)
+            if not piece:
+                break
+            output += piece
+    return output
 
 
 def _read(program: str, code: int, output: bytes) -> Answer:

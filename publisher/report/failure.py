@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from publisher.model.errors import DiskFull, PublishError
 from publisher.model.printable import printable
 from publisher.model.receipt import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def understand(error: BaseException) -> PublishError:
@@ -20,12 +24,12 @@ def understand(error: BaseException) -> PublishError:
     return PublishError(f"unexpected: {type(error).__name__}: {error}", hint="run it with --verbose to see where")
 
 
-def paragraph(error: PublishError) -> str:
-    """What happened, to which reference, and what to do next."""
+def paragraph(error: PublishError, redact: Callable[[str], str] = str) -> str:
+    """What happened, to which reference, and what to do next; `redact` takes the secrets out."""
     text = error.message
     if error.reference and error.reference not in error.message:
         text += f" ({printable(error.reference)})"
-    return " ".join(_sentence(part) for part in (text, printable(error.hint or "")) if part)
+    return redact(" ".join(_sentence(part) for part in (text, printable(error.hint or "")) if part))
 
 
 def _sentence(text: str) -> str:
@@ -35,8 +39,12 @@ def _sentence(text: str) -> str:
     return begun if begun[-1] in ".?!…" else f"{begun}."
 
 
-def document(error: PublishError) -> Failure:
-    """As other programs read it."""
+def document(error: PublishError, redact: Callable[[str], str] = str) -> Failure:
+    """As other programs read it; `redact` takes the secrets out."""
     return Failure(
-        code=error.exit_code, kind=error.kind, message=error.message, reference=error.reference, hint=error.hint
+        code=error.exit_code,
+        kind=error.kind,
+        message=redact(error.message),
+        reference=error.reference and redact(error.reference),
+        hint=error.hint and redact(error.hint),
     )

@@ -41,6 +41,8 @@ class Teller:
         self._bars_shown = stream.isatty() and not quiet
         self._redact = redact
         self._lock = threading.Lock()
+        self._bars: Bars | None = None
+        self._meters = 0
 
     def step(self, text: str) -> None:
         """A step, in one line."""
@@ -57,21 +59,44 @@ class Teller:
         self._write(text, "  ")
 
     def _write(self, text: str, before: str = "") -> None:
-        shown = safe_lines(printable(self._redact(text)))
+        line = before + safe_lines(printable(self._redact(text)))
         with self._lock:
-            print(f"{before}{shown}", file=self._stream, flush=True)
+            if self._bars:
+                self._bars.console.out(line, highlight=False)
+            else:
+                print(line, file=self._stream, flush=True)
 
     @contextmanager
     def meter(self, label: str, total: int | None) -> Iterator[Meter]:
         """A bar on a terminal; elsewhere one line at the end, for what took a while."""
         if self._bars_shown:
-            with _bars(self._stream) as bars:
-                yield _Bar(bars, bars.add_task(printable(self._redact(label)), total=total))
+            with self._bar(printable(self._redact(label)), total) as bar:
+                yield bar
             return
         counter = _Counter()
         yield counter
         if counter.count and counter.seconds > 1:
             self.step(f"  {label}: {size(counter.count)} in {counter.seconds:.1f} s")
+
+    @contextmanager
+    def _bar(self, label: str, total: int | None) -> Iterator[Meter]:
+        """One bar among those of other threads: a terminal has room for one display that redraws itself."""
+        with self._lock:
+            if self._bars is None:
+                self._bars = _new_bars(self._stream, color=self._color)
+                self._bars.start()
+            bars = self._bars
+            self._meters += 1
+            task = bars.add_task(label, total=total)
+        try:
+            yield _Bar(bars, task)
+        finally:
+            with self._lock:
+                bars.remove_task(task)
+                self._meters -= 1
+                if not self._meters:
+                    bars.stop()
+                    self._bars = None
 
 
 class _Counter:
@@ -102,7 +127,7 @@ class _Bar:
         self._bars.advance(self._task, amount)
 
 
-def _bars(stream: TextIO) -> Bars:
+def _new_bars(stream: TextIO, *, color: bool) -> Bars:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -113,7 +138,7 @@ def _bars(stream: TextIO) -> Bars:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(file=stream), transient=True)
+    return Progress(*columns, console=Console(file=stream, no_color=not color), transient=True)
 
 
 def safe_lines(text: str) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
+import os
+import sys
 import textwrap
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from itertools import groupby, zip_longest
+from typing import TYPE_CHECKING, Final, TextIO
 
 from publisher.model.printable import printable
 from publisher.model.receipt import State
+from publisher.model.reference import Reference, Repository
 from publisher.model.verdict import VerdictState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from publisher.model.plan import Plan
-    from publisher.model.receipt import Receipt
+    from publisher.model.receipt import Change, Receipt
     from publisher.model.verdict import Verdict
 
 _COLORS: Final = {
@@ -23,7 +26,9 @@ _COLORS: Final = {
     "done": "32", "kept": "33", "not-done": "31", "unknown": "31", "restored": "36",
     "equal": "32", "different": "31", "missing": "31",
 }  # fmt: skip
-_NARROWEST = 24
+# What the last column, and any other, keep on a narrow terminal.
+_NARROWEST_LAST = 24
+_NARROWEST = 8
 _GAP = 2
 
 
@@ -37,7 +42,10 @@ def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
         lines += table(("tag", "now", "then", "action", "reason"), rows, color=color, width=width)
     counts = Counter(str(move.action) for move in plan.moves)
     lines += ["", ", ".join(f"{count} {action}" for action, count in counts.items()) or "no tags"]
-    return _finish([*lines, *(f"warning: {printable(warning)}" for warning in plan.warnings)])
+    room = width or columns(sys.stdout)
+    for warning in plan.warnings:
+        lines += textwrap.wrap(f"warning: {printable(warning)}", room, subsequent_indent="  ", break_on_hyphens=False)
+    return _finish(lines)
 
 
 def _headline(plan: Plan) -> str:
@@ -47,39 +55,46 @@ def _headline(plan: Plan) -> str:
 
 
 def _is_of(reference: str, tag: str, image: str, plan: Plan) -> bool:
-    from publisher.model.reference import Repository
-
     return reference == f"{Repository.parse(image)}:{tag}" or len(plan.images) == 1
 
 
 def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> str:
-    """One line a tag: what it held, what it holds, how it ended; the digest to pin last."""
-    rows = [
-        (_tag(change.reference), _short(change.before), _short(change.after), change.state, change.version or "")
-        for change in receipt.moves
-    ]
-    lines = table(("tag", "before", "after", "state", "version"), rows, color=color, width=width)
+    """A table a repository: what each tag held, what it holds, how it ended; a count; the digest to pin last."""
+    lines: list[str] = []
+    for repository, changes in groupby(receipt.moves, lambda change: Reference.parse(change.reference).repository):
+        rows = [_change_row(change) for change in changes]
+        lines += [repository.familiar]
+        lines += [*table(("tag", "before", "after", "state", "version"), rows, color=color, width=width), ""]
+    counts = Counter(str(change.state) for change in receipt.moves)
+    lines += [", ".join(f"{count} {state}" for state, count in counts.items()) or "no tags"]
     if (
         receipt.image
         and receipt.plan
         and receipt.plan.images
         and all(change.state is not State.UNKNOWN for change in receipt.moves)
     ):
-        lines += ["", f"{receipt.plan.images[0]}@{receipt.image.digest}"]
+        lines += ["", *(f"{image}@{receipt.image.digest}" for image in receipt.plan.images)]
     return _finish(lines)
 
 
 def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None = None) -> str:
     """One line a reference."""
     rows = [
-        (verdict.state, verdict.reference, _short(verdict.digest), ", ".join(verdict.platforms), verdict.detail)
+        (
+            verdict.state,
+            verdict.reference.removeprefix("docker.io/"),
+            _short(verdict.digest),
+            ", ".join(verdict.platforms),
+            verdict.detail,
+        )
         for verdict in verdicts
     ]
     return _finish(table(("state", "reference", "digest", "platforms", "detail"), rows, color=color, width=width))
 
 
-def _tag(reference: str) -> str:
-    return reference.removeprefix("docker.io/").removeprefix("library/")
+def _change_row(change: Change) -> tuple[str, ...]:
+    tag = Reference.parse(change.reference).tag or "-"
+    return (tag, _short(change.before), _short(change.after), change.state, change.version or "")
 
 
 def _short(digest: str | None) -> str:
@@ -87,22 +102,49 @@ def _short(digest: str | None) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, color: bool, width: int | None = None) -> list[str]:
-    """Aligned columns; the last one wraps within the width. A word that is a state gets its colour."""
+    """Aligned columns, each wrapped within itself where the width is short. A cell that is a state gets its colour.
+
+    width: in characters; by default stdout's.
+    """
     given = [tuple(printable(str(cell)) for cell in row) for row in rows]
-    widths = [max(len(row[column]) for row in [tuple(head), *given]) for column in range(len(head) - 1)]
-    room = (width or shutil.get_terminal_size((100, 24)).columns) - sum(widths) - _GAP * len(widths)
-    lines = [_line(head, widths)]
+    natural = [max(map(len, column)) for column in zip(head, *given, strict=True)]
+    widths = _fit(natural, width or columns(sys.stdout))
+    lines = _row(head, widths, color=False)
     for row in given:
-        first, *rest = textwrap.wrap(row[-1], max(room, _NARROWEST)) or [""]
-        cells = [_paint(cell.ljust(size), cell, color=color) for cell, size in zip(row, widths, strict=False)]
-        lines.append((" " * _GAP).join([*cells, first]).rstrip())
-        lines += [" " * (sum(widths) + _GAP * len(widths)) + more for more in rest]
+        lines += _row(row, widths, color=color)
     return lines
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [cell.ljust(size) for cell, size in zip(cells, widths, strict=False)]
-    return (" " * _GAP).join([*padded, cells[-1]]).rstrip()
+def columns(stream: TextIO) -> int:
+    """Characters a line of `stream` has room for: a terminal's, or $COLUMNS; without end in a file or a pipe."""
+    if (told := os.environ.get("COLUMNS", "")).isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or sys.maxsize
+    except (OSError, ValueError):
+        return sys.maxsize
+
+
+def _fit(natural: Sequence[int], width: int) -> list[int]:
+    """Widths that fit: the last column gives way first, then the widest of the others."""
+    widths = list(natural)
+    room = width - _GAP * (len(widths) - 1)
+    widths[-1] = max(min(widths[-1], _NARROWEST_LAST), widths[-1] - max(0, sum(widths) - room))
+    while sum(widths) > room and (widest := max(widths[:-1], default=0)) > _NARROWEST:
+        widths[widths.index(widest)] -= 1
+    return widths
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], *, color: bool) -> list[str]:
+    """The lines of one row; a cell that is too long goes on below itself."""
+    wrapped = [
+        textwrap.wrap(cell, max(size, 1), break_on_hyphens=False) for cell, size in zip(cells, widths, strict=True)
+    ]
+    lines = []
+    for parts in zip_longest(*wrapped, fillvalue=""):
+        shown = [_paint(part.ljust(size), part, color=color) for part, size in zip(parts, widths, strict=True)]
+        lines.append((" " * _GAP).join(shown).rstrip())
+    return lines
 
 
 def _paint(shown: str, word: str, *, color: bool) -> str:

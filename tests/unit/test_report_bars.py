@@ -1,0 +1,86 @@
+"""Bars on a terminal, from several threads."""
+
+from __future__ import annotations
+
+import io
+import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from publisher.model.errors import Denied
+from publisher.report.failure import document, paragraph
+from publisher.report.progress import Teller
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is."""
+        return True
+
+
+def written(stream: Terminal) -> list[str]:
+    """The lines as they were sent, without control sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).replace("\r", "\n").split("\n")
+
+
+def test_bars_of_several_threads_share_one_display() -> None:
+    """The cursor is hidden once and shown once, and every bar was there."""
+    stream, together = Terminal(), Barrier(3)
+    teller = Teller(stream)
+
+    def work(number: int) -> None:
+        with teller.meter(f"layer {number}", 10) as meter:
+            together.wait(timeout=10)
+            meter.advance(10)
+            together.wait(timeout=10)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    assert (stream.getvalue().count("\x1b[?25l"), stream.getvalue().count("\x1b[?25h")) == (1, 1)
+    assert all(f"layer {number}" in stream.getvalue() for number in range(3))
+
+
+def test_a_line_goes_above_the_bars() -> None:
+    """A step or warning told meanwhile has a line of its own."""
+    stream = Terminal()
+    teller = Teller(stream)
+    with teller.meter("layer", 10):
+        teller.step("[bold]a step")
+        teller.warn("a warning")
+    teller.step("after")
+    lines = written(stream)
+    assert {"[bold]a step", "warning: a warning", "after"} <= set(lines)
+
+
+def test_bars_end_with_an_error() -> None:
+    """What went wrong is told below the bars, with the cursor shown again."""
+    stream = Terminal()
+    with pytest.raises(ValueError, match="x"), Teller(stream).meter("layer", 10):
+        raise ValueError("x")
+    assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("layer")
+
+
+def test_without_colors() -> None:
+    """`--no-color` takes the colours from bars and warnings too."""
+    stream = Terminal()
+    teller = Teller(stream, color=False)
+    with teller.meter("layer", 10) as meter:
+        meter.advance(5)
+        teller.warn("x")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9][;m]", stream.getvalue())
+
+
+def test_an_error_without_its_secrets() -> None:
+    """The caller's redaction reaches every part of an error."""
+    error = Denied("said canary", reference="canary/x", hint="not canary")
+
+    def redact(text: str) -> str:
+        return text.replace("canary", "***")
+
+    found = document(error, redact)
+    assert (found.message, found.reference, found.hint) == ("said ***", "***/x", "not ***")
+    assert paragraph(error, redact) == "Said *** (***/x). Not ***."
