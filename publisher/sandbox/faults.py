@@ -4,44 +4,77 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from publisher.model.errors import UsageError
 
-_RULE = re.compile(r"(?P<method>[A-Z]+|\*) (?P<path>\S+) (?:(?P<nth>[1-9][0-9]*)(?:st|nd|rd|th)|every) (?P<kind>\S+)")
-_KIND = re.compile(r"(?:[45][0-9]{2}(?::[0-9]+)?|reset|lost)")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Kind = Literal["status", "reset", "lost", "slow"]
+
+_RULE: Final = re.compile(
+    r"(?P<method>[A-Z]+|\*) (?P<path>\S+) (?:(?:(?P<nth>[1-9]\d{0,8})(?:st|nd|rd|th)|every) )?"
+    r"(?:(?P<status>[45]\d\d)(?::(?P<wait>\d{1,6}))?|(?P<hang>reset|lost)|slow(?::(?P<pause>\d{1,4}(?:\.\d{1,3})?))?)",
+    re.ASCII,
+)
+_HINT: Final = (
+    "it is METHOD PATH-PART [NTH|every] STATUS[:RETRY-AFTER]|reset|lost|slow[:SECONDS], "
+    "as in 'PUT /manifests/ 3rd 503' or 'GET /tags/list 429:2'"
+)
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Fault:
-    """One rule: the nth request (0 for every) whose method and path fit fails by `kind`.
+    """One rule: the nth request (0 for every) whose method (`*` for any) and path fit fails by `kind`.
 
-    kind: a status, perhaps with seconds of Retry-After (`429:2`); `reset` closes the connection before anything is
-    done, `lost` after it is done.
+    `status` answers `status`, with `seconds` as its Retry-After if there are any; `reset` closes the connection
+    before anything is done, `lost` after it is done; `slow` waits `seconds` and then goes on.
     """
 
     method: str
     path: str
     nth: int
-    kind: str
-    _seen: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    kind: Kind
+    status: int = 0
+    seconds: float = 0
 
     @classmethod
-    def parse(cls, text: str) -> Fault:
+    def parse(cls, text: str) -> Self:
         """Read `PUT /manifests/ 3rd 503`; raises UsageError."""
         match = _RULE.fullmatch(text.strip())
-        if not match or not _KIND.fullmatch(match["kind"]):
-            raise UsageError(
-                f"'{text}' is not a fault rule",
-                hint="it is METHOD PATH-PART NTH|every STATUS[:SECONDS]|reset|lost, as in 'PUT /manifests/ 3rd 503'",
-            )
-        return cls(match["method"], match["path"], int(match["nth"] or 0), match["kind"])
+        if match is None:
+            raise UsageError(f"'{text}' is not a fault rule", hint=_HINT)
+        method, path, nth = match["method"], match["path"], int(match["nth"] or 0)
+        if match["status"]:
+            return cls(method, path, nth, "status", int(match["status"]), float(match["wait"] or 0))
+        if match["hang"]:
+            return cls(method, path, nth, "reset" if match["hang"] == "reset" else "lost")
+        return cls(method, path, nth, "slow", seconds=float(match["pause"] or 1))
 
-    def strikes(self, method: str, path: str) -> bool:
-        """Count a request, and tell whether it is this rule's."""
-        if self.method not in {"*", method} or self.path not in path:
-            return False
+    def fits(self, method: str, path: str) -> bool:
+        """Whether the rule speaks of such a request."""
+        return self.method in {"*", method} and self.path in path
+
+
+class Faults:
+    """All rules, and how many requests each has met."""
+
+    def __init__(self, rules: Iterable[str]) -> None:
+        self._rules = tuple(Fault.parse(rule) for rule in rules)
+        self._met = [0] * len(self._rules)
+        self._lock = threading.Lock()
+
+    def strike(self, method: str, path: str) -> Fault | None:
+        """Count a request (`path` with its query), and tell the first rule whose turn it is."""
         with self._lock:
-            self._seen += 1
-            return self.nth in {0, self._seen}
+            struck = [rule for number, rule in enumerate(self._rules) if self._counts(number, method, path)]
+        return struck[0] if struck else None
+
+    def _counts(self, number: int, method: str, path: str) -> bool:
+        rule = self._rules[number]
+        if not rule.fits(method, path):
+            return False
+        self._met[number] += 1
+        return rule.nth in {0, self._met[number]}

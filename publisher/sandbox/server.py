@@ -1,4 +1,4 @@
-"""The sandbox as a server: in a thread, or until it is told to stop."""
+"""The sandbox as a server: in a thread, until it is told to stop, or for the life of a command."""
 
 from __future__ import annotations
 
@@ -15,101 +15,53 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from publisher.model.errors import Unreachable, UsageError
-from publisher.sandbox.faults import Fault
+from publisher.sandbox.faults import Faults
+from publisher.sandbox.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from starlette.requests import Request
-    from starlette.responses import Response
+    from publisher.sandbox.application import Application
 
 _STARTING = 10.0
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Sandbox:
     """A registry on 127.0.0.1 that runs in a thread.
 
-    store: a folder that is kept; without one a temporary folder, deleted at the end. faults: see Fault.
+    port: 0 for a free one. store: a folder that is kept; without one all is gone at the end. faults: see Fault.
+    `requests` are those so far: method, path with query, status (0: hung up), bytes received and sent.
+    Raises UsageError for a bad rule, a port or a folder that can't be used, or where its extra isn't installed.
     """
 
-    def __init__(self, *, port: int = 0, store: Path | None = None, faults: Sequence[str] = ()) -> None:
+    def __init__(
+        self, *, port: int = 0, store: Path | None = None, faults: Sequence[str] = (), options: Options | None = None
+    ) -> None:
         try:
-            import starlette  # noqa: F401 - only to say it in time
-            import uvicorn
+            from publisher.sandbox.application import Application
         except ImportError as error:
             raise UsageError(
                 "the sandbox needs starlette and uvicorn", hint="pip install 'publish[sandbox]'"
             ) from error
+        from publisher.sandbox.shelf import FolderShelf, MemoryShelf
         from publisher.sandbox.store import Store
 
-        self._faults = [Fault.parse(rule) for rule in faults]
-        self._temporary = None if store else tempfile.TemporaryDirectory(prefix="publish-sandbox-")
-        self.folder = store or Path(self._temporary.name if self._temporary else "")
-        self.store = Store(self.folder)
-        self.requests: list[dict[str, Any]] = []
-        self._socket = _listen(port)
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(
-            self._application(),
-            log_config=None,
-            access_log=False,
-            log_level="critical",  # engines try TLS first; that is no news
-            lifespan="off",
-            http="h11",
-            loop="asyncio",
-            ws="none",
-        )
-        self._server = uvicorn.Server(config)
+        options = options or Options()
+        rules = Faults(faults)
+        with contextlib.ExitStack() as opened:
+            self._socket = opened.enter_context(_listen(port))
+            self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+            shelf = opened.enter_context(contextlib.closing(FolderShelf(store) if store else MemoryShelf()))
+            self.store = Store(shelf, lag=options.lag)
+            application = Application(self.url, self.store, options, rules)
+            self._opened = opened.pop_all()
+        self.requests = application.requests
+        self._server = _server(application)
         self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
 
     def _run(self) -> None:
         self._server.run(sockets=[self._socket])
-
-    def _application(self) -> Callable[..., Awaitable[None]]:
-        from starlette.requests import Request
-        from starlette.responses import JSONResponse, PlainTextResponse
-
-        from publisher.sandbox.registry import Refusal, Registry
-
-        registry = Registry(self.store)
-
-        async def answer(request: Request) -> Response:
-            if request.headers.get("host", "").rpartition(":")[0] not in _LOOPBACK:
-                return PlainTextResponse("only loopback names are answered\n", 403)
-            if request.url.path == "/_sandbox/state":
-                return JSONResponse(self.store.state())
-            if request.url.path == "/_sandbox/requests":
-                return PlainTextResponse("".join(json.dumps(entry) + "\n" for entry in self.requests))
-            try:
-                return await registry.answer(request)
-            except Refusal as refusal:
-                return refusal.response()
-
-        async def application(scope: Any, receive: Any, send: Any) -> None:
-            await self._serve(answer, Request(scope, receive), send)
-
-        return application
-
-    async def _serve(self, answer: Callable[[Request], Awaitable[Response]], request: Request, send: Any) -> None:
-        from starlette.responses import Response
-
-        kind = next((fault.kind for fault in self._faults if fault.strikes(request.method, request.url.path)), "")
-        if kind == "reset":
-            self._log(request, 0)
-            return _hang_up(request)
-        response = await answer(request) if kind in {"", "lost"} else _failing(kind)
-        self._log(request, response.status_code)
-        if kind == "lost":
-            return _hang_up(request)
-        if not isinstance(response, Response):
-            raise TypeError(response)
-        await response(request.scope, request.receive, send)
-        return None
-
-    def _log(self, request: Request, status: int) -> None:
-        query = f"?{request.url.query}" if request.url.query else ""
-        self.requests.append({"method": request.method, "path": request.url.path + query, "status": status})
 
     def start(self) -> Self:
         """Start, and wait until requests are answered."""
@@ -117,25 +69,45 @@ class Sandbox:
         deadline = time.monotonic() + _STARTING
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
+                self.close()
                 raise Unreachable("the sandbox did not start", reference=self.url)
             time.sleep(0.005)
         return self
 
     def close(self) -> None:
-        """Stop, and delete what was temporary."""
+        """Stop, and let go of all that is held."""
         self._server.should_exit = True
+        self._server.force_exit = True
         if self._thread.is_alive():
-            self._server.force_exit = True
             self._thread.join(5)
-        self._socket.close()
-        if self._temporary:
-            self._temporary.cleanup()
+        self.store.close()
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _server(application: Application) -> Any:
+    import uvicorn
+
+    from publisher.sandbox.connection import Connection
+
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        log_level="error",  # engines try TLS first, which uvicorn warns of; that is no news
+        lifespan="off",
+        http=Connection,
+        loop="asyncio",
+        ws="none",
+        timeout_keep_alive=60,
+        h11_max_incomplete_event_size=64 << 10,
+    )
+    return uvicorn.Server(config)
 
 
 def _listen(port: int) -> socket.socket:
@@ -151,27 +123,13 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _failing(kind: str) -> Response:
-    from starlette.responses import JSONResponse
-
-    status, _, seconds = kind.partition(":")
-    headers = {"Retry-After": seconds} if seconds else None
-    return JSONResponse({"errors": [{"code": "UNKNOWN", "message": "ordered fault"}]}, int(status), headers=headers)
-
-
-def _hang_up(request: Request) -> None:
-    """Close the connection without an answer; uvicorn's own way out would be a 500."""
-    transport = getattr(getattr(request.receive, "__self__", None), "transport", None)
-    if transport is not None:
-        transport.abort()
-
-
 def serve(*, port: int, store: Path | None, faults: Sequence[str], ready: Callable[[str], None]) -> None:
     """Run a sandbox until SIGINT or SIGTERM; `ready` gets its URL."""
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    with Sandbox(port=port, store=store, faults=faults) as sandbox:
+    with (
+        Sandbox(port=port, store=store, faults=faults) as sandbox,
+        _obeying((signal.SIGINT, signal.SIGTERM), lambda _number: ended.set()),
+    ):
         ready(sandbox.url)
         ended.wait()
 
@@ -179,35 +137,86 @@ def serve(*, port: int, store: Path | None, faults: Sequence[str], ready: Callab
 def execute(
     command: Sequence[str], environ: Mapping[str, str], *, port: int, store: Path | None, faults: Sequence[str]
 ) -> int:
-    """Run `command` with everything redirected to a sandbox of its own; returns its exit code, 128+N for signal N."""
-    with Sandbox(port=port, store=store, faults=faults) as sandbox, tempfile.TemporaryDirectory() as folder:
-        changed = {"PUBLISH_SANDBOX": sandbox.url, "PUBLISH_SANDBOX_STATE": str(sandbox.folder / "receipts")}
-        changed["DOCKER_CONFIG"] = folder  # docker's CLI must not meet the user's credentials in a rehearsal
-        host = _engine_address(environ)
-        try:
-            child = subprocess.Popen(list(command), env={**environ, **changed, **host})  # noqa: S603 - what the user asked for
-        except FileNotFoundError as error:
-            raise UsageError(f"there is no command '{command[0]}'") from error
-        with contextlib.ExitStack() as undo:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                before = signal.signal(number, lambda given, _frame: child.send_signal(given))
-                undo.callback(signal.signal, number, before)
-            code = child.wait()
-        return code if code >= 0 else 128 - code
+    """Run `command` with everything redirected to a sandbox of its own; returns its exit code, 128+N for signal N.
+
+    Raises UsageError where the command can't be started.
+    """
+    with (
+        Sandbox(port=port, store=store, faults=faults) as sandbox,
+        tempfile.TemporaryDirectory(prefix="publish-sandbox-", ignore_cleanup_errors=True) as folder,
+    ):
+        changed = environment(sandbox.url, environ, folder=Path(folder), store=store)
+        code = _run(command, {**environ, **changed})
+    return code if code >= 0 else 128 - code
 
 
-def _engine_address(environ: Mapping[str, str]) -> dict[str, str]:
-    """The current docker context stays in force though its file is out of the child's sight."""
-    if environ.get("DOCKER_HOST") or environ.get("DOCKER_CONTEXT"):
-        return {}
-    folder = Path(environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # noqa: PTH111 - Path.home raises
+def _run(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    started: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
+    with _obeying(_PASSED_ON, lambda number: _pass_on(started[0], number) if started else early.append(number)):
+        started.append(_start(command, environ))
+        for number in early:
+            _pass_on(started[0], number)
+        return started[0].wait()
+
+
+def _start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     try:
-        name = json.loads((folder / "config.json").read_text()).get("currentContext", "default")
-        if name in {"", "default"}:
-            return {}
-        from publisher.model.digest import Digest
+        return subprocess.Popen(list(command), env=environ)  # noqa: S603 - what the user asked for
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no command '{command[0]}'") from error
+    except OSError as error:
+        raise UsageError(f"'{command[0]}' can't be run: {error.strerror}") from error
 
-        meta = folder / "contexts" / "meta" / Digest.of(name.encode()).hex / "meta.json"
-        return {"DOCKER_HOST": str(json.loads(meta.read_text())["Endpoints"]["docker"]["Host"])}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+
+def _pass_on(child: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal to the child, but for a Ctrl-C: the terminal has sent that one to both of us."""
+    if number != signal.SIGINT or not _in_foreground():
+        child.send_signal(number)
+
+
+def _in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _obeying(numbers: Sequence[signal.Signals], act: Callable[[int], None]) -> Iterator[None]:
+    """Signals that are ignored stay so: nohup and shells' background jobs count on it."""
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, lambda given, _frame: act(given))) for number in heeded]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def environment(url: str, environ: Mapping[str, str], *, folder: Path, store: Path | None) -> dict[str, str]:
+    """What changes in a command's environment, so that it meets the sandbox at `url` and nobody's credentials.
+
+    folder: an empty one that lives as long as the command. Receipts are kept in `store`, if there is one.
+    """
+    docker = folder / "docker"
+    docker.mkdir()
+    _copy_contexts(Path(environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")), docker)  # noqa: PTH111 - Path.home raises
+    return {
+        "PUBLISH_SANDBOX": url,
+        "PUBLISH_SANDBOX_STATE": str((store or folder).absolute() / "receipts"),
+        "DOCKER_CONFIG": str(docker),
+    }
+
+
+def _copy_contexts(given: Path, docker: Path) -> None:
+    """Docker's contexts and plugins stay in force though the user's credentials are out of sight."""
+    for name in ("contexts", "cli-plugins"):
+        if (given / name).is_dir():
+            (docker / name).symlink_to((given / name).resolve(), target_is_directory=True)
+    try:
+        current = json.loads((given / "config.json").read_text())["currentContext"]
+    except (OSError, ValueError, KeyError, TypeError):
+        current = ""
+    config = {"currentContext": current} if isinstance(current, str) and current else {}
+    (docker / "config.json").write_text(json.dumps(config))

@@ -1,180 +1,248 @@
-"""What the sandbox holds: blobs in files, manifests and tags beside them."""
+"""What the sandbox holds: repositories with their blobs, manifests, tags and uploads."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
+import asyncio
 import secrets
 import threading
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from publisher.model.digest import Digest
+from publisher.model.errors import BadReference, UsageError
 from publisher.model.manifest import Index, parse_manifest
+from publisher.sandbox.history import History
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from publisher.model.manifest import Content
+    from publisher.sandbox.shelf import Draft, Shelf
 
 
 @dataclass
 class Session:
-    """An upload under way: a file that grows."""
+    """An upload under way. `turn`: one request at a time."""
 
-    path: Path
-    size: int = 0
-    hasher: Any = field(default_factory=hashlib.sha256)
+    name: str
+    draft: Draft
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def append(self, piece: bytes) -> None:
-        """Take more bytes."""
-        with self.path.open("ab") as file:
-            file.write(piece)
-        self.hasher.update(piece)
-        self.size += len(piece)
+    @property
+    def size(self) -> int:
+        """How many bytes have come."""
+        return self.draft.size
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A repository as it is saved: tags to digests, manifests to media types, blobs."""
+
+    name: str
+    tags: dict[str, str]
+    manifests: dict[str, str]
+    blobs: list[str]
+
+
+@dataclass
+class Holding:
+    """What one repository has. Content is shared: the shelf keeps what several hold once."""
+
+    tags: dict[str, History] = field(default_factory=lambda: defaultdict(History))
+    manifests: dict[Digest, str] = field(default_factory=dict)
+    blobs: set[Digest] = field(default_factory=set)
 
 
 class Store:
-    """A folder with `blobs/ALGORITHM/HEX`, `repositories/NAME.json` and `uploads/`; it survives a restart."""
+    """Repositories on a shelf. Its methods may be called from any thread; some wait for the disk.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.sessions: dict[str, Session] = {}
-        self._tags: dict[str, dict[str, str]] = defaultdict(dict)
-        self._manifests: dict[str, dict[str, str]] = defaultdict(dict)
-        self._blobs: dict[str, set[str]] = defaultdict(set)
-        self._lock = threading.RLock()
-        for name in ("blobs/sha256", "blobs/sha512", "repositories", "uploads"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        for path in (folder / "repositories").glob("*.json"):
-            self._load(json.loads(path.read_text()))
+    lag: seconds until a change of a tag is seen by resolve() and tags(). clock: seconds, never going back.
+    Raises UsageError where the shelf's records aren't a sandbox's.
+    """
 
-    def _load(self, document: dict[str, Any]) -> None:
-        name = document["name"]
-        self._tags[name] = document["tags"]
-        self._manifests[name] = document["manifests"]
-        self._blobs[name] = set(document["blobs"])
+    def __init__(self, shelf: Shelf, *, lag: float = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.shelf = shelf
+        self.lock = threading.RLock()
+        self._lag, self._clock = lag, clock
+        self._sessions: dict[str, Session] = {}
+        self._holdings: dict[str, Holding] = defaultdict(Holding)
+        for raw in shelf.records():
+            self._load(raw)
+
+    def _load(self, raw: bytes) -> None:
+        try:
+            record = msgspec.json.decode(raw, type=Record)
+            holding = self._holdings[record.name]
+            holding.tags.update({tag: History(Digest.parse(text)) for tag, text in record.tags.items()})
+            holding.manifests = {Digest.parse(text): kind for text, kind in record.manifests.items()}
+            holding.blobs = {Digest.parse(text) for text in record.blobs}
+        except (msgspec.MsgspecError, BadReference) as error:
+            raise UsageError(f"the folder holds a record that no sandbox wrote: {error}") from error
 
     def _save(self, name: str) -> None:
-        document = {
-            "name": name,
-            "tags": self._tags[name],
-            "manifests": self._manifests[name],
-            "blobs": sorted(self._blobs[name]),
-        }
-        path = self.folder / "repositories" / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
-        beside = path.with_suffix(f".{secrets.token_hex(4)}")
-        beside.write_text(json.dumps(document))
-        beside.replace(path)
-
-    def path(self, digest: Digest) -> Path:
-        """Where content lies."""
-        return self.folder / "blobs" / digest.algorithm / digest.hex
+        holding = self._holdings[name]
+        tags = self.state()[name]
+        manifests = {str(digest): kind for digest, kind in holding.manifests.items()}
+        blobs = sorted(map(str, holding.blobs))
+        self.shelf.save(name, msgspec.json.encode(Record(name, tags, manifests, blobs)))
 
     def state(self) -> dict[str, dict[str, str]]:
-        """Every repository's tags and their digests."""
-        with self._lock:
-            return {name: dict(sorted(tags.items())) for name, tags in sorted(self._tags.items())}
+        """Every repository's tags and their digests, as they are (however reads lag)."""
+        with self.lock:
+            return {
+                name: {tag: str(moves.latest) for tag, moves in sorted(holding.tags.items()) if moves.latest}
+                for name, holding in sorted(self._holdings.items())
+            }
 
     def knows(self, name: str) -> bool:
         """Whether anything was ever put there."""
-        return bool(self._manifests.get(name) or self._blobs.get(name))
+        return name in self._holdings
+
+    # Tags.
 
     def tags(self, name: str) -> list[str]:
-        """The tags of a repository, sorted."""
-        return sorted(self._tags.get(name, {}))
+        """The tags that can be seen, sorted by their bytes."""
+        with self.lock:
+            found = self._holdings[name].tags if self.knows(name) else {}
+            return sorted(tag for tag, moves in found.items() if moves.at(self._clock() - self._lag))
+
+    def resolve(self, name: str, target: str | Digest) -> Digest | None:
+        """The digest of the manifest that a tag or a digest names, if it can be seen."""
+        with self.lock:
+            if not self.knows(name):
+                return None
+            holding = self._holdings[name]
+            moves = holding.tags.get(target) if isinstance(target, str) else None
+            digest = (moves.at(self._clock() - self._lag) if moves else None) if isinstance(target, str) else target
+            return digest if digest in holding.manifests else None
+
+    def latest(self, name: str, tag: str) -> Digest | None:
+        """What a tag names, seen or not."""
+        with self.lock:
+            moves = self._holdings[name].tags.get(tag) if self.knows(name) else None
+            return moves.latest if moves else None
+
+    # Manifests.
+
+    def manifest(self, name: str, digest: Digest) -> Content:
+        """A manifest that is there."""
+        with self.lock:
+            kind = self._holdings[name].manifests[digest]
+        return parse_manifest(self.shelf.read(digest, 0, self.shelf.size(digest)), kind)
+
+    def missing(self, name: str, content: Content) -> str | None:
+        """What a manifest needs and the repository lacks."""
+        with self.lock:
+            holding = self._holdings[name] if self.knows(name) else Holding()
+            if isinstance(content, Index):
+                lacking = [entry.digest for entry in content.manifests if entry.digest not in holding.manifests]
+            else:
+                lacking = [blob.digest for blob in content.blobs if blob.digest not in holding.blobs]
+        return str(lacking[0]) if lacking else None
+
+    def put_manifest(self, name: str, content: Content, tags: list[str]) -> None:
+        """Keep a manifest and point tags at it."""
+        draft = self.shelf.begin()
+        draft.append(content.content)
+        with self.lock:
+            self.shelf.keep(draft, content.digest)
+            self._holdings[name].manifests[content.digest] = content.media_type
+            for tag in tags:
+                self._move(name, tag, content.digest)
+            self._save(name)
+
+    def _move(self, name: str, tag: str, digest: Digest | None) -> None:
+        self._holdings[name].tags[tag].move(self._clock(), digest, lag=self._lag)
+
+    def delete(self, name: str, target: str | Digest) -> None:
+        """Delete a tag, or a manifest with all its tags."""
+        with self.lock:
+            tags = self._holdings[name].tags
+            if isinstance(target, Digest):
+                self._holdings[name].manifests.pop(target, None)
+            for tag in [tag for tag, moves in tags.items() if target in {tag, moves.latest}]:
+                self._move(name, tag, None)
+            self._save(name)
+
+    def referrers(self, name: str, digest: Digest, kind: str | None) -> list[dict[str, Any]]:
+        """Descriptors of the manifests whose subject is `digest`; with `kind` those of that artifact type."""
+        with self.lock:
+            held = tuple(self._holdings[name].manifests) if self.knows(name) else ()
+        contents = (self.manifest(name, one) for one in held)
+        pointing = [content for content in contents if content.subject and content.subject.digest == digest]
+        return [_entry(content) for content in pointing if kind in {None, _artifact_type(content)}]
+
+    # Blobs.
 
     def has_blob(self, name: str, digest: Digest) -> bool:
         """Whether the repository holds the blob."""
-        return str(digest) in self._blobs.get(name, ())
+        with self.lock:
+            return self.knows(name) and digest in self._holdings[name].blobs
 
     def add_blob(self, name: str, digest: Digest) -> None:
-        """The blob is part of the repository from now on."""
-        with self._lock:
-            self._blobs[name].add(str(digest))
+        """The blob, which is on the shelf, is part of the repository from now on."""
+        with self.lock:
+            self._holdings[name].blobs.add(digest)
             self._save(name)
 
     def drop_blob(self, name: str, digest: Digest) -> None:
         """The blob is no longer part of the repository."""
-        with self._lock:
-            self._blobs[name].discard(str(digest))
+        with self.lock:
+            self._holdings[name].blobs.discard(digest)
             self._save(name)
 
-    def begin(self) -> str:
+    # Uploads.
+
+    def begin(self, name: str) -> str:
         """A new upload's id."""
         upload = secrets.token_urlsafe(16)
-        self.sessions[upload] = Session(self.folder / "uploads" / upload)
-        self.sessions[upload].path.touch()
+        session = Session(name, self.shelf.begin())
+        with self.lock:
+            self._sessions[upload] = session
         return upload
 
-    def finish(self, name: str, upload: str, digest: Digest) -> bool:
-        """Put an upload in place; False where its bytes don't have that digest."""
-        session = self.sessions.pop(upload)
-        whole = session.hasher.hexdigest() if digest.algorithm == "sha256" else _hash_file(session.path, digest)
-        if whole != digest.hex:
-            session.path.unlink()
+    def session(self, name: str, upload: str) -> Session | None:
+        """An upload of that repository."""
+        session = self._sessions.get(upload)
+        return session if session and session.name == name else None
+
+    def finish(self, upload: str, digest: Digest) -> bool:
+        """Put an upload in place; False where its bytes don't have that digest. It is over in both cases."""
+        with self.lock:
+            session = self._sessions.pop(upload)
+        if not session.draft.matches(digest):
+            session.draft.discard()
             return False
-        os.replace(session.path, self.path(digest))  # noqa: PTH105 - Path.replace is the same call
-        self.add_blob(name, digest)
+        self.shelf.keep(session.draft, digest)
+        self.add_blob(session.name, digest)
         return True
 
     def cancel(self, upload: str) -> None:
         """Forget an upload."""
-        self.sessions.pop(upload).path.unlink()
+        with self.lock:
+            session = self._sessions.pop(upload, None)
+        if session:
+            session.draft.discard()
 
-    def resolve(self, name: str, reference: str) -> Digest | None:
-        """The digest that a tag or a digest names, if it is there."""
-        digest = self._tags.get(name, {}).get(reference, reference)
-        return Digest.parse(digest) if digest in self._manifests.get(name, {}) else None
-
-    def manifest(self, name: str, digest: Digest) -> Content:
-        """A manifest that is there."""
-        return parse_manifest(self.path(digest).read_bytes(), self._manifests[name][str(digest)])
-
-    def missing(self, name: str, content: Content) -> str | None:
-        """What a manifest needs and the repository lacks."""
-        if isinstance(content, Index):
-            needed = [str(entry.digest) for entry in content.manifests]
-            return next((digest for digest in needed if digest not in self._manifests.get(name, {})), None)
-        needed = [str(blob.digest) for blob in content.blobs]
-        return next((digest for digest in needed if digest not in self._blobs.get(name, ())), None)
-
-    def put_manifest(self, name: str, content: Content, tags: list[str]) -> None:
-        """Keep a manifest and point tags at it."""
-        with self._lock:
-            self.path(content.digest).write_bytes(content.content)
-            self._manifests[name][str(content.digest)] = content.media_type
-            for tag in tags:
-                self._tags[name][tag] = str(content.digest)
-            self._save(name)
-
-    def delete(self, name: str, reference: str) -> None:
-        """Delete a tag, or a manifest with all its tags."""
-        with self._lock:
-            if self._tags[name].pop(reference, None) is None:
-                self._manifests[name].pop(reference, None)
-                self._tags[name] = {tag: held for tag, held in self._tags[name].items() if held != reference}
-            self._save(name)
-
-    def referrers(self, name: str, digest: Digest, kind: str | None) -> list[dict[str, Any]]:
-        """The manifests whose subject is `digest`."""
-        found = []
-        for held in tuple(self._manifests.get(name, {})):
-            content = self.manifest(name, Digest.parse(held))
-            if content.subject is None or content.subject.digest != digest:
-                continue
-            artifact = content.artifact_type or ("" if isinstance(content, Index) else content.config.media_type)
-            if kind in {None, artifact}:
-                entry = content.descriptor.document() | {"artifactType": artifact}
-                found.append(entry | ({"annotations": content.annotations} if content.annotations else {}))
-        return found
+    def close(self) -> None:
+        """Forget uploads, and let go of the shelf."""
+        for upload in tuple(self._sessions):
+            self.cancel(upload)
+        self.shelf.close()
 
 
-def _hash_file(path: Path, digest: Digest) -> str:
-    hasher = digest.hasher()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            hasher.update(piece)
-    return hasher.hexdigest()
+def _artifact_type(content: Content) -> str:
+    return content.artifact_type or ("" if isinstance(content, Index) else content.config.media_type)
+
+
+def _entry(content: Content) -> dict[str, Any]:
+    """Source: distribution-spec, "Listing referrers": annotations are the manifest's own."""
+    found = content.descriptor.document()
+    if kind := _artifact_type(content):
+        found["artifactType"] = kind
+    if content.annotations:
+        found["annotations"] = content.annotations
+    return found

@@ -1,0 +1,130 @@
+"""The application, in layers: host, log, faults, then registry, token service and the sandbox's own pages."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from publisher.sandbox.answers import Refusal, ordered
+from publisher.sandbox.connection import hang_up
+from publisher.sandbox.gate import Gate
+from publisher.sandbox.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from publisher.sandbox.faults import Faults
+    from publisher.sandbox.options import Options
+    from publisher.sandbox.store import Store
+
+_LONGEST_LOG: Final = 100_000
+_log = logging.getLogger(__name__)
+
+
+class Application:
+    """An ASGI application. `requests`: what was asked; each is there before its answer's first byte."""
+
+    def __init__(self, url: str, store: Store, options: Options, faults: Faults) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self._store, self._faults = store, faults
+        self._gate = Gate(url, options)
+        self._registry = Registry(store, options, self._gate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        entry: dict[str, Any] = {
+            "method": scope["method"],
+            "path": _asked(scope),
+            "status": 0,
+            "received": 0,
+            "sent": 0,
+        }
+
+        async def counted_receive() -> MutableMapping[str, Any]:
+            message = await receive()
+            entry["received"] += len(message.get("body", b""))
+            return message
+
+        async def counted_send(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                entry["status"] = message["status"]
+                self._note(entry)
+            entry["sent"] += len(message.get("body", b""))
+            await send(message)
+
+        request = Request(scope, counted_receive)
+        response = await self._answer(request, entry)
+        if response is None:
+            self._note(entry)
+            await hang_up(request)
+        else:
+            await response(scope, counted_receive, counted_send)
+
+    async def _answer(self, request: Request, entry: dict[str, Any]) -> Response | None:
+        """The answer; None for hanging up."""
+        if not is_loopback(request.headers.get("host", "")):
+            return PlainTextResponse("only loopback names are answered\n", 403)
+        path: str = request.scope["path"]
+        if path.startswith("/_sandbox/"):
+            return self._own_page(path)
+        fault = self._faults.strike(request.method, entry["path"])
+        if fault is None:
+            return await self._serve(request)
+        if fault.kind == "status":
+            return ordered(fault.status, fault.seconds)
+        if fault.kind == "reset":
+            return None
+        await asyncio.sleep(fault.seconds)
+        response = await self._serve(request)
+        return None if fault.kind == "lost" else response
+
+    async def _serve(self, request: Request) -> Response | None:
+        path: str = request.scope["path"]
+        try:
+            if path == "/token":
+                return await self._gate.give(request)
+            if path == "/v2" or path.startswith("/v2/"):
+                return await self._registry.answer(request)
+        except Refusal as refusal:
+            return refusal.response()
+        except ClientDisconnect:
+            return None
+        except Exception as error:  # noqa: BLE001 - the last door: a fault of ours is told, and is no hang-up
+            _log.exception("the sandbox failed at %s %s", request.method, path)
+            return Refusal(500, "UNKNOWN", f"the sandbox failed: {error}").response()
+        return PlainTextResponse("there is no such page\n", 404)
+
+    def _own_page(self, path: str) -> Response:
+        if path == "/_sandbox/state":
+            return JSONResponse(self._store.state())
+        if path == "/_sandbox/requests":
+            return PlainTextResponse("".join(json.dumps(entry) + "\n" for entry in tuple(self.requests)))
+        return PlainTextResponse("there is no such page\n", 404)
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        self.requests.append(entry)
+        if len(self.requests) > _LONGEST_LOG:
+            del self.requests[: _LONGEST_LOG // 2]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a Host header names this machine: a page that rebinds its own name to 127.0.0.1 doesn't."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _asked(scope: Scope) -> str:
+    query = scope["query_string"].decode("latin-1")
+    return f"{scope['path']}?{query}" if query else str(scope["path"])

@@ -1,0 +1,30 @@
+"""What a tag has named, and since when: for registries whose reads lag behind their writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from publisher.model.digest import Digest
+
+
+class History:
+    """The moves of one tag. Times are of one clock that never goes back; None means that the tag isn't there."""
+
+    def __init__(self, digest: Digest | None = None) -> None:
+        self._moves: list[tuple[float, Digest | None]] = [(float("-inf"), digest)]
+
+    @property
+    def latest(self) -> Digest | None:
+        """What the tag names."""
+        return self._moves[-1][1]
+
+    def move(self, moment: float, digest: Digest | None, *, lag: float) -> None:
+        """The tag names something else from `moment` on; what nobody can see any more is forgotten."""
+        self._moves.append((moment, digest))
+        visible = [number for number, (when, _digest) in enumerate(self._moves) if when <= moment - lag]
+        del self._moves[: visible[-1]]
+
+    def at(self, moment: float) -> Digest | None:
+        """What the tag named then."""
+        return next((digest for when, digest in reversed(self._moves) if when <= moment), None)

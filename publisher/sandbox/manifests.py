@@ -1,0 +1,120 @@
+"""Manifests: read, written and deleted, by tag or by digest."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.responses import Response
+
+from publisher.model.errors import BadManifest
+from publisher.model.manifest import parse_manifest
+from publisher.model.reference import Tag
+from publisher.sandbox.answers import Refusal, created
+from publisher.sandbox.bodies import read_whole
+from publisher.sandbox.routes import digest_of, tag_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from publisher.model.digest import Digest
+    from publisher.model.manifest import Content
+    from publisher.sandbox.options import Options
+    from publisher.sandbox.routes import Route
+    from publisher.sandbox.store import Store
+
+
+class Manifests:
+    """`/v2/NAME/manifests/REFERENCE`."""
+
+    def __init__(self, store: Store, options: Options) -> None:
+        self._store, self._options = store, options
+
+    async def answer(self, request: Request, route: Route) -> Response:
+        """Answer a request; raises Refusal."""
+        if request.method == "PUT":
+            body = await read_whole(request, self._options.manifest_limit)
+            return await asyncio.to_thread(self._put, request, route, body)
+        if request.method in {"GET", "HEAD", "DELETE"}:
+            act = self._delete if request.method == "DELETE" else self._get
+            return await asyncio.to_thread(act, request, route)
+        raise Refusal(405, "UNSUPPORTED", f"{request.method} is not for manifests")
+
+    def _get(self, request: Request, route: Route) -> Response:
+        content = self._store.manifest(route.name, self._find(route, _target(route.item)))
+        headers = {"Docker-Content-Digest": str(content.digest), "Content-Length": str(len(content.content))}
+        body = b"" if request.method == "HEAD" else content.content
+        return Response(body, 200, headers, media_type=content.media_type)
+
+    def _find(self, route: Route, target: Tag | Digest | None) -> Digest:
+        digest = self._store.resolve(route.name, target) if target else None
+        if digest is None:
+            code = "MANIFEST_UNKNOWN" if self._store.knows(route.name) else "NAME_UNKNOWN"
+            raise Refusal(404, code, f"{route.name} has no manifest {route.item}")
+        return digest
+
+    def _delete(self, _request: Request, route: Route) -> Response:
+        target = _target(route.item)
+        if isinstance(target, Tag) and not self._options.delete_by_tag:
+            raise Refusal(405, "UNSUPPORTED", "only digests can be deleted here")
+        with self._store.lock:
+            digest = self._find(route, target)
+            doomed = [str(target)] if isinstance(target, Tag) else self._tags_of(route.name, digest)
+            self._protect(route.name, doomed, None)
+            self._store.delete(route.name, target or digest)
+        return Response(status_code=202)
+
+    def _tags_of(self, name: str, digest: Digest) -> list[str]:
+        return [tag for tag, held in self._store.state()[name].items() if held == str(digest)]
+
+    def _put(self, request: Request, route: Route, body: bytes) -> Response:
+        try:
+            content = parse_manifest(body, request.headers.get("content-type"))
+        except BadManifest as error:
+            raise Refusal(400, "MANIFEST_INVALID", error.message) from error
+        tags = self._named(request, route, content)
+        with self._store.lock:
+            self._protect(route.name, tags, content.digest)
+            if missing := self._store.missing(route.name, content):
+                said = f"{missing} is not in {route.name}"
+                raise Refusal(404, "MANIFEST_BLOB_UNKNOWN", said, detail={"digest": missing})
+            self._store.put_manifest(route.name, content, tags)
+        return self._created(route, content, tags if ":" in route.item else [])
+
+    def _named(self, request: Request, route: Route, content: Content) -> list[str]:
+        """The tags that a PUT is to write: its own, or those of its query beside a digest."""
+        if ":" not in route.item:
+            return [tag_of(route.item)]
+        if not self._options.put_by_digest:
+            raise Refusal(405, "UNSUPPORTED", "manifests are taken by tag only")
+        if digest_of(route.item) != content.digest:
+            raise Refusal(400, "DIGEST_INVALID", f"the bytes have the digest {content.digest}")
+        given = [value for key, value in parse_qsl(request.url.query, keep_blank_values=True) if key == "tag"]
+        return [tag_of(tag) for tag in given] if self._options.multi_tag else []
+
+    def _protect(self, name: str, tags: list[str], digest: Digest | None) -> None:
+        """Refuse what changes a frozen tag, in the words that Docker Hub has been seen to use."""
+        for tag in tags:
+            held = self._store.latest(name, tag)
+            if held not in {None, digest} and self._options.freezes(tag):
+                said = f"tag {tag} is already assigned to an image in this repository and cannot be updated due to "
+                raise Refusal(
+                    403, "DENIED", f"requested access to the resource is denied - {said}immutability settings"
+                )
+
+    def _created(self, route: Route, content: Content, tags: list[str]) -> Response:
+        headers = {"OCI-Tag": ", ".join(tags)} if tags else {}
+        if content.subject and self._options.referrers:
+            headers["OCI-Subject"] = str(content.subject.digest)
+        return created(f"/v2/{route.name}/manifests/{content.digest}", content.digest, headers)
+
+
+def _target(item: str) -> Tag | Digest | None:
+    """What a path names; None for what can't be the name of anything, which is absent rather than wrong."""
+    if ":" in item:
+        return digest_of(item)
+    try:
+        return tag_of(item)
+    except Refusal:
+        return None

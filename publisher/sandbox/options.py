@@ -1,0 +1,67 @@
+"""How a sandbox behaves: the switches that tests and rehearsals may set."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from publisher.model.errors import UsageError
+from publisher.model.manifest import LARGEST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EVERYTHING = ("repository:*:pull,push,delete",)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who may sign in. `rights` are scopes, their names with `*` as in a shell."""
+
+    password: str = field(repr=False)
+    rights: tuple[str, ...] = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The switches; raises UsageError where a pattern or a number makes no sense.
+
+    auth: ask for a token, which `/token` gives to `users` (name to user) and, with the rights of `anonymous`, to
+    anybody. token_life: seconds.
+    delete_by_tag: DELETE of a tag takes that tag alone; without it only digests can be deleted.
+    multi_tag: `PUT manifests/DIGEST?tag=A&tag=B` writes those tags. put_by_digest: manifests are taken by digest.
+    referrers: the referrers API; without it 404, as registries before 1.1.
+    page: the most tags in one answer, whatever is asked; 0 for no limit.
+    lag: seconds until a change of a tag can be seen.
+    immutable: tags that fully match one of these patterns never change (Docker Hub's immutable tags).
+    manifest_limit: bytes.
+    """
+
+    auth: bool = False
+    users: Mapping[str, User] = field(default_factory=lambda: {"sandbox": User("sandbox")})
+    anonymous: tuple[str, ...] = ("repository:*:pull",)
+    token_life: int = 300
+    delete_by_tag: bool = True
+    multi_tag: bool = True
+    put_by_digest: bool = True
+    referrers: bool = True
+    page: int = 0
+    lag: float = 0
+    immutable: tuple[str, ...] = ()
+    manifest_limit: int = LARGEST
+
+    def __post_init__(self) -> None:
+        for pattern in self.immutable:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise UsageError(f"'{pattern}' is not a pattern of immutable tags: {error}") from error
+        if not 0 < self.manifest_limit <= LARGEST:
+            raise UsageError(f"a limit of {self.manifest_limit} bytes for manifests is not within 1 and {LARGEST}")
+        if self.lag < 0 or self.page < 0 or self.token_life <= 0:
+            raise UsageError("lag and page can't be below 0, and a token has to live for some time")
+
+    def freezes(self, tag: str) -> bool:
+        """Whether `tag` can be written only once."""
+        return any(re.fullmatch(pattern, tag) for pattern in self.immutable)

@@ -1,0 +1,73 @@
+"""Routes: which part of the API a path means, and which rights it takes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from publisher.model.digest import Digest
+from publisher.model.errors import BadReference
+from publisher.model.reference import Repository, Tag
+from publisher.sandbox.answers import Refusal
+from publisher.sandbox.scopes import Scope
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+_ROUTE = re.compile(
+    r"/v2/(?P<name>.+?)/(?:blobs/(?P<uploads>uploads)(?:/(?P<upload>[^/]*))?|(?P<tags>tags)/list"
+    r"|(?P<kind>manifests|blobs|referrers)/(?P<item>[^/]+))"
+)
+_ACTIONS = {"GET": ("pull",), "HEAD": ("pull",), "POST": ("pull", "push"), "PUT": ("pull", "push")}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path below /v2/: a repository's name and what of it. `item` is a reference, a digest or an upload's id."""
+
+    name: str
+    kind: str
+    item: str
+
+    @classmethod
+    def parse(cls, path: str) -> Self:
+        """Read a path, decoded; raises Refusal."""
+        match = _ROUTE.fullmatch(path)
+        if not match:
+            raise Refusal(404, "NOT_FOUND", "there is no such route")
+        kind = match["kind"] or match["uploads"] or match["tags"]
+        return cls(name_of(match["name"]), kind, match["item"] or match["upload"] or "")
+
+    def scopes(self, request: Request) -> tuple[Scope, ...]:
+        """The rights that a request takes; a mount has to be allowed to read its origin."""
+        uploading = self.kind == "uploads"
+        deletes = request.method == "DELETE" and not uploading
+        actions = ("delete",) if deletes else ("pull", "push") if uploading else _ACTIONS.get(request.method, ("push",))
+        needed = Scope(self.name, frozenset(actions))
+        origin = request.query_params.get("from", "") if uploading and request.query_params.get("mount") else ""
+        return (needed, Scope(origin, frozenset({"pull"}))) if origin not in {"", self.name} else (needed,)
+
+
+def name_of(text: str) -> str:
+    """A repository's name; raises Refusal."""
+    try:
+        return Repository.parse(f"localhost/{text}").name
+    except BadReference as error:
+        raise Refusal(400, "NAME_INVALID", error.message) from error
+
+
+def digest_of(text: str) -> Digest:
+    """A digest; raises Refusal."""
+    try:
+        return Digest.parse(text)
+    except BadReference as error:
+        raise Refusal(400, "DIGEST_INVALID", error.message) from error
+
+
+def tag_of(text: str) -> Tag:
+    """A tag; raises Refusal."""
+    try:
+        return Tag.parse(text)
+    except BadReference as error:
+        raise Refusal(400, "TAG_INVALID", error.message) from error

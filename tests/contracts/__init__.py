@@ -1,0 +1,1 @@
+"""What every registry has to do: one suite, run against the sandbox and a real registry."""

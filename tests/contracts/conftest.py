@@ -1,0 +1,27 @@
+"""Fixtures: each server, started once, and a client for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contracts.client import Client
+from tests.contracts.servers import FEATURES, Server, run_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session", params=FEATURES)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Each of the servers."""
+    with run_server(request.param, tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    """A client of the server."""
+    with Client(server.url) as connected:
+        yield connected
