@@ -10,6 +10,7 @@ import pytest
 
 from tests.parts.command import Publish
 from tests.parts.engine import Engine, run_engine
+from tests.parts.network import stay_at_home
 from tests.parts.registry import Registry, run_registry
 
 if TYPE_CHECKING:
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NO_ENGINE = os.environ.get("PUBLISH_TEST_NO_ENGINE") == "1"
+
+
+def pytest_configure() -> None:
+    """Tests see no proxy of this machine, and no network."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        os.environ.pop(name, None)
+        os.environ.pop(name.lower(), None)
+    stay_at_home()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

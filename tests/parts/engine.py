@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.parts.process import end, wait_until
+from tests.parts.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BUSYBOX = Path("/bin/busybox")
+_AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
 
 
 class Engine:
@@ -46,20 +47,44 @@ class Engine:
 
 @contextmanager
 def run_engine(number: int) -> Iterator[Engine]:
-    """Start dockerd; `number` keeps the networks of several apart."""
+    """Start dockerd, as root; `number` tells several apart."""
     folder = Path(tempfile.mkdtemp(prefix=f"pt{number}-", dir="/tmp"))
-    host = f"unix://{folder}/docker.sock"
-    words = ["dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "-H", host]
-    words += ["--pidfile", f"{folder}/pid", "--bridge", "none", "--iptables=false"]
     with (folder / "log").open("wb") as log:
         environ = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
-        process = subprocess.Popen(words, stdout=log, stderr=log, env=environ)
-    engine = Engine(host)
+        process = subprocess.Popen([*_AS_ROOT, *_command(folder)], stdout=log, stderr=log, env=environ)
+    engine = Engine(f"unix://{folder}/docker.sock")
     try:
-        wait_until(
-            lambda: bool(engine.docker("version", "-f", "{{.Server.Version}}", check=False)), seconds=60, what="dockerd"
-        )
+        wait_until(lambda: _answers(engine, process, folder / "log"), seconds=60, what="dockerd")
         yield engine
     finally:
-        end(process)
-        shutil.rmtree(folder, ignore_errors=True)
+        _end(process, folder)
+
+
+def _command(folder: Path) -> list[str]:
+    words = ["dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
+    words += ["-H", f"unix://{folder}/docker.sock", "--group", str(os.getgid())]
+    words += ["--bridge", "none", "--iptables=false"]
+    # Where the machine runs a containerd it is shared with the machine's own engine: only the names keep them apart.
+    return [*words, "--containerd-namespace", folder.name, "--containerd-plugins-namespace", f"{folder.name}-plugins"]
+
+
+def _answers(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> bool:
+    if process.poll() is not None:
+        raise AssertionError(f"dockerd ended with {process.returncode}:\n{log.read_text()[-2000:]}")
+    return bool(engine.docker("version", "-f", "{{.Server.Version}}", check=False))
+
+
+def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """End it by its pid; it ends its containerd. What it left mounted is let go, and its folders removed."""
+    pid = folder / "pid"
+    if process.poll() is None:
+        _as_root("kill", pid.read_text().strip() if pid.exists() else str(process.pid))
+        process.wait(60)
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for mount in reversed([mount for mount in mounts if mount.startswith(f"{folder}/")]):
+        _as_root("umount", "-l", mount)
+    _as_root("rm", "-rf", str(folder))
+
+
+def _as_root(*words: str) -> None:
+    subprocess.run([*_AS_ROOT, *words], check=False, capture_output=True)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.parts.tokens import TokenService
+
 USER, SECRET = "captain", "correct-horse-battery"
 _LINE = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/1\.[01]" (?P<status>\d+)')
 
@@ -51,8 +53,10 @@ class Registry:
 
 
 @contextmanager
-def run_registry(folder: Path, *, htpasswd: bool = False, tls: bool = False) -> Iterator[Registry]:
-    """Start a registry that stores in `folder`; with `htpasswd` it wants USER and SECRET.
+def run_registry(
+    folder: Path, *, htpasswd: bool = False, tls: bool = False, tokens: TokenService | None = None
+) -> Iterator[Registry]:
+    """Start a registry that stores in `folder`; with `htpasswd` it wants USER and SECRET, with `tokens` its tokens.
 
     With `tls` it speaks HTTPS only, by the authority in `folder/ca.pem`.
     """
@@ -68,6 +72,9 @@ def run_registry(folder: Path, *, htpasswd: bool = False, tls: bool = False) -> 
         users = subprocess.run(["htpasswd", "-nbB", USER, SECRET], capture_output=True, text=True, check=True).stdout
         (folder / "users").write_text(users)
         lines.append(f"auth: {{htpasswd: {{realm: test, path: {folder / 'users'}}}}}")
+    if tokens:
+        names = f"realm: '{tokens.realm}', service: {tokens.service}, issuer: {tokens.issuer}"
+        lines.append(f"auth: {{token: {{{names}, rootcertbundle: {tokens.bundle}}}}}")
     (folder / "config.yml").write_text("\n".join(lines) + "\n")
     log = folder / "log"
     with log.open("wb") as output:

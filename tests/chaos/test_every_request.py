@@ -1,0 +1,102 @@
+"""A release whose every request fails, against a real registry."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.parts.faults import run_faulty_link
+from tests.parts.layout import make_layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.parts.command import Publish, Result
+    from tests.parts.faults import FaultyLink, Kind
+    from tests.parts.registry import Registry
+
+TAGS = {"1.0.0", "1.0", "1", "latest"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Releases of one layout over a link that fails, each to a repository of its own."""
+
+    publish: Publish
+    link: FaultyLink
+    registry: Registry
+    name: str
+    layout: Path
+    digest: str
+
+    def release(self, number: int) -> Result:
+        """One of them."""
+        image = f"{self.link.host}/{self.name}/{number}"
+        return self.publish("release", f"oci:{self.layout}", "--image", image, "--version", "1.0.0", "--format", "json")
+
+    def count(self) -> int:
+        """How many requests it takes when none fails."""
+        self.link.order(None)
+        assert self.release(0).code == 0
+        return len(self.link.requests)
+
+    def tags(self, number: int) -> dict[str, str]:
+        """What the registry holds in the end, by tag."""
+        return {tag: digest for tag in TAGS if (digest := self._digest(number, tag))}
+
+    def _digest(self, number: int, tag: str) -> str | None:
+        request = urllib.request.Request(
+            f"{self.registry.url}/v2/{self.name}/{number}/manifests/{tag}",
+            headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return str(answer.headers["Docker-Content-Digest"])
+        except urllib.error.HTTPError as error:
+            error.close()
+            return None
+
+
+@pytest.fixture
+def trial(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> Iterator[Trial]:
+    """A layout to release, and the link to the registry."""
+    digest = make_layout(tmp_path / "layout", name)
+    with run_faulty_link(registry.host) as link:
+        yield Trial(publish, link, registry, name, tmp_path / "layout", str(digest))
+
+
+# Each in two halves, for two workers. The first request of all is left out: that it breaks on loopback means HTTPS.
+@pytest.mark.parametrize("half", [2, 3], ids=["even", "odd"])
+@pytest.mark.parametrize("kind", ["reset", "lost"])
+def test_a_request_that_fails_once_is_no_matter(kind: Kind, half: int, trial: Trial) -> None:
+    """Whichever connection breaks, before or after the registry acted, the release is done, with every tag right."""
+    for number in range(half, trial.count() + 1, 2):
+        trial.link.order(kind, number)
+        result = trial.release(number)
+        assert result.code == 0, f"{kind} at request {number}: {result.stderr}"
+        assert trial.tags(number) == dict.fromkeys(TAGS, trial.digest)
+
+
+@pytest.mark.parametrize("half", [1, 2], ids=["odd", "even"])
+def test_what_fails_for_good_tells_the_truth(half: int, trial: Trial) -> None:
+    """From any request on all is refused: the report is what the registry holds, and a rerun finishes."""
+    for number in range(half, trial.count() + 1, 2):
+        trial.link.order("forbidden", number, rest=True)
+        failed = trial.release(number)
+        held = trial.tags(number)
+        moves = failed.document.get("moves", [])
+        told = {move["reference"].rpartition(":")[2]: move["state"] for move in moves}
+        assert failed.code == (7 if moves else 3), failed.stderr
+        assert set(held.values()) <= {trial.digest}
+        assert {tag for tag, state in told.items() if state == "done"} <= set(held)
+        assert not {tag for tag, state in told.items() if state == "not-done"} & set(held)
+        assert set(held) <= set(told), f"a tag was written and not told, at request {number}"
+        trial.link.order(None)
+        again = trial.release(number)
+        assert again.code == 0, again.stderr
+        assert trial.tags(number) == dict.fromkeys(TAGS, trial.digest)

@@ -1,0 +1,135 @@
+"""A proxy before a real registry that fails the requests it is told to."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedIOBase
+
+Kind = Literal["reset", "lost", "cut", "busy", "forbidden"]
+_STATUS = {"busy": 503, "forbidden": 403}
+_RESET = struct.pack("ii", 1, 0)
+
+
+@dataclass
+class FaultyLink:
+    """A running proxy: `host` is host:port, `requests` what came so far.
+
+    reset: the connection breaks before anything is done; lost: after it is done; cut: within the answer's body;
+    busy: 503; forbidden: 403.
+    """
+
+    host: str
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    _kind: Kind | None = None
+    _nth: int = 0
+    _rest: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def order(self, kind: Kind | None, nth: int = 0, *, rest: bool = False) -> None:
+        """Fail the `nth` request from now on (1 is the next), or with `rest` it and all after it; None fails none."""
+        with self._lock:
+            self.requests.clear()
+            self._kind, self._nth, self._rest = kind, nth, rest
+
+    def take(self, method: str, path: str) -> Kind | None:
+        """Count a request; returns how it is to fail."""
+        with self._lock:
+            self.requests.append((method, path))
+            count = len(self.requests)
+            return self._kind if count == self._nth or (self._rest and count > self._nth) else None
+
+
+@contextmanager
+def run_faulty_link(target: str) -> Iterator[FaultyLink]:
+    """Start one before the registry at `target`, a host:port."""
+    server = _Server(target)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.link
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, target: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.target = target
+        self.link = FaultyLink(f"127.0.0.1:{self.server_port}")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def _pass(self) -> None:
+        kind = self.server.link.take(self.command, self.path)
+        if kind == "reset":
+            self._break()
+            return
+        body = _read_body(self.rfile, self.headers.get("Transfer-Encoding"), self.headers.get("Content-Length"))
+        if kind in _STATUS:
+            self._answer(_STATUS[kind], [("Content-Length", "0")], b"")
+            return
+        status, headers, content = self._ask(body)
+        if kind == "lost":
+            self._break()
+        elif kind == "cut" and content:
+            self._answer(status, headers, content[: len(content) // 2])
+            self._break()
+        else:
+            self._answer(status, headers, content)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _pass  # noqa: N815 - the names that http.server looks for
+
+    def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "transfer-encoding"}
+        connection = HTTPConnection(self.server.target, timeout=60)
+        try:
+            connection.request(self.command, self.path, body, {**headers, "Content-Length": str(len(body))})
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
+        finally:
+            connection.close()
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() != "transfer-encoding":
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+
+    def _break(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.connection.close()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in http.server
+        pass
+
+
+def _read_body(stream: BufferedIOBase, coding: str | None, length: str | None) -> bytes:
+    if coding != "chunked":
+        return stream.read(int(length or 0))
+    chunks = []
+    while size := int(stream.readline().split(b";")[0], 16):
+        chunks.append(stream.read(size))
+        stream.readline()
+    stream.readline()
+    return b"".join(chunks)
