@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
-import weakref
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
-from publisher.archives.oci_layout import OciLayout, open_oci_archive
-from publisher.model.errors import BadArchive
+from publisher.archives.oci_layout import OciLayout, choose_image
+from publisher.archives.packed import Packed
+from publisher.model.errors import BadArchive, DiskFull
 from publisher.model.manifest import Content, Index, compose_index
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from publisher.model.manifest import Descriptor
 
-_PIECE = 1 << 20
+_PIECE: Final = 1 << 20
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class EngineLayout:
@@ -48,17 +50,21 @@ class EngineLayout:
 
 
 def open_engine_layout(open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> EngineLayout:
-    """Keep the export in one temporary file, since its index comes last; the file goes with the layout."""
-    with tempfile.NamedTemporaryFile(prefix="publish-", suffix=".tar", delete=False) as file:
-        path = Path(file.name)
-        try:
-            with open_export() as export:
-                while piece := export.read(_PIECE):
-                    file.write(piece)
-            file.flush()
-            layout = EngineLayout(open_oci_archive(path))
-        except BaseException:
-            path.unlink(missing_ok=True)
+    """Keep the export in a temporary file, since its index comes last; it has no name, so nothing stays behind.
+
+    Raises what `choose_image` raises, and DiskFull.
+    """
+    return EngineLayout(choose_image(Packed(_spooled(open_export), "the engine's export"), ""))
+
+
+def _spooled(open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> int:
+    try:
+        with tempfile.TemporaryFile(prefix="publish-", buffering=0) as file, open_export() as export:
+            while piece := export.read(_PIECE):
+                file.write(piece)
+            return os.dup(file.fileno())
+    except OSError as error:
+        if error.errno not in _FULL:
             raise
-    weakref.finalize(layout, path.unlink, missing_ok=True)
-    return layout
+        place = tempfile.gettempdir()
+        raise DiskFull(f"no room for the engine's export in {place}", hint="set TMPDIR to a larger disk") from error

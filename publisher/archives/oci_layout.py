@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
-from publisher.archives.docker_archive import open_member, read_members
+from publisher.archives.docker_listing import full_name
+from publisher.archives.packed import Packed
 from publisher.model import media
 from publisher.model.errors import BadArchive, SourceNotFound
 from publisher.model.manifest import LARGEST, Content, Index, parse_manifest
@@ -21,70 +22,67 @@ if TYPE_CHECKING:
     from publisher.model.digest import Digest
     from publisher.model.manifest import Descriptor
 
-_NAME = "org.opencontainers.image.ref.name"
+_NAME: Final = "org.opencontainers.image.ref.name"
+# Engines with a containerd store write this beside the other, which has only the tag then.
+_FULL_NAME: Final = "io.containerd.image.name"
+_IN_FOLDER: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-class _Files(Protocol):
-    """The files of a layout; each is opened by its path within it."""
+class Files(Protocol):
+    """The files of a layout, by their paths within it."""
 
-    def open(self, name: str) -> AbstractContextManager[BinaryIO]: ...
+    named: str
 
-    def has(self, name: str) -> bool: ...
+    def holds(self, name: str, size: int) -> bool:
+        """Whether there is a file of that name and size."""
+
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """The bytes of one file; raises BadArchive where it is missing."""
 
 
-class _Folder:
-    """A folder; links are not followed."""
+class Folder:
+    """A folder; no link in it is followed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, named: str) -> None:
         self._path = path
+        self.named = named
 
-    def has(self, name: str) -> bool:
-        return (self._path / name).is_file()
+    def holds(self, name: str, size: int) -> bool:
+        """Whether there is a regular file of that name and size."""
+        with suppress(BadArchive), self.open(name) as file:
+            return os.fstat(file.fileno()).st_size == size
+        return False
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
+        """The bytes of one file; raises BadArchive where it is missing or not a file."""
         try:
-            handle = self._opened(name)
+            handle = self._open(name)
         except OSError as error:
-            raise BadArchive(f"{self._path} lacks {name}: {error.strerror}") from error
+            raise BadArchive(f"the layout lacks {name}: {error.strerror}", reference=self.named) from error
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise BadArchive(f"{name} in {self._path} is not a file")
+                raise BadArchive(f"{name} in the layout is not a file", reference=self.named)
             yield file
 
-    def _opened(self, name: str) -> int:
-        """Go down folder by folder, since O_NOFOLLOW looks at a path's last part only."""
+    def _open(self, name: str) -> int:
+        """Go down folder by folder, so that none of them is a link; a pipe doesn't block."""
         *folders, last = name.split("/")
-        handle = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        for part, flags in [*((folder, os.O_DIRECTORY) for folder in folders), (last, os.O_NONBLOCK)]:
-            try:
-                below = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=handle)
-            finally:
-                os.close(handle)
-            handle = below
-        return handle
-
-
-class _Archive:
-    """A tar file, whose members are found once and read in place."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._members = {name: member for name, member in read_members(path).items() if member.isreg()}
-
-    def has(self, name: str) -> bool:
-        return name in self._members
-
-    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        if name not in self._members:
-            raise BadArchive(f"{self._path} lacks {name}")
-        return open_member(self._path, self._members[name])
+        at = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+        try:
+            for folder in folders:
+                below = os.open(folder, _IN_FOLDER | os.O_DIRECTORY, dir_fd=at)
+                os.close(at)
+                at = below
+            return os.open(last, _IN_FOLDER | os.O_NONBLOCK, dir_fd=at)
+        finally:
+            os.close(at)
 
 
 class OciLayout:
     """One image of a layout: its bytes pass as they are."""
 
-    def __init__(self, files: _Files, chosen: Descriptor) -> None:
+    def __init__(self, files: Files, chosen: Descriptor) -> None:
         self._files = files
         self._chosen = chosen
 
@@ -94,53 +92,78 @@ class OciLayout:
 
     def manifest(self, descriptor: Descriptor) -> Content:
         """A manifest of the layout, checked against its digest."""
-        with self._files.open(_blob(descriptor.digest)) as file:
+        with self._files.open(blob_path(descriptor.digest)) as file:
             content = file.read(LARGEST + 1)
         if len(content) != descriptor.size or not descriptor.digest.matches(content):
-            raise BadArchive(f"the layout's manifest {descriptor.digest} isn't what its digest says")
+            raise BadArchive(
+                f"the manifest {descriptor.digest} isn't what its digest says", reference=self._files.named
+            )
         return parse_manifest(content, descriptor.media_type)
 
     def open_blob(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
         """A stream of a blob's bytes."""
-        return self._files.open(_blob(descriptor.digest))
+        return self._files.open(blob_path(descriptor.digest))
 
     def holds(self, descriptor: Descriptor) -> bool:
-        """Whether a manifest is here with all that it lists."""
-        if not self._files.has(_blob(descriptor.digest)):
+        """Whether a manifest is here with all that it lists, each with the size that it states."""
+        if not self._files.holds(blob_path(descriptor.digest), descriptor.size):
             return False
         content = self.manifest(descriptor)
         if isinstance(content, Index):
             return all(self.holds(entry) for entry in content.manifests)
-        return all(self._files.has(_blob(blob.digest)) for blob in content.blobs)
+        return all(self._files.holds(blob_path(blob.digest), blob.size) for blob in content.blobs)
 
 
-def _blob(digest: Digest) -> str:
+def blob_path(digest: Digest) -> str:
+    """Where a layout keeps a blob; a Digest holds nothing that leads elsewhere."""
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
 def open_oci_layout(path: Path, tag: str = "") -> OciLayout:
-    """The image `tag` of a folder, or its only one."""
+    """The image `tag` of a folder, or its only one; raises SourceNotFound, BadArchive."""
+    named = f"oci:{path}"
     if not path.is_dir():
-        raise SourceNotFound(f"there is no folder {path}", reference=f"oci:{path}")
-    return _open(_Folder(path), tag, f"oci:{path}")
+        hint = f"write oci-archive:{path}" if path.is_file() else None
+        raise SourceNotFound(f"there is no folder {path}", reference=named, hint=hint)
+    if not (path / "index.json").exists():
+        raise SourceNotFound(f"{path} is not an OCI layout: it has no index.json", reference=named)
+    return choose_image(Folder(path, named), tag)
 
 
 def open_oci_archive(path: Path, tag: str = "") -> OciLayout:
-    """The image `tag` of a tar file, or its only one."""
-    if not path.is_file():
-        raise SourceNotFound(f"there is no archive {path}", reference=f"oci-archive:{path}")
-    return _open(_Archive(path), tag, f"oci-archive:{path}")
+    """The image `tag` of a tar file, or its only one; raises SourceNotFound, BadArchive."""
+    named = f"oci-archive:{path}"
+    packed = Packed.at(path, named)
+    if packed.find("index.json") is None:
+        hint = f"write docker-archive:{path}" if packed.find("manifest.json") else None
+        raise BadArchive(f"{path} is not an OCI archive: it has no index.json", reference=named, hint=hint)
+    return choose_image(packed, tag)
 
 
-def _open(files: _Files, tag: str, named: str) -> OciLayout:
+def choose_image(files: Files, tag: str) -> OciLayout:
+    """The image that index.json calls `tag`, or the only one; raises SourceNotFound with what there is."""
     with files.open("index.json") as file:
         index = parse_manifest(file.read(LARGEST + 1), media.OCI_INDEX)
     if not isinstance(index, Index):
-        raise BadArchive(f"{named}: index.json is not an index")
-    fitting = [entry for entry in index.manifests if not tag or entry.annotations.get(_NAME) == tag]
-    if len({entry.digest for entry in fitting}) != 1:  # one image may stand under several names
-        names = ", ".join(entry.annotations.get(_NAME, str(entry.digest)) for entry in index.manifests)
-        raise SourceNotFound(
-            f"{named} holds {len(fitting)} images that fit", hint=f"it has: {printable(names) or 'none'}"
-        )
-    return OciLayout(files, fitting[0])
+        raise BadArchive("the layout's index.json is not an index", reference=files.named)
+    fitting = {entry.digest: entry for entry in index.manifests if not tag or _is_called(entry, tag)}
+    if len(fitting) == 1:
+        return OciLayout(files, next(iter(fitting.values())))
+    names = printable(", ".join(_called(entry)[0] for entry in index.manifests)) or "nothing"
+    if not fitting:
+        what = f"no image {tag}" if tag else "no image"
+        raise SourceNotFound(f"{files.named} holds {what}", reference=files.named, hint=f"it has: {names}")
+    raise SourceNotFound(
+        f"{files.named} holds {len(fitting)} images",
+        reference=files.named,
+        hint=f"name one, {files.named}:TAG: {names}",
+    )
+
+
+def _is_called(entry: Descriptor, tag: str) -> bool:
+    return tag in _called(entry) or full_name(tag) == full_name(entry.annotations.get(_FULL_NAME, ""))
+
+
+def _called(entry: Descriptor) -> tuple[str, ...]:
+    names = (entry.annotations.get(key) for key in (_FULL_NAME, _NAME))
+    return (*(name for name in names if name), str(entry.digest))

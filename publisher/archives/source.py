@@ -19,7 +19,8 @@ class Transport(StrEnum):
     REGISTRY = "docker"
 
 
-_OTHERS = ("containers-storage", "dir", "docker-tar", "ostree", "sif", "tarball", "containerd", "http", "https")
+_OTHERS = ("containers-storage", "containerd", "dir", "docker-tar", "http", "https", "ostree", "sif", "tarball")
+_SHORTEST_ID = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +34,33 @@ class SourceName:
     @classmethod
     def parse(cls, text: str) -> SourceName:
         """Read a source; a bare name is the engine's. Raises BadReference or UsageError with what is right."""
-        head, colon, rest = text.partition(":")
         if not text or text.startswith("-"):
             raise UsageError(f"'{text}' is not a source", hint="name an image, as in docker-daemon:app:dev")
+        head, colon, rest = text.partition(":")
         if text.startswith("docker://"):
             return cls(Transport.REGISTRY, str(Reference.parse(text.removeprefix("docker://"))))
-        if colon and head in _OTHERS:
-            known = ", ".join(f"{name}:" for name in Transport)
-            raise UsageError(
-                f"'{head}:' is not a transport that publish knows", reference=text, hint=f"it knows {known}"
+        if head == Transport.REGISTRY and colon:
+            raise BadReference(
+                f"'{text}' is not a source: a registry's image is written docker://NAME",
+                hint=f"the engine's own is docker-daemon:{text}",
             )
-        if colon and head in {Transport.OCI, Transport.OCI_ARCHIVE, Transport.DOCKER_ARCHIVE}:
+        if head in {Transport.OCI, Transport.OCI_ARCHIVE, Transport.DOCKER_ARCHIVE} and colon:
             return cls._file(Transport(head), rest, text)
-        name = rest if head == Transport.DAEMON else text
-        if head == Transport.REGISTRY:
-            raise BadReference(f"'{text}' is not a source: a registry's image is written docker://NAME")
+        if rest and (head in _OTHERS or rest.startswith(("/", "./", "../"))):
+            known = ", ".join(f"{name}:" for name in Transport if name is not Transport.REGISTRY)
+            raise UsageError(
+                f"'{head}:' is not a transport that publish knows", reference=text, hint=f"it knows {known} docker://"
+            )
+        name = text.removeprefix(f"{Transport.DAEMON}:")
         return cls(Transport.DAEMON, _engine_name(name))
 
     @classmethod
     def _file(cls, transport: Transport, rest: str, text: str) -> SourceName:
-        path, _, tag = rest.partition(":")
+        path, colon, tag = rest.partition(":")
         if not path:
             raise UsageError(f"'{text}' names no path", hint=f"as in {transport}:PATH")
+        if colon and not tag:
+            raise BadReference(f"'{text}' ends in a colon without a tag", hint=f"write {transport}:{path}")
         return cls(transport, path, tag)
 
     def __str__(self) -> str:
@@ -64,7 +70,8 @@ class SourceName:
 
 def _engine_name(name: str) -> str:
     """A name, or an image id, which the engine takes too."""
-    if not name.removeprefix("sha256:").strip("0123456789abcdef") and len(name) >= 12:  # noqa: PLR2004 - a short id
+    digits = name.removeprefix("sha256:")
+    if not digits.strip("0123456789abcdef") and len(digits) >= _SHORTEST_ID:
         return name
     Reference.parse(name)
     return name

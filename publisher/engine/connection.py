@@ -2,224 +2,233 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+import io
+import os
+import socket
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
+from urllib.parse import quote
 
 import docker
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.auth import encode_header
+from docker.errors import DockerException, InvalidConfigFile, NotFound, create_api_error_from_http_exception
 from docker.tls import TLSConfig
 
+from publisher.engine.address import Address
 from publisher.engine.events import read_pull, read_push
-from publisher.engine.stream import ExportStream
-from publisher.model.digest import Digest
-from publisher.model.errors import DiskFull, EngineUnavailable, PublishError, SourceNotFound, Unreachable
-from publisher.model.manifest import Platform
+from publisher.engine.image import EngineImage, Pulled
+from publisher.engine.refusal import BREAKS, spoken, unavailable
+from publisher.engine.stream import ExportStream, pieces
+from publisher.model.errors import ConfigError, PublishError, SourceNotFound, Unreachable, UsageError
+from publisher.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from publisher.model.credential import Credential
+    from publisher.model.digest import Digest
 
-_DEFAULT = "unix:///var/run/docker.sock"
-_IDLE_SECONDS = 600  # an export's first byte comes after most of its time
-
-
-@dataclass(frozen=True, slots=True)
-class EngineImage:
-    """An image as the engine knows it.
-
-    config: the config's digest, which is the image id in the classic store; None in a containerd store.
-    """
-
-    id: str
-    config: Digest | None
-    diff_ids: tuple[Digest, ...]
-    repo_digests: tuple[str, ...]
-    labels: Mapping[str, str]
-    platform: Platform
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pulled:
-    """What a pull brought: the image's id, and "none", "manifest" or "layers"."""
-
-    id: str
-    downloaded: str
+_GREETING_SECONDS: Final = 30
+_IDLE_SECONDS: Final = 600
+_EXPORT_SECONDS: Final = 3600
+"""An export's first byte comes after most of its time."""
+_BUFFER: Final = 1 << 20
+_MISREAD: Final = (InvalidConfigFile, ValueError, TypeError, AttributeError)
+_CONTAINERD: Final = "io.containerd.snapshotter.v1"
 
 
 class Engine:
     """A container engine that answers; make one by `connect`."""
 
-    def __init__(self, api: docker.APIClient, address: str) -> None:
+    def __init__(self, api: docker.APIClient, address: Address) -> None:
         self._api = api
-        self.address = address
+        self._where = address
+        self._about: dict[str, Any] | None = None
 
     @classmethod
     def connect(cls, environ: Mapping[str, str]) -> Self:
-        """Find the engine as docker's own CLI does; raises EngineUnavailable with the reason."""
-        address, tls = _address(environ)
+        """Find the engine as docker's own CLI does; raises EngineUnavailable with the reason, ConfigError."""
+        address = Address.find(environ)
         try:
-            api = docker.APIClient(base_url=address, version="auto", timeout=_IDLE_SECONDS, tls=tls or False)
-        except (DockerException, requests.RequestException, OSError) as error:
-            raise _unavailable(address, error) from error
+            api = docker.APIClient(address.url, version="auto", timeout=_GREETING_SECONDS, tls=_tls(address))
+        except _MISREAD as error:
+            # docker-py reads the credentials in docker's configuration, though they are never used here.
+            raise ConfigError(f"docker's config.json is broken: {error}", hint="repair its 'auths'") from error
+        except (DockerException, *BREAKS) as error:
+            raise unavailable(address, error) from error
+        api.timeout = _IDLE_SECONDS
         return cls(api, address)
 
     @property
-    def loopback_is_ours(self) -> bool:
-        """Whether 127.0.0.1 is the same to the engine as to this process."""
-        return self.address.startswith("unix:") and "Docker Desktop" not in self.about().get("OperatingSystem", "")
+    def address(self) -> str:
+        """Where it is, as in unix:///var/run/docker.sock."""
+        return self._where.url
 
     def about(self) -> dict[str, Any]:
-        """The engine's own description."""
-        return self._api.info()
+        """The engine's own description of itself, asked for once."""
+        if self._about is None:
+            with spoken(self.address):
+                self._about = self._api.info()
+        return self._about
 
     @property
     def version(self) -> str:
         """The engine's version."""
-        return str(self._api.version()["Version"])
+        with spoken(self.address):
+            return str(self._api.version()["Version"])
+
+    @property
+    def api_version(self) -> str:
+        """The version of its API, as in 1.41."""
+        return str(self._api.api_version)
+
+    @property
+    def loopback_is_ours(self) -> bool:
+        """Whether 127.0.0.1 is the same to the engine as to this process.
+
+        It isn't for an engine elsewhere, in a virtual machine (Docker Desktop and its kin), in a network namespace of
+        its own (rootless), or when this process runs in a container that was given the socket.
+        """
+        about = self.about()
+        rootless = any("name=rootless" in str(option) for option in about.get("SecurityOptions") or ())
+        here = (os.uname().release, socket.gethostname())
+        return (
+            self.address.startswith("unix:")
+            and not rootless
+            and (about.get("KernelVersion"), about.get("Name")) == here
+        )
 
     def inspect(self, name: str) -> EngineImage | None:
         """Look an image up by name or id; None if it isn't there."""
-        try:
-            found = self._api.inspect_image(name)  # type: ignore[no-untyped-call]  # the stubs lack it
-        except (ImageNotFound, NotFound):
-            return None
-        except APIError as error:
-            raise _refused(error, name) from error
-        classic = "Descriptor" not in found or found["Descriptor"] is None
-        return EngineImage(
-            found["Id"],
-            Digest.parse(found["Id"]) if classic else None,
-            tuple(Digest.parse(text) for text in found["RootFS"].get("Layers") or ()),
-            tuple(found.get("RepoDigests") or ()),
-            (found.get("Config") or {}).get("Labels") or {},
-            Platform(found.get("Os") or "", found.get("Architecture") or "", found.get("Variant") or ""),
-            int(found.get("Size") or 0),
-        )
+        with spoken(name):
+            try:
+                found = self._api.inspect_image(name)  # type: ignore[no-untyped-call]  # the stubs lack it
+            except NotFound:
+                return None
+        return EngineImage.read(found, classic=not (found.get("Descriptor") or self._stores_in_containerd()))
+
+    def _stores_in_containerd(self) -> bool:
+        """Engines before 28 don't say it with the image."""
+        return any(_CONTAINERD in pair for pair in self.about().get("DriverStatus") or ())
 
     def need(self, name: str) -> EngineImage:
         """As `inspect`; absent is a SourceNotFound that names what is like it."""
         if found := self.inspect(name):
             return found
-        from difflib import get_close_matches
-
-        tags = [tag for image in self._api.images() for tag in image.get("RepoTags") or ()]
+        with spoken(name):
+            tags = [tag for image in self._api.images() for tag in image.get("RepoTags") or ()]
         near = get_close_matches(name if ":" in name else f"{name}:latest", tags, n=1)
-        hint = f"did you mean {near[0]}?" if near else "'docker image ls' shows what there is"
+        hint = f"did you mean {printable(near[0])}?" if near else "'docker image ls' shows what there is"
         raise SourceNotFound(f"the engine has no image '{name}'", reference=f"docker-daemon:{name}", hint=hint)
 
     @contextmanager
     def open_export(self, name: str) -> Iterator[BinaryIO]:
         """The image as `docker save` writes it, as a stream; layers come first, their config after them."""
-        try:
-            response = self._api._get(self._api._url("/images/{0}/get", name), stream=True)  # type: ignore[attr-defined]  # noqa: SLF001 - get_image's chunks go through a generator at half the speed
-            self._api._raise_for_status(response)  # type: ignore[attr-defined]  # noqa: SLF001 - its twin
-        except APIError as error:
-            raise _refused(error, name) from error
-        with response:
-            yield cast("BinaryIO", ExportStream(response))
+        with self._ask("GET", f"/images/{name}/get", name, timeout=_EXPORT_SECONDS) as response:
+            stream = ExportStream(pieces(response, name), name)
+            with io.BufferedReader(stream, _BUFFER) as export:
+                yield export
 
     def push(self, image: str, remote: str, tag: str) -> Digest:
-        """Push `image` as `remote:tag` without credentials (to a relay of ours); returns the manifest's digest."""
-        self._api.tag(image, remote, tag, force=True)
+        """Push `image` as `remote:tag` without credentials (to a relay of ours); returns the manifest's digest.
+
+        The name is made for it, and removed however this ends; raises UsageError for an image without any other.
+        """
+        if not self.need(image).references:
+            raise UsageError(
+                f"the image {image} has no name, and the engine would delete it after the push",
+                reference=f"docker-daemon:{image}",
+                hint=f"name it, docker tag {image} NAME, or push it with --via direct",
+            )
+        name = f"{remote}:{tag}"
+        with spoken(image):
+            self._api.tag(image, remote, tag, force=True)
         try:
-            lines = self._api.push(remote, tag=tag, stream=True, decode=False, auth_config={})
-            return read_push(lines, f"{remote}:{tag}")
-        except APIError as error:
-            raise _refused(error, f"{remote}:{tag}") from error
+            with self._ask("POST", f"/images/{remote}/push", name, {"tag": tag}, _header(None)) as response:
+                return read_push(pieces(response, name), name)
         finally:
-            self._api.remove_image(f"{remote}:{tag}", noprune=True)
+            self._forget(name)
 
     def pull(self, reference: str, credential: Credential | None) -> Pulled:
         """Pull `repository@digest`; the name that the pull leaves is removed unless it was there before."""
         before = self.inspect(reference)
-        downloaded = self._pull(reference, credential)
+        held = self._ids()
+        downloaded = self.pull_tag(reference, credential)
         found = self.inspect(reference)
         if found is None:
-            raise Unreachable(f"the engine pulled {reference} and doesn't have it", reference=reference)
-        if before is None:
-            self._api.remove_image(reference, noprune=False)
+            raise Unreachable("the engine pulled it and doesn't have it", reference=reference)
+        # An image that had no name before keeps this one: without any the engine would delete it.
+        if before is None and (found.id not in held or len(found.references) > 1):
+            self._forget(reference)
         return Pulled(found.id, downloaded)
 
-    def pull_tag(self, reference: str, credential: Credential | None) -> None:
-        """Pull a tag, so that the engine's copy under it is the registry's."""
-        self._pull(reference, credential)
+    def _ids(self) -> frozenset[str]:
+        with spoken(self.address):
+            return frozenset(self._api.images(quiet=True, all=True))
 
-    def _pull(self, reference: str, credential: Credential | None) -> str:
-        # An empty dict keeps docker-py from looking into docker's configuration itself.
-        auth = {"username": credential.username, "password": credential.secret} if credential else {}
-        repository, _, digest = reference.partition("@")
-        name, _, tag = repository.rpartition(":") if not digest else (repository, "", digest)
-        try:
-            lines = self._api.pull(name, tag=tag, stream=True, decode=False, auth_config=auth)
-            return read_pull(lines, reference)
-        except APIError as error:
-            raise _refused(error, reference) from error
+    def pull_tag(self, reference: str, credential: Credential | None) -> str:
+        """Pull a tag, so that the engine's copy under it is the registry's; "none", "manifest" or "layers" came."""
+        parameters = {"fromImage": reference} if "@" in reference else _split(reference)
+        with self._ask("POST", "/images/create", reference, parameters, _header(credential)) as response:
+            return read_pull(pieces(response, reference), reference)
+
+    def _forget(self, name: str) -> None:
+        """Take a name away; where that fails, what was done with it is done all the same."""
+        with suppress(PublishError), spoken(name):
+            self._api.remove_image(name, noprune=True)
+
+    @contextmanager
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        reference: str,
+        parameters: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: int = _IDLE_SECONDS,
+    ) -> Iterator[requests.Response]:
+        """Send a request whose answer is read as it comes: docker-py's own readers lose breaks, or time."""
+        url = f"{self._api.base_url}/v{self._api.api_version}{quote(path, safe='/:@')}"
+        with spoken(reference):
+            response = self._api.request(method, url, params=parameters, headers=headers, stream=True, timeout=timeout)
+        with response:
+            with spoken(reference):
+                _raise_refusal(response)
+            yield response
 
     def close(self) -> None:
         """Close the connections."""
         self._api.close()
 
 
-def _refused(error: APIError, name: str) -> PublishError:
-    text = str(error.explanation or error)
-    if "no space left" in text:
-        return DiskFull(f"the engine has no room left: {text}", reference=name, hint="see 'docker system df'")
-    if error.status_code == 404:  # noqa: PLR2004 - absent
-        return SourceNotFound(f"the engine has no '{name}'", reference=name)
-    return Unreachable(f"the engine refused: {text}", reference=name)
-
-
-def _unavailable(address: str, error: Exception) -> EngineUnavailable:
-    text = repr(error)
-    if "PermissionError" in text or "Permission denied" in text:
-        return EngineUnavailable(
-            f"this user may not use the engine at {address}",
-            hint="join the group docker ('sudo usermod -aG docker $USER') or use another DOCKER_HOST",
-        )
-    if "FileNotFoundError" in text or "No such file" in text:
-        return EngineUnavailable(f"there is no engine at {address}", hint="start Docker, or set DOCKER_HOST")
-    if "refused" in text:
-        return EngineUnavailable(f"the engine at {address} refuses connections", hint="is Docker running?")
-    return EngineUnavailable(f"the engine at {address} does not answer: {error}", hint="see 'docker version'")
-
-
-def _address(environ: Mapping[str, str]) -> tuple[str, TLSConfig | None]:
-    """DOCKER_HOST, then DOCKER_CONTEXT or the current context, then the default socket."""
-    if host := environ.get("DOCKER_HOST"):
-        return host, _tls(environ)
-    folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or Path.home()) / ".docker")
-    name = environ.get("DOCKER_CONTEXT") or _current_context(folder)
-    if name and name != "default":
-        return _context(folder, name), None
-    return _DEFAULT, None
-
-
-def _tls(environ: Mapping[str, str]) -> TLSConfig | None:
-    if not environ.get("DOCKER_TLS_VERIFY"):
-        return None
-    folder = Path(environ.get("DOCKER_CERT_PATH") or Path.home() / ".docker")
-    pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
-    return TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem"), verify=True)
-
-
-def _current_context(folder: Path) -> str:
+def _raise_refusal(response: requests.Response) -> None:
     try:
-        found = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):
-        return ""
-    return str(found.get("currentContext") or "") if isinstance(found, dict) else ""
+        response.raise_for_status()
+    except requests.HTTPError as error:
+        create_api_error_from_http_exception(error)
 
 
-def _context(folder: Path, name: str) -> str:
-    """The address of one of docker's contexts, which are kept under the hash of their names."""
-    place = folder / "contexts" / "meta" / Digest.of(name.encode()).hex / "meta.json"
-    try:
-        return str(json.loads(place.read_text())["Endpoints"]["docker"]["Host"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EngineUnavailable(f"docker has no context '{name}'", hint="see 'docker context ls'") from error
+def _header(credential: Credential | None) -> dict[str, str]:
+    """The credential for the registry; without the header podman would look into files of its own."""
+    if credential is None:
+        found: dict[str, str] = {}
+    elif credential.is_identity_token:
+        found = {"identitytoken": credential.secret}
+    else:
+        found = {"username": credential.username, "password": credential.secret}
+    return {"X-Registry-Auth": encode_header(found).decode()}
+
+
+def _split(reference: str) -> dict[str, str]:
+    name, _, tag = reference.rpartition(":")
+    return {"fromImage": name, "tag": tag}
+
+
+def _tls(address: Address) -> TLSConfig | bool:
+    files = address.certificates
+    if files is None:
+        return False
+    return TLSConfig(client_cert=(str(files.cert), str(files.key)), ca_cert=str(files.ca), verify=files.verify)

@@ -46,11 +46,21 @@ def find_source(session: Session, text: str) -> Source:
     if name.transport is Transport.DAEMON:
         return _of_engine(session, name)
     if name.transport is Transport.DOCKER_ARCHIVE:
-        from publisher.archives.docker_archive import open_docker_archive
+        return _of_docker_archive(session, name)
+    return _of_stored(name, _stored(session, name))
 
-        archive = open_docker_archive(_path(session, name), name.tag)
+
+def _of_docker_archive(session: Session, name: SourceName) -> Source:
+    from publisher.archives.docker_archive import DockerFile
+    from publisher.archives.saved import open_saved_archive
+
+    archive = open_saved_archive(_path(session, name), name.tag)
+    if isinstance(archive, DockerFile):
         return Source(name, archive, None, single(str(archive.config_digest)), {})
-    stored = _stored(session, name)
+    return _of_stored(name, archive)
+
+
+def _of_stored(name: SourceName, stored: StoredImage) -> Source:
     root = stored.root()
     return Source(name, stored, root, identity(root, stored.manifest), {})
 

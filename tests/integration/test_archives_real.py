@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from publisher.archives.docker_archive import open_docker_archive
+from publisher.model.digest import Digest
+from publisher.model.errors import SourceNotFound
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from publisher.model.protocols import LooseImage
     from tests.parts.command import Publish
     from tests.parts.engine import Engine
     from tests.parts.registry import Registry
@@ -18,6 +23,27 @@ if TYPE_CHECKING:
 def skopeo(*words: str) -> str:
     """An independent tool."""
     return subprocess.run(["skopeo", *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def layers_of(image: LooseImage) -> list[tuple[Digest | None, Digest]]:
+    """What the archive says of each layer, and what its bytes say."""
+    with image.layers(frozenset(image.diff_ids)) as layers:
+        return [(diff_id, Digest.of(layer.read(1 << 24))) for diff_id, layer in layers]
+
+
+def test_real_docker_archives_are_read_in_place(engine: Engine, name: str, tmp_path: Path) -> None:
+    """The engine's with two images, and skopeo's of one of them: the image id, and layers that are what they say."""
+    image_id = engine.build(name, "one", tmp_path / "one")
+    engine.build(f"{name}-other", "other", tmp_path / "other")
+    saved, made = tmp_path / "saved.tar", tmp_path / "made.tar"
+    engine.docker("save", "-o", str(saved), name, f"{name}-other")
+    daemon = ("--src-daemon-host", engine.host, f"docker-daemon:{name}:latest")
+    skopeo("--insecure-policy", "copy", *daemon, f"docker-archive:{made}:{name}:latest")
+    for image in (open_docker_archive(saved, name), open_docker_archive(made)):
+        assert str(image.config_digest) == image_id
+        assert layers_of(image) == [(diff_id, diff_id) for diff_id in image.diff_ids]
+    with pytest.raises(SourceNotFound, match="holds 2 images"):
+        open_docker_archive(saved)
 
 
 @pytest.mark.parametrize("transport", ["docker-archive", "oci", "oci-archive"])

@@ -15,7 +15,7 @@ import pytest
 from publisher.archives.docker_archive import DockerArchive
 from publisher.engine.connection import Engine as Connection
 from publisher.model.digest import Digest
-from publisher.model.errors import EngineUnavailable, PublishError, SourceNotFound
+from publisher.model.errors import EngineUnavailable, PublishError, SourceNotFound, UsageError
 from tests.parts.process import free_port
 
 if TYPE_CHECKING:
@@ -72,6 +72,41 @@ def test_a_refused_push_raises(engine: Engine, connection: Connection, name: str
     with pytest.raises(PublishError):
         connection.push(name, remote, "1")
     assert connection.inspect(f"{remote}:1") is None
+
+
+def test_an_image_without_a_name_is_kept(
+    engine: Engine, connection: Connection, registry: Registry, name: str, tmp_path: Path
+) -> None:
+    """A push would give it its only name, and taking that away would delete the image."""
+    image_id = engine.build(name, "first", tmp_path / "first")
+    engine.build(name, "second", tmp_path / "second")
+    with pytest.raises(UsageError, match="has no name"):
+        connection.push(image_id, f"{registry.host}/{name}", "1")
+    assert connection.need(image_id).references == ()
+
+
+def test_a_pull_keeps_an_image_without_a_name(
+    engine: Engine, connection: Connection, registry: Registry, name: str, tmp_path: Path
+) -> None:
+    """It was the user's before."""
+    image_id = engine.build(name, "first", tmp_path / "first")
+    digest = connection.push(name, f"{registry.host}/{name}", "1")
+    engine.build(name, "second", tmp_path / "second")
+    assert connection.need(image_id).references == ()
+    assert connection.pull(f"{registry.host}/{name}@{digest}", None).id == image_id
+    assert connection.need(image_id).id == image_id
+
+
+def test_a_pull_of_a_new_image_leaves_nothing(
+    engine: Engine, connection: Connection, registry: Registry, name: str, tmp_path: Path
+) -> None:
+    """Neither a name nor an image."""
+    image_id = engine.build(name, "new", tmp_path / "context")
+    digest = connection.push(name, f"{registry.host}/{name}", "1")
+    engine.docker("rmi", name)
+    pulled = connection.pull(f"{registry.host}/{name}@{digest}", None)
+    assert pulled.id == image_id
+    assert connection.inspect(image_id) is None
 
 
 def test_a_pull_leaves_no_name(

@@ -1,0 +1,84 @@
+"""A layer within an archive."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from publisher.model.errors import BadArchive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PIECE: Final = 1 << 18
+_GZIP: Final = b"\x1f\x8b"
+_GZIP_WINDOW: Final = 31
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_LARGEST_RATIO: Final = 1_000
+_HARMLESS: Final = 1 << 30
+"""So many bytes are never a bomb, whatever they came from."""
+
+
+class PlainLayer:
+    """Bytes as they stand. start: those that were read to tell what they are."""
+
+    def __init__(self, read: Callable[[int], bytes], size: int, start: bytes) -> None:
+        self.size = size
+        self._read = read
+        self._start = start
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`; empty at the end."""
+        if not self._start:
+            return self._read(size)
+        found, self._start = self._start[:size], self._start[size:]
+        return found + self._read(size - len(found)) if size > len(found) else found
+
+
+class GzipLayer:
+    """Bytes that stand compressed, as crane and kaniko write them. `size` is that of the compressed ones."""
+
+    def __init__(self, packed: PlainLayer) -> None:
+        self.size = packed.size
+        self._packed = packed
+        self._inflate = zlib.decompressobj(wbits=_GZIP_WINDOW)
+        self._piece = b""
+        self._given = 0
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`; empty at the end. Raises BadArchive for a bomb and for broken data."""
+        while True:
+            self._piece = self._piece or self._packed.read(_PIECE)
+            if self._inflate.eof:
+                if not self._piece:
+                    return b""
+                # Gzip files may be written one behind the other.
+                self._inflate = zlib.decompressobj(wbits=_GZIP_WINDOW)
+            if found := self._inflated(size):
+                return found
+
+    def _inflated(self, size: int) -> bytes:
+        # All of the input may be taken and some of the output still to come.
+        ended = not self._piece
+        try:
+            found = self._inflate.decompress(self._piece, size)
+        except zlib.error as error:
+            raise BadArchive(f"a compressed layer of the archive is broken: {error}") from error
+        if ended and not found and not self._inflate.eof:
+            raise BadArchive("a compressed layer of the archive is cut off")
+        self._piece = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+        self._given += len(found)
+        if self._given > max(_HARMLESS, self.size * _LARGEST_RATIO):
+            raise BadArchive("a layer of the archive grows more than a thousandfold: it is a decompression bomb")
+        return found
+
+
+def open_layer(read: Callable[[int], bytes], size: int) -> PlainLayer | GzipLayer:
+    """The uncompressed bytes of a layer, whose file of `size` bytes `read` reads."""
+    start = read(len(_ZSTD))
+    layer = PlainLayer(read, size, start)
+    if start.startswith(_GZIP):
+        return GzipLayer(layer)
+    if start.startswith(_ZSTD):
+        raise BadArchive("a layer of the archive is compressed with zstd", hint="write oci-archive:FILE")
+    return layer

@@ -1,0 +1,63 @@
+"""An image as the engine knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from publisher.model.digest import Digest
+from publisher.model.errors import BadReference, Unreachable
+from publisher.model.manifest import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class EngineImage:
+    """What `docker image inspect` shows. `size` is in bytes, unpacked.
+
+    config: the config's digest, which is the image id in the classic store; None in a containerd store, whose ids
+    are digests of manifests.
+    """
+
+    id: str
+    config: Digest | None
+    diff_ids: tuple[Digest, ...]
+    repo_digests: tuple[str, ...]
+    repo_tags: tuple[str, ...]
+    labels: Mapping[str, str]
+    platform: Platform
+    size: int
+
+    @classmethod
+    def read(cls, found: dict[str, Any], *, classic: bool) -> Self:
+        """Read the engine's answer; raises Unreachable for one that isn't an image."""
+        try:
+            # podman leaves the algorithm out.
+            identifier = Digest.parse("sha256:" + found["Id"].removeprefix("sha256:"))
+            return cls(
+                str(identifier),
+                identifier if classic else None,
+                tuple(Digest.parse(text) for text in found["RootFS"].get("Layers") or ()),
+                tuple(found.get("RepoDigests") or ()),
+                tuple(found.get("RepoTags") or ()),
+                (found.get("Config") or {}).get("Labels") or {},
+                Platform(found.get("Os") or "", found.get("Architecture") or "", found.get("Variant") or ""),
+                int(found.get("Size") or 0),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError, BadReference) as error:
+            raise Unreachable(f"the engine's description of an image is malformed: {error}") from error
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """All names that keep it in the engine."""
+        return self.repo_tags + self.repo_digests
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a pull brought: the image's id, and "none", "manifest" or "layers"."""
+
+    id: str
+    downloaded: str
