@@ -5,33 +5,41 @@ from __future__ import annotations
 import threading
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
 
 from publisher import __version__
-from publisher.http.message import ConnectionLost, Request, Response
-from publisher.http.origin import MOST_REDIRECTS, Origin, follow, is_loopback, without_secrets
+from publisher.http.authorization import Authorizer
+from publisher.http.failure import explain
+from publisher.http.limits import MOST_REDIRECTS
+from publisher.http.message import Request, Response
+from publisher.http.origin import Origin, follow, is_inner, without_secrets
+from publisher.http.persistence import Persistence
 from publisher.http.redaction import Redactor
-from publisher.http.retry import TEMPORARY, Gates, Patience, asked_wait
-from publisher.http.tokens import Authorizer
-from publisher.model.errors import QuotaUsedUp, TlsFailed, Unreachable
+from publisher.http.retry import Patience
+from publisher.http.scheme import Schemes
+from publisher.http.wire import Wire
+from publisher.model.errors import Unreachable, VerificationFailed
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from publisher.http.tls import HostSettings
     from publisher.model.credential import Credential
 
-_CONNECT_SECONDS = 10
-_IDLE_SECONDS = 60
-_CONNECTIONS = 16
-# A host that never answered is more likely down or misspelt than busy.
-_TRIES_AT_A_STRANGER = 3
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_WRONG_SCHEME = b"HTTP request to an HTTPS server"
+_UNAUTHORIZED = 401
+# 301, 302 and 303 turn other methods into a GET, whose success would say nothing about what was asked for.
+_REDIRECTS = {
+    301: {"GET", "HEAD"},
+    302: {"GET", "HEAD"},
+    303: {"GET", "HEAD"},
+    307: {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
+    308: {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
+}
+_OURS = {"User-Agent": f"publish/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 class Client:
@@ -53,23 +61,19 @@ class Client:
         self._credentials = credentials
         self._hosts = hosts
         self._trace = trace
-        self._patience = patience or Patience()
         self.redactor = redactor or Redactor()
-        self._gates = Gates(self._patience)
-        self._sessions: dict[str, requests.Session] = {}
-        self._schemes: dict[str, str] = {}
-        self._answered: set[str] = set()
+        patience = patience or Patience()
+        self._persistence = Persistence(patience)
+        self._schemes = Schemes(hosts)
+        self._authorizer = Authorizer(credentials, hosts, self._fetch, self.redactor, patience.clock)
+        self._wires: dict[tuple[Origin, bool], Wire] = {}
+        self._contexts: dict[HostSettings, ssl.SSLContext] = {}
+        self._inner: set[str] = set()
         self._lock = threading.Lock()
-        self._authorizer = Authorizer(
-            credentials, lambda host: hosts(host).trusted_realms, self._send_plain, self.redactor, self._patience.clock
-        )
 
     def base_url(self, host: str) -> str:
         """`https://host`, or `http://host` where plain HTTP is allowed: on loopback, or by the configuration."""
-        if host not in self._schemes:
-            plain = is_loopback(_name(host)) and not self._hosts(host).speaks_tls
-            self._schemes[host] = "http" if plain else "https"
-        return f"{self._schemes[host]}://{host}"
+        return f"{self._schemes.of(host)}://{host}"
 
     def principal(self, host: str, repository: str = "") -> str:
         """Who we are at `host`, for messages."""
@@ -83,150 +87,94 @@ class Client:
     def send(self, request: Request) -> Response:
         """Send with the authorisation that the host asks for; returns any final answer, 401 and 403 too.
 
-        Raises Unreachable, TlsFailed or QuotaUsedUp where there is none, ConnectionLost for a body sent only once.
+        Raises Unreachable, TlsFailed or QuotaUsedUp where there is none, ConnectionLost for a body sent only once,
+        VerificationFailed for a redirect that must not be followed, Denied for a login that must not be made.
         """
-        return self._persist(request, self._send_authorized)
-
-    def _send_plain(self, request: Request) -> Response:
-        """A request to a token service: its own Authorization, never a redirect."""
-        return self._persist(request, lambda plain: self._exchange(plain, plain.url, dict(plain.headers)))
-
-    def _persist(self, request: Request, send: Callable[[Request], Response]) -> Response:
-        began = self._patience.clock()
-        attempt = 0
-        while True:
-            attempt += 1
-            host = self._current(request.url)[1]
-            self._gates.wait(host)
-            try:
-                response = send(request)
-            except TlsFailed:
-                raise
-            except Unreachable as error:
-                tries = self._patience.tries if host in self._answered else _TRIES_AT_A_STRANGER
-                if not request.repeatable or attempt >= tries or self._is_late(began):
-                    raise
-                del error
-                self._patience.sleep(self._patience.backoff(attempt))
-                continue
-            self._answered.add(host)
-            if response.status not in TEMPORARY:
-                return response
-            self._refuse_used_up(response)
-            wait = self._wait_after(response, host, attempt, began)
-            if not request.repeatable or attempt >= self._patience.tries or wait is None:
-                return response
-            response.close()
-            self._patience.sleep(wait)
-
-    def _is_late(self, began: float) -> bool:
-        return self._patience.clock() - began > self._patience.total
-
-    def _wait_after(self, response: Response, host: str, attempt: int, began: float) -> float | None:
-        """Seconds to wait before the next try; None where the server asks for more than a job waits."""
-        asked = asked_wait(response.headers, self._patience.now())
-        if asked is None:
-            return self._patience.backoff(attempt)
-        if asked > self._patience.longest_wait or self._is_late(began - asked):
-            return None
-        self._gates.close(host, asked)
-        return 0.0
-
-    def _refuse_used_up(self, response: Response) -> None:
-        if response.status == 429 and b"pull rate limit" in response.content:  # noqa: PLR2004 - too many requests
-            raise QuotaUsedUp(
-                f"the pull quota at {Origin.of(response.url).netloc} is used up",
-                hint="log in for a larger quota, or try again in some hours; 'publish hub limits' shows what is left",
-            )
-
-    def _send_authorized(self, request: Request) -> Response:
-        url, _host = self._current(request.url)
-        origin = Origin.of(url)
-        header = self._authorizer.header(origin, request)
-        response = self._follow(request, url, header)
-        if response.status != 401 or Origin.of(response.url) != origin:  # noqa: PLR2004 - unauthorised
-            return response
-        if not request.repeatable:
+        header = self._authorizer.header(Origin.of(self._schemes.current(request.url)), request)
+        response = self._persist(request, header)
+        # A scheme that was found out on the way changes the origin.
+        origin = Origin.of(self._schemes.current(request.url))
+        if response.status != _UNAUTHORIZED or not request.repeatable or Origin.of(response.url) != origin:
             return response
         better = self._authorizer.answer(origin, request, response, header)
         if better is None:
             return response
         response.close()
-        return self._follow(request, url, better)
+        return self._persist(request, better)
 
-    def _follow(self, request: Request, url: str, authorization: str | None) -> Response:
+    def _persist(self, request: Request, authorization: str | None) -> Response:
+        host = urlsplit(request.url).netloc
+        return self._persistence.send(host, lambda: self._follow(request, authorization), repeatable=request.repeatable)
+
+    def _fetch(self, request: Request, led_by: Origin | None) -> Response:
+        """A request to a token service: its own Authorization, never a redirect."""
+        host = urlsplit(request.url).netloc
+        headers = dict(request.headers)
+        return self._persistence.send(
+            host, lambda: self._transmit(request, request.url, headers, guarded=self._guard(led_by)), repeatable=True
+        )
+
+    def _follow(self, request: Request, authorization: str | None) -> Response:
         headers = dict(request.headers)
         if authorization:
             headers["Authorization"] = authorization
+        url, guarded = self._schemes.current(request.url), self._is_stray(request)
         for _hop in range(MOST_REDIRECTS + 1):
-            response = self._exchange(request, url, headers)
+            response = self._exchange(request, url, headers, guarded=guarded)
             location = response.headers.get("Location")
-            if response.status not in _REDIRECTS or not location or request.method not in {"GET", "HEAD"}:
+            if not location or not request.repeatable or request.method not in _REDIRECTS.get(response.status, ()):
                 return response
             response.close()
-            target = follow(url, location)
-            if Origin.of(target) != Origin.of(url):
+            before = Origin.of(response.url)
+            url = follow(response.url, location)
+            if Origin.of(url) != before:
                 headers = without_secrets(headers)
-            url = target
-        raise Unreachable(f"more than {MOST_REDIRECTS} redirects", reference=self.redactor.url(request.url))
+            guarded = guarded or (Origin.of(url).host != before.host and self._guard(before))
+        host = urlsplit(request.url).netloc
+        raise Unreachable(f"{host} leads on and on: more than {MOST_REDIRECTS} redirects", reference=host)
 
-    def _exchange(self, request: Request, url: str, headers: dict[str, str]) -> Response:
+    def _guard(self, led_by: Origin | None) -> bool:
+        """Whether the host that `led_by` leads to must be a public one."""
+        return led_by is not None and not is_inner(led_by.host) and led_by.host not in self._inner
+
+    def _is_stray(self, request: Request) -> bool:
+        """Whether a request goes where a registry pointed, see Request."""
+        host = urlsplit(request.url).netloc
+        is_named = not request.anonymous or self._schemes.named(host)
+        return not (is_named or self._inner or is_inner(Origin.of(request.url).host))
+
+    def _exchange(self, request: Request, url: str, headers: dict[str, str], *, guarded: bool) -> Response:
         """One request on the wire; a first answer may show that the host speaks the other scheme."""
+        if self._persistence.knows(urlsplit(url).netloc):
+            return self._transmit(request, url, headers, guarded=guarded)
         try:
-            response = self._transmit(request, url, headers)
-        except (TlsFailed, Unreachable) as error:
-            other = self._other_scheme(url, error)
-            if other is None or not request.repeatable:
+            response = self._transmit(request, url, headers, guarded=guarded)
+        except Unreachable as error:
+            other = self._schemes.other_after(url, error) if request.repeatable else None
+            if other is None:
                 raise
-            return self._transmit(request, other, headers)
-        if response.status == 400 and _WRONG_SCHEME in response.content:  # noqa: PLR2004 - bad request
-            other = self._switch(url, "https")
-            if other and request.repeatable:
-                return self._transmit(request, other, headers)
-        return response
+            return self._try_other(request, url, other, headers, error)
+        other = self._schemes.other_for(url, response) if request.repeatable else None
+        return self._transmit(request, other, headers, guarded=guarded) if other else response
 
-    def _other_scheme(self, url: str, error: Unreachable) -> str | None:
-        """What to try where the scheme was only a guess: TLS on a loopback host, plain HTTP on an insecure one."""
-        host = Origin.of(url).netloc
-        if host in self._answered:
-            return None
-        cause = str(error.__cause__)
-        if url.startswith("https:") and self._hosts(host).insecure and isinstance(error, TlsFailed):
-            return self._switch(url, "http")
-        if url.startswith("http:") and is_loopback(_name(host)) and ("reset" in cause or "BadStatusLine" in cause):
-            return self._switch(url, "https")
-        return None
+    def _try_other(
+        self, request: Request, url: str, other: str, headers: dict[str, str], error: Unreachable
+    ) -> Response:
+        try:
+            return self._transmit(request, other, _without_login(headers, url, other), guarded=False)
+        except Unreachable:
+            self._schemes.back(url)
+            raise error from None
 
-    def _switch(self, url: str, scheme: str) -> str | None:
-        host = url.split("/", 3)[2]
-        if self._schemes.get(host) == scheme or host not in self._schemes:
-            return None
-        self._schemes[host] = scheme
-        return f"{scheme}://{host}/{url.split('/', 3)[3]}"
-
-    def _current(self, url: str) -> tuple[str, str]:
-        """The URL with the scheme that the host is known to speak by now, and the host."""
-        _scheme, _, host, path = url.split("/", 3)
-        known = self._schemes.get(host)
-        return (f"{known}://{host}/{path}" if known else url), host
-
-    def _transmit(self, request: Request, url: str, headers: dict[str, str]) -> Response:
-        session = self._session(Origin.of(url).netloc)
-        sent = {"User-Agent": f"publish/{__version__}", "Accept-Encoding": "identity", **headers}
-        prepared = session.prepare_request(requests.Request(request.method, url, sent, data=request.body))
+    def _transmit(self, request: Request, url: str, headers: dict[str, str], *, guarded: bool) -> Response:
+        origin = Origin.of(url)
         began = time.perf_counter()
         try:
-            raw = session.send(
-                prepared,
-                stream=True,
-                allow_redirects=False,
-                timeout=(_CONNECT_SECONDS, _IDLE_SECONDS),
-                proxies=get_environ_proxies(url),
-            )
-            response = Response(raw, stream=request.stream)
+            raw = self._wire(origin, url, guarded=guarded).send(request.method, url, _OURS | headers, request.body)
+            response = Response(raw, stream=request.stream, most=request.most)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             self._note(request.method, url, type(error).__name__, began)
-            raise _failure(error, request, url) from error
+            raise explain(error, origin.netloc, once=not request.repeatable) from None
         self._note(request.method, url, str(response.status), began)
         return response
 
@@ -235,60 +183,43 @@ class Client:
             spent = (time.perf_counter() - began) * 1000
             self._trace(f"{method} {self.redactor.url(url)} -> {result} ({spent:.0f} ms)")
 
-    def _session(self, host: str) -> requests.Session:
-        """A session per host: what is trusted for one is never trusted for another (CVE-2024-35195)."""
+    def _wire(self, origin: Origin, url: str, *, guarded: bool) -> Wire:
+        """Connections of one origin: what is trusted for one is never trusted for another (CVE-2024-35195)."""
+        key = (origin, guarded)
         with self._lock:
-            if host not in self._sessions:
-                self._sessions[host] = _open(self._hosts(host))
-            return self._sessions[host]
+            if key not in self._wires:
+                self._wires[key] = Wire(url, self._context(origin, url), self._watch(origin, guarded=guarded))
+            return self._wires[key]
+
+    def _context(self, origin: Origin, url: str) -> ssl.SSLContext | None:
+        if origin.scheme != "https":
+            return None
+        settings = self._hosts(urlsplit(url).netloc)
+        if settings.insecure:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        if settings not in self._contexts:
+            self._contexts[settings] = settings.context()
+        return self._contexts[settings]
+
+    def _watch(self, origin: Origin, *, guarded: bool) -> Callable[[str], None]:
+        """Names can be made to mean inner addresses: only the one connected to tells."""
+
+        def seen(address: str) -> None:
+            if not is_inner(address):
+                return
+            if guarded:
+                said = f"a registry leads into a private network: {origin.host} is {address}"
+                raise VerificationFailed(said, reference=origin.netloc)
+            self._inner.add(origin.host)
+
+        return seen
 
     def close(self) -> None:
         """Close all connections."""
-        for session in self._sessions.values():
-            session.close()
+        for wire in self._wires.values():
+            wire.close()
 
 
-def _open(settings: HostSettings) -> requests.Session:
-    import os
-
-    session = requests.Session()
-    session.trust_env = False  # no netrc: credentials come from the chain alone
-    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=_CONNECTIONS, max_retries=0)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    own = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
-    session.verify = str(settings.ca_bundle) if settings.ca_bundle else (own or True)
-    if settings.insecure:
-        session.verify = False
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    if settings.client_cert:
-        key = settings.client_key
-        session.cert = (str(settings.client_cert), str(key)) if key else str(settings.client_cert)
-    return session
-
-
-def _failure(error: Exception, request: Request, url: str) -> Unreachable:
-    host = Origin.of(url).netloc
-    text = str(error)
-    if isinstance(error, requests.exceptions.SSLError):
-        return TlsFailed(
-            f"the certificate of {host} was not accepted",
-            reference=host,
-            hint=f'if it has its own authority, set [registry."{host}"] ca-bundle = "ca.pem" in publish.toml',
-        )
-    if not request.repeatable:
-        return ConnectionLost(f"the connection to {host} broke while sending", reference=host)
-    if "NameResolutionError" in text or "getaddrinfo" in text:
-        return Unreachable(f"{host} is not known to DNS", reference=host, hint="check the name, and the network")
-    if isinstance(error, requests.exceptions.ProxyError):
-        return Unreachable(f"the proxy on the way to {host} does not answer", reference=host, hint="see HTTPS_PROXY")
-    if "refused" in text:
-        return Unreachable(f"{host} refuses connections", reference=host, hint="is the registry running there?")
-    if isinstance(error, requests.exceptions.Timeout):
-        return Unreachable(f"{host} did not answer in time", reference=host)
-    return Unreachable(f"the connection to {host} broke", reference=host)
-
-
-def _name(host: str) -> str:
-    """The host without its port."""
-    return Origin.of(f"https://{host}").host
+def _without_login(headers: dict[str, str], url: str, other: str) -> dict[str, str]:
+    """Another scheme is another origin: what was meant for the one isn't sent to the other."""
+    return headers if urlsplit(url).scheme == urlsplit(other).scheme else without_secrets(headers)

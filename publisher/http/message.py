@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
+from publisher.http.limits import DOCUMENT_CAP, DOCUMENT_SECONDS, ERROR_CAP
 from publisher.model.errors import BadManifest, Unreachable
 
 if TYPE_CHECKING:
@@ -13,10 +15,7 @@ if TYPE_CHECKING:
 
 Body = bytes | Iterator[bytes] | None
 
-ERROR_CAP: Final = 64 * 1024
-"""Bytes of an error's or a token's body that are read."""
-DOCUMENT_CAP: Final = 16 * 1024 * 1024
-"""Bytes of any other body that is read whole."""
+_PIECE = 256 * 1024
 
 
 class ConnectionLost(Unreachable):
@@ -30,7 +29,9 @@ class Request:
     body: an iterator can be sent only once: such a request is never sent again here.
     scopes: what a token must allow, as `repository:a/b:pull,push`, the needed one first.
     repository: the path that namespace-scoped credentials are looked up with.
-    anonymous: never send credentials.
+    anonymous: never send credentials. To a host that nobody named by `Client.base_url`, it is a request to where a
+    registry pointed, and then not into a private network unless a registry is in one too.
+    most: bytes that a successful answer may have when it is read whole.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Request:
     repository: str = ""
     stream: bool = False
     anonymous: bool = False
+    most: int = DOCUMENT_CAP
 
     @property
     def repeatable(self) -> bool:
@@ -49,38 +51,64 @@ class Request:
 
 
 class Response:
-    """An answer; `content` is read whole and capped unless the request asked for a stream."""
+    """An answer; `content` is read whole and capped unless the request asked for a stream.
 
-    def __init__(self, raw: requests.Response, *, stream: bool) -> None:
+    most, seconds: the limits of a body that is read whole; an error's is cut short, another that is larger refused.
+    """
+
+    def __init__(
+        self, raw: requests.Response, *, stream: bool, most: int = DOCUMENT_CAP, seconds: float = DOCUMENT_SECONDS
+    ) -> None:
         self._raw = raw
         self.status: int = raw.status_code
         self.headers: Mapping[str, str] = raw.headers
         self.url: str = raw.url
-        self.content: bytes = b"" if stream and self.status < 300 else self._read()  # noqa: PLR2004 - success
+        self.content: bytes = b"" if stream and self._succeeded else self._read(most, time.monotonic() + seconds)
 
-    def _read(self) -> bytes:
-        cap = DOCUMENT_CAP if self.status < 300 else ERROR_CAP  # noqa: PLR2004 - success
+    @property
+    def _succeeded(self) -> bool:
+        return self.status < 300  # noqa: PLR2004 - success
+
+    def _read(self, most: int, until: float) -> bytes:
+        cap = most if self._succeeded else ERROR_CAP
         pieces: list[bytes] = []
         length = 0
-        for piece in self.stream(256 * 1024):
+        # One receive at a time: a body that drips must not hold the clock.
+        for piece in self._pieces(lambda: self._raw.raw.read1(_PIECE, decode_content=False)):
             pieces.append(piece)
             length += len(piece)
             if length > cap:
+                return self._cut(b"".join(pieces), cap)
+            if time.monotonic() > until:
                 self.close()
-                if cap == DOCUMENT_CAP:
-                    raise BadManifest(f"the answer is larger than {cap:,} bytes", reference=self.url)
-                break
-        return b"".join(pieces)[:cap]
+                raise ConnectionLost("the answer came too slowly", reference=self._address)
+        return b"".join(pieces)
+
+    def _cut(self, content: bytes, cap: int) -> bytes:
+        self.close()
+        if self._succeeded:
+            raise BadManifest(f"the answer is larger than {cap:,} bytes", reference=self._address)
+        return content[:cap]
 
     def stream(self, size: int = 1 << 20) -> Iterator[bytes]:
         """The body in pieces of at most `size` bytes; raises ConnectionLost when it breaks off."""
+        found: Iterator[bytes] = self._raw.raw.stream(size, decode_content=False)
+        yield from self._pieces(lambda: next(found, b""))
+
+    def _pieces(self, more: Callable[[], bytes]) -> Iterator[bytes]:
         import urllib3
 
         try:
-            yield from self._raw.raw.stream(size, decode_content=False)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+            while piece := more():
+                yield piece
+        except (urllib3.exceptions.HTTPError, OSError):
             self.close()
-            raise ConnectionLost("the connection broke in the middle of an answer", reference=self.url) from error
+            raise ConnectionLost("the connection broke in the middle of an answer", reference=self._address) from None
+
+    @property
+    def _address(self) -> str:
+        """Where it came from, without the query, which may be a signature."""
+        return self.url.partition("?")[0]
 
     def close(self) -> None:
         """Give the connection back."""

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urljoin, urlsplit
 
+from publisher.http.limits import LONGEST_LOCATION
 from publisher.model.errors import Unreachable, VerificationFailed
 
 _PORTS = {"http": 80, "https": 443}
-MOST_REDIRECTS = 5
-LONGEST_LOCATION = 8 * 1024
 _PRIVATE_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+# Parsers disagree about anything else in an authority (tabs, backslashes, other alphabets), and a disagreement between
+# the parser that checks a host and the one that connects to it is how a secret leaves.
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_BLANK = re.compile(r"[\x00-\x20\x7f]")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class Origin:
             raise Unreachable(f"'{url[:200]}' is not an http or https address")
         if parts.username is not None or "@" in parts.netloc:
             raise Unreachable("an address with a user in it is not followed", reference=parts.hostname)
+        if not _AUTHORITY.fullmatch(parts.netloc) or _BLANK.search(url) or port == 0:
+            raise Unreachable(f"'{url[:200]}' is not an address: its host or port can't be read with certainty")
         return cls(parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme])
 
     @property
@@ -61,33 +70,49 @@ def is_loopback(host: str) -> bool:
 
 def is_inner(host: str) -> bool:
     """Whether `host` is an address literal or a name that only means something inside a network."""
-    if host == "localhost" or host.endswith(".localhost"):
+    name = host.rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        address = ipaddress.ip_address(host.strip("[]"))
+        address = _reached(ipaddress.ip_address(name.strip("[]").partition("%")[0]))
     except ValueError:
         # inet_aton's short and hexadecimal forms (0x7f000001, 127.1, 2130706433) reach the same addresses.
-        last = host.rstrip(".").rpartition(".")[2]
+        last = name.rpartition(".")[2].lower()
         return last.isdigit() or last.startswith("0x")
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return not mapped.is_global or mapped.is_multicast
+    return not address.is_global or address.is_multicast
+
+
+def _reached(address: _Address) -> _Address:
+    """The IPv4 address inside an IPv6 one that stands for it."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def follow(url: str, location: str) -> str:
     """The address that a Location in an answer from `url` means; raises where it must not be followed.
 
-    Source: security notes on upload Locations and redirects (https is never left, a public registry never leads
-    into a private network).
+    https is never left, and a public registry never leads into a private network.
     """
+    before = Origin.of(url)
     if len(location) > LONGEST_LOCATION:
-        raise VerificationFailed("the registry answered with an address that is too long", reference=url)
-    target = urljoin(url, location)
-    before, after = Origin.of(url), Origin.of(target)
+        raise VerificationFailed(f"{before.host} answered with an address that is too long", reference=before.netloc)
+    target = _joined(url, location)
+    after = Origin.of(target)
     if before.scheme == "https" and after.scheme == "http":
-        raise VerificationFailed(f"{before.host} leads from https to http at {after.host}", reference=url)
+        raise VerificationFailed(f"{before.host} leads from https to http at {after.host}", reference=before.netloc)
     if before.host != after.host and is_inner(after.host) and not is_inner(before.host):
-        raise VerificationFailed(f"{before.host} leads into a private network at {after.host}", reference=url)
+        raise VerificationFailed(f"{before.host} leads into a private network at {after.host}", reference=before.netloc)
     return target
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise Unreachable(f"'{location[:200]}' is not an address: {error}") from error
 
 
 def without_secrets(headers: dict[str, str]) -> dict[str, str]:

@@ -13,7 +13,8 @@ _SHORTEST = 4
 _SHOWN_QUERY = frozenset({"scope", "service", "mount", "from", "digest", "n", "last", "tag", "artifactType"})
 _PATTERNS = re.compile(
     r"dckr_(?:pat|oat)_[A-Za-z0-9_-]+|gh[pousr]_[A-Za-z0-9]{20,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
-    r"|(?i:(?:Basic|Bearer) +)[A-Za-z0-9+/=._~-]{8,}|(?i:X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s]+"
+    r"|glpat-[A-Za-z0-9_-]{20,}|(?i:(?:Basic|Bearer) +)[A-Za-z0-9+/=._~-]{8,}"
+    r"|(?i:X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)=|[?&](?:sig|signature)=)[^&\s]+"
 )
 
 
@@ -21,40 +22,45 @@ class Redactor:
     """Knows the run's secrets in every form that they could be printed in; may be used from many threads."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
+        self._known: set[tuple[str, str]] = set()
+        self._forms: tuple[str, ...] = ()
         self._lock = threading.Lock()
 
     def learn(self, secret: str, username: str = "") -> None:
         """Never show `secret` again: raw, base64, URL-encoded or JSON-escaped, alone or behind `username:`."""
-        if len(secret) < _SHORTEST:
+        if len(secret) < _SHORTEST or (secret, username) in self._known:
             return
         plain = {secret, f"{username}:{secret}"} if username else {secret}
-        forms = set(plain)
-        for text in plain:
-            encoded = base64.b64encode(text.encode()).decode()
-            forms |= {encoded, encoded.rstrip("="), base64.urlsafe_b64encode(text.encode()).decode()}
-            forms |= {
-                quote(text, safe=""),
-                quote_plus(text),
-                json.dumps(text)[1:-1],
-                json.dumps(text, ensure_ascii=False)[1:-1],
-            }
+        found = set().union(*map(_forms, plain))
         with self._lock:
-            self._forms |= forms
+            self._known.add((secret, username))
+            # The longest first: a form inside another one must not leave the other's rest behind.
+            self._forms = tuple(sorted(found.union(self._forms), key=len, reverse=True))
 
     def __call__(self, text: str) -> str:
         """`text` with every secret replaced by three asterisks."""
-        with self._lock:
-            forms = sorted(self._forms, key=len, reverse=True)
-        for form in forms:
+        for form in self._forms:
             text = text.replace(form, HIDDEN)
         return _PATTERNS.sub(HIDDEN, text)
 
     def url(self, url: str) -> str:
         """A URL to show: query values only where they are known to be harmless."""
-        parts = urlsplit(url)
-        query = [
-            (key, value if key in _SHOWN_QUERY else HIDDEN)
-            for key, value in parse_qsl(parts.query, keep_blank_values=True)
-        ]
-        return self(urlunsplit(parts._replace(query=urlencode(query, safe=":/,*"))))
+        try:
+            parts = urlsplit(url)
+            query = parse_qsl(parts.query, keep_blank_values=True)
+        except ValueError:
+            return self(url.partition("?")[0])
+        shown = [(key, value if key in _SHOWN_QUERY else HIDDEN) for key, value in query]
+        netloc = parts.netloc.rpartition("@")[2]
+        plain = parts._replace(netloc=netloc, query=urlencode(shown, safe=":/,*"), fragment="")
+        return self(urlunsplit(plain))
+
+
+def _forms(text: str) -> set[str]:
+    """How `text` may be written."""
+    content = text.encode("utf-8", "surrogateescape")
+    standard, safe = base64.b64encode(content).decode(), base64.urlsafe_b64encode(content).decode()
+    quoted = {quote(content, safe=""), quote(content), quote_plus(content)}
+    lower = {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in quoted}
+    escaped = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    return {text, standard, standard.rstrip("="), safe, safe.rstrip("="), content.hex(), *quoted, *lower, *escaped}

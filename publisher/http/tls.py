@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import ssl
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
 from publisher.model.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from publisher.model.settings import RegistrySettings
 
-_NEVER_INSECURE = frozenset({"docker.io", "registry-1.docker.io", "auth.docker.io", "hub.docker.com"})
+_NEVER_INSECURE = frozenset(
+    {"docker.io", "index.docker.io", "registry-1.docker.io", "auth.docker.io", "hub.docker.com"}
+)
 # Where docker's engine looks; read so that a registry set up for docker works here too.
 _CERTS_D = Path("/etc/docker/certs.d")
 
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """How to reach one host. Paths are absolute."""
+    """How to reach one host. Paths are absolute; a `ca_bundle` that is a directory adds its *.crt to the usual ones."""
 
     insecure: bool = False
     ca_bundle: Path | None = None
@@ -31,10 +40,34 @@ class HostSettings:
         """Whether certificates are set up, so that plain HTTP is out of the question."""
         return self.ca_bundle is not None or self.client_cert is not None
 
+    def context(self) -> ssl.SSLContext:
+        """Whom to trust, and who we are; raises ConfigError for files that can't be read as certificates."""
+        context = ssl.create_default_context() if self.insecure else self._trusting()
+        if self.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.client_cert:
+            with _readable(self.client_cert):
+                # The empty password makes an encrypted key an error here; OpenSSL would ask on the terminal.
+                context.load_cert_chain(self.client_cert, self.client_key, password="")
+        return context
+
+    def _trusting(self) -> ssl.SSLContext:
+        own = self.ca_bundle
+        usual = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
+        is_addition = own is not None and own.is_dir()
+        bundle = Path(usual) if own is None or is_addition else own
+        with _readable(bundle):
+            context = _fresh(bundle)
+        for path in sorted(own.glob("*.crt")) if own is not None and is_addition else ():
+            with _readable(path):
+                context.load_verify_locations(path)
+        return context
+
     @classmethod
     def gather(cls, host: str, table: RegistrySettings | None, folder: Path, certs_d: Path = _CERTS_D) -> Self:
         """What the configuration and docker's certs.d say of `host`; raises ConfigError for a file that is missing."""
-        if table is not None and table.insecure and host in _NEVER_INSECURE:
+        if table is not None and table.insecure and host.lower().partition(":")[0] in _NEVER_INSECURE:
             raise ConfigError(f'[registry."{host}"] insecure = true is never allowed for Docker Hub', reference=host)
         found = cls._from_docker(certs_d / host)
         if table is None:
@@ -51,7 +84,7 @@ class HostSettings:
     def _from_docker(cls, directory: Path) -> Self:
         if not directory.is_dir():
             return cls()
-        bundle = next(iter(sorted(directory.glob("*.crt"))), None)
+        bundle = directory if any(directory.glob("*.crt")) else None
         certificate = next(iter(sorted(directory.glob("*.cert"))), None)
         key = certificate.with_suffix(".key") if certificate else None
         if key is not None and not key.is_file():
@@ -66,3 +99,19 @@ def _file(name: str | None, folder: Path, host: str) -> Path | None:
     if not path.is_file():
         raise ConfigError(f'[registry."{host}"] names {name}, which is not a file', reference=str(path))
     return path
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Files that can't be read as certificates are errors of the configuration, named."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or "it isn't PEM"
+        raise ConfigError(f"{path} can't be used as a certificate: {why}", reference=str(path)) from None
+
+
+def _fresh(bundle: Path) -> ssl.SSLContext:
+    if bundle.is_dir():
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)

@@ -1,0 +1,146 @@
+"""Certificates on the wire: each refusal says why, and trust in one host is trust in no other."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from publisher.http.message import Request
+from publisher.http.tls import HostSettings
+from publisher.model.errors import Denied, TlsFailed, Unreachable
+from tests.parts.http_server import basic_only, client, serve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """A certificate authority that no machine knows."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA, tmp_path: Path) -> HostSettings:
+    """Settings that know it."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    return HostSettings(ca_bundle=tmp_path / "ca.pem")
+
+
+def server_context(authority: trustme.CA, name: str = "127.0.0.1", days: int = 5) -> ssl.SSLContext:
+    """A server's side, with a certificate for `name` that ends in so many days."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    authority.issue_cert(name, not_after=expires).configure_cert(context)
+    return context
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "why"),
+    [
+        pytest.param("127.0.0.2", 5, "for another address", id="other-address"),
+        pytest.param("127.0.0.1", -1, "expired", id="expired"),
+    ],
+)
+def test_a_wrong_certificate_is_refused_with_its_reason(
+    name: str, days: int, why: str, authority: trustme.CA, trusting: HostSettings
+) -> None:
+    """At once, and before a request is sent."""
+    with (
+        serve(context=server_context(authority, name, days)) as server,
+        client(settings={server.host: trusting}) as made,
+        pytest.raises(TlsFailed, match=why),
+    ):
+        made.send(Request(method="GET", url=f"{server.url}/v2/"))
+    assert server.seen == []
+
+
+def test_an_unknown_authority_is_refused_with_the_way_out(authority: trustme.CA) -> None:
+    """The hint names the setting."""
+    with (
+        serve(context=server_context(authority)) as server,
+        client() as made,
+        pytest.raises(TlsFailed) as caught,
+    ):
+        made.send(Request(method="GET", url=f"{server.url}/v2/"))
+    assert "ca-bundle" in (caught.value.hint or "")
+    assert server.seen == []
+
+
+def test_trust_and_mistrust_alternate_in_one_client(authority: trustme.CA) -> None:
+    """A connection that was made without verifying is never used where verifying is due (CVE-2024-35195)."""
+    context = server_context(authority)
+    with (
+        serve(context=context) as careless,
+        serve(context=context) as careful,
+        client(user="", settings={careless.host: HostSettings(insecure=True)}) as made,
+    ):
+        for _ in range(3):
+            assert made.send(Request(method="GET", url=f"{careless.url}/x")).status == 200
+            with pytest.raises(TlsFailed):
+                made.send(Request(method="GET", url=f"{careful.url}/x"))
+    assert careful.seen == []
+
+
+def test_our_certificate_is_shown(authority: trustme.CA, trusting: HostSettings, tmp_path: Path) -> None:
+    """A server that wants one takes it; without it the hint says what is missing."""
+    context = server_context(authority)
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+    leaf = authority.issue_cert("client.example")
+    leaf.private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
+    ours = HostSettings(ca_bundle=trusting.ca_bundle, client_cert=tmp_path / "client.pem")
+    with serve(context=context) as server:
+        with client(user="", settings={server.host: ours}) as made:
+            assert made.send(Request(method="GET", url=f"{server.url}/x")).status == 200
+        with client(user="", settings={server.host: trusting}) as made, pytest.raises(Unreachable):
+            made.send(Request(method="GET", url=f"{server.url}/x"))
+
+
+def test_a_loopback_registry_with_tls_is_found_out(authority: trustme.CA) -> None:
+    """Plain HTTP is tried first there; an insecure host's certificate isn't checked after that."""
+    with (
+        serve(basic_only, context=server_context(authority)) as server,
+        client(settings={server.host: HostSettings(insecure=True)}) as made,
+    ):
+        url = made.base_url(server.host)
+        assert url.startswith("http://")
+        assert made.send(Request(method="GET", url=f"{url}/v2/")).status == 200
+        assert made.base_url(server.host).startswith("https://")
+    assert [("Authorization" in seen.headers) for seen in server.seen] == [False, True]
+
+
+@pytest.mark.parametrize("insecure", [True, False])
+def test_plain_http_is_for_insecure_hosts_only(insecure: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host by name that speaks no TLS: reached without it where the configuration says so, else TlsFailed."""
+    import socket
+
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *a, **k: real("127.0.0.1" if host == "registry.test" else host, *a, **k)
+    )
+    with serve(basic_only) as server:
+        host = f"registry.test:{server.port}"
+        with client(settings={host: HostSettings(insecure=insecure)}) as made:
+            request = Request(method="GET", url=f"{made.base_url(host)}/v2/")
+            if insecure:
+                assert made.send(request).status == 200
+            else:
+                with pytest.raises(TlsFailed, match="doesn't speak TLS"):
+                    made.send(request)
+    assert bool(server.seen) == insecure
+
+
+def test_no_password_leaves_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An http address of another machine gets none, even if a caller writes it so."""
+    import socket
+
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *a, **k: real("127.0.0.1", *a, **k))
+    with serve(basic_only) as server, client() as made, pytest.raises(Denied, match="without TLS"):
+        made.send(Request(method="GET", url=f"http://registry.test:{server.port}/v2/"))
+    assert all("Authorization" not in seen.headers for seen in server.seen)
