@@ -95,10 +95,13 @@ def wish(
 def open_session(given: Globals, username: str | None = None, *, password_stdin: bool = False) -> Session:
     """A session as the global options want it."""
     from publisher.http.redaction import Redactor
+    from publisher.model.environment import SECRET_VARIABLES
     from publisher.report.progress import Teller
     from publisher.workflows.session import Session
 
-    redactor = Redactor()
+    redactor = given.secrets.redact = Redactor()
+    for name in SECRET_VARIABLES:
+        redactor.learn(os.environ.get(name, ""))
     teller = Teller(quiet=given.quiet, color=given.color, redact=redactor)
     return Session(
         os.environ,

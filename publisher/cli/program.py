@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from publisher import __version__
+from publisher.model.errors import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class Entry(NamedTuple):
@@ -35,9 +36,18 @@ COMMANDS = {
 _SECTIONS = ("Release", "Repair", "Look after", "Parts")
 
 
+@dataclass(slots=True)
+class Secrets:
+    """Takes secrets out of what is told of a run; a session, which learns them, puts its redactor here."""
+
+    redact: Callable[[str], str] = str
+
+
 @dataclass(frozen=True, slots=True)
 class Globals:
     """The options before the command."""
+
+    secrets: Secrets
 
     config: str | None
     verbose: bool
@@ -128,23 +138,25 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
 @click.pass_context
 def program(ctx: click.Context, *, config: str | None, verbose: bool, quiet: bool, no_color: bool) -> None:
     """Put container images into Docker Hub and other OCI registries, and keep their tags true."""
-    ctx.obj = Globals(config, verbose, quiet, color=not no_color and not os.environ.get("NO_COLOR"))
+    color = not no_color and not os.environ.get("NO_COLOR")
+    ctx.obj = Globals(ctx.find_object(Secrets) or Secrets(), config, verbose, quiet, color=color)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the program on `arguments`; returns the exit code."""
     _obey_signals()
+    secrets = Secrets()
     try:
-        result: Any = program.main(args=list(arguments), prog_name="publish", standalone_mode=False)
+        result: Any = program.main(args=list(arguments), prog_name="publish", standalone_mode=False, obj=secrets)
     except click.ClickException as error:
-        return _refuse_usage(error, arguments)
+        return _refuse_usage(error, arguments, secrets)
     except click.Abort:
         return 130
     except BrokenPipeError:
         _forget_stdout()
         return 1
-    except Exception as error:  # noqa: BLE001 - the last door: every error becomes one paragraph and an exit code
-        return _refuse(error, arguments)
+    except (Exception, Interrupted) as error:  # noqa: BLE001 - the last door: each becomes a paragraph and a code
+        return _refuse(error, arguments, secrets)
     return result if isinstance(result, int) else 0
 
 
@@ -157,24 +169,22 @@ def _obey_signals() -> None:
 
 
 def _interrupt(number: int, _frame: object) -> None:
-    from publisher.model.errors import Interrupted
-
     raise Interrupted(number)
 
 
-def _refuse_usage(error: click.ClickException, arguments: Sequence[str]) -> int:
+def _refuse_usage(error: click.ClickException, arguments: Sequence[str], secrets: Secrets) -> int:
     if wants_json(arguments):
         from publisher.model.errors import UsageError
 
-        return _refuse(UsageError(error.format_message()), arguments)
+        return _refuse(UsageError(error.format_message()), arguments, secrets)
     error.show()
     return error.exit_code
 
 
-def _refuse(error: BaseException, arguments: Sequence[str]) -> int:
+def _refuse(error: BaseException, arguments: Sequence[str], secrets: Secrets) -> int:
     from publisher.cli.rendering import render_failure
 
-    return render_failure(error, as_json=wants_json(arguments), verbose=_is_verbose(arguments))
+    return render_failure(error, secrets.redact, as_json=wants_json(arguments), verbose=_is_verbose(arguments))
 
 
 def _is_verbose(arguments: Sequence[str]) -> bool:

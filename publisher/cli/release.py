@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from publisher.cli.program import Globals
     from publisher.model.plan import Plan
     from publisher.workflows.plan import Draft
-    from publisher.workflows.release import ReleaseOptions, Run
+    from publisher.workflows.record import Run
+    from publisher.workflows.release import ReleaseOptions
 
 
 @click.command("release")
@@ -117,10 +118,8 @@ def _agree(given: Globals, made: Draft, *, yes: bool, form: str) -> None:
 
 
 def _show(given: Globals, runs: list[Run], form: str) -> None:
-    from publisher.cli.rendering import show_json, show_text
+    from publisher.cli.rendering import show_json, show_text, tell
     from publisher.model.receipt import Receipts
-    from publisher.report.failure import paragraph
-    from publisher.report.progress import safe_lines
     from publisher.report.tables import receipt_text
 
     receipts = tuple(run.receipt for run in runs)
@@ -131,4 +130,4 @@ def _show(given: Globals, runs: list[Run], form: str) -> None:
             show_text(receipt_text(receipt, color=colored(given)))
     for run in runs:
         if run.error:
-            click.echo(f"publish: {safe_lines(paragraph(run.error))}", err=True)
+            tell(run.error, given.secrets.redact)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from publisher.model.errors import Interrupted
+from publisher.model.errors import PublishError, Stopped
 from publisher.report.failure import document, paragraph, understand
 from publisher.report.progress import safe_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def show_json(found: Any) -> None:
@@ -24,12 +26,18 @@ def show_text(text: str) -> None:
     click.echo(safe_lines(text), nl=False)
 
 
-def render_failure(error: BaseException, *, as_json: bool, verbose: bool) -> int:
-    """Tell of an error and return its exit code; the traceback is for `--verbose` only."""
+def tell(error: PublishError, redact: Callable[[str], str]) -> int:
+    """Tell of an error on stderr, secrets taken out by `redact`; returns its exit code."""
+    click.echo(f"publish: {safe_lines(paragraph(error, redact))}", err=True)
+    return error.status if isinstance(error, Stopped) else error.exit_code
+
+
+def render_failure(error: BaseException, redact: Callable[[str], str], *, as_json: bool, verbose: bool) -> int:
+    """As `tell`, for any error; the traceback is for `--verbose` only."""
     known = understand(error)
     if verbose:
-        traceback.print_exception(error, file=sys.stderr)
-    click.echo(f"publish: {safe_lines(paragraph(known))}", err=True)
+        click.echo(safe_lines(redact("".join(traceback.format_exception(error)))), err=True, nl=False)
+    code = tell(known, redact)
     if as_json:
-        show_json(document(known))
-    return known.status if isinstance(known, Interrupted) else known.exit_code
+        show_json(document(known, redact))
+    return code

@@ -34,10 +34,8 @@ def command(
     publish retag yeongyin/goalapp:1.2.0 :stable :1.2
     publish retag me/app:1.0.0 registry.example/app:1.0.0
     """
-    from publisher.cli.rendering import show_json, show_text
+    from publisher.cli.rendering import show_json, show_text, tell
     from publisher.model.reference import Reference
-    from publisher.report.failure import paragraph
-    from publisher.report.progress import safe_lines
     from publisher.report.tables import receipt_text
     from publisher.workflows.retag import RetagOptions, destinations, retag
 
@@ -50,7 +48,4 @@ def command(
         show_json(run.receipt)
     else:
         show_text(receipt_text(run.receipt, color=colored(given)))
-    if run.error:
-        click.echo(f"publish: {safe_lines(paragraph(run.error))}", err=True)
-        return run.error.exit_code
-    return 0
+    return tell(run.error, given.secrets.redact) if run.error else 0

@@ -177,14 +177,24 @@ class Incomplete(PublishError):
     kind = "incomplete"
 
 
-class Interrupted(PublishError):
-    """A signal ended the run: 130 for SIGINT, 143 for SIGTERM."""
+class Stopped(PublishError):
+    """How an interrupt is told: `status` is 128 and the signal's number, as shells count."""
 
     exit_code = 130
     kind = "interrupted"
-    status: int
-    """What the process ends with, as shells count: 128 and the signal's number."""
 
     def __init__(self, signal: int) -> None:
         super().__init__("interrupted" if signal == 2 else "terminated")  # noqa: PLR2004 - SIGINT's number
         self.status = 128 + signal
+
+
+class Interrupted(BaseException):
+    """A signal asks the run to end. No PublishError: what handles a failed request must not take it for one."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+    def told(self) -> Stopped:
+        """The error to show."""
+        return Stopped(self.signal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from publisher.model.errors import DiskFull, PublishError
+from publisher.model.errors import DiskFull, Interrupted, PublishError
 from publisher.model.printable import printable
 from publisher.model.receipt import Failure
 
@@ -17,6 +17,8 @@ def understand(error: BaseException) -> PublishError:
     """The error to tell of: an operating system's gets its cause named, anything else is unexpected."""
     if isinstance(error, PublishError):
         return error
+    if isinstance(error, Interrupted):
+        return error.told()
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskFull(
             "no room left on this machine's disk", reference=error.filename, hint="make room, then run again"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from publisher.model.errors import BadManifest
-from publisher.model.manifest import Content, Manifest, Platform, read_document
+from publisher.model.manifest import LARGEST, Content, Manifest, Platform, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from publisher.model.manifest import Descriptor
 
@@ -41,6 +42,12 @@ def _identity(content: Content, load: Callable[[Descriptor], Content], depth: in
 def single(config: str) -> Identity:
     """The identity of one image by its config's digest."""
     return frozenset({("", config)})
+
+
+def platform_of(manifest: Manifest, open_blob: Callable[[Descriptor], AbstractContextManager[BinaryIO]]) -> Platform:
+    """The platform of a single image; its config is read by `open_blob`."""
+    with open_blob(manifest.config) as stream:
+        return platform_of_config(stream.read(LARGEST + 1))
 
 
 def platform_of_config(config: bytes) -> Platform:

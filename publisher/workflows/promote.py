@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from publisher.model.digest import Digest
-from publisher.model.errors import ExactTagTaken, PublishError, Unreachable, VerificationFailed
+from publisher.model.errors import ExactTagTaken, Interrupted, PublishError, Unreachable, VerificationFailed
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import State
 from publisher.model.reference import Reference, Tag
@@ -38,7 +38,6 @@ class Progress:
     states: dict[str, State] = field(default_factory=dict)
     after: dict[str, Digest | None] = field(default_factory=dict)
     wrote: set[str] = field(default_factory=set)
-    errors: list[PublishError] = field(default_factory=list)
 
     @property
     def is_under_way(self) -> bool:
@@ -59,13 +58,11 @@ class Promotion:
         session: Session,
         made: Draft,
         content: Content,
-        force: bool,
         saved: Callable[[Progress], None],
     ) -> None:
         self._session = session
         self._draft = made
         self._content = content
-        self._force = force
         self._saved = saved
         self.progress = Progress()
         for move in made.plan.moves:
@@ -76,10 +73,10 @@ class Promotion:
         """Write the tags that never move again; raises where one was taken in the meantime."""
         moves = [move for move in self._draft.plan.moves if move.action.writes and move.kind is not Kind.FLOATING]
         ordered = sorted(moves, key=lambda move: move.kind is not Kind.EXACT)
-        if not self._force:
+        if not self._draft.asked.force:
             self._session.parallel(self._check_free, [move for move in ordered if move.kind is Kind.EXACT])
         for move in ordered:
-            self._write(Reference.parse(move.reference), self._content)
+            self._session.parallel(self._place, [(Reference.parse(move.reference), self._content.digest)])
 
     def _check_free(self, move: Move) -> None:
         reference = Reference.parse(move.reference)
@@ -159,13 +156,13 @@ class Promotion:
         remote = self._session.remote(reference.repository)
         try:
             remote.put(content, _tag(reference))
-        except PublishError as error:
+        except (PublishError, Interrupted) as error:
             self._settle_doubt(reference, content, error)
         self.progress.wrote.add(str(reference))
         self.progress.note(reference, content.digest, State.DONE)
         self._saved(self.progress)
 
-    def _settle_doubt(self, reference: Reference, content: Content, error: PublishError) -> None:
+    def _settle_doubt(self, reference: Reference, content: Content, error: PublishError | Interrupted) -> None:
         """A write that seems to have failed may have worked: the tag itself tells."""
         try:
             held = self._session.remote(reference.repository).head(_tag(reference))

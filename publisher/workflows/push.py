@@ -7,25 +7,24 @@ from typing import TYPE_CHECKING
 
 from publisher.archives.source import Transport
 from publisher.model.errors import UsageError
-from publisher.model.manifest import Content, Index, Manifest, Platform
+from publisher.model.manifest import Content, Index
 from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
 from publisher.registry.image import RemoteImage
 from publisher.transfer.assemble import assemble
 from publisher.transfer.direct import send_loose
-from publisher.transfer.identity import platform_of_config
+from publisher.transfer.identity import platform_of
 from publisher.transfer.stored import send_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from publisher.model.manifest import Platform
     from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.compression import Compression
     from publisher.workflows.session import Session
     from publisher.workflows.sources import Source
-
-WAYS = ("auto", "direct", "engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def push(session: Session, sources: Sequence[Source], repositories: Sequence[Rep
     content = sent[0].content
     if len(sent) > 1:
         parts = [pushed.content for pushed in sent]
-        content = assemble(parts, lambda part: _platform(remote, part), how.annotations)
+        content = assemble(parts, platform_reader(remote), how.annotations)
         remote.put_manifest(content)
     for other in others:
         copy(session, remote, content, other)
@@ -114,16 +113,12 @@ def _through_engine(session: Session, source: Source, remote: RemoteRepository) 
     return content
 
 
-def _platform(remote: RemoteRepository, content: Content) -> Platform:
-    if isinstance(content, Index):
-        raise UsageError("an index has no platform of its own")
-    return platform_of_config(read_config(remote, content))
+def platform_reader(remote: RemoteRepository) -> Callable[[Content], Platform]:
+    """What tells the platform of a single image in `remote`."""
 
+    def read(content: Content) -> Platform:
+        if isinstance(content, Index):
+            raise UsageError("an index has no platform of its own")
+        return platform_of(content, remote.open_blob)
 
-def read_config(remote: RemoteRepository, manifest: Manifest) -> bytes:
-    """An image's config from the registry."""
-    with remote.open_blob(manifest.config) as stream:
-        pieces = []
-        while piece := stream.read(1 << 20):
-            pieces.append(piece)
-    return b"".join(pieces)
+    return read

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from publisher import __version__
 from publisher.model.digest import Digest
 from publisher.model.errors import (
     ConfigError,
     DirtyTree,
     ExactTagTaken,
-    Incomplete,
     Interrupted,
     PublishError,
     Refused,
@@ -21,27 +17,28 @@ from publisher.model.errors import (
 )
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
-from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, State, Verification
+from publisher.model.receipt import Change, State, Verification
 from publisher.model.reference import Reference
 from publisher.planning.plan import Known, make_plan
-from publisher.receipts.journal import Entry, new_id
 from publisher.registry.answers import BlobUnknown
-from publisher.report.failure import document
 from publisher.transfer.compression import Compression
 from publisher.workflows.clock import now
 from publisher.workflows.plan import Draft, draft
 from publisher.workflows.promote import Promotion
 from publisher.workflows.push import Pushed, Shipping, copy, push
+from publisher.workflows.record import Begun, Record, Run, incomplete
 from publisher.workflows.sources import check_revision, chosen_sources
 from publisher.workflows.stale import warn_of_stale_copies
-from publisher.workflows.verify import take_inventory, verify_content
+from publisher.workflows.verify import Proof, take_inventory, verify_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from publisher.model.plan import Move, Plan
+    from publisher.model.receipt import Receipt
     from publisher.model.reference import Repository
+    from publisher.receipts.journal import Entry
     from publisher.workflows.jobs import Job, Wish
     from publisher.workflows.promote import Progress
     from publisher.workflows.session import Session
@@ -60,14 +57,6 @@ class ReleaseOptions:
     compression: Compression | None = None
     pull_local: bool = False
     receipt: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """How a run ended: its record, and the error that it ends with, if any."""
-
-    receipt: Receipt
-    error: PublishError | None = None
 
 
 def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], options: ReleaseOptions) -> Draft:
@@ -110,11 +99,22 @@ def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
     started = now()
     with _open_entry(session, made) as entry:
         content, via, adopted = _bring(session, made, options)
-        made = Draft(made.job, made.asked, made.published, made.sources, made.known, _final_plan(made, content))
+        made = replace(made, plan=_final_plan(made, content))
         refuse(made.plan)
         proof = _verify(session, made, content, options)
-        record = _Record(session, made, content, via, adopted, proof, started, entry, options)
-        return _promote(session, made, content, record, options)
+        begun = Begun(
+            command="release",
+            started=started,
+            content=content,
+            platforms=_platforms(made, content),
+            size=_size(session, made, content, proof),
+            verification=proof.verification,
+            plan=made.plan,
+            via=via,
+            adopted=adopted,
+        )
+        record = Record(session, begun, _changes(made.plan, None), options.receipt)
+        return _promote(session, made, content, record, entry, options)
 
 
 def _open_entry(session: Session, made: Draft) -> Entry:
@@ -181,16 +181,20 @@ def _adopt(session: Session, made: Draft, holder: tuple[Repository, Digest]) -> 
 # Verify.
 
 
-def _verify(session: Session, made: Draft, content: Content, options: ReleaseOptions) -> Verification:
-    if not any(move.action.writes for move in made.plan.moves):
-        return Verification(level="none")
+def _verify(session: Session, made: Draft, content: Content, options: ReleaseOptions) -> Proof:
+    if not _writes(made.plan):
+        return Proof(Verification(level="none"), None)
     level = options.verify or ("pull" if session.engine_at_hand else "digest")
     proofs = [_verify_one(session, repository, content, level) for repository in made.job.repositories]
-    session.progress.step(f"verified {level}: {proofs[0].blobs} blobs")
+    session.progress.step(f"verified {level}: {proofs[0].verification.blobs} blobs")
     return proofs[0]
 
 
-def _verify_one(session: Session, repository: Repository, content: Content, level: str) -> Verification:
+def _writes(plan: Plan) -> bool:
+    return any(move.action.writes for move in plan.moves)
+
+
+def _verify_one(session: Session, repository: Repository, content: Content, level: str) -> Proof:
     remote = session.remote(repository)
     proof = verify_content(session, remote, content.digest, level)
     if level != "none" and remote.is_signed_in:
@@ -211,17 +215,19 @@ def _read_as_stranger(session: Session, repository: Repository, content: Content
 # Promote, settle, record.
 
 
-def _promote(session: Session, made: Draft, content: Content, record: _Record, options: ReleaseOptions) -> Run:
-    if not any(move.action.writes for move in made.plan.moves):
-        return Run(record.finish(None, None))
-    record.begin()
-    promotion = Promotion(session, made, content, made.asked.force, record.save)
+def _promote(
+    session: Session, made: Draft, content: Content, record: Record, entry: Entry, options: ReleaseOptions
+) -> Run:
+    if not _writes(made.plan):
+        return record.finish(entry, _changes(made.plan, None))
+    record.save(entry, _changes(made.plan, None))
+    promotion = Promotion(session, made, content, lambda reached: record.save(entry, _changes(made.plan, reached)))
     try:
         _write_exact(session, made, promotion, options)
         promotion.floating()
-    except PublishError as error:
-        return _stopped(promotion, record, error)
-    run = Run(record.finish(promotion.progress, None))
+    except (PublishError, Interrupted) as error:
+        return _stopped(made.plan, promotion.progress, record, entry, error)
+    run = record.finish(entry, _changes(made.plan, promotion.progress))
     session.progress.step(f"promoted {_tally(run.receipt)}")
     warn_of_stale_copies(session, run.receipt, content, pull=options.pull_local)
     return run
@@ -239,16 +245,16 @@ def _write_exact(session: Session, made: Draft, promotion: Promotion, options: R
         promotion.exact()
 
 
-def _stopped(promotion: Promotion, record: _Record, error: PublishError) -> Run:
-    if isinstance(error, Interrupted) or not promotion.progress.is_under_way:
-        record.finish(promotion.progress, error)
+def _stopped(plan: Plan, progress: Progress, record: Record, entry: Entry, error: PublishError | Interrupted) -> Run:
+    """Before the first tag the error is the run's own; after it the run is incomplete. An interrupt stays one."""
+    changes = _changes(plan, progress)
+    if isinstance(error, Interrupted):
+        record.finish(entry, changes, error.told())
         raise error
-    told = Incomplete(
-        f"some tags were moved and not all: {error.message}",
-        reference=error.reference,
-        hint="run the same command again: it finishes what is left",
-    )
-    return Run(record.finish(promotion.progress, told), told)
+    if not progress.is_under_way:
+        record.finish(entry, changes, error)
+        raise error
+    return record.finish(entry, changes, incomplete(error, changes))
 
 
 def _tally(receipt: Receipt) -> str:
@@ -256,66 +262,8 @@ def _tally(receipt: Receipt) -> str:
     return f"{done} of {len(receipt.moves)} tags written"
 
 
-class _Record:
-    """The receipt of a run, kept on disk from before the first tag on."""
-
-    def __init__(
-        self,
-        session: Session,
-        made: Draft,
-        content: Content,
-        via: str | None,
-        adopted: bool,
-        proof: Verification,
-        started: str,
-        entry: Entry,
-        options: ReleaseOptions,
-    ) -> None:
-        self._entry = entry
-        self._file = options.receipt
-        self._moves = made.plan.moves
-        self.receipt = Receipt(
-            id=new_id(),
-            command="release",
-            tool=f"publish {__version__}",
-            started=started,
-            finished=None,
-            outcome=Outcome.INCOMPLETE,
-            error=None,
-            via=via,
-            adopted=adopted,
-            plan=made.plan,
-            image=_describe(session, made, content),
-            verification=proof,
-            moves=tuple(_change(move, None) for move in self._moves),
-            sandbox=made.plan.sandbox,
-        )
-
-    def begin(self) -> None:
-        """Before the first tag."""
-        self._entry.write(self.receipt)
-
-    def save(self, progress: Progress) -> None:
-        """After each tag."""
-        moves = tuple(_change(move, progress) for move in self._moves)
-        self.receipt = msgspec.structs.replace(self.receipt, moves=moves)
-        self._entry.write(self.receipt)
-
-    def finish(self, progress: Progress | None, error: PublishError | None) -> Receipt:
-        """The end; `error` is what it ends with."""
-        changed = progress is not None and progress.is_under_way
-        outcome = Outcome.DONE if error is None else (Outcome.INCOMPLETE if changed else Outcome.FAILED)
-        self.receipt = msgspec.structs.replace(
-            self.receipt,
-            finished=now(),
-            outcome=outcome,
-            error=None if error is None else document(error),
-            moves=tuple(_change(move, progress) for move in self._moves),
-        )
-        self._entry.write(self.receipt)
-        if self._file:
-            self._file.write_bytes(msgspec.json.format(msgspec.json.encode(self.receipt)) + b"\n")
-        return self.receipt
+def _changes(plan: Plan, progress: Progress | None) -> tuple[Change, ...]:
+    return tuple(_change(move, progress) for move in plan.moves)
 
 
 def _change(move: Move, progress: Progress | None) -> Change:
@@ -333,17 +281,14 @@ def _change(move: Move, progress: Progress | None) -> Change:
     )
 
 
-def _describe(session: Session, made: Draft, content: Content) -> ReleasedImage:
-    remote = session.remote(made.job.repositories[0])
+def _size(session: Session, made: Draft, content: Content, proof: Proof) -> int:
     if isinstance(content, Manifest):
-        config, size = str(content.config.digest), sum(blob.size for blob in content.blobs)
-    else:
-        config, size = None, take_inventory(session, remote, content).size
-    return ReleasedImage(digest=str(content.digest), config=config, platforms=_platforms(made, content), size=size)
+        return sum(blob.size for blob in content.blobs)
+    inventory = proof.inventory or take_inventory(session, session.remote(made.job.repositories[0]), content)
+    return inventory.size
 
 
 def _platforms(made: Draft, content: Content) -> tuple[str, ...]:
-    if not isinstance(content, Manifest):
-        return tuple(str(entry.platform) for entry in content.images if entry.platform)
-    platform = getattr(made.sources[0].image, "platform", None) if made.sources else None
-    return (str(platform),) if platform else ()
+    if isinstance(content, Manifest):
+        return (str(made.sources[0].platform),)
+    return tuple(str(entry.platform) for entry in content.images if entry.platform)

@@ -7,33 +7,30 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from publisher import __version__
 from publisher.model.errors import (
     ExactTagTaken,
-    Incomplete,
     PublishError,
     Refused,
     SourceNotFound,
     UsageError,
     VerificationFailed,
 )
-from publisher.model.manifest import Content, Index, Manifest, Platform, compose_index
+from publisher.model.manifest import Content, Index, Manifest, Platform
 from publisher.model.plan import Action, Kind
-from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, State, Verification
+from publisher.model.receipt import Change, State, Verification
 from publisher.model.reference import Reference, Tag
 from publisher.planning.version import is_exact_name, is_floating_name, lowers, version_of
-from publisher.receipts.journal import Entry, new_id
-from publisher.report.failure import document
-from publisher.transfer.assemble import pick_platforms
+from publisher.transfer.assemble import narrow
 from publisher.workflows.clock import now
-from publisher.workflows.push import copy
-from publisher.workflows.release import Run
+from publisher.workflows.push import copy, platform_reader
+from publisher.workflows.record import Begun, Record, Run, incomplete, touched
 from publisher.workflows.stale import warn_of_stale_copies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from publisher.receipts.journal import Entry
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
@@ -69,14 +66,29 @@ def retag(session: Session, source: Reference, targets: Sequence[Reference], opt
     session.aim([target.repository for target in targets])
     started = now()
     content, held = _look(session, source, targets)
-    changes = [_decide(session, source, content, target, held[target], options) for target in targets]
     content = _chosen(session, source, content, options)
-    receipt = _receipt(session, content, changes, started)
+    changes = [_decide(session, source, content, target, held[target], options) for target in targets]
+    record = Record(session, _begun(content, started), changes, options.receipt)
     if options.dry_run or not any(change.action.writes for change in changes):
-        return Run(msgspec.structs.replace(receipt, finished=now(), outcome=Outcome.DONE))
+        return record.finish(None, changes)
     _carry(session, source, content, targets)
     with session.journal.open([str(target) for target in targets]) as entry:
-        return _write_all(session, content, receipt, entry, options)
+        record.save(entry, changes)
+        return _write_all(session, content, record, entry)
+
+
+def _begun(content: Content, started: str) -> Begun:
+    """An index states no size of its blobs, and reading its children would cost a pull each: 0."""
+    single = content if isinstance(content, Manifest) else None
+    listed = content.images if isinstance(content, Index) else ()
+    return Begun(
+        command="retag",
+        started=started,
+        content=content,
+        platforms=tuple(str(entry.platform) for entry in listed if entry.platform),
+        size=sum(blob.size for blob in single.blobs) if single else 0,
+        verification=Verification(level="digest"),
+    )
 
 
 def _look(
@@ -104,16 +116,10 @@ def _tag(reference: Reference) -> Tag:
 
 
 def _chosen(session: Session, source: Reference, content: Content, options: RetagOptions) -> Content:
-    """The whole image, or those of its platforms that were asked for."""
-    if not options.platforms or not isinstance(content, Index):
-        return content
-    entries = pick_platforms(content, [Platform.parse(text) for text in options.platforms])
+    """The whole image, or those of its platforms that were asked for; nothing is written yet."""
     remote = session.remote(source.repository)
-    if len(entries) == 1:
-        return remote.get(entries[0].digest)
-    index = compose_index(entries, content.annotations)
-    remote.put_manifest(index)
-    return index
+    wanted = [Platform.parse(text) for text in options.platforms]
+    return narrow(content, wanted, lambda entry: remote.get(entry.digest), platform_reader(remote))
 
 
 def _decide(
@@ -121,7 +127,7 @@ def _decide(
 ) -> Change:
     tag = str(target.tag)
     kind = Kind.EXACT if is_exact_name(tag) else Kind.FLOATING if is_floating_name(tag) else Kind.REF
-    same = held == str(content.digest) and not options.platforms
+    same = held == str(content.digest)
     action = Action.UNCHANGED if same else Action.CREATE if held is None else Action.MOVE
     if action is Action.MOVE and not options.force:
         _refuse_move(session, source, target, kind, str(held), options)
@@ -178,28 +184,16 @@ def _carry(session: Session, source: Reference, content: Content, targets: Seque
             copy(session, origin, origin.get(referrer.digest), repository)
 
 
-def _write_all(session: Session, content: Content, receipt: Receipt, entry: Entry, options: RetagOptions) -> Run:
-    entry.write(receipt)
-    results = session.parallel(lambda change: _write(session, content, change), receipt.moves)
+def _write_all(session: Session, content: Content, record: Record, entry: Entry) -> Run:
+    results = session.parallel(lambda change: _write(session, content, change), record.receipt.moves)
     changes = tuple(change for change, _error in results)
-    errors = [error for _change, error in results if error]
-    done = any(change.state is not State.NOT_DONE and change.state is not State.UNCHANGED for change in changes)
-    error = errors[0] if errors else None
-    if error and done:
-        error = Incomplete(f"some tags were moved and not all: {error.message}", reference=error.reference)
-    receipt = msgspec.structs.replace(
-        receipt,
-        moves=changes,
-        finished=now(),
-        outcome=Outcome.DONE if error is None else Outcome.INCOMPLETE if done else Outcome.FAILED,
-        error=document(error) if error else None,
-    )
-    entry.write(receipt)
-    if options.receipt:
-        options.receipt.write_bytes(msgspec.json.encode(receipt))
+    error = next((error for _change, error in results if error), None)
+    if error and touched(changes):
+        error = incomplete(error, changes)
+    run = record.finish(entry, changes, error)
     if error is None:
-        warn_of_stale_copies(session, receipt, content, pull=False)
-    return Run(receipt, error)
+        warn_of_stale_copies(session, run.receipt, content, pull=False)
+    return run
 
 
 def _write(session: Session, content: Content, change: Change) -> tuple[Change, PublishError | None]:
@@ -222,30 +216,3 @@ def _write(session: Session, content: Content, change: Change) -> tuple[Change, 
         return msgspec.structs.replace(change, after=held, state=State.DONE), None
     problem = problem or VerificationFailed(f"{reference} holds {held} after it was written", reference=reference)
     return msgspec.structs.replace(change, after=held, state=State.NOT_DONE), problem
-
-
-def _receipt(session: Session, content: Content, changes: Sequence[Change], started: str) -> Receipt:
-    single = content if isinstance(content, Manifest) else None
-    platforms = () if single else tuple(str(e.platform) for e in content.images if e.platform)  # type: ignore[union-attr]
-    image = ReleasedImage(
-        digest=str(content.digest),
-        config=str(single.config.digest) if single else None,
-        platforms=platforms,
-        size=sum(blob.size for blob in single.blobs) if single else 0,
-    )
-    return Receipt(
-        id=new_id(),
-        command="retag",
-        tool=f"publish {__version__}",
-        started=started,
-        finished=None,
-        outcome=Outcome.INCOMPLETE,
-        error=None,
-        via=None,
-        adopted=False,
-        plan=None,
-        image=image,
-        verification=Verification(level="digest"),
-        moves=tuple(changes),
-        sandbox=True if session.sandbox else msgspec.UNSET,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,8 @@ from urllib.parse import urlsplit
 
 from publisher.facts.configuration import Configuration, load
 from publisher.facts.gather import gather
-from publisher.model.errors import ConfigError, EngineUnavailable
+from publisher.http.retry import Patience
+from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -60,9 +62,16 @@ class Session:
         self._credential = credential
         self._trace = trace
         self._redactor = redactor
+        self._interrupted = threading.Event()
+        self._interrupt: Interrupted | None = None
+        self._patience = Patience(sleep=self._pause)
         self._destinations: frozenset[str] = frozenset()
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
+
+    def redact(self, text: str) -> str:
+        """`text` without the run's secrets."""
+        return self._redactor(text) if self._redactor else text
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -118,7 +127,7 @@ class Session:
         def settings_of(host: str) -> HostSettings:
             return HostSettings.gather(host, tables.get(host), self.configuration.folder)
 
-        return Client(find, settings_of, trace=self._trace, redactor=self._redactor)
+        return Client(find, settings_of, trace=self._trace, redactor=self._redactor, patience=self._patience)
 
     def remote(self, repository: Repository, *, anonymous: bool = False) -> RemoteRepository:
         """The repository behind its registry's API."""
@@ -128,7 +137,7 @@ class Session:
         key = (repository, anonymous)
         if key not in self._remotes:
             client = self._anonymous_client if anonymous else self.client
-            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox))
+            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._patience)
         return self._remotes[key]
 
     @cached_property
@@ -153,6 +162,10 @@ class Session:
         endpoint = self.remote(repository).endpoint
         return f"{endpoint.host}/{endpoint.path}"
 
+    def engine_credential(self, repository: Repository) -> Credential | None:
+        """What the engine may pull with; in a sandbox it needs nothing."""
+        return None if self.sandbox else self.credentials.find(repository.registry, repository.name)
+
     @cached_property
     def journal(self) -> Journal:
         """Where the receipts of this machine are kept; a rehearsal's are kept apart."""
@@ -164,12 +177,27 @@ class Session:
         return Journal(Path(kept) if kept else state / "publish" / ("sandbox" if self.sandbox else "receipts"))
 
     def parallel(self, work: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
-        """Do `work` on each item side by side; results in order, the first error raised once all have ended."""
+        """Do `work` on each item side by side; results in order, the first error raised once all have ended.
+
+        On an interrupt what is under way is finished and nothing else begins.
+        """
         given = list(items)
-        if len(given) < 2:  # noqa: PLR2004 - nothing to do side by side
-            return [work(item) for item in given]
+        if not given:
+            return []
         with ThreadPoolExecutor(min(_THREADS, len(given)), thread_name_prefix="publish") as pool:
-            return [job.result() for job in [pool.submit(work, item) for item in given]]
+            jobs = [pool.submit(work, item) for item in given]
+            try:
+                return [job.result() for job in jobs]
+            except Interrupted as interrupt:
+                self._interrupt = interrupt
+                self._interrupted.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _pause(self, seconds: float) -> None:
+        """A pause before another try; an interrupt ends it, so that only the request under way is waited for."""
+        if self._interrupted.wait(seconds) and self._interrupt:
+            raise self._interrupt
 
     def close(self) -> None:
         """Cancel upload sessions nobody used, close the connections."""

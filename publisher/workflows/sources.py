@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from publisher.archives.source import SourceName, Transport
-from publisher.model.errors import ConfigError, Refused
-from publisher.model.manifest import Manifest
+from publisher.model.errors import ConfigError, Refused, UsageError
+from publisher.model.manifest import Index, Manifest
+from publisher.model.plan import Kind
+from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
+from publisher.planning.lines import spellings
 from publisher.planning.plan import Known
-from publisher.transfer.identity import Identity, identity, single
+from publisher.planning.rules import MARKER
+from publisher.transfer.identity import Identity, identity, platform_of, single
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from publisher.model.digest import Digest
-    from publisher.model.manifest import Content
-    from publisher.model.protocols import ImageSource, StoredImage
+    from publisher.model.manifest import Content, Platform
+    from publisher.model.protocols import ImageSource
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
@@ -38,6 +42,15 @@ class Source:
     root: Content | None
     identity: Identity
     labels: Mapping[str, str]
+
+    @property
+    def platform(self) -> Platform:
+        """What a single image runs on, as its config says."""
+        if not isinstance(self.image, StoredImage):
+            return self.image.platform
+        if not isinstance(self.root, Manifest):
+            raise UsageError(f"{self.name} is an index and has no platform of its own")
+        return platform_of(self.root, self.image.open_blob)
 
 
 def find_source(session: Session, text: str) -> Source:
@@ -60,9 +73,9 @@ def _of_docker_archive(session: Session, name: SourceName) -> Source:
     return _of_stored(name, archive)
 
 
-def _of_stored(name: SourceName, stored: StoredImage) -> Source:
+def _of_stored(name: SourceName, stored: StoredImage, labels: Mapping[str, str] | None = None) -> Source:
     root = stored.root()
-    return Source(name, stored, root, identity(root, stored.manifest), {})
+    return Source(name, stored, root, identity(root, stored.manifest), labels or {})
 
 
 def _path(session: Session, name: SourceName) -> Path:
@@ -88,9 +101,7 @@ def _of_engine(session: Session, name: SourceName) -> Source:
     engine = session.engine
     found = engine.need(name.rest)
     if found.config is None:
-        stored = open_engine_layout(lambda: engine.open_export(name.rest))
-        root = stored.root()
-        return Source(name, stored, root, identity(root, stored.manifest), found.labels)
+        return _of_stored(name, open_engine_layout(lambda: engine.open_export(name.rest)), found.labels)
     # By id: the name may be moved to another image while we work.
     export = DockerArchive(lambda: engine.open_export(found.id), found.config, found.diff_ids, found.platform)
     return Source(name, export, None, single(str(found.config)), found.labels)
@@ -100,33 +111,47 @@ def find_known(
     session: Session, sources: Sequence[Source], asked: Candidates, published: Mapping[Repository, Published]
 ) -> Known | None:
     """What is known of the content: its digest where one source has a manifest, and who holds the same image."""
-    if len(sources) != 1:
-        return None if not sources else Known()
-    source = sources[0]
-    digest = source.root.digest if source.root else None
+    if not sources:
+        return None
+    root = sources[0].root if len(sources) == 1 else None
+    digest = root.digest if root else None
+    wanted = sources[0].identity if len(sources) == 1 else _joined(sources)
     same = {
         held
         for repository, state in published.items()
-        for held in _exact_digests(asked, state)
-        if held != digest and _is_same(session.remote(repository), held, source)
+        for held in _decisive(asked, state)
+        if held != digest and _is_same(session.remote(repository), held, wanted)
     }
     return Known(digest, frozenset(same))
 
 
-def _exact_digests(asked: Candidates, state: Published) -> Iterable[Digest]:
-    return {state.held[tag] for tag in asked.tags if tag in state.held}
+def _joined(sources: Sequence[Source]) -> Identity:
+    """What the index of several sources will be."""
+    parts = (
+        source.identity if isinstance(source.root, Index) else {(str(source.platform), config)}
+        for source in sources
+        for _platform, config in source.identity
+    )
+    return frozenset(pair for part in parts for pair in part)
 
 
-def _is_same(remote: RemoteRepository, held: Digest, source: Source) -> bool:
+def _decisive(asked: Candidates, state: Published) -> Iterable[Digest]:
+    """What the tags hold whose image decides: a floating tag's never does, and each look costs a pull on Docker Hub."""
+    names = [str(name.tag) for kind in (Kind.EXACT, Kind.REF) for name in asked.of_kind(kind)]
+    names += spellings(asked.ruleset, asked.release) if asked.release else ()
+    return {state.held[tag] for name in names for tag in (name, MARKER + name) if tag in state.held}
+
+
+def _is_same(remote: RemoteRepository, held: Digest, wanted: Identity) -> bool:
     content = remote.find(held)
     if content is None:
         return False
     if isinstance(content, Manifest):
-        return single(str(content.config.digest)) == source.identity
+        return single(str(content.config.digest)) == wanted
     loaded = {entry.digest: child for entry in content.images if (child := remote.find(entry.digest)) is not None}
     if len(loaded) < len(content.images):
         return False
-    return identity(content, lambda entry: loaded[entry.digest]) == source.identity
+    return identity(content, lambda entry: loaded[entry.digest]) == wanted
 
 
 def check_revision(sources: Iterable[Source], revision: str | None, *, allow: bool) -> None:

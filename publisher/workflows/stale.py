@@ -10,6 +10,7 @@ from publisher.model.receipt import State
 from publisher.model.reference import Reference
 
 if TYPE_CHECKING:
+    from publisher.engine.connection import Engine
     from publisher.model.receipt import Receipt
     from publisher.workflows.session import Session
 
@@ -19,34 +20,32 @@ def warn_of_stale_copies(session: Session, receipt: Receipt, content: Content, *
     engine = session.engine_at_hand
     if engine is None:
         return
-    ours = {str(content.digest)} | ({str(content.config.digest)} if isinstance(content, Manifest) else set())
     for change in receipt.moves:
         if change.state is not State.DONE or change.after != str(content.digest):
             continue
-        name = local_name(session, Reference.parse(change.reference))
-        held = engine.inspect(name)
-        if held is None or held.id in ours or _holds_digest(held.repo_digests, str(content.digest)):
+        reference = Reference.parse(change.reference)
+        name = stale_copy(session, engine, reference, content)
+        if name is None:
             continue
         if pull:
-            _pull(session, name, Reference.parse(change.reference))
+            _pull(session, name, reference)
         else:
             session.progress.warn(f"the engine's own {name} is an older image: docker pull {name}")
 
 
-def local_name(session: Session, reference: Reference) -> str:
-    """What the engine calls a reference."""
-    return f"{session.engine_name(reference.repository)}:{reference.tag}"
-
-
-def _holds_digest(repo_digests: tuple[str, ...], digest: str) -> bool:
-    return any(text.endswith(f"@{digest}") for text in repo_digests)
+def stale_copy(session: Session, engine: Engine, reference: Reference, content: Content) -> str | None:
+    """What the engine calls `reference`, if it holds another image than `content` under that name; else None."""
+    name = f"{session.engine_name(reference.repository)}:{reference.target}"
+    held = engine.inspect(name)
+    ours = {str(content.digest)} | ({str(content.config.digest)} if isinstance(content, Manifest) else set())
+    if held is None or held.id in ours or any(text.endswith(f"@{content.digest}") for text in held.repo_digests):
+        return None
+    return name
 
 
 def _pull(session: Session, name: str, reference: Reference) -> None:
-    repository = reference.repository
-    credential = None if session.sandbox else session.credentials.find(repository.registry, repository.name)
     try:
-        session.engine.pull_tag(name, credential)
+        session.engine.pull_tag(name, session.engine_credential(reference.repository))
     except PublishError as error:
         session.progress.warn(f"docker pull {name} failed: {error.message}")
     else:

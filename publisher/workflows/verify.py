@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from publisher.model.errors import PublishError, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Index, Manifest
 from publisher.model.receipt import Verification
 from publisher.model.verdict import Verdict, VerdictState
-from publisher.transfer.identity import identity, platform_of_config
+from publisher.transfer.identity import identity, platform_of
 from publisher.workflows.sources import Source, find_source
+from publisher.workflows.stale import stale_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
-LEVELS: Final = ("none", "digest", "pull", "deep")
 _PIECE = 1 << 20
 _DEEPEST = 8
 
@@ -54,19 +54,28 @@ def _descend(session: Session, remote: RemoteRepository, content: Content, depth
             yield from _descend(session, remote, child, depth + 1)
 
 
-def verify_content(session: Session, remote: RemoteRepository, digest: Digest, level: str) -> Verification:
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was proven, and what was read for it: None at level `none`."""
+
+    verification: Verification
+    inventory: Inventory | None
+
+
+def verify_content(session: Session, remote: RemoteRepository, digest: Digest, level: str) -> Proof:
     """Prove the content under `digest` up to `level`; raises VerificationFailed.
 
     `digest`: manifests are read back and hashed, blobs are there with their size. `pull`: the engine pulls it too.
-    `deep`: every byte is downloaded and hashed.
+    `deep`: every byte is downloaded and hashed, and the engine pulls it where one is at hand.
     """
     if level == "none":
-        return Verification(level=level)
+        return Proof(Verification(level=level), None)
     inventory = take_inventory(session, remote, remote.get(digest))
     session.parallel(lambda blob: _check_size(remote, blob), inventory.blobs)
     downloaded = _download(session, remote, inventory) if level == "deep" else 0
-    pulled = _pull(session, remote, inventory.manifests[0]) if level in {"pull", "deep"} else "none"
-    return Verification(level=level, blobs=len(inventory.blobs), bytes=downloaded, pulled=pulled)
+    pulls = level == "pull" or (level == "deep" and session.engine_at_hand is not None)
+    pulled = _pull(session, remote, inventory) if pulls else "none"
+    return Proof(Verification(level=level, blobs=len(inventory.blobs), bytes=downloaded, pulled=pulled), inventory)
 
 
 def _check_size(remote: RemoteRepository, blob: Descriptor) -> None:
@@ -89,20 +98,14 @@ def _download(session: Session, remote: RemoteRepository, inventory: Inventory) 
         return sum(session.parallel(check, inventory.blobs))
 
 
-def _pull(session: Session, remote: RemoteRepository, root: Content) -> str:
+def _pull(session: Session, remote: RemoteRepository, inventory: Inventory) -> str:
     """Pull by digest with the engine and compare the image id; needs an engine that reaches the registry."""
-    engine = session.engine
     repository = remote.repository
-    name = f"{session.engine_name(repository)}@{root.digest}"
-    credential = None if session.sandbox else session.credentials.find(repository.registry, repository.name)
-    pulled = engine.pull(name, credential)
-    allowed = {str(root.digest)}
-    children: tuple[Content, ...] = (root,)
-    if isinstance(root, Index):
-        children = tuple(remote.get(entry.digest) for entry in root.images)
-    for child in children:
-        allowed |= {str(child.digest)} | ({str(child.config.digest)} if isinstance(child, Manifest) else set())
-    if pulled.id not in allowed:
+    name = f"{session.engine_name(repository)}@{inventory.manifests[0].digest}"
+    pulled = session.engine.pull(name, session.engine_credential(repository))
+    ours = {str(content.digest) for content in inventory.manifests}
+    ours |= {str(content.config.digest) for content in inventory.manifests if isinstance(content, Manifest)}
+    if pulled.id not in ours:
         raise VerificationFailed(f"the engine pulled {pulled.id} for {name}", reference=name)
     return pulled.downloaded
 
@@ -138,7 +141,8 @@ def _verdict(session: Session, reference: Reference, wanted: Expectation, source
         if error.exit_code in {2, 3}:
             raise
         return _say(reference, VerdictState.UNKNOWN, error.message)
-    return _say(reference, VerdictState.EQUAL, f"{proof.blobs} blobs checked", found.digest, shown)
+    checked = f"{proof.verification.blobs} blobs checked"
+    return _say(reference, VerdictState.EQUAL, checked, found.digest, shown)
 
 
 def _difference(
@@ -150,31 +154,15 @@ def _difference(
         return f"the tag is at {found.digest}"
     if source and identity(found, lambda entry: remote.get(entry.digest)) != source.identity:
         return f"it is not the image {source.name}"
-    return _stale(session, reference, found) if wanted.local else None
-
-
-def _stale(session: Session, reference: Reference, found: Content) -> str | None:
-    """Whether the engine holds another image under the tag: docker run would start it without asking."""
-    name = f"{session.engine_name(reference.repository)}:{reference.target}"
-    held = session.engine.inspect(name)
-    if held is None or held.id in {str(found.digest), config_of(found)}:
-        return None
-    if any(text.endswith(f"@{found.digest}") for text in held.repo_digests):
-        return None
-    return f"the engine's own {name} is another image: docker pull {name}"
-
-
-def config_of(content: Content) -> str | None:
-    """The config digest of a single image."""
-    return str(content.config.digest) if isinstance(content, Manifest) else None
+    stale = stale_copy(session, session.engine, reference, found) if wanted.local else None
+    return f"the engine's own {stale} is another image: docker pull {stale}" if stale else None
 
 
 def platforms(remote: RemoteRepository, content: Content) -> tuple[str, ...]:
     """The platforms of an image, by its index entries or its config."""
     if isinstance(content, Index):
         return tuple(str(entry.platform) for entry in content.images if entry.platform)
-    with remote.open_blob(content.config) as stream:
-        return (str(platform_of_config(stream.read())),)
+    return (str(platform_of(content, remote.open_blob)),)
 
 
 def _say(

@@ -70,8 +70,8 @@ def trial(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> It
         yield Trial(publish, link, registry, name, tmp_path / "layout", str(digest))
 
 
-# Each in two halves, for two workers. The first request of all is left out: that it breaks on loopback means HTTPS.
-@pytest.mark.parametrize("half", [2, 3], ids=["even", "odd"])
+# Each in two halves, for two workers.
+@pytest.mark.parametrize("half", [1, 2], ids=["odd", "even"])
 @pytest.mark.parametrize("kind", ["reset", "lost"])
 def test_a_request_that_fails_once_is_no_matter(kind: Kind, half: int, trial: Trial) -> None:
     """Whichever connection breaks, before or after the registry acted, the release is done, with every tag right."""

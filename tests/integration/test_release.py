@@ -153,6 +153,65 @@ def test_index_from_two_pushes(registry: Registry, publish: Publish, name: str, 
     assert released.document["image"]["platforms"] == ["linux/amd64", "linux/arm64"]
 
 
+def test_an_index_released_again_is_adopted(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+    """The same parts once more: nothing is sent and no tag is written."""
+    image = f"{registry.host}/{name}"
+    sources = []
+    for platform in ("linux/arm64", "linux/amd64"):
+        folder = tmp_path / platform.replace("/", "-")
+        make_layout(folder, "app", (platform,))
+        sources.append(f"oci:{folder}")
+    words = ["release", *sources, "--image", image, "--version", "2.0.0", "--format", "json"]
+    assert publish(*words).code == 0
+    before = len(registry.requests())
+    again = publish(*words)
+    assert again.code == 0, again.stderr
+    assert again.document["adopted"]
+    assert set(states(again.document).values()) == {"unchanged"}
+    assert {asked.method for asked in registry.requests()[before:]} <= {"GET", "HEAD"}
+
+
+def test_deep_needs_no_engine(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+    """Every byte is read back and hashed where no engine is at hand to pull it too."""
+    make_layout(tmp_path / "layout", "app")
+    words = ["release", f"oci:{tmp_path / 'layout'}", "--image", f"{registry.host}/{name}", "--version", "1.0.0"]
+    result = publish(*words, "--verify", "deep", "--format", "json")
+    assert result.code == 0, result.stderr
+    assert result.document["verification"]["bytes"] == result.document["image"]["size"]
+    assert result.document["verification"]["pulled"] == "none"
+    assert result.document["image"]["platforms"] == ["linux/amd64"]
+
+
+def test_retag_of_one_platform(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+    """--platform takes one image out of an index, the second time it is there already; an absent one is refused."""
+    image = f"{registry.host}/{name}"
+    make_layout(tmp_path / "layout", name, ("linux/amd64", "linux/arm64"))
+    assert publish("release", f"oci:{tmp_path / 'layout'}", "--image", image, "--version", "1.0.0").code == 0
+    words = ["retag", f"{image}:1.0.0", ":arm", "--platform", "linux/arm64", "--format", "json"]
+    kept = tmp_path / "receipt.json"
+    first, second = publish(*words), publish(*words, "--receipt", str(kept))
+    assert (states(first.document), states(second.document)) == ({"arm": "done"}, {"arm": "unchanged"})
+    assert json.loads(kept.read_text())["id"] == second.document["id"]
+    wrong = publish("retag", f"{image}:arm", ":other", "--platform", "linux/s390x")
+    assert wrong.code == 2, wrong.stderr
+
+
+def test_errors_show_no_secret(registry: Registry, publish: Publish, tmp_path: Path) -> None:
+    """Not even where a server's own words repeat it, nor in a traceback."""
+    from publisher.sandbox.options import Options
+    from publisher.sandbox.server import Sandbox
+
+    secret = "canary-4711-secret"
+    make_layout(tmp_path / "layout", "app")
+    with Sandbox(options=Options(auth=True)) as sandbox:
+        host = sandbox.url.removeprefix("http://")
+        given = {"PUBLISH_USERNAME": "me", "PUBLISH_PASSWORD": secret, "PUBLISH_REGISTRY": host}
+        words = ["release", f"oci:{tmp_path / 'layout'}", "--image", f"{host}/{secret}", "--version", "1.0.0"]
+        result = publish("-v", *words, "--format", "json", environ=given)
+    assert result.code == 3, result.stderr
+    assert secret not in result.stdout + result.stderr
+
+
 def test_retag_keeps_every_platform(
     registry: Registry, other_registry: Registry, publish: Publish, name: str, tmp_path: Path
 ) -> None:

@@ -1,0 +1,112 @@
+"""The record of a run: its receipt, kept on disk from before the first tag on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from publisher import __version__
+from publisher.model.errors import Incomplete, PublishError
+from publisher.model.manifest import Content, Manifest
+from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, State, Verification
+from publisher.receipts.journal import new_id, save
+from publisher.report.failure import document
+from publisher.workflows.clock import now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from publisher.model.plan import Plan
+    from publisher.receipts.journal import Entry
+    from publisher.workflows.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a run ended: its record, and the error that it ends with, if any."""
+
+    receipt: Receipt
+    error: PublishError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """What a run has found out before its first tag. `size` is the sum of the content's blobs in bytes."""
+
+    command: str
+    started: str
+    content: Content
+    platforms: tuple[str, ...]
+    size: int
+    verification: Verification
+    plan: Plan | None = None
+    via: str | None = None
+    adopted: bool = False
+
+
+class Record:
+    """A receipt while its run goes on. entry: its place in the journal. file: `--receipt`."""
+
+    def __init__(self, session: Session, begun: Begun, changes: Iterable[Change], file: Path | None) -> None:
+        self._file = file
+        self._redact = session.redact
+        content = begun.content
+        self.receipt = Receipt(
+            id=new_id(),
+            command=begun.command,
+            tool=f"publish {__version__}",
+            started=begun.started,
+            finished=None,
+            outcome=Outcome.INCOMPLETE,
+            error=None,
+            via=begun.via,
+            adopted=begun.adopted,
+            plan=begun.plan,
+            image=ReleasedImage(
+                digest=str(content.digest),
+                config=str(content.config.digest) if isinstance(content, Manifest) else None,
+                platforms=begun.platforms,
+                size=begun.size,
+            ),
+            verification=begun.verification,
+            moves=tuple(changes),
+            sandbox=True if session.sandbox else msgspec.UNSET,
+        )
+
+    def save(self, entry: Entry, changes: Iterable[Change]) -> None:
+        """Before the first tag, and after each."""
+        self.receipt = msgspec.structs.replace(self.receipt, moves=tuple(changes))
+        entry.write(self.receipt)
+
+    def finish(self, entry: Entry | None, changes: Iterable[Change], error: PublishError | None = None) -> Run:
+        """The end; `error` is what it ends with. Without an entry nothing was to be done, and the journal stays."""
+        moves = tuple(changes)
+        outcome = Outcome.DONE if error is None else Outcome.INCOMPLETE if touched(moves) else Outcome.FAILED
+        told = None if error is None else document(error, self._redact)
+        self.receipt = msgspec.structs.replace(self.receipt, finished=now(), outcome=outcome, error=told, moves=moves)
+        if entry:
+            entry.write(self.receipt)
+        if self._file:
+            save(self.receipt, self._file)
+        return Run(self.receipt, error)
+
+
+def touched(changes: Iterable[Change]) -> bool:
+    """Whether any tag was written, or may have been."""
+    return any(change.state in {State.DONE, State.UNKNOWN} for change in changes)
+
+
+def incomplete(error: PublishError, changes: Iterable[Change]) -> Incomplete:
+    """The error of a run that stopped on its way, in words that fit where its tags are."""
+    states = [change.state for change in changes]
+    if State.DONE not in states:
+        what = "it is not known whether a tag was moved"
+    elif {State.NOT_DONE, State.UNKNOWN} & set(states):
+        what = "some tags were moved and not all"
+    else:
+        what = "all tags were moved, and the last look at them failed"
+    hint = "run the same command again: it finishes what is left"
+    return Incomplete(f"{what}: {error.message}", reference=error.reference, hint=hint)
