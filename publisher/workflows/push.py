@@ -67,11 +67,13 @@ def copy(session: Session, origin: RemoteRepository, content: Content, target: R
 
 
 def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipping) -> Pushed:
+    if how.via == "engine" and source.name.transport is not Transport.DAEMON:
+        raise UsageError(f"--via engine needs an image of the engine, not {source.name}")
     if isinstance(source.image, StoredImage):
         near = _nearby(source, remote)
         content = send_stored(source.image, remote, session.progress, origins=near, root=source.root)
         return Pushed(content, "copy")
-    if how.via == "engine" and _engine_can(session, source):
+    if how.via == "engine" and _engine_can(session):
         return Pushed(_through_engine(session, source, remote), "engine")
     how.compression.check()
     manifest = send_loose(source.image, remote, how.compression, {}, session.progress)
@@ -86,10 +88,8 @@ def _nearby(source: Source, remote: RemoteRepository) -> tuple[Repository, ...]:
     return (origin,) if origin.registry == remote.repository.registry else ()
 
 
-def _engine_can(session: Session, source: Source) -> bool:
+def _engine_can(session: Session) -> bool:
     """Whether the engine reaches a relay on our loopback; `direct` serves the rest."""
-    if source.name.transport is not Transport.DAEMON:
-        raise UsageError(f"--via engine needs an image of the engine, not {source.name}")
     if session.engine.loopback_is_ours:
         return True
     session.progress.warn(f"the engine at {session.engine.address} does not share our loopback: sending directly")

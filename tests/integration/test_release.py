@@ -240,6 +240,7 @@ def test_retag_keeps_every_platform(
         pytest.param([*LAYOUT, "--image", "{closed}/a"], 6, "unreachable", id="registry-down"),
         pytest.param(["release", "app", "--version", "1.0.0", "--image", "{host}/a"], 6, "engine", id="no-engine"),
         pytest.param([*LAYOUT, "--image", "{private}/a"], 3, "denied", id="denied"),
+        pytest.param([*LAYOUT, "--image", "{host}/a", "--via", "engine"], 2, "usage", id="engine-for-a-layout"),
         pytest.param([*LAYOUT, "--image", "{host}/a", "--rule", "type=sha"], 2, "configuration", id="rules-later"),
         pytest.param(["retag", "{host}/absent:1", ":2"], 2, "source-not-found", id="retag-of-nothing"),
         pytest.param(["retag", "{host}/absent:1", ":bad tag"], 2, "bad-reference", id="bad-tag"),
