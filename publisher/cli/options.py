@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from publisher.model.record import lines
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -27,8 +29,8 @@ class Lines(click.types.StringParamType):
     envvar_list_splitter = "\n"
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """Lines that aren't empty."""
-        return [line.strip() for line in rv.splitlines() if line.strip()]
+        """Lines that are neither empty nor a comment, as in a workflow's block."""
+        return lines((rv,))
 
 
 LINES = Lines()

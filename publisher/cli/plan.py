@@ -38,11 +38,11 @@ def command(
         wanted = wish(**asked)
         made = {
             job.name or "": planned(session, job, wanted, sources, offline=offline)
-            for job in jobs(session.settings, wanted)
+            for job in jobs(session.settings, wanted, nameless=True)
         }
     document: Plan | Plans = made[""] if "" in made else Plans(plans=made)
     _show(given, document, made, file, form)
-    bad = any(plan.refusals or not (plan.moves or (offline and form == "json")) for plan in made.values())
+    bad = any(plan.refusals or not (plan.moves or plan.tags or (offline and form == "json")) for plan in made.values())
     return 4 if bad else 0
 
 

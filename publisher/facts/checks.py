@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from publisher.facts.complaint import Complaint, Key, show
-from publisher.model.errors import BadReference
+from publisher.model.errors import BadReference, ConfigError
+from publisher.model.image_name import ImageName
 from publisher.model.reference import DOCKER_HUB, Repository
 from publisher.model.settings import HttpCheck
 
@@ -56,8 +57,8 @@ def _tables(at: Key, tables: Settings | ImageSettings) -> None:
 def _repositories(at: Key, written: Iterable[str]) -> None:
     for number, name in enumerate(written):
         try:
-            Repository.parse(name.strip().lower())
-        except BadReference as error:
+            ImageName.parse(name)
+        except (BadReference, ConfigError) as error:
             raise Complaint(
                 (*at, f"[{number}]"), show(name), f"a repository without a tag ({error.message})"
             ) from error

@@ -45,6 +45,7 @@ def gather(directory: Path, environ: Mapping[str, str] = os.environ) -> Facts:
         git=checkout.state,
         git_problem=checkout.problem,
         in_ci=pipeline.in_ci,
+        short=_short(environ),
     )
 
 
@@ -58,6 +59,17 @@ def read_epoch(environ: Mapping[str, str]) -> datetime | None:
             f"SOURCE_DATE_EPOCH is '{text}', allowed is a number of seconds since 1970",
             hint="unset it, or set it to $(git log -1 --format=%ct)",
         ) from error
+
+
+def _short(environ: Mapping[str, str]) -> int:
+    """How many digits a short commit has: 7, or what docker/metadata-action's variable says."""
+    text = environ.get("DOCKER_METADATA_SHORT_SHA_LENGTH", "") or "7"
+    if not text.isdecimal() or not int(text):
+        raise ConfigError(
+            f"DOCKER_METADATA_SHORT_SHA_LENGTH is '{text}', allowed is a number above 0",
+            hint="unset it to get 7 digits",
+        )
+    return int(text)
 
 
 def _ref(checkout: Checkout) -> str:

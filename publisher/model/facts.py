@@ -46,6 +46,7 @@ class Facts:
     head_tags: git's tags at HEAD. base_ref: the branch that a pull request wants to join.
     changed: tracked files that differ from the commit. untracked: how many files git doesn't know.
     epoch: SOURCE_DATE_EPOCH, where it is set. now: the clock, or the epoch.
+    short: how many digits a short commit has.
     git_problem: one sentence of why git told nothing, with what to do; "" where it answered.
     """
 
@@ -64,6 +65,7 @@ class Facts:
     git: GitState = GitState.READ
     git_problem: str = ""
     in_ci: bool = False
+    short: int = 7
 
     @property
     def in_git(self) -> bool:

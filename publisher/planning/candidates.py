@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from publisher.model.reference import Repository
+from publisher.model.image_name import ImageName
+from publisher.model.plan import Kind
 from publisher.planning.labels import make_labels
 from publisher.planning.lines import desired, exact_tags, spellings
-from publisher.planning.origin import find_origin
-from publisher.planning.rules import MARKER, Name, names, read_rules
+from publisher.planning.naming import Name, bind, names
+from publisher.planning.origin import Reading, find_origin
+from publisher.planning.rules import MARKER, read_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from publisher.model.facts import Facts
-    from publisher.model.plan import Kind
+    from publisher.model.reference import Repository
     from publisher.planning.origin import Origin
     from publisher.planning.rules import Ruleset
     from publisher.planning.version import Version
@@ -28,7 +30,8 @@ MOST_LINES = 32
 class PlanRequest:
     """What the user asks for.
 
-    images: as written, without tags. version: --version. rules, flavor: as written, None where not given.
+    images: as written, without tags, perhaps with enable=BOOL. version: --version.
+    rules, flavor: as written, None where not given.
     labels: the configuration's, then the options'; an empty value removes one.
     version_prefix: what this image's git tags start with. force: overwrite exact tags.
     """
@@ -43,19 +46,14 @@ class PlanRequest:
     sandbox: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    """A destination: `written` is the user's name for it in lower case, `repository` the normalised one."""
-
-    written: str
-    repository: Repository
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """What would be written into an empty registry; names are in the rules' order, the same for each image."""
+    """What would be written into an empty registry; names are in the rules' order, the same for each image.
 
-    images: tuple[Image, ...]
+    nameless: no image was named at all, so that the tags stand alone.
+    """
+
+    images: tuple[ImageName, ...]
     ruleset: Ruleset
     origin: Origin
     names: tuple[Name, ...]
@@ -63,11 +61,23 @@ class Candidates:
     warnings: tuple[str, ...] = ()
     force: bool = False
     sandbox: bool = False
+    nameless: bool = False
 
     @property
     def release(self) -> Version | None:
-        """The semantic version that is published, if any."""
-        return self.origin.version
+        """The version that is published: the first of those that the rules name."""
+        return next(iter(self.versions), None)
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """All versions that the names speak of; more than one only where rules state versions of their own."""
+        exact = [name.version for name in self.names if name.kind is Kind.EXACT and name.version]
+        return tuple(dict.fromkeys(exact)) or self._followed
+
+    @property
+    def _followed(self) -> tuple[Version, ...]:
+        """Without a rule for whole versions, what the floating names follow."""
+        return tuple(dict.fromkeys(name.version for name in self.names if name.version))
 
     @property
     def tags(self) -> frozenset[str]:
@@ -84,9 +94,12 @@ def candidates(request: PlanRequest, facts: Facts) -> Candidates:
 
     Raises ConfigError for rules, BadReference for an image or a tag, UsageError and NoVersion for the version.
     """
-    ruleset = read_rules(request.rules, request.flavor)
-    origin = find_origin(facts, request.version, request.version_prefix)
-    made = names(ruleset, origin)
+    written = read_rules(request.rules, request.flavor)
+    reading = Reading(request.version_prefix, written.schemes, written.picks_versions)
+    origin = find_origin(facts, request.version, reading)
+    ruleset = bind(written, origin)
+    naming = names(ruleset, origin)
+    made = naming.names
     version = str(made[0].tag) if made else None
     return Candidates(
         images=read_images(request.images),
@@ -94,19 +107,19 @@ def candidates(request: PlanRequest, facts: Facts) -> Candidates:
         origin=origin,
         names=made,
         labels=make_labels(facts, version, request.labels),
-        warnings=(origin.note,) if origin.note else (),
+        warnings=((origin.note,) if origin.note else ()) + naming.warnings,
         force=request.force,
+        nameless=not request.images,
         sandbox=request.sandbox,
     )
 
 
-def read_images(written: Iterable[str]) -> tuple[Image, ...]:
-    """Read the destinations, each repository once; names are put in lower case. Raises BadReference."""
-    found: dict[Repository, Image] = {}
-    for text in written:
-        lowered = text.strip().lower()
-        repository = Repository.parse(lowered)
-        found.setdefault(repository, Image(lowered, repository))
+def read_images(written: Iterable[str]) -> tuple[ImageName, ...]:
+    """Read the destinations that are enabled, each repository once. Raises ConfigError, BadReference."""
+    found: dict[Repository, ImageName] = {}
+    for image in map(ImageName.parse, written):
+        if image.enabled:
+            found.setdefault(image.repository, image)
     return tuple(found.values())
 
 
@@ -114,7 +127,7 @@ def to_read(asked: Candidates, tags: Iterable[str]) -> frozenset[str]:
     """Tell which of a repository's tags must be read, to learn the digests that the plan depends on."""
     present = frozenset(tags)
     spelled = exact_tags(asked.ruleset, present)
-    own = set(spellings(asked.ruleset, asked.release)) if asked.release else set()
+    own = {tag for version in asked.versions for tag in spellings(asked.ruleset, version)}
     marked = {tag for tags in spelled.values() for tag in tags if MARKER + tag in present}
     needed = asked.tags | own | marked | {MARKER + tag for tag in own | marked}
     return frozenset((needed | _of_lines(asked, spelled, present)) & present)

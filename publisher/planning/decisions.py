@@ -11,8 +11,9 @@ from publisher.planning.rules import RuleType
 
 if TYPE_CHECKING:
     from publisher.model.digest import Digest
-    from publisher.planning.candidates import Candidates, Image
-    from publisher.planning.rules import Name
+    from publisher.model.image_name import ImageName
+    from publisher.planning.candidates import Candidates
+    from publisher.planning.naming import Name
     from publisher.planning.scene import Scene
     from publisher.planning.version import Version
 
@@ -28,7 +29,7 @@ def decide(scene: Scene, name: Name) -> Move:
             return _ref(scene, name)
 
 
-def decide_unseen(asked: Candidates, image: Image, name: Name, after: Digest | None) -> Move:
+def decide_unseen(asked: Candidates, image: ImageName, name: Name, after: Digest | None) -> Move:
     """Decide about one tag of a repository that was not asked: it is as good as empty."""
     reason = f"{_subject(asked, name)}; what the registry holds was not looked at"
     return _move(image, name, Action.CREATE, name.version, after=after, reason=reason)
@@ -133,6 +134,8 @@ def _subject(asked: Candidates, name: Name) -> str:
         return f"{name.tag} points to the newest version, which {name.version} may be"
     if name.rule and name.rule.type is RuleType.SHA:
         return f"{name.tag} names the commit that is built"
+    if name.rule is None or name.rule.type is not RuleType.REF:
+        return f"{name.tag} is written as the rule '{name.rule}' asks" if name.rule else f"{name.tag} is asked for"
     kind = "pull request" if asked.origin.kind is RefKind.PULL else asked.origin.kind
     return f"{name.tag} follows the {kind} {asked.origin.name}"
 
@@ -147,7 +150,7 @@ def _of(scene: Scene, name: Name, action: Action, held: Digest | None, reason: s
 
 
 def _move(
-    image: Image,
+    image: ImageName,
     name: Name,
     action: Action,
     version: Version | None,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from publisher.model.errors import NoVersion, UsageError
 from publisher.model.facts import BRANCH_REF, PULL_REF, TAG_REF
-from publisher.planning.version import parse_version
+from publisher.planning.version import Scheme, parse_version
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from publisher.model.facts import Facts
     from publisher.planning.version import Version
 
@@ -24,12 +27,16 @@ class RefKind(StrEnum):
     NONE = "none"
 
 
+_LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """What the rules are applied to.
 
     name: the tag without its version prefix, the branch, or the number of the pull request.
-    version: what a tag states, or None. note: one sentence for the user where no version was found.
+    version: what a tag states, or None. note: one sentence for the user where nothing is built that has a name.
+    event, default_branch, base_ref, now, committed: as in Facts. short: the commit's short form.
     """
 
     kind: RefKind
@@ -37,63 +44,93 @@ class Origin:
     version: Version | None = None
     revision: str | None = None
     note: str = ""
+    event: str = ""
+    default_branch: str = ""
+    base_ref: str = ""
+    now: datetime = _LONG_AGO
+    committed: datetime | None = None
+    short: str = ""
 
 
-def find_origin(facts: Facts, version: str | None = None, prefix: str = "") -> Origin:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a ref is read. prefix: what this image's git tags start with, as `api/`.
+
+    schemes: how versions may be written. free: whether a tag need be no version, as rules take one out of it.
+    """
+
+    prefix: str = ""
+    schemes: Sequence[Scheme] = (Scheme.SEMVER,)
+    free: bool = False
+
+
+def find_origin(facts: Facts, version: str | None = None, reading: Reading | None = None) -> Origin:
     """Tell what is built: `version`, else the CI's ref, else the highest version tag at HEAD, else the branch.
 
-    prefix: what this image's git tags start with, as `api/`.
     Raises UsageError for a version that is none, NoVersion where neither git nor CI nor `version` says anything.
     """
+    return replace(
+        _find(facts, version, reading or Reading()),
+        revision=facts.revision,
+        event=facts.event,
+        default_branch=facts.default_branch,
+        base_ref=facts.base_ref,
+        now=facts.now,
+        committed=facts.committed,
+        short=(facts.revision or "")[: facts.short],
+    )
+
+
+def _find(facts: Facts, version: str | None, reading: Reading) -> Origin:
     if version is not None:
-        return _stated(version, facts.revision)
+        return _stated(version, reading)
     if not facts.ref and not facts.in_git:
         raise NoVersion(
             f"nothing says which version this is: {facts.git_problem or 'there is no git repository here'}",
             hint="name it: --version 1.2.3",
         )
-    return _of_ref(facts, prefix) if facts.in_ci else _of_head(facts, prefix)
+    return _of_ref(facts, reading) if facts.in_ci else _of_head(facts, reading)
 
 
-def _stated(text: str, revision: str | None) -> Origin:
-    version = parse_version(text)
-    if version is None:
+def _stated(text: str, reading: Reading) -> Origin:
+    version = parse_version(text, reading.schemes)
+    if version is None and not (reading.free and text.strip()):
+        pep440 = Scheme.PEP440 in reading.schemes
         raise UsageError(
-            f"'{text}' is not a semantic version: expected MAJOR.MINOR.PATCH, as in 1.2.3 or 1.3.0-rc.1",
+            f"'{text}' is not a semantic version: expected MAJOR.MINOR.PATCH, as in 1.2.3 or 1.3.0-rc.1"
+            + (", or a version of PEP 440, as in 1.3rc1" if pep440 else ""),
             hint="see https://semver.org",
         )
-    return Origin(kind=RefKind.TAG, name=text, version=version, revision=revision)
+    return Origin(kind=RefKind.TAG, name=text, version=version)
 
 
-def _of_head(facts: Facts, prefix: str) -> Origin:
+def _of_head(facts: Facts, reading: Reading) -> Origin:
     """Outside CI a version tag at HEAD says more than the branch that is checked out."""
-    stated = [tag.removeprefix(prefix) for tag in facts.head_tags if tag.startswith(prefix)]
-    versions = [(version, tag) for tag in stated if (version := parse_version(tag))]
+    stated = [tag.removeprefix(reading.prefix) for tag in facts.head_tags if tag.startswith(reading.prefix)]
+    versions = [(version, tag) for tag in stated if (version := parse_version(tag, reading.schemes))]
     if not versions:
-        return _of_ref(facts, prefix)
+        return _of_ref(facts, reading)
     version, tag = max(versions)
-    return Origin(kind=RefKind.TAG, name=tag, version=version, revision=facts.revision)
+    return Origin(kind=RefKind.TAG, name=tag, version=version)
 
 
-def _of_ref(facts: Facts, prefix: str) -> Origin:
-    ref, revision = facts.ref, facts.revision
+def _of_ref(facts: Facts, reading: Reading) -> Origin:
+    ref = facts.ref
     if ref.startswith(TAG_REF):
-        return _of_tag(ref.removeprefix(TAG_REF), revision, prefix)
+        return _of_tag(ref.removeprefix(TAG_REF), reading)
     if ref.startswith(BRANCH_REF):
-        return Origin(kind=RefKind.BRANCH, name=ref.removeprefix(BRANCH_REF), revision=revision)
+        return Origin(kind=RefKind.BRANCH, name=ref.removeprefix(BRANCH_REF))
     if ref.startswith(PULL_REF):
-        return Origin(kind=RefKind.PULL, name=ref.removeprefix(PULL_REF).partition("/")[0], revision=revision)
-    return Origin(kind=RefKind.NONE, revision=revision, note=_why_nothing(facts))
+        return Origin(kind=RefKind.PULL, name=ref.removeprefix(PULL_REF).removesuffix("/merge"))
+    return Origin(kind=RefKind.NONE, note=_why_nothing(facts))
 
 
-def _of_tag(tag: str, revision: str | None, prefix: str) -> Origin:
-    if not tag.startswith(prefix):
-        note = f"the git tag {tag} doesn't start with {prefix}, so it is no version of this image"
-        return Origin(kind=RefKind.NONE, revision=revision, note=note)
-    name = tag.removeprefix(prefix)
-    version = parse_version(name)
-    note = "" if version else f"the git tag {tag} is not a whole semantic version such as v1.2.3, so it gives no tag"
-    return Origin(kind=RefKind.TAG, name=name, version=version, revision=revision, note=note)
+def _of_tag(tag: str, reading: Reading) -> Origin:
+    if not tag.startswith(reading.prefix):
+        note = f"the git tag {tag} doesn't start with {reading.prefix}, so it is no version of this image"
+        return Origin(kind=RefKind.NONE, note=note)
+    name = tag.removeprefix(reading.prefix)
+    return Origin(kind=RefKind.TAG, name=name, version=parse_version(name, reading.schemes))
 
 
 def _why_nothing(facts: Facts) -> str:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from publisher.model.plan import Action, Kind, Move, Plan
 from publisher.planning.decisions import decide, decide_unseen
+from publisher.planning.lines import desired, eligible, shapes
 from publisher.planning.scene import Known, held_already, set_scene
 from publisher.planning.survey import LineState, line_of
-from publisher.planning.version import is_stable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from publisher.model.digest import Digest
+    from publisher.model.image_name import ImageName
     from publisher.model.reference import Repository
-    from publisher.planning.candidates import Candidates, Image
+    from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
     from publisher.planning.scene import Scene
 
@@ -37,7 +39,7 @@ def make_plan(
     """
     adopted = _adopted(asked, published, content)
     moves: list[Move] = []
-    tags: list[str] = [] if asked.images else [str(name.tag) for name in asked.names]
+    tags: list[str] = [str(name.tag) for name in asked.names] if asked.nameless else []
     warnings = list(asked.warnings)
     for image in asked.images:
         decided, found = _one(asked, image, published.get(image.repository), content, adopted)
@@ -48,7 +50,7 @@ def make_plan(
         version=str(asked.names[0].tag) if asked.names else None,
         release=None if asked.release is None else str(asked.release),
         revision=asked.origin.revision,
-        prerelease=asked.release is not None and not is_stable(asked.release),
+        prerelease=asked.release is not None and asked.release.is_prerelease,
         images=tuple(image.written for image in asked.images),
         tags=tuple(tags),
         moves=tuple(moves),
@@ -69,7 +71,7 @@ def _adopted(
 
 
 def _one(
-    asked: Candidates, image: Image, state: Published | None, content: Known | None, adopted: Digest | None
+    asked: Candidates, image: ImageName, state: Published | None, content: Known | None, adopted: Digest | None
 ) -> tuple[list[Move], list[str]]:
     if state is None:
         after = adopted or (content.digest if content else None)
@@ -79,13 +81,24 @@ def _one(
     return moves, list(_warnings(scene, moves))
 
 
+def _taken_lines(scene: Scene, moves: list[Move]) -> Iterator[str]:
+    """Ref tags that are written though they look like floating ones: that is what their rules ask for."""
+    floating = shapes(scene.asked.ruleset)
+    taken = [move for move in moves if move.kind is Kind.REF and move.action.writes and floating.fullmatch(move.tag)]
+    makers = desired(replace(scene.asked.ruleset, claimed=frozenset()), eligible(scene.here)) if taken else {}
+    where, release = scene.image.written, scene.asked.release
+    for move in taken:
+        if move.tag in makers:
+            yield f"{move.tag} of {where} is also the tag of version {makers[move.tag]}, which it would replace"
+        elif release and release.is_prerelease:
+            yield f"{move.tag} of {where} would point to the prerelease {release}, as its rule asks"
+
+
 def _warnings(scene: Scene, moves: list[Move]) -> Iterator[str]:
     where, release = scene.image.written, scene.asked.release
     if scene.yanked:
         yield f"{release} is yanked in {where}, so no floating tag moves to it; `publish yank --undo {release}`"
-    for move in moves:
-        if move.kind is Kind.REF and move.action.writes and move.tag in scene.owners:
-            yield f"{move.tag} of {where} is also the tag of version {scene.owners[move.tag]}, which it would replace"
+    yield from _taken_lines(scene, moves)
     others = ((tag, owner) for tag, owner in scene.owners.items() if owner != release)
     found = [line_of(tag, scene.here[owner], scene.state) for tag, owner in others]
     if lines := [line for line in found if line.state is not LineState.OK]:

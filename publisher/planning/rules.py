@@ -1,76 +1,100 @@
-"""Rules: how a version, a branch or a commit becomes the names of tags."""
+"""Rules, as docker/metadata-action's users write them: read once, so that a mistake is told before anything is done."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from publisher.model.errors import BadReference, ConfigError
-from publisher.model.plan import Kind
-from publisher.model.reference import Tag
-from publisher.planning.version import is_exact_name, is_stable
+from publisher.model.errors import ConfigError
+from publisher.model.record import fields, lines
+from publisher.planning.flavor import Flavor, read_flavor
+from publisher.planning.version import Scheme, is_exact_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from publisher.planning.origin import Origin
-    from publisher.planning.version import Version
-
-LATEST: Final = "latest"
 MARKER: Final = "yanked-"
-SHORT: Final = 7
 
-_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
-_WHOLE: Final = "{{version}}"
-_FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")
-
-_VALUES: Final[dict[str, Callable[[Version], str]]] = {
-    "version": str,
-    "major": lambda version: str(version.major),
-    "minor": lambda version: str(version.minor),
-    "patch": lambda version: str(version.patch),
-}
+PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+_WHOLE: Final = frozenset({"version", "raw"})
+_PARTS: Final = frozenset({"major", "minor", "patch"})
+_SLASHED = re.compile(r"/(.+)/([a-z]*)", re.DOTALL)
 
 
 class RuleType(StrEnum):
     """What a rule makes its tag of."""
 
+    SCHEDULE = "schedule"
     SEMVER = "semver"
+    PEP440 = "pep440"
+    MATCH = "match"
+    EDGE = "edge"
     REF = "ref"
+    RAW = "raw"
     SHA = "sha"
 
 
-_PRIORITY: Final = {RuleType.SEMVER: 900, RuleType.REF: 600, RuleType.SHA: 100}
+_PRIORITY: Final = {
+    RuleType.SCHEDULE: 1000.0,
+    RuleType.SEMVER: 900.0,
+    RuleType.PEP440: 900.0,
+    RuleType.MATCH: 800.0,
+    RuleType.EDGE: 700.0,
+    RuleType.REF: 600.0,
+    RuleType.RAW: 200.0,
+    RuleType.SHA: 100.0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule: its type and its fields.
+    """One rule: its type and its fields, None where one isn't written.
 
-    pattern: of a semver rule, as in {{major}}.{{minor}}. event: only for refs of this kind ("branch", "tag", "pr").
+    event: "branch", "tag" or "pr" of a ref rule; of a sha rule the only event that it answers to, "" for all.
+    long: of a sha rule, the whole commit. group: of a match rule. priority: None is the type's own.
     since: the lowest major version that gives a tag, for lines that promise nothing before (0.x).
+    bare: whether it has no prefix or suffix of its own. written: the record as the user wrote it.
     """
 
     type: RuleType
     pattern: str = ""
     event: str = ""
-    prefix: str = ""
-    suffix: str = ""
+    value: str | None = None
+    match: str | None = None
+    group: str = "0"
+    branch: str = ""
+    long: bool = False
+    prefix: str | None = None
+    suffix: str | None = None
+    enable: str = "true"
+    priority: float | None = None
     since: int = 0
+    bare: bool = True
+    written: str = field(default="", compare=False)
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """How the versions of this rule are written; None for one that is not about versions."""
+        return Scheme(self.type) if self.type in {RuleType.SEMVER, RuleType.PEP440} else None
 
     @property
     def is_exact(self) -> bool:
         """Whether its tags name one whole version."""
-        return self.type is RuleType.SEMVER and _WHOLE in self.pattern
+        if self.type is RuleType.REF:
+            return self.event == "tag"
+        used = set(PLACEHOLDER.findall(self.pattern))
+        return self.scheme is not None and (bool(used & _WHOLE) or used >= _PARTS)
 
     @property
     def is_floating(self) -> bool:
         """Whether its tags follow a line of versions."""
-        return self.type is RuleType.SEMVER and not self.is_exact
+        return self.scheme is not None and not self.is_exact
 
     def __str__(self) -> str:
+        if self.written:
+            return self.written
         named = (("type", self.type), ("pattern", self.pattern), ("event", self.event))
         affixes = (("prefix", self.prefix), ("suffix", self.suffix))
         return ",".join(f"{key}={value}" for key, value in (*named, *affixes) if value)
@@ -78,19 +102,41 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """The rules that are in force, the most important first."""
+    """The rules that are in force, the most important first.
+
+    styles: how refs are written around a version, as ("v", ""), the run's own first; for rules that match a ref.
+    claimed: tags that rules give whatever the version is (a branch, a fixed word): they float for nobody.
+    """
 
     rules: tuple[Rule, ...]
+    flavor: Flavor = field(default_factory=Flavor)
+    styles: tuple[tuple[str, str], ...] = (("v", ""), ("", ""))
+    claimed: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, rules: Sequence[Rule]) -> Ruleset:
-        """Put rules in the order of their types' priority; equal ones stay as written."""
-        return cls(tuple(sorted(rules, key=lambda rule: -_PRIORITY[rule.type])))
+    def of(cls, rules: Sequence[Rule], flavor: Flavor | None = None) -> Ruleset:
+        """Put rules in the order of their priority; equal ones stay as written."""
+        return cls(tuple(sorted(rules, key=lambda rule: -_priority(rule))), flavor or Flavor())
+
+    @property
+    def schemes(self) -> tuple[Scheme, ...]:
+        """How versions are written here: as the rules say, semantic ones where none does."""
+        used = tuple(dict.fromkeys(rule.scheme for rule in self.rules if rule.scheme))
+        return used or (Scheme.SEMVER,)
+
+    @property
+    def picks_versions(self) -> bool:
+        """Whether some rule takes its version out of a longer ref, so that a ref need not be a version."""
+        return any(rule.type is RuleType.MATCH or rule.match for rule in self.rules)
+
+
+def _priority(rule: Rule) -> float:
+    return _PRIORITY[rule.type] if rule.priority is None else rule.priority
 
 
 DEFAULT: Final = Ruleset.of(
     (
-        Rule(type=RuleType.SEMVER, pattern=_WHOLE),
+        Rule(type=RuleType.SEMVER, pattern="{{version}}"),
         Rule(type=RuleType.SEMVER, pattern="{{major}}.{{minor}}"),
         Rule(type=RuleType.SEMVER, pattern="{{major}}", since=1),
         Rule(type=RuleType.REF, event="branch"),
@@ -99,81 +145,141 @@ DEFAULT: Final = Ruleset.of(
     )
 )
 
+# What docker/metadata-action does without rules; the GitHub Action passes them where its input is empty.
+COMPATIBLE: Final = ("type=schedule", "type=ref,event=branch", "type=ref,event=tag", "type=ref,event=pr")
+
 
 def read_rules(rules: Sequence[str] | None, flavor: Sequence[str] | None) -> Ruleset:
-    """The rules that configuration or options ask for; None means not given. Raises ConfigError."""
-    if rules is None and flavor is None:
-        return DEFAULT
-    raise ConfigError(
-        "the tag rule language is not in this version yet: `rules` and `flavor` of [tags], --rule and --flavor",
-        hint="leave them out to get the default tags: 1.2.3, 1.2, 1 and latest for a version, its name for a branch",
+    """The rules that configuration or options ask for; none means the default ones. Raises ConfigError."""
+    read = read_flavor(tuple(flavor or ()))
+    written = lines(tuple(rules or ()))
+    if not written:
+        return replace(DEFAULT, flavor=read)
+    return Ruleset.of([read_rule(line) for line in written], read)
+
+
+_COMMON: Final = ("enable", "priority", "prefix", "suffix")
+_KEYS: Final = {
+    RuleType.SCHEDULE: ("pattern",),
+    RuleType.SEMVER: ("pattern", "value", "match"),
+    RuleType.PEP440: ("pattern", "value", "match"),
+    RuleType.MATCH: ("pattern", "group", "value"),
+    RuleType.EDGE: ("branch",),
+    RuleType.REF: ("event",),
+    RuleType.RAW: ("value",),
+    RuleType.SHA: ("format",),
+}
+_REQUIRED: Final = {
+    RuleType.SEMVER: "pattern",
+    RuleType.PEP440: "pattern",
+    RuleType.MATCH: "pattern",
+    RuleType.REF: "event",
+    RuleType.RAW: "value",
+}
+_CHOICES: Final = {"event": ("branch", "tag", "pr"), "format": ("short", "long")}
+_EXAMPLES: Final = {
+    RuleType.SEMVER: "type=semver,pattern={{version}}",
+    RuleType.PEP440: "type=pep440,pattern={{version}}",
+    RuleType.MATCH: r"type=match,pattern=v(\d+\.\d+\.\d+),group=1",
+    RuleType.REF: "type=ref,event=branch",
+    RuleType.RAW: "type=raw,value=nightly",
+}
+
+
+def read_rule(text: str) -> Rule:
+    """Read one record; raises ConfigError that names it and what would be right."""
+    try:
+        given = [(key or "value", value) for key, value in fields(text)]
+    except ValueError as error:
+        raise bad_rule(text, str(error)) from error
+    values = dict(given)
+    kind = _type(text, values.pop("type", RuleType.RAW))
+    if unknown := [key for key in values if key not in (*_KEYS[kind], *_COMMON)]:
+        allowed = ", ".join((*_KEYS[kind], *_COMMON))
+        raise bad_rule(text, f"a rule of type {kind} has no '{unknown[0]}'", f"it takes {allowed}")
+    if (needed := _REQUIRED.get(kind)) and needed not in values:
+        raise bad_rule(text, f"a rule of type {kind} needs '{needed}'", f"for example {_EXAMPLES[kind]}")
+    for key, allowed_values in _CHOICES.items():
+        if key in values and values[key] not in allowed_values:
+            raise bad_rule(text, f"{key} is '{values[key]}'", f"allowed is {', '.join(allowed_values)}")
+    return _check(_rule(text, kind, values))
+
+
+def _type(text: str, name: str) -> RuleType:
+    try:
+        return RuleType(name)
+    except ValueError:
+        raise bad_rule(text, f"'{name}' is no type of rule", f"there are {', '.join(RuleType)}") from None
+
+
+def _rule(text: str, kind: RuleType, values: dict[str, str]) -> Rule:
+    own_prefix = {RuleType.SHA: "sha-", RuleType.REF: "pr-" if values.get("event") == "pr" else None}.get(kind)
+    return Rule(
+        type=kind,
+        pattern=values.get("pattern", "nightly" if kind is RuleType.SCHEDULE else ""),
+        event=values.get("event", ""),
+        value=values.get("value") or ("" if kind is RuleType.RAW else None),
+        match=values.get("match") or None,
+        group=values.get("group", "0"),
+        branch=values.get("branch", ""),
+        long=values.get("format") == "long",
+        prefix=values.get("prefix", own_prefix),
+        suffix=values.get("suffix"),
+        enable=values.get("enable", "true"),
+        bare=not (values.get("prefix", own_prefix) or values.get("suffix")),
+        priority=_number(text, values["priority"]) if "priority" in values else None,
+        written=text,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A tag that a rule gave; `rule` is None for `latest`, `version` None where no version made it."""
-
-    tag: Tag
-    kind: Kind
-    rule: Rule | None = None
-    version: Version | None = None
+def _number(text: str, value: str) -> float:
+    if not re.fullmatch(r"[+-]?\d+(?:\.\d+)?", value):
+        raise bad_rule(text, f"priority is '{value}'", "it is a number; higher ones come first")
+    return float(value)
 
 
-def names(ruleset: Ruleset, origin: Origin) -> tuple[Name, ...]:
-    """What the rules make of `origin`, in order, each tag once, `latest` last; raises BadReference for a bad tag."""
-    if origin.version is not None:
-        return version_names(ruleset, origin.version)
-    made = (_ref_name(rule, origin) for rule in ruleset.rules)
-    return _each_once([name for name in made if name])
+def _check(rule: Rule) -> Rule:
+    """What can be known to be wrong before there is anything to apply the rule to."""
+    if rule.scheme:
+        known = [*sorted(_WHOLE), *sorted(_PARTS), "prerelease"]
+        for name in PLACEHOLDER.findall(rule.pattern):
+            if name not in known:
+                raise bad_rule(rule, f"'{{{{{name}}}}}' is no part of a version", f"known are {', '.join(known)}")
+        if "{{" in PLACEHOLDER.sub("", rule.pattern) or "}}" in PLACEHOLDER.sub("", rule.pattern):
+            raise bad_rule(rule, "the braces of its pattern don't pair up", "as in pattern={{major}}.{{minor}}")
+    if rule.match is not None and not compiled(rule, rule.match).groups:
+        raise bad_rule(rule, "its match has no group", "the first group is the version, as in match=app-(.*)")
+    if rule.type is RuleType.MATCH:
+        compiled(rule, rule.pattern)
+        if not rule.group.isdecimal():
+            raise bad_rule(rule, f"group is '{rule.group}'", "it is a number, 0 for all that matched")
+    return rule
 
 
-def version_names(ruleset: Ruleset, version: Version) -> tuple[Name, ...]:
-    """What the version-typed rules make of a version, as if it were released now."""
-    made = [name for rule in ruleset.rules if (name := _version_name(rule, version))]
-    if made and is_stable(version):
-        made.append(Name(Tag(LATEST), Kind.FLOATING, None, version))
-    return _each_once(made)
-
-
-def _each_once(made: list[Name]) -> tuple[Name, ...]:
-    found: dict[Tag, Name] = {}
-    for name in made:
-        found.setdefault(name.tag, name)
-    return tuple(found.values())
-
-
-def _version_name(rule: Rule, version: Version) -> Name | None:
-    if rule.type is not RuleType.SEMVER or version.major < rule.since:
-        return None
-    # A prerelease gives its whole version whatever the pattern: a line never leads to it.
-    whole = rule.is_exact or not is_stable(version)
-    text = _filled(rule.pattern if is_stable(version) else _WHOLE, version)
-    return Name(_tag(rule, text), Kind.EXACT if whole else Kind.FLOATING, rule, version)
-
-
-def _filled(pattern: str, version: Version) -> str:
-    return _PLACEHOLDER.sub(lambda match: _VALUES[match[1]](version), pattern)
-
-
-def _ref_name(rule: Rule, origin: Origin) -> Name | None:
-    if rule.event != origin.kind:
-        return None
-    text = (origin.revision or "")[:SHORT] if rule.type is RuleType.SHA else origin.name
-    return Name(_tag(rule, text), Kind.REF, rule) if text else None
-
-
-def _tag(rule: Rule, text: str) -> Tag:
-    made = _FORBIDDEN.sub("-", f"{rule.prefix}{text}{rule.suffix}")
-    if is_marker(made):
-        raise BadReference(
-            f"the rule '{rule}' made the tag '{made}', but {MARKER}VERSION is how publish marks a yanked version",
-            hint="rename the branch, or give --version",
-        )
+def compiled(rule: Rule, pattern: str) -> re.Pattern[str]:
+    """A regular expression as JavaScript reads it: /re/flags or bare, unanchored, digits and words in ASCII."""
+    slashed = _SLASHED.fullmatch(pattern) if rule.type is RuleType.MATCH else None
+    body, letters = (slashed[1], slashed[2]) if slashed else (pattern, "")
+    flags = re.ASCII
+    for letter in letters:
+        if letter not in "dgimsuy":
+            raise bad_rule(rule, f"'{letter}' is no flag of a regular expression", "known are i, m, s and g")
+        flags |= {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}.get(letter, re.NOFLAG)
     try:
-        return Tag.parse(made)
-    except BadReference as error:
-        raise BadReference(f"the rule '{rule}' made no valid tag: {error.message}") from error
+        return re.compile(re.sub(r"\(\?<(?![=!])", "(?P<", body), flags)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise bad_rule(rule, f"'{body}' is no regular expression: {error}") from error
+
+
+def matches_all(rule: Rule) -> bool:
+    """Whether a match rule's groups are all its matches, one after another (the flag g), as in JavaScript."""
+    slashed = _SLASHED.fullmatch(rule.pattern)
+    return slashed is not None and "g" in slashed[2]
+
+
+def bad_rule(rule: Rule | str, reason: str, hint: str | None = None) -> ConfigError:
+    """An error about one rule, which it names."""
+    return ConfigError(f"the rule '{rule}' is wrong: {reason}", hint=hint)
 
 
 def is_marker(tag: str) -> bool:

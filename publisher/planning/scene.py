@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from publisher.model.plan import Kind
 from publisher.planning.lines import desired, eligible, published_versions, spellings
 from publisher.planning.rules import MARKER
+from publisher.planning.version import is_stable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from publisher.model.digest import Digest
-    from publisher.planning.candidates import Candidates, Image
+    from publisher.model.image_name import ImageName
+    from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published, PublishedVersion
     from publisher.planning.version import Version
 
@@ -43,7 +45,7 @@ class Scene:
     """
 
     asked: Candidates
-    image: Image
+    image: ImageName
     state: Published
     content: Known | None
     here: Mapping[Version, PublishedVersion]
@@ -59,7 +61,7 @@ class Scene:
 
 
 def set_scene(
-    asked: Candidates, image: Image, state: Published, content: Known | None, adopted: Digest | None
+    asked: Candidates, image: ImageName, state: Published, content: Known | None, adopted: Digest | None
 ) -> Scene:
     """Put together what is known about one repository.
 
@@ -68,8 +70,8 @@ def set_scene(
     here = published_versions(asked.ruleset, state)
     after = held_already(asked, state, content) or adopted or (content.digest if content else None)
     yanked = _stays_yanked(asked, state, content, after)
-    previous = desired(asked.ruleset, eligible(here) - {asked.release})
-    released = {asked.release} if asked.release and not yanked else set()
+    previous = desired(asked.ruleset, eligible(here).difference(asked.versions))
+    released = set() if yanked else set(asked.versions)
     return Scene(
         asked=asked,
         image=image,
@@ -80,9 +82,16 @@ def set_scene(
         after=after,
         yanked=yanked,
         # Only a version that owns a line already can be in the release's way.
-        owners=desired(asked.ruleset, released.union(previous.values())),
+        owners=desired(asked.ruleset, released.union(previous.values())) | _asked_for(asked, previous, yanked=yanked),
         previous=previous,
     )
+
+
+def _asked_for(asked: Candidates, previous: Mapping[str, Version], *, yanked: bool) -> dict[str, Version]:
+    """The floating tags that the user wants even for what is no stable version: `latest=true`; never backwards."""
+    named = (name for name in asked.of_kind(Kind.FLOATING) if name.version and not is_stable(name.version))
+    wanted = {str(name.tag): name.version for name in named if name.version and not yanked}
+    return {tag: version for tag, version in wanted.items() if tag not in previous or version > previous[tag]}
 
 
 def held_already(asked: Candidates, state: Published, content: Known | None) -> Digest | None:
@@ -102,12 +111,12 @@ def held_already(asked: Candidates, state: Published, content: Known | None) -> 
 
 
 def _spelled(asked: Candidates, state: Published) -> dict[str, Digest]:
-    tags = spellings(asked.ruleset, asked.release) if asked.release else ()
+    tags = [tag for version in asked.versions for tag in spellings(asked.ruleset, version)]
     return {tag: state.held[tag] for tag in tags if tag in state.held}
 
 
 def _stays_yanked(asked: Candidates, state: Published, content: Known | None, after: Digest | None) -> bool:
     """Whether a marker points at what the release's exact tags will hold; other content lifts a yank."""
-    tags = spellings(asked.ruleset, asked.release) if asked.release else ()
+    tags = [tag for version in asked.versions for tag in spellings(asked.ruleset, version)]
     marked = {held for tag in tags if (held := state.held.get(MARKER + tag))}
     return any(held == after or (content is not None and content.is_image(held)) for held in marked)

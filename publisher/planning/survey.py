@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from publisher.planning.lines import desired, eligible, exact_tags, published_versions
-from publisher.planning.rules import LATEST, MARKER, is_marker
+from publisher.planning.lines import desired, eligible, exact_tags, published_versions, shapes
+from publisher.planning.rules import MARKER, is_marker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from publisher.model.digest import Digest
     from publisher.planning.lines import Published, PublishedVersion
-    from publisher.planning.rules import Rule, Ruleset
+    from publisher.planning.rules import Ruleset
     from publisher.planning.version import Version
 
 
@@ -58,15 +57,15 @@ def survey(ruleset: Ruleset, state: Published) -> Survey:
     published = published_versions(ruleset, state)
     wanted = desired(ruleset, eligible(published))
     lines = [line_of(tag, published[version], state) for tag, version in wanted.items()]
-    shapes = _shapes(ruleset)
+    floating = shapes(ruleset)
     exact = {tag for found in published.values() for tag in found.tags}
     rest = sorted(tag for tag in state.tags - exact - wanted.keys() if not is_marker(tag))
-    orphans = [tag for tag in rest if shapes.fullmatch(tag)]
+    orphans = [tag for tag in rest if floating.fullmatch(tag) and tag not in ruleset.claimed]
     lines += [Line(tag, state.held.get(tag), None, None, LineState.ORPHAN) for tag in orphans]
     return Survey(
         tuple(found for _, found in sorted(published.items(), reverse=True)),
         tuple(sorted(lines, key=lambda line: line.tag)),
-        tuple(tag for tag in rest if not shapes.fullmatch(tag)),
+        tuple(tag for tag in rest if tag not in orphans),
     )
 
 
@@ -75,8 +74,8 @@ def survey_reads(ruleset: Ruleset, tags: Iterable[str]) -> frozenset[str]:
     present = frozenset(tags)
     exact = {tag for spelled in exact_tags(ruleset, present).values() for tag in spelled}
     markers = {MARKER + tag for tag in exact} & present
-    shapes = _shapes(ruleset)
-    return frozenset(exact | markers | {tag for tag in present if shapes.fullmatch(tag)})
+    floating = shapes(ruleset)
+    return frozenset(exact | markers | {tag for tag in present if floating.fullmatch(tag)})
 
 
 def line_of(tag: str, owner: PublishedVersion, state: Published) -> Line:
@@ -90,14 +89,3 @@ def _state(tag: str, held: Digest | None, owner: PublishedVersion, state: Publis
         return LineState.MISSING
     unread = held is None or owner.digest is None
     return LineState.OK if unread or held == owner.digest else LineState.DRIFT
-
-
-def _shapes(ruleset: Ruleset) -> re.Pattern[str]:
-    """What floating tags look like by these rules, to know those whose last version is gone."""
-    made = [_shape(rule) for rule in ruleset.rules if rule.is_floating]
-    return re.compile("|".join([LATEST, *made]))
-
-
-def _shape(rule: Rule) -> str:
-    numbers = re.sub(r"\\\{\\\{\w+\\\}\\\}", "[0-9]+", re.escape(rule.pattern))
-    return f"{re.escape(rule.prefix)}{numbers}{re.escape(rule.suffix)}"

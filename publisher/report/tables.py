@@ -40,12 +40,18 @@ def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
         lines += ["", image]
         rows = [(move.tag, _short(move.before), _short(move.after), move.action, move.reason) for move in moves]
         lines += table(("tag", "now", "then", "action", "reason"), rows, color=color, width=width)
+    if plan.tags and not plan.images:
+        lines += ["", *plan.tags]
     counts = Counter(str(move.action) for move in plan.moves)
-    lines += ["", ", ".join(f"{count} {action}" for action, count in counts.items()) or "no tags"]
+    lines += ["", ", ".join(f"{count} {action}" for action, count in counts.items()) or _without_image(plan)]
     room = width or columns(sys.stdout)
     for warning in plan.warnings:
         lines += textwrap.wrap(f"warning: {printable(warning)}", room, subsequent_indent="  ", break_on_hyphens=False)
     return _finish(lines)
+
+
+def _without_image(plan: Plan) -> str:
+    return f"{len(plan.tags)} tags, of no image" if plan.tags else "no tags"
 
 
 def _headline(plan: Plan) -> str:

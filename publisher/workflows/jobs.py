@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.model.errors import ConfigError
-from publisher.model.reference import Repository
 from publisher.model.settings import ImageSettings, Settings
+from publisher.planning.candidates import read_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from publisher.model.reference import Repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +39,14 @@ class Job:
     @property
     def repositories(self) -> tuple[Repository, ...]:
         """Where it goes, each once."""
-        return tuple(dict.fromkeys(Repository.parse(image.lower()) for image in self.images))
+        return tuple(image.repository for image in read_images(self.images))
 
 
-def jobs(settings: Settings, wish: Wish) -> tuple[Job, ...]:
-    """The images that this run is about; raises ConfigError where there is none or the wrong one is asked for."""
+def jobs(settings: Settings, wish: Wish, *, nameless: bool = False) -> tuple[Job, ...]:
+    """The images that this run is about; raises ConfigError where there is none or the wrong one is asked for.
+
+    nameless: no image is fine too, the tags then stand alone.
+    """
     if isinstance(settings.images, dict):
         return _named_jobs(settings.images, wish)
     if wish.only:
@@ -50,7 +55,7 @@ def jobs(settings: Settings, wish: Wish) -> tuple[Job, ...]:
             hint="--only picks one of several [images.NAME] tables",
         )
     images = wish.images or settings.images
-    if not images:
+    if not images and not nameless:
         raise ConfigError(
             "no image is named to publish to",
             hint='pass --image USER/NAME, or write images = ["USER/NAME"] in publish.toml',

@@ -41,8 +41,8 @@ def ask(session: Session, job: Job, wish: Wish) -> Candidates:
     request = PlanRequest(
         images=job.images,
         version=wish.version,
-        rules=wish.rules or job.settings.tags.rules,
-        flavor=wish.flavor or job.settings.tags.flavor,
+        rules=wish.rules or job.settings.tags.rules or session.settings.tags.rules,
+        flavor=wish.flavor or job.settings.tags.flavor or session.settings.tags.flavor,
         labels={**session.settings.labels, **job.settings.labels, **wish.labels},
         version_prefix=job.settings.version_prefix,
         force=wish.force,

@@ -18,10 +18,11 @@ from publisher.workflows.survey import read_repository
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from publisher.model.image_name import ImageName
     from publisher.model.manifest import Content
     from publisher.model.plan import Move
     from publisher.model.reference import Repository
-    from publisher.planning.candidates import Candidates, Image
+    from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
     from publisher.workflows.plan import Draft
     from publisher.workflows.session import Session
@@ -105,7 +106,7 @@ class Promotion:
             self.progress.note(reference, None, State.UNKNOWN)
         raise Unreachable("the registry does not show the tags that it took", reference=wrong[0][0])
 
-    def _misplaced(self, image: Image) -> list[tuple[Reference, Digest]]:
+    def _misplaced(self, image: ImageName) -> list[tuple[Reference, Digest]]:
         """The tags of a repository that are not where its published versions say, as it stands now."""
         state = read_repository(self._session, self._draft.asked, image.repository)
         self._check_exact(image.repository, state)
@@ -128,7 +129,7 @@ class Promotion:
         known = self.progress.states[str(reference)]
         return State.KEPT if known is State.KEPT else State.UNCHANGED
 
-    def _note_kept(self, image: Image, state: Published, wanted: Mapping[str, Digest]) -> None:
+    def _note_kept(self, image: ImageName, state: Published, wanted: Mapping[str, Digest]) -> None:
         for name in self._draft.asked.of_kind(Kind.FLOATING):
             if name.tag not in wanted:
                 self.progress.note(image.repository.tag(name.tag), state.held.get(name.tag), State.KEPT)
@@ -184,7 +185,7 @@ _STATES = {
 }
 
 
-def belongings(asked: Candidates, image: Image, state: Published, digest: Digest) -> dict[str, Digest]:
+def belongings(asked: Candidates, image: ImageName, state: Published, digest: Digest) -> dict[str, Digest]:
     """Where each floating tag of this release belongs: the digest under its version's exact tag."""
     scene = set_scene(asked, image, state, Known(digest), None)
     found: dict[str, Digest] = {}

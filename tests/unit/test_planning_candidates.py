@@ -36,17 +36,13 @@ def test_images_are_read_once_each() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b:1", "-x", "a//b"])
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a/b:1", "-x", "a//b", "a/b,tag=1", "a/b,enable=yes", "enable=true", "a/b,c/d", 'a"b']
+)
 def test_bad_image(name: str) -> None:
     """An image that is no repository is refused."""
-    with pytest.raises(BadReference):
+    with pytest.raises((BadReference, ConfigError)):
         read_images([name])
-
-
-def test_rules_are_refused() -> None:
-    """Rules from the configuration or an option are refused in one place."""
-    with pytest.raises(ConfigError, match="not in this version yet"):
-        candidates(PlanRequest(images=("a/b",), rules=("type=sha",)), FACTS)
 
 
 def test_labels() -> None:

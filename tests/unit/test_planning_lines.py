@@ -10,23 +10,26 @@ from hypothesis import strategies as st
 
 from publisher.model.digest import Digest
 from publisher.planning.lines import Published, desired, eligible, exact_tags, published_versions, spellings
-from publisher.planning.rules import DEFAULT, Rule, Ruleset, RuleType
-from publisher.planning.version import Version
+from publisher.planning.naming import bind
+from publisher.planning.origin import Origin, RefKind
+from publisher.planning.rules import DEFAULT, Rule, Ruleset, RuleType, read_rules
+from publisher.planning.version import Version, is_stable
 
 if TYPE_CHECKING:
     from random import Random
 
+NOWHERE = Origin(kind=RefKind.NONE, revision="0" * 40)
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
 WHOLE = Rule(type=RuleType.SEMVER, pattern="{{version}}")
 ALPINE = Rule(type=RuleType.SEMVER, pattern="{{version}}", suffix="-alpine")
 API = Rule(type=RuleType.SEMVER, pattern="v{{version}}", prefix="api-")
 
 VERSIONS = st.builds(
-    Version,
+    lambda major, minor, patch, pre: Version.parse(f"{major}.{minor}.{patch}{pre}"),
     st.integers(0, 2),
     st.integers(0, 2),
     st.integers(0, 2),
-    st.sampled_from([None, None, "rc.1", "rc.2"]),
+    st.sampled_from(["", "", "-rc.1", "-rc.2"]),
 )
 
 
@@ -67,7 +70,7 @@ def test_desired_is_the_highest_of_its_line(published: list[Version]) -> None:
     """Every owner is stable, and no stable version of its line is higher."""
     for tag, owner in desired(DEFAULT, published).items():
         line = "" if tag == "latest" else f"{tag}."
-        assert owner == max(one for one in published if not one.prerelease and str(one).startswith(line))
+        assert owner == max(one for one in published if is_stable(one) and str(one).startswith(line))
 
 
 @pytest.mark.parametrize(
@@ -124,3 +127,67 @@ def test_prerelease_is_not_eligible() -> None:
     published = published_versions(DEFAULT, Published(frozenset({"1.0.0-rc.1"})))
     assert len(published) == 1
     assert not eligible(published)
+
+
+@pytest.mark.parametrize(
+    ("rules", "tags", "expected"),
+    [
+        pytest.param(
+            ["type=pep440,pattern={{version}}", "type=pep440,pattern={{major}}.{{minor}}"],
+            ["1.2.3", "1.2", "1.3rc1", "1.2.post1"],
+            {"1.2.3": ("1.2.3",), "1.3rc1": ("1.3rc1",), "1.2.post1": ("1.2.post1",)},
+            id="pep440-line-is-no-version",
+        ),
+        pytest.param(
+            ["type=pep440,pattern={{version}}"], ["2026.11", "x"], {"2026.11": ("2026.11",)}, id="pep440-calendar"
+        ),
+        pytest.param(["type=semver,pattern={{raw}}"], ["v1.2.3", "1"], {"1.2.3": ("v1.2.3",)}, id="raw"),
+        pytest.param(["type=ref,event=tag"], ["v1.2.3", "main"], {"1.2.3": ("v1.2.3",)}, id="ref-tag"),
+        pytest.param(
+            [r"type=match,pattern=v(\d+\.\d+\.\d+)$,group=1"],
+            ["1.2.3", "1.2.4-rc.1", "main"],
+            {"1.2.3": ("1.2.3",)},
+            id="match-must-give-the-tag-back",
+        ),
+        pytest.param(["type=semver,pattern=r{{version}}-x"], ["r1.2.3-x"], {"1.2.3": ("r1.2.3-x",)}, id="pattern"),
+    ],
+)
+def test_exact_tags_of_written_rules(rules: list[str], tags: list[str], expected: dict[str, tuple[str, ...]]) -> None:
+    """Each type of rule reads back the versions that it names, and nothing else."""
+    found = exact_tags(read_rules(rules, None), tags)
+    assert {str(version): spelled for version, spelled in found.items()} == expected
+
+
+def test_two_schemes_are_one_version() -> None:
+    """PEP 440's 1.2 and semver's 1.2.0 count the same."""
+    assert Version.parse("1.2.0") == Version.parse_pep440("1.2")
+    assert len({Version.parse("1.2.0"), Version.parse_pep440("1.2")}) == 1
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ["1.0.0-1", "1.0.0-2", "1.0.0-10", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-beta", "1.0.0", "1.0.1", "1.10.0"],
+        ["1.0.dev1", "1.0a1.dev1", "1.0a1", "1.0b2", "1.0rc1", "1.0", "1.0.post1.dev1", "1.0.post1", "1.1", "1!0.1"],
+    ],
+    ids=["semver", "pep440"],
+)
+def test_order_of_versions(order: list[str]) -> None:
+    """Versions sort as their scheme says."""
+    read = Version.parse if order[0].count("-") else Version.parse_pep440
+    assert [str(one) for one in sorted(map(read, reversed(order)))] == order
+
+
+def test_latest_of_a_flavor() -> None:
+    """Latest with a suffix is a line of its own, and latest=false none."""
+    whole = ["type=semver,pattern={{version}}"]
+    alpine = read_rules(whole, ["suffix=-alpine,onlatest=true"])
+    assert desired(bind(alpine, NOWHERE), versions("1.0.0")) == {"latest-alpine": Version.parse("1.0.0")}
+    assert not desired(bind(read_rules(whole, ["latest=false"]), NOWHERE), versions("1.0.0"))
+
+
+def test_claimed_names_float_for_nobody() -> None:
+    """A fixed word that a rule gives is no line, even where versions would give the same name."""
+    rules = read_rules(["type=semver,pattern={{version}}", "type=raw,value=latest"], None)
+    assert desired(rules, versions("1.0.0")).keys() == {"latest"}
+    assert not desired(bind(rules, NOWHERE), versions("1.0.0"))

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.model.errors import BadReference, ConfigError
+from publisher.model.errors import BadReference
 from publisher.model.plan import Kind
 from publisher.model.reference import Tag
+from publisher.planning.naming import Name, bind, names, version_names
 from publisher.planning.origin import Origin, RefKind
-from publisher.planning.rules import DEFAULT, Rule, Ruleset, RuleType, is_marker, names, read_rules, version_names
+from publisher.planning.rules import DEFAULT, Rule, Ruleset, RuleType, is_marker
 from publisher.planning.version import parse_version
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -22,6 +23,11 @@ ALPINE = Ruleset.of(
         Rule(type=RuleType.SEMVER, pattern="{{major}}", prefix="v", suffix="-alpine"),
     ]
 )
+
+
+def of_origin(origin: Origin) -> tuple[Name, ...]:
+    """Names that the default rules make of what is built."""
+    return names(bind(DEFAULT, origin), origin).names
 
 
 def made(ruleset: Ruleset, text: str) -> list[tuple[str, str]]:
@@ -71,14 +77,14 @@ def test_prefix_and_suffix() -> None:
 )
 def test_names_of_a_ref(kind: RefKind, name: str, expected: list[str]) -> None:
     """A branch gives its name and the commit's, a pull request its number."""
-    found = names(DEFAULT, Origin(kind=kind, name=name, revision=COMMIT))
+    found = of_origin(Origin(kind=kind, name=name, revision=COMMIT, short=COMMIT[:7]))
     assert [one.tag for one in found] == expected
     assert {one.kind for one in found} <= {Kind.REF}
 
 
 def test_branch_without_commit() -> None:
     """Where the commit is unknown, none is named."""
-    assert [name.tag for name in names(DEFAULT, Origin(kind=RefKind.BRANCH, name="main"))] == ["main"]
+    assert [name.tag for name in of_origin(Origin(kind=RefKind.BRANCH, name="main"))] == ["main"]
 
 
 def test_order_is_priority() -> None:
@@ -92,13 +98,13 @@ def test_order_is_priority() -> None:
 def test_bad_tag_names_the_rule(branch: str) -> None:
     """A tag that isn't valid is an error that says which rule made it."""
     with pytest.raises(BadReference, match="the rule 'type=ref,event=branch' made no valid tag"):
-        names(DEFAULT, Origin(kind=RefKind.BRANCH, name=branch, revision=COMMIT))
+        of_origin(Origin(kind=RefKind.BRANCH, name=branch, revision=COMMIT, short=COMMIT[:7]))
 
 
 def test_branch_like_a_marker() -> None:
     """A branch can't pass for a yank marker."""
     with pytest.raises(BadReference, match="marks a yanked version"):
-        names(DEFAULT, Origin(kind=RefKind.BRANCH, name="yanked-1.2.3", revision=COMMIT))
+        of_origin(Origin(kind=RefKind.BRANCH, name="yanked-1.2.3", revision=COMMIT, short=COMMIT[:7]))
 
 
 @pytest.mark.parametrize(
@@ -109,28 +115,9 @@ def test_marker(tag: str, marker: bool) -> None:
     assert is_marker(tag) is marker
 
 
-@pytest.mark.parametrize(
-    ("rules", "flavor"),
-    [
-        pytest.param(("type=sha",), None, id="rules"),
-        pytest.param((), None, id="empty-rules"),
-        pytest.param(None, ("latest=false",), id="flavor"),
-    ],
-)
-def test_rule_language_is_refused(rules: tuple[str, ...] | None, flavor: tuple[str, ...] | None) -> None:
-    """Rules and flavors are refused rather than passed over."""
-    with pytest.raises(ConfigError, match="not in this version yet"):
-        read_rules(rules, flavor)
-
-
-def test_no_rules_are_the_default() -> None:
-    """Nothing given means the default rules."""
-    assert read_rules(None, None) is DEFAULT
-
-
 @given(name=st.text(min_size=1, max_size=140), revision=st.sampled_from(["", COMMIT]))
 def test_every_tag_is_valid_or_refused(name: str, revision: str) -> None:
     """Whatever a branch is called, its tags are valid or refused."""
     with contextlib.suppress(BadReference):
-        found = names(DEFAULT, Origin(kind=RefKind.BRANCH, name=name, revision=revision))
+        found = of_origin(Origin(kind=RefKind.BRANCH, name=name, revision=revision, short=revision[:7]))
         assert all(Tag.parse(one.tag) == one.tag for one in found)

@@ -1,0 +1,191 @@
+"""What one rule gives: the text of a tag, before prefix, suffix and forbidden characters are seen to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from publisher.model.plan import Kind
+from publisher.planning.expressions import default_branch
+from publisher.planning.origin import RefKind
+from publisher.planning.rules import PLACEHOLDER, RuleType, compiled, matches_all
+from publisher.planning.version import Scheme, is_prerelease_text, is_stable, parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from publisher.planning.origin import Origin
+    from publisher.planning.rules import Rule
+    from publisher.planning.version import Version
+
+_RAW: Final = re.compile(r"\{\{\s*raw\s*\}\}")
+_ANY: Final = (Scheme.SEMVER, Scheme.PEP440)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a rule gave. latest: whether `latest` goes with it, where the flavor leaves that open.
+
+    note: what the user should know; then `text` may be empty.
+    """
+
+    text: str
+    kind: Kind = Kind.REF
+    version: Version | None = None
+    latest: bool = False
+    note: str = ""
+
+
+def give(rule: Rule, origin: Origin) -> Iterator[Given]:
+    """Apply a bound rule to what is built: at most one text, notes beside it."""
+    yield from _GIVERS[rule.type](rule, origin)
+
+
+def give_version(rule: Rule, version: Version, styles: Iterable[tuple[str, str]]) -> Given | None:
+    """Apply a rule to a version as if it were released; styles: how refs are written around versions.
+
+    A rule that is about no version gives a text without one, where it would give any: it may decide about `latest`.
+    """
+    if rule.scheme:
+        return _filled(rule, version, str(version)) if version.major >= rule.since else None
+    if rule.type is RuleType.MATCH:
+        texts = (f"{before}{version}{after}" for before, after in styles)
+        found = (one for text in texts for one in _matched(rule, text) if one.version == version)
+        return next(found, None)
+    if rule.type is RuleType.REF and rule.event == "tag":
+        before, after = next(iter(styles))
+        return Given(f"{before}{version}{after}", Kind.EXACT, version, is_stable(version))
+    return Given("x") if rule.type in {RuleType.RAW, RuleType.SHA} and not rule.event else None
+
+
+def _ref_text(rule: Rule, origin: Origin) -> str | None:
+    """What a rule about versions looks at."""
+    if rule.value is not None:
+        return rule.value
+    return origin.name if origin.kind is RefKind.TAG else None
+
+
+def _version(rule: Rule, origin: Origin) -> Iterator[Given]:
+    text = _ref_text(rule, origin)
+    if text is None or rule.scheme is None:
+        return
+    if rule.match is not None:
+        found = compiled(rule, rule.match).search(text)
+        if found is None or found[1] is None:
+            yield Given("", note=f"'{text}' doesn't match '{rule.match}' of the rule '{rule}'; it is taken whole")
+        else:
+            text = found[1]
+    text = text.replace("/", "-")
+    version = parse_version(text, (rule.scheme,))
+    if version is None:
+        what = "a whole semantic version, as in 1.2.3" if rule.scheme is Scheme.SEMVER else "a version of PEP 440"
+        yield Given("", note=f"'{text}' is not {what}, so rules of type {rule.type} give no tag")
+    elif version.major >= rule.since:
+        yield _filled(rule, version, text)
+
+
+def _filled(rule: Rule, version: Version, raw: str) -> Given:
+    stable = is_stable(version)
+    if not stable:
+        # A prerelease gives its whole version whatever the pattern: a line never leads to it.
+        text = raw if _RAW.fullmatch(rule.pattern) else str(version)
+    else:
+        text = PLACEHOLDER.sub(lambda match: raw if match[1] == "raw" else _PARTS[match[1]](version), rule.pattern)
+    exact = rule.is_exact or not stable
+    return Given(text, Kind.EXACT if exact else Kind.FLOATING, version, latest=stable)
+
+
+_PARTS: Final[dict[str, Callable[[Version], str]]] = {
+    "version": str,
+    "major": lambda version: str(version.major),
+    "minor": lambda version: str(version.minor),
+    "patch": lambda version: str(version.patch),
+    "prerelease": lambda version: "",  # noqa: ARG005 - only stable versions are taken apart
+}
+
+
+def _match(rule: Rule, origin: Origin) -> Iterator[Given]:
+    text = _ref_text(rule, origin)
+    if text is not None:
+        yield from _matched(rule, text)
+
+
+def _matched(rule: Rule, text: str) -> Iterator[Given]:
+    pattern = compiled(rule, rule.pattern)
+    found = pattern.search(text)
+    if found is None:
+        yield Given("", note=f"'{text}' doesn't match the rule '{rule}', which gives no tag")
+        return
+    groups = [one[0] for one in pattern.finditer(text)] if matches_all(rule) else [found[0], *found.groups()]
+    group = int(rule.group)
+    made = groups[group] if group < len(groups) else None
+    if made is None:
+        yield Given("", note=f"there is no group {group} in '{text}' by the rule '{rule}', which gives no tag")
+        return
+    kind, version = _kind_of_part(made, text)
+    yield Given(made, kind, version, latest=not is_prerelease_text(text) and not is_prerelease_text(made))
+
+
+def _kind_of_part(part: str, text: str) -> tuple[Kind, Version | None]:
+    """A whole version is exact; leading numbers of a stable one follow its line; anything else is just a word."""
+    whole = parse_version(text, _ANY)
+    found = parse_version(part)
+    if found and (whole is None or whole == found):
+        return Kind.EXACT, found
+    numbers = parse_version(part, (Scheme.PEP440,))
+    if whole is None or numbers is None:
+        return Kind.REF, None
+    if whole == numbers:
+        return Kind.EXACT, numbers
+    follows = is_stable(whole) and re.fullmatch(r"[0-9]+(?:\.[0-9]+)*", part) is not None
+    length = part.count(".") + 1
+    if follows and numbers.numbers[:length] == whole.numbers[:length]:
+        return Kind.FLOATING, whole
+    return Kind.REF, None
+
+
+def _ref(rule: Rule, origin: Origin) -> Iterator[Given]:
+    if rule.event != origin.kind:
+        return
+    if origin.kind is not RefKind.TAG:
+        yield Given(origin.name)
+        return
+    kind = Kind.REF if origin.version is None else Kind.EXACT
+    yield Given(origin.name, kind, origin.version, latest=not is_prerelease_text(origin.name))
+
+
+def _edge(rule: Rule, origin: Origin) -> Iterator[Given]:
+    if origin.kind is not RefKind.BRANCH:
+        return
+    branch = rule.branch or default_branch(origin)
+    if not branch:
+        yield Given("", note=f"the default branch is unknown, so the rule '{rule}' gives no tag; write branch=NAME")
+    elif branch == origin.name:
+        yield Given("edge")
+
+
+def _schedule(rule: Rule, origin: Origin) -> Iterator[Given]:
+    if "schedule" in origin.event:
+        yield Given(rule.pattern)
+
+
+def _raw(rule: Rule, _origin: Origin) -> Iterator[Given]:
+    yield Given(rule.value or "")
+
+
+def _sha(rule: Rule, origin: Origin) -> Iterator[Given]:
+    if origin.revision and rule.event in {"", origin.kind}:
+        yield Given(origin.revision if rule.long else origin.short)
+
+
+_GIVERS: Final[dict[RuleType, Callable[[Rule, Origin], Iterator[Given]]]] = {
+    RuleType.SCHEDULE: _schedule,
+    RuleType.SEMVER: _version,
+    RuleType.PEP440: _version,
+    RuleType.MATCH: _match,
+    RuleType.EDGE: _edge,
+    RuleType.REF: _ref,
+    RuleType.RAW: _raw,
+    RuleType.SHA: _sha,
+}
