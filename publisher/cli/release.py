@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 @click.command("release")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @planning
+@click.option(
+    "--plan", "plan_file", type=click.Path(path_type=Path), metavar="FILE", help="Exactly this saved plan, or refuse."
+)
 @click.option("--dry-run", is_flag=True, help="Plan and preflight; write nothing.")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @click.option("--verify", type=click.Choice(["none", "digest", "pull", "deep"]), help="How much is proven.")
@@ -37,22 +41,27 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     given: Globals, /, sources: tuple[str, ...], *, dry_run: bool, username: str | None, password_stdin: bool,
-    yes: bool, form: str, force: bool, **rest: Any,
+    yes: bool, form: str, force: bool, plan_file: Path | None, **rest: Any,
 ) -> int:  # fmt: skip
     r"""Publish an image: push by digest, verify, then move the tags.
 
     \b
     publish release docker-daemon:goalapp --image yeongyin/goalapp --version 1.2.0
     publish release docker://ghcr.io/me/app@sha256:… --image me/app
+    publish plan goalapp -o plan.json && publish release goalapp --plan plan.json
     """
     from publisher.workflows.jobs import jobs
     from publisher.workflows.release import prepare, release
+    from publisher.workflows.saved import SavedPlans
 
     plan_options = {key: rest.pop(key) for key in ("images", "rules", "flavor", "labels", "version", "only")}
     options = _options(**rest)
     runs: list[Run] = []
     with open_session(given, username, password_stdin=password_stdin) as session:
         wanted = wish(**plan_options, force=force)
+        if plan_file:
+            saved = SavedPlans.read(plan_file)
+            wanted, options = saved.wish(wanted, session.facts), replace(options, saved=saved)
         drafts = [prepare(session, job, wanted, sources, options) for job in jobs(session.settings, wanted)]
         if dry_run or session.facts.is_pull_request:
             return _only_plan(given, drafts, form)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from publisher.receipts.journal import Entry
     from publisher.workflows.jobs import Job, Wish
     from publisher.workflows.promote import Progress
+    from publisher.workflows.saved import SavedPlans
     from publisher.workflows.session import Session
 
 _UNDECIDED = (Kind.EXACT, Kind.REF)
@@ -48,7 +49,10 @@ _UNDECIDED = (Kind.EXACT, Kind.REF)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseOptions:
-    """How a release is done. `verify` None means: by pull where an engine is at hand, else by digest."""
+    """How a release is done. `verify` None means: by pull where an engine is at hand, else by digest.
+
+    saved: the plans to carry out exactly, or not at all.
+    """
 
     via: str = "auto"
     verify: str | None = None
@@ -57,6 +61,7 @@ class ReleaseOptions:
     compression: Compression | None = None
     pull_local: bool = False
     receipt: Path | None = None
+    saved: SavedPlans | None = None
 
 
 def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], options: ReleaseOptions) -> Draft:
@@ -67,6 +72,8 @@ def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], opti
     names = chosen_sources(sources, job.settings.source)
     made = draft(session, job, wish, names)
     check_revision(made.sources, made.plan.revision, allow=options.allow_dirty)
+    if options.saved:
+        options.saved.hold(job.name, made.plan)
     return made
 
 
@@ -100,6 +107,8 @@ def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
     with _open_entry(session, made) as entry:
         content, via, adopted = _bring(session, made, options)
         made = replace(made, plan=_final_plan(made, content))
+        if options.saved:
+            options.saved.hold(made.job.name, made.plan)
         refuse(made.plan)
         proof = _verify(session, made, content, options)
         begun = Begun(
