@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @planning
 @click.option("--offline", is_flag=True, help="Ask no registry.")
 @click.option("-o", "--output", "file", metavar="FILE", type=click.Path(path_type=Path), help="Save the plan as JSON.")
-@formats("json")
+@formats("json", "github")
 @click.pass_obj
 def command(
     given: Globals, /, sources: tuple[str, ...], *, offline: bool, file: Path | None, form: str, **asked: Any
@@ -29,6 +30,7 @@ def command(
     \b
     publish plan --image yeongyin/goalapp
     publish plan docker-daemon:goalapp --version 1.2.0 --format json
+    publish plan --format github --rule type=semver,pattern={{version}}
     """
     from publisher.model.plan import Plans
     from publisher.workflows.jobs import jobs
@@ -46,6 +48,20 @@ def command(
     return 4 if bad else 0
 
 
+def _report_to_github(document: Plan | Plans) -> bool:
+    """Write the step's outputs and its summary; outside GitHub Actions show what would be written, and return False."""
+    from publisher.cli.rendering import show_text
+    from publisher.report.github_files import encode_outputs, write_outputs, write_summary
+    from publisher.report.summary import plan_outputs, plan_summary
+
+    outputs = plan_outputs(document)
+    written = write_outputs(os.environ, outputs)
+    if not written:
+        show_text(encode_outputs(outputs))
+    write_summary(os.environ, plan_summary(document))
+    return written
+
+
 def _show(given: Globals, document: Plan | Plans, made: dict[str, Plan], file: Path | None, form: str) -> None:
     import msgspec
 
@@ -56,6 +72,8 @@ def _show(given: Globals, document: Plan | Plans, made: dict[str, Plan], file: P
         file.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
     if form == "json":
         return show_json(document)
+    if form == "github" and not _report_to_github(document):
+        return None
     for plan in made.values():
         show_text(plan_text(plan, color=colored(given)))
     return None

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--no-smoke", is_flag=True, help="Don't run what was pushed.")
 @click.option("--force", is_flag=True, help="Overwrite exact tags that hold another image.")
 @click.option("--allow-dirty", is_flag=True, help="Release though tracked files have changes.")
+@click.option("--allow-early-tag", is_flag=True, help="Push by the exact tag where the registry takes no digest.")
 @click.option("--compression", type=click.Choice(["gzip", "zstd"]), help="How layers are compressed.")
 @click.option("--compression-level", type=int, metavar="N", help="Its level; 1 by default.")
 @click.option("--pull-local", is_flag=True, help="Pull the moved tags that the engine holds an older image of.")
@@ -50,6 +51,7 @@ def command(
     publish release docker://ghcr.io/me/app@sha256:… --image me/app
     publish plan goalapp -o plan.json && publish release goalapp --plan plan.json
     """
+    from publisher.cli.rendering import show_runs
     from publisher.workflows.jobs import jobs
     from publisher.workflows.release import prepare, release
     from publisher.workflows.saved import SavedPlans
@@ -68,12 +70,11 @@ def command(
         for made in drafts:
             _agree(given, made, yes=yes, form=form)
             runs.append(release(session, made, options))
-    _show(given, runs, form)
-    return max((run.error.exit_code for run in runs if run.error), default=0)
+    return show_runs(given, runs, form)
 
 
 def _options(
-    *, via: str, verify: str | None, no_smoke: bool, allow_dirty: bool, compression: str | None,
+    *, via: str, verify: str | None, no_smoke: bool, allow_dirty: bool, allow_early_tag: bool, compression: str | None,
     compression_level: int | None, pull_local: bool, receipt: Path | None,
 ) -> ReleaseOptions:  # fmt: skip
     from publisher.transfer.compression import Compression
@@ -88,6 +89,7 @@ def _options(
         verify=verify,
         smoke=not no_smoke,
         allow_dirty=allow_dirty,
+        early_tag=allow_early_tag,
         compression=chosen,
         pull_local=pull_local,
         receipt=receipt,
@@ -124,19 +126,3 @@ def _agree(given: Globals, made: Draft, *, yes: bool, form: str) -> None:
     writes = any(move.action.writes for move in made.plan.moves)
     if writes and not yes and sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm("Release this?", abort=True, err=True)
-
-
-def _show(given: Globals, runs: list[Run], form: str) -> None:
-    from publisher.cli.rendering import show_json, show_text, tell
-    from publisher.model.receipt import Receipts
-    from publisher.report.tables import receipt_text
-
-    receipts = tuple(run.receipt for run in runs)
-    if form == "json":
-        show_json(receipts[0] if len(receipts) == 1 else Receipts(receipts=receipts))
-    else:
-        for receipt in receipts:
-            show_text(receipt_text(receipt, color=colored(given)))
-    for run in runs:
-        if run.error:
-            tell(run.error, given.secrets.redact)

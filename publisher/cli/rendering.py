@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +15,43 @@ from publisher.report.failure import document, paragraph, understand
 from publisher.report.progress import safe_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from publisher.cli.program import Globals
+    from publisher.model.receipt import Receipt, Receipts
+    from publisher.workflows.record import Run
 
 
 def show_json(found: Any) -> None:
     """One document on stdout, and nothing else."""
     click.echo(msgspec.json.encode(found))
+
+
+def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:
+    """Show the receipts of runs, and tell of what went wrong in them; returns the exit code."""
+    from publisher.model.receipt import Receipts
+    from publisher.report.tables import receipt_text
+
+    receipts = tuple(run.receipt for run in runs)
+    document = receipts[0] if len(receipts) == 1 else Receipts(receipts=receipts)
+    _report(document)
+    if form == "json":
+        show_json(document)
+    else:
+        for receipt in receipts:
+            show_text(receipt_text(receipt, color=given.color and sys.stdout.isatty()))
+    return max((tell(run.error, given.secrets.redact) for run in runs if run.error), default=0)
+
+
+def _report(found: Receipt | Receipts) -> None:
+    """Tell a step of GitHub Actions, where PUBLISH_REPORT=github asks for it, as the Action does."""
+    if os.environ.get("PUBLISH_REPORT") != "github":
+        return
+    from publisher.report.github_files import write_outputs, write_summary
+    from publisher.report.summary import receipt_outputs, receipt_summary
+
+    write_outputs(os.environ, receipt_outputs(found))
+    write_summary(os.environ, receipt_summary(found))
 
 
 def show_text(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import LINES, colored, credentials, formats, open_session
+from publisher.cli.options import LINES, credentials, formats, open_session
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
@@ -34,9 +34,8 @@ def command(
     publish retag yeongyin/goalapp:1.2.0 :stable :1.2
     publish retag me/app:1.0.0 registry.example/app:1.0.0
     """
-    from publisher.cli.rendering import show_json, show_text, tell
+    from publisher.cli.rendering import show_runs
     from publisher.model.reference import Reference
-    from publisher.report.tables import receipt_text
     from publisher.workflows.retag import RetagOptions, destinations, retag
 
     options = RetagOptions(force=force, clobber=not no_clobber, dry_run=dry_run, platforms=platforms, receipt=receipt)
@@ -44,8 +43,4 @@ def command(
     wanted = destinations(origin, targets)
     with open_session(given, username, password_stdin=password_stdin) as session:
         run = retag(session, origin, wanted, options)
-    if form == "json":
-        show_json(run.receipt)
-    else:
-        show_text(receipt_text(run.receipt, color=colored(given)))
-    return tell(run.error, given.secrets.redact) if run.error else 0
+    return show_runs(given, [run], form)

@@ -59,6 +59,9 @@ class RemoteRepository:
         self._writes = False
         self._sessions = Sessions(self, patience or Patience())
         self._takes_tags: bool | None = None
+        self.early_tag: Tag | None = None
+        """What a manifest may be put under where the registry takes none by its digest."""
+        self.wrote_early = False
 
     # How requests are made.
 
@@ -159,11 +162,19 @@ class RemoteRepository:
         raise error
 
     def put_manifest(self, content: Content) -> None:
-        """Send a manifest by its digest; no tag moves. Raises DigestPushRefused where only tags are taken."""
+        """Send a manifest by its digest; no tag moves.
+
+        Where the registry takes manifests by tag only, it goes under `early_tag`; without one DigestPushRefused is
+        raised.
+        """
         with self._put(content, content.digest) as response:
             if response.status in _DONE:
                 return self._agree(response, content, content.digest)
-            raise self._digest_trouble(response, content)
+            error = self._digest_trouble(response, content)
+        if self.early_tag is None or not isinstance(error, DigestPushRefused):
+            raise error
+        self.wrote_early = True
+        return self.put(content, self.early_tag)
 
     def put_tags(self, content: Content, tags: Sequence[Tag]) -> frozenset[Tag]:
         """Point several tags at `content` in one request; returns those that the registry says it has written.

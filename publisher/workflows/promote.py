@@ -99,7 +99,7 @@ class Promotion:
                 return
             if number == _ROUNDS:
                 break
-            last = [entry for entry in wrong if entry[0].tag == "latest"]
+            last = [entry for entry in wrong if entry[0].tag == self._draft.asked.ruleset.flavor.latest_name]
             self._session.parallel(self._place, [entry for entry in wrong if entry not in last])
             self._session.parallel(self._place, last)
         for reference, _digest in wrong:

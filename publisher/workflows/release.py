@@ -10,6 +10,7 @@ from publisher.model.errors import (
     ConfigError,
     DirtyTree,
     ExactTagTaken,
+    Incomplete,
     Interrupted,
     PublishError,
     Refused,
@@ -51,7 +52,8 @@ _UNDECIDED = (Kind.EXACT, Kind.REF)
 class ReleaseOptions:
     """How a release is done. `verify` None means: by pull where an engine is at hand, else by digest.
 
-    saved: the plans to carry out exactly, or not at all.
+    saved: the plans to carry out exactly, or not at all. early_tag: whether a registry that takes no manifest by
+    digest gets it under the exact tag at once, before anything is proven.
     """
 
     via: str = "auto"
@@ -62,6 +64,7 @@ class ReleaseOptions:
     pull_local: bool = False
     receipt: Path | None = None
     saved: SavedPlans | None = None
+    early_tag: bool = False
 
 
 def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], options: ReleaseOptions) -> Draft:
@@ -110,7 +113,10 @@ def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
         if options.saved:
             options.saved.hold(made.job.name, made.plan)
         refuse(made.plan)
-        proof = _verify(session, made, content, options)
+        try:
+            proof = _verify(session, made, content, options)
+        except PublishError as error:
+            raise _wrote_early(session, made, error) from error
         begun = Begun(
             command="release",
             started=started,
@@ -150,10 +156,30 @@ def _bring(session: Session, made: Draft, options: ReleaseOptions) -> tuple[Cont
         # On Docker Hub the first write would create the repository, with the account's default visibility.
         if not repository.on_hub or made.published[repository].tags:
             session.remote(repository).prove_push()
+    if options.early_tag:
+        _allow_early_tags(session, made)
     session.progress.step(f"push     {', '.join(str(source.name) for source in made.sources)}")
     pushed = _send(session, made, options)
     session.progress.step(f"pushed   {pushed.content.digest} ({pushed.via})")
     return pushed.content, pushed.via, False
+
+
+def _allow_early_tags(session: Session, made: Draft) -> None:
+    """Only a tag that doesn't exist yet may be written early: nobody can rely on it."""
+    for repository in made.job.repositories:
+        new = (move for move in made.plan.moves if move.kind is Kind.EXACT and move.action is Action.CREATE)
+        own = (Reference.parse(move.reference) for move in new)
+        session.remote(repository).early_tag = next((one.tag for one in own if one.repository == repository), None)
+
+
+def _wrote_early(session: Session, made: Draft, error: PublishError) -> PublishError:
+    """A release that fails after a tag was written early has changed something: it says what."""
+    early = [one for one in made.job.repositories if session.remote(one).wrote_early]
+    if not early:
+        return error
+    tags = ", ".join(f"{one}:{session.remote(one).early_tag}" for one in early)
+    hint = "run the same command again: it finishes what is left"
+    return Incomplete(f"{tags} was written early, and then: {error.message}", reference=error.reference, hint=hint)
 
 
 def _send(session: Session, made: Draft, options: ReleaseOptions) -> Pushed:

@@ -241,7 +241,7 @@ def test_retag_keeps_every_platform(
         pytest.param(["release", "app", "--version", "1.0.0", "--image", "{host}/a"], 6, "engine", id="no-engine"),
         pytest.param([*LAYOUT, "--image", "{private}/a"], 3, "denied", id="denied"),
         pytest.param([*LAYOUT, "--image", "{host}/a", "--via", "engine"], 2, "usage", id="engine-for-a-layout"),
-        pytest.param([*LAYOUT, "--image", "{host}/a", "--rule", "type=sha"], 2, "configuration", id="rules-later"),
+        pytest.param([*LAYOUT, "--image", "{host}/a", "--rule", "type=x"], 2, "configuration", id="bad-rule"),
         pytest.param(["retag", "{host}/absent:1", ":2"], 2, "source-not-found", id="retag-of-nothing"),
         pytest.param(["retag", "{host}/absent:1", ":bad tag"], 2, "bad-reference", id="bad-tag"),
     ],
