@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from publisher.cli.program import Globals
     from publisher.model.credential import Credential
+    from publisher.model.receipt import Receipt
     from publisher.workflows.jobs import Wish
     from publisher.workflows.session import Session
 
@@ -59,6 +60,36 @@ def planning(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def selection(command: Command) -> Command:
+    """The options of commands that look at what is published: which repositories, and by which rules."""
+    for option in reversed(
+        (
+            click.option("--image", "images", multiple=True, type=LINES, metavar="REPO", help="Look at REPO (repeat)."),
+            click.option("--rule", "rules", multiple=True, type=LINES, metavar="RULE", help="A tag rule (repeat)."),
+            click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
+            click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def selected(images: Sequence[str], rules: Sequence[str], flavor: Sequence[str], only: str | None) -> Wish:
+    """The options of `selection` in one value."""
+    return wish(images, rules, flavor, (), None, only)
+
+
+def agreed(given: Globals, receipt: Receipt, question: str, *, yes: bool) -> None:
+    """On a terminal show what would change and ask; click.Abort where the answer is no."""
+    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    from publisher.report.tables import receipt_text
+
+    click.echo(receipt_text(receipt, color=given.color), err=True, nl=False)
+    if receipt.moves:
+        click.confirm(question, abort=True, err=True)
 
 
 def credentials(command: Command) -> Command:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from publisher.model.errors import NoVersion
 from publisher.model.image_name import ImageName
 from publisher.model.plan import Kind
 from publisher.planning.labels import make_labels
 from publisher.planning.lines import desired, exact_tags, spellings
 from publisher.planning.naming import Name, bind, names
-from publisher.planning.origin import Reading, find_origin
+from publisher.planning.origin import Origin, Reading, RefKind, find_origin
 from publisher.planning.rules import MARKER, read_rules
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from publisher.model.facts import Facts
     from publisher.model.reference import Repository
-    from publisher.planning.origin import Origin
     from publisher.planning.rules import Ruleset
     from publisher.planning.version import Version
 
@@ -112,6 +112,20 @@ def candidates(request: PlanRequest, facts: Facts) -> Candidates:
         nameless=not request.images,
         sandbox=request.sandbox,
     )
+
+
+def bound_rules(request: PlanRequest, facts: Facts) -> Ruleset:
+    """The rules as they stand here and now, for a look at what is published: no version need be built.
+
+    Raises ConfigError for rules.
+    """
+    written = read_rules(request.rules, request.flavor)
+    reading = Reading(request.version_prefix, written.schemes, written.picks_versions)
+    try:
+        origin = find_origin(facts, None, reading)
+    except NoVersion:
+        origin = Origin(kind=RefKind.NONE, revision=facts.revision, now=facts.now)
+    return bind(written, origin)
 
 
 def read_images(written: Iterable[str]) -> tuple[ImageName, ...]:

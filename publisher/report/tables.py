@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 
     from publisher.model.plan import Plan
     from publisher.model.receipt import Change, Receipt
+    from publisher.model.status import Status
     from publisher.model.verdict import Verdict
 
 _COLORS: Final = {
     "create": "32", "move": "36", "keep": "33", "unchanged": "2", "refuse": "31",
     "done": "32", "kept": "33", "not-done": "31", "unknown": "31", "restored": "36",
+    "ok": "32", "drift": "31", "orphan": "33", "yanked": "33", "incomplete": "31", "failed": "31", "undone": "33",
     "equal": "32", "different": "31", "missing": "31",
 }  # fmt: skip
 # What the last column, and any other, keep on a narrow terminal.
 _NARROWEST_LAST = 24
 _NARROWEST = 8
 _GAP = 2
+_WRITTEN: Final = frozenset({State.DONE, State.RESTORED})
 
 
 def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
@@ -81,6 +84,50 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
     ):
         lines += ["", *(f"{image}@{receipt.image.digest}" for image in receipt.plan.images)]
     return _finish(lines)
+
+
+def status_text(status: Status, *, color: bool, width: int | None = None) -> str:
+    """Two tables a repository: its versions, and its floating tags beside where they belong."""
+    lines: list[str] = []
+    for one in status.repositories:
+        lines += [Repository.parse(one.repository).familiar]
+        versions = [
+            (each.version, each.tag, _short(each.digest), "yanked" if each.yanked else "") for each in one.versions
+        ]
+        floating = [
+            (line.tag, _short(line.digest), _short(line.desired), line.version or "", line.state)
+            for line in one.floating
+        ]
+        lines += (
+            table(("version", "tag", "digest", ""), versions, color=color, width=width) if versions else ["no versions"]
+        )
+        if floating:
+            lines += ["", *table(("tag", "holds", "belongs", "version", "state"), floating, color=color, width=width)]
+        if one.foreign:
+            lines += ["", *textwrap.wrap(f"other tags: {', '.join(one.foreign)}", width or columns(sys.stdout))]
+        lines += [""]
+    count = len(status.drifted)
+    return _finish(
+        [*lines, f"{count} floating tags are not where they belong" if count else "every floating tag is true"]
+    )
+
+
+def history_text(receipts: Sequence[Receipt], *, color: bool, width: int | None = None) -> str:
+    """One line a run, newest first."""
+    rows = [
+        (
+            one.id,
+            one.command,
+            (one.plan.release or one.plan.version or "" if one.plan else ""),
+            one.outcome,
+            ", ".join(sorted({Reference.parse(change.reference).repository.familiar for change in one.moves})),
+            ", ".join(str(Reference.parse(change.reference).tag) for change in one.moves if change.state in _WRITTEN),
+        )
+        for one in receipts
+    ]
+    return _finish(
+        table(("receipt", "command", "version", "outcome", "images", "tags"), rows, color=color, width=width)
+    )
 
 
 def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None = None) -> str:

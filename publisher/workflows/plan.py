@@ -36,9 +36,9 @@ class Draft:
     plan: Plan
 
 
-def ask(session: Session, job: Job, wish: Wish) -> Candidates:
-    """The tags that the rules give, before any registry is looked at."""
-    request = PlanRequest(
+def request_of(session: Session, job: Job, wish: Wish) -> PlanRequest:
+    """What options and configuration say of one image."""
+    return PlanRequest(
         images=job.images,
         version=wish.version,
         rules=wish.rules or job.settings.tags.rules or session.settings.tags.rules,
@@ -48,7 +48,11 @@ def ask(session: Session, job: Job, wish: Wish) -> Candidates:
         force=wish.force,
         sandbox=session.sandbox is not None,
     )
-    return candidates(request, session.facts)
+
+
+def ask(session: Session, job: Job, wish: Wish) -> Candidates:
+    """The tags that the rules give, before any registry is looked at."""
+    return candidates(request_of(session, job, wish), session.facts)
 
 
 def draft(session: Session, job: Job, wish: Wish, sources: Sequence[str], *, offline: bool = False) -> Draft:

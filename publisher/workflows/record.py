@@ -34,17 +34,29 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """What a run has found out before its first tag. `size` is the sum of the content's blobs in bytes."""
+    """What a run has found out before its first tag. `size` is the sum of the content's blobs in bytes.
+
+    content: None for a run that brings none of its own.
+    """
 
     command: str
     started: str
-    content: Content
-    platforms: tuple[str, ...]
-    size: int
-    verification: Verification
+    content: Content | None = None
+    platforms: tuple[str, ...] = ()
+    size: int = 0
+    verification: Verification | None = None
     plan: Plan | None = None
     via: str | None = None
     adopted: bool = False
+
+
+def _image(content: Content, begun: Begun) -> ReleasedImage:
+    return ReleasedImage(
+        digest=str(content.digest),
+        config=str(content.config.digest) if isinstance(content, Manifest) else None,
+        platforms=begun.platforms,
+        size=begun.size,
+    )
 
 
 class Record:
@@ -65,12 +77,7 @@ class Record:
             via=begun.via,
             adopted=begun.adopted,
             plan=begun.plan,
-            image=ReleasedImage(
-                digest=str(content.digest),
-                config=str(content.config.digest) if isinstance(content, Manifest) else None,
-                platforms=begun.platforms,
-                size=begun.size,
-            ),
+            image=_image(content, begun) if content else None,
             verification=begun.verification,
             moves=tuple(changes),
             sandbox=True if session.sandbox else msgspec.UNSET,
@@ -96,7 +103,7 @@ class Record:
 
 def touched(changes: Iterable[Change]) -> bool:
     """Whether any tag was written, or may have been."""
-    return any(change.state in {State.DONE, State.UNKNOWN} for change in changes)
+    return any(change.state in {State.DONE, State.RESTORED, State.UNKNOWN} for change in changes)
 
 
 def incomplete(error: PublishError, changes: Iterable[Change]) -> Incomplete:

@@ -1,0 +1,56 @@
+"""`publish yank`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from publisher.cli.options import agreed, credentials, formats, open_session, selected, selection
+
+if TYPE_CHECKING:
+    from publisher.cli.program import Globals
+
+
+@click.command("yank")
+@click.argument("version")
+@selection
+@click.option("--undo", is_flag=True, help="Let the version count again.")
+@click.option("--delete", is_flag=True, help="Delete its tags too, as far as single tags can be deleted.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
+@click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Write the receipt to FILE too.")
+@credentials
+@click.option("-y", "--yes", is_flag=True, help="Don't ask; --delete needs it where there is no terminal.")
+@formats("json")
+@click.pass_obj
+def command(
+    given: Globals, /, version: str, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
+    only: str | None, username: str | None, *, undo: bool, delete: bool, dry_run: bool, receipt: Path | None,
+    password_stdin: bool, yes: bool, form: str,
+) -> int:  # fmt: skip
+    r"""Let the floating tags fall back as if VERSION were not there.
+
+    A marker in the registry (the tag yanked-VERSION) keeps it so through later releases.
+
+    \b
+    publish yank 1.2.3
+    publish yank 1.2.3 --undo
+    """
+    import sys
+
+    from publisher.cli.rendering import show_runs
+    from publisher.workflows.yank import YankOptions, yank
+
+    if undo and delete:
+        raise click.UsageError("--undo and --delete exclude each other")
+    if delete and not (yes or dry_run or sys.stdin.isatty()):
+        raise click.UsageError("--delete needs -y where there is no terminal to ask at")
+    wanted = selected(images, rules, flavor, only)
+    with open_session(given, username, password_stdin=password_stdin) as session:
+        if not dry_run:
+            before = yank(session, version, wanted, YankOptions(undo=undo, delete=delete, dry_run=True))
+            agreed(given, before.receipt, "Do this?", yes=yes)
+        options = YankOptions(undo=undo, delete=delete, dry_run=dry_run, receipt=receipt)
+        run = yank(session, version, wanted, options)
+    return show_runs(given, [run], form)

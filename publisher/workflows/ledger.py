@@ -1,0 +1,142 @@
+"""Tags that are written one after another, each read back, with the receipt kept up to date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from publisher.model.errors import Interrupted, PublishError, VerificationFailed
+from publisher.model.plan import Action, Kind
+from publisher.model.receipt import Change, State
+from publisher.model.reference import Reference, Tag
+from publisher.registry.deletion import delete_tag
+from publisher.workflows.record import Record, Run, incomplete, touched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from publisher.model.digest import Digest
+    from publisher.model.manifest import Content
+    from publisher.receipts.journal import Entry
+    from publisher.workflows.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One tag to write: it holds `before`, and is to hold `wanted`, None where it is to be deleted.
+
+    content: what is written, where it isn't in the registry under `wanted` yet.
+    """
+
+    reference: Reference
+    kind: Kind
+    version: str | None
+    before: Digest | None
+    wanted: Digest | None
+    content: Content | None = None
+    state: State = State.DONE
+
+    @property
+    def change(self) -> Change:
+        """The step as a receipt's line, not done yet."""
+        return Change(
+            reference=str(self.reference),
+            kind=self.kind,
+            version=self.version,
+            action=Action.CREATE if self.before is None else Action.MOVE,
+            before=str(self.before) if self.before else None,
+            after=str(self.before) if self.before else None,
+            state=State.NOT_DONE,
+        )
+
+
+class Ledger:
+    """What a run has written so far. record: its receipt. entry: its place in the journal."""
+
+    def __init__(self, session: Session, record: Record, entry: Entry) -> None:
+        self._session = session
+        self._record = record
+        self._entry = entry
+        self._changes: dict[str, Change] = {change.reference: change for change in record.receipt.moves}
+        record.save(entry, self.changes)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All lines, in the order in which they were planned."""
+        return tuple(self._changes.values())
+
+    def write(self, steps: Sequence[Step]) -> None:
+        """Write tags side by side; raises where one can't be written."""
+        for step in steps:
+            self._changes.setdefault(str(step.reference), step.change)
+        self._session.parallel(self._write, steps)
+
+    def leave(self, step: Step, state: State = State.KEPT) -> None:
+        """Note a tag that is left as it is."""
+        self._note(step, step.before, state)
+
+    def _write(self, step: Step) -> None:
+        try:
+            self._do(step)
+        except (PublishError, Interrupted) as error:
+            self._settle_doubt(step, error)
+        self._note(step, step.wanted, step.state)
+
+    def _do(self, step: Step) -> None:
+        remote, tag = self._session.remote(step.reference.repository), _tag(step.reference)
+        if step.wanted is None:
+            delete_tag(remote, tag)
+            return
+        content = step.content or remote.get(step.wanted)
+        remote.put(content, tag)
+        found = remote.head(tag)
+        if found is None or found.digest != step.wanted:
+            held = found.digest if found else "nothing"
+            raise VerificationFailed(f"{step.reference} holds {held} after it was written", reference=step.reference)
+
+    def _settle_doubt(self, step: Step, error: PublishError | Interrupted) -> None:
+        """A write that seems to have failed may have worked: the tag itself tells."""
+        try:
+            found = self._session.remote(step.reference.repository).head(_tag(step.reference))
+        except PublishError:
+            self._note(step, None, State.UNKNOWN)
+            raise error from None
+        held = found.digest if found else None
+        if held != step.wanted:
+            self._note(step, held, State.NOT_DONE)
+            raise error
+
+    def _note(self, step: Step, digest: Digest | None, state: State) -> None:
+        known = self._changes.get(str(step.reference), step.change)
+        after = str(digest) if digest else None
+        self._changes[str(step.reference)] = msgspec.structs.replace(known, after=after, state=state)
+        self._record.save(self._entry, self.changes)
+
+    def finish(self, work: Callable[[], None]) -> Run:
+        """Do the work and end the receipt: an error before the first tag raises, a later one is told in the run."""
+        try:
+            work()
+        except (PublishError, Interrupted) as error:
+            return self._stopped(error)
+        return self._record.finish(self._entry, self.changes)
+
+    def _stopped(self, error: PublishError | Interrupted) -> Run:
+        if isinstance(error, Interrupted):
+            self._record.finish(self._entry, self.changes, error.told())
+            raise error
+        if not touched(self.changes):
+            self._record.finish(self._entry, self.changes, error)
+            raise error
+        return self._record.finish(self._entry, self.changes, incomplete(error, self.changes))
+
+
+def in_order(steps: Iterable[Step], last: str) -> tuple[list[Step], list[Step]]:
+    """The steps that go together, and those of `latest`, which go last."""
+    found = list(steps)
+    return [one for one in found if one.reference.tag != last], [one for one in found if one.reference.tag == last]
+
+
+def _tag(reference: Reference) -> Tag:
+    return reference.tag or Tag("latest")

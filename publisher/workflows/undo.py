@@ -1,0 +1,200 @@
+"""Go back to before a run: by its receipt, leaving alone what others have moved since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from publisher.model.digest import Digest
+from publisher.model.errors import PublishError, Refused, UsageError
+from publisher.model.plan import Kind
+from publisher.model.receipt import Outcome, State
+from publisher.model.reference import Reference, Tag
+from publisher.planning.lines import desired, eligible, published_versions
+from publisher.planning.rules import MARKER
+from publisher.workflows.ledger import Ledger, Step, in_order
+from publisher.workflows.reconcile import repair_record
+from publisher.workflows.status import Place, look, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from publisher.model.receipt import Change, Receipt
+    from publisher.model.reference import Repository
+    from publisher.planning.lines import Published
+    from publisher.workflows.jobs import Wish
+    from publisher.workflows.record import Run
+    from publisher.workflows.session import Session
+
+_OURS = frozenset({State.DONE, State.RESTORED, State.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoOptions:
+    """force: go back even where a tag was moved since."""
+
+    force: bool = False
+    dry_run: bool = False
+    receipt: Path | None = None
+
+
+def find_receipt(session: Session, text: str | None) -> Receipt:
+    """The receipt that is meant: an id, a file, or the last one that changed a tag. Raises UsageError."""
+    if text:
+        return session.journal.find(text)
+    receipts, torn = session.journal.list()
+    for path in torn:
+        session.progress.warn(f"{path} is not a receipt; it is left alone")
+    for receipt in receipts:
+        if receipt.command != "undo" and receipt.outcome is not Outcome.UNDONE and _written(receipt):
+            return receipt
+    raise UsageError(
+        "no receipt on this machine changed a tag", hint="name a receipt's file: publish undo receipt.json"
+    )
+
+
+def _written(receipt: Receipt) -> tuple[Change, ...]:
+    """The lines of tags that the run has, or may have, written."""
+    return tuple(change for change in receipt.moves if change.state in _OURS)
+
+
+def undo(session: Session, receipt: Receipt, wish: Wish, options: UndoOptions) -> Run:
+    """Go back to before `receipt`; raises Refused where there is nothing to go back from."""
+    if (receipt.sandbox is True) != (session.sandbox is not None):
+        raise Refused("the receipt is of a rehearsal, and this is not one" if receipt.sandbox is True else
+                      "the receipt is not of a rehearsal, and this is one")  # fmt: skip
+    changes = _written(receipt)
+    repositories = dict.fromkeys(Reference.parse(change.reference).repository for change in changes)
+    session.aim(repositories)
+    parts = [_Part.of(session, place_of(session, one, wish), receipt, changes, options) for one in repositories]
+    steps = [step for part in parts for step in part.steps]
+    left = [step for part in parts for step in part.left]
+    record = repair_record(session, "undo", [*steps, *left], options.receipt)
+    for step in left:
+        session.progress.warn(f"{step.reference} was moved since, and is left alone; --force moves it too")
+    if options.dry_run or not (steps or left):
+        return record.finish(None, record.receipt.moves)
+    with session.journal.open(["floating", *sorted(map(str, repositories))]) as entry:
+        ledger = Ledger(session, record, entry)
+        run = ledger.finish(lambda: _carry_out(session, ledger, parts))
+        if run.error is None and (session.journal.folder / f"{receipt.id}.json").is_file():
+            entry.write(msgspec.structs.replace(receipt, outcome=Outcome.UNDONE))
+        return run
+
+
+def _carry_out(session: Session, ledger: Ledger, parts: list[_Part]) -> None:
+    """Exact tags get their bytes back, then the floating ones follow, and only then goes what was created."""
+    for part in parts:
+        for step in part.left:
+            ledger.leave(step)
+        ledger.write([step for step in part.steps if step.kind is not Kind.FLOATING and step.wanted is not None])
+        for together in in_order(part.floating, part.place.ruleset.flavor.latest_name):
+            ledger.write([step for step in together if step.wanted is not None])
+        for step in part.steps:
+            if step.wanted is None:
+                _take_away(session, ledger, step)
+
+
+def _take_away(session: Session, ledger: Ledger, step: Step) -> None:
+    """Delete what the run created; an exact tag that can't be deleted alone is yanked, another stays."""
+    try:
+        ledger.write([step])
+    except Refused as refusal:
+        ledger.leave(step)
+        if step.kind is Kind.EXACT and step.before is not None:
+            marker = step.reference.repository.tag(f"{MARKER}{step.reference.tag}")
+            found = session.remote(marker.repository).head(Tag(f"{MARKER}{step.reference.tag}"))
+            before = found.digest if found else None
+            ledger.write(
+                [Step(reference=marker, kind=Kind.REF, version=step.version, before=before, wanted=step.before)]
+            )
+            session.progress.warn(f"{step.reference} can't be deleted, so its version is yanked: {refusal.message}")
+        else:
+            session.progress.warn(f"{step.reference} can't be deleted, and stays: {refusal.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What an undo does in one repository. left: tags that others have moved since."""
+
+    place: Place
+    steps: tuple[Step, ...]
+    left: tuple[Step, ...]
+
+    @property
+    def floating(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.kind is Kind.FLOATING)
+
+    @classmethod
+    def of(
+        cls, session: Session, place: Place, receipt: Receipt, changes: tuple[Change, ...], options: UndoOptions
+    ) -> _Part:
+        """Decide, by what the repository holds now."""
+        own = [change for change in changes if Reference.parse(change.reference).repository == place.repository]
+        state = look(session, place).state
+        back = _Back(session, place, state, own, receipt)
+        steps: list[Step] = []
+        left: list[Step] = []
+        for change in own:
+            step = back.step(change)
+            if step.before == step.wanted:
+                continue
+            mine = back.is_mine(change, step.before)
+            (steps if mine or options.force else left).append(step)
+        return cls(place, tuple(steps), tuple(left))
+
+
+def _is_new(change: Change) -> bool:
+    return change.kind is Kind.EXACT and change.before is None
+
+
+class _Back:
+    """Where the tags of one repository go back to."""
+
+    def __init__(
+        self, session: Session, place: Place, state: Published, changes: Sequence[Change], receipt: Receipt
+    ) -> None:
+        self._remote = session.remote(place.repository)
+        self._repository: Repository = place.repository
+        self._state = state
+        self._image = receipt.image.digest if receipt.image else None
+        published = published_versions(place.ruleset, state)
+        gone = {change.version for change in changes if _is_new(change)}
+        kept = {one for one in eligible(published) if str(one) not in gone}
+        exact = {change.version: change.before for change in changes if change.kind is Kind.EXACT}
+        self._belongs = {
+            tag: Digest.parse(earlier) if (earlier := exact.get(str(owner))) else published[owner].digest
+            for tag, owner in desired(place.ruleset, kept).items()
+        }
+        self._computes = receipt.command == "release"
+
+    def step(self, change: Change) -> Step:
+        """The write that takes one line back."""
+        reference = Reference.parse(change.reference)
+        before = Digest.parse(change.before) if change.before else None
+        wanted = self._belongs.get(str(reference.tag)) if self._computes and change.kind is Kind.FLOATING else None
+        return Step(
+            reference=reference,
+            kind=change.kind,
+            version=change.version,
+            before=self._held(reference),
+            wanted=wanted or before,
+            state=State.RESTORED,
+        )
+
+    def _held(self, reference: Reference) -> Digest | None:
+        if str(reference.tag) in self._state.held:
+            return self._state.held[str(reference.tag)]
+        try:
+            found = self._remote.head(reference.tag or Tag("latest"))
+        except PublishError:
+            return None
+        return found.digest if found else None
+
+    def is_mine(self, change: Change, held: Digest | None) -> bool:
+        """Whether the tag still holds what the run wrote; of a write whose end is unknown, what it would have."""
+        wrote = change.after or (self._image if change.state is State.UNKNOWN else None)
+        return (str(held) if held else None) == wrote

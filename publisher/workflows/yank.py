@@ -1,0 +1,145 @@
+"""Take a version back: a marker in the registry says so, and the floating tags fall back as if it were not there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.model.artifact import compose_artifact
+from publisher.model.errors import Refused, UsageError
+from publisher.model.plan import Kind
+from publisher.planning.rules import MARKER
+from publisher.planning.version import parse_version
+from publisher.registry.deletion import delete_tag
+from publisher.workflows.ledger import Ledger, Step
+from publisher.workflows.reconcile import drift, repair_record, settle
+from publisher.workflows.status import look, places
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from publisher.model.manifest import Manifest
+    from publisher.planning.lines import PublishedVersion
+    from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.jobs import Wish
+    from publisher.workflows.record import Run
+    from publisher.workflows.session import Session
+    from publisher.workflows.status import Looked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YankOptions:
+    """undo: let the version count again. delete: also delete its tags, as far as single tags can be deleted."""
+
+    undo: bool = False
+    delete: bool = False
+    dry_run: bool = False
+    receipt: Path | None = None
+
+
+def yank(session: Session, text: str, wish: Wish, options: YankOptions) -> Run:
+    """Mark a version in every repository that has published it; the floating tags follow.
+
+    Raises UsageError for what is no version, Refused where no repository has published it.
+    """
+    found = [look(session, place) for place in places(session, wish)]
+    having = [(one, held) for one in found if (held := _published(one, text))]
+    if not having:
+        where = ", ".join(one.place.written for one in found)
+        raise Refused(f"{text} is not published in {where}", hint="'publish status' lists what is")
+    markers = [step for one, held in having if (step := _marker(one, held, options))]
+    after = [step for one, held in having for step in drift(_supposed(one, held, yanked=not options.undo))]
+    gone = [step for one, held in having for step in _deletions(one, held)] if options.delete else []
+    record = repair_record(session, "yank", [*markers, *after, *gone], options.receipt)
+    if options.dry_run or not record.receipt.moves:
+        return record.finish(None, record.receipt.moves)
+    where_to = [one.place for one, _ in having]
+    with session.journal.open(["floating", *sorted(str(place.repository) for place in where_to)]) as entry:
+        ledger = Ledger(session, record, entry)
+
+        def work() -> None:
+            for step in markers:
+                _mark(session, ledger, step)
+            settle(ledger, where_to, lambda place: drift(look(session, place)))
+            ledger.write(gone)
+
+        return ledger.finish(work)
+
+
+def _published(found: Looked, text: str) -> PublishedVersion | None:
+    version = parse_version(text, found.place.ruleset.schemes)
+    if version is None:
+        raise UsageError(f"'{text}' is not a version", hint="name one that 'publish status' lists, as in 1.2.3")
+    return next((one for one in found.survey.versions if one.version == version), None)
+
+
+def _marker(found: Looked, held: PublishedVersion, options: YankOptions) -> Step | None:
+    """The write of the marker that is needed, if any."""
+    if held.yanked is not options.undo:
+        return None
+    marker = next((tag for tag in held.tags if MARKER + tag in found.state.tags), held.tags[0])
+    reference = found.place.repository.tag(MARKER + marker)
+    before = found.state.held.get(str(reference.tag))
+    wanted = None if options.undo else held.digest
+    return Step(reference=reference, kind=Kind.REF, version=str(held.version), before=before, wanted=wanted)
+
+
+def _supposed(found: Looked, held: PublishedVersion, *, yanked: bool) -> Looked:
+    """The repository as it will be once the marker is there, or gone."""
+    from publisher.planning.lines import Published
+    from publisher.planning.survey import survey
+    from publisher.workflows.status import Looked
+
+    markers = {MARKER + tag for tag in held.tags}
+    kept = {tag: digest for tag, digest in found.state.held.items() if tag not in markers}
+    if yanked and held.digest:
+        kept[MARKER + held.tags[0]] = held.digest
+    tags = (found.state.tags - markers) | {tag for tag in markers if tag in kept}
+    state = Published(tags, kept)
+    return Looked(found.place, state, survey(found.place.ruleset, state))
+
+
+def _deletions(found: Looked, held: PublishedVersion) -> list[Step]:
+    """The version's own tags, and the floating ones that no other version takes over; the marker stays."""
+    orphans = [line for line in _supposed(found, held, yanked=True).survey.lines if line.version is None]
+    tags = [(line.tag, Kind.FLOATING) for line in orphans if line.digest == held.digest]
+    tags += [(tag, Kind.EXACT) for tag in held.tags]
+    return [
+        Step(
+            reference=found.place.repository.tag(tag),
+            kind=kind,
+            version=str(held.version),
+            before=found.state.held.get(tag),
+            wanted=None,
+        )
+        for tag, kind in tags
+    ]
+
+
+def _mark(session: Session, ledger: Ledger, step: Step) -> None:
+    """Write or take away one marker; where tags can't be deleted alone, it is pointed at nothing."""
+    if step.wanted is None:
+        remote = session.remote(step.reference.repository)
+        try:
+            _delete(remote, step)
+        except Refused:
+            empty = put_empty(remote)
+            step = Step(
+                reference=step.reference, kind=step.kind, version=step.version, before=step.before,
+                wanted=empty.digest, content=empty,
+            )  # fmt: skip
+    ledger.write([step])
+
+
+def _delete(remote: RemoteRepository, step: Step) -> None:
+    if step.reference.tag is not None:
+        delete_tag(remote, step.reference.tag)
+
+
+def put_empty(remote: RemoteRepository) -> Manifest:
+    """An artifact that is nothing: what a marker points to once it means nothing any more."""
+    manifest, blobs = compose_artifact("application/vnd.publish.unyanked.v1")
+    for blob in blobs:
+        if remote.blob_size(blob.descriptor().digest) is None:
+            remote.upload(blob)
+    return manifest
