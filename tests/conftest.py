@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ _NO_ENGINE = os.environ.get("PUBLISH_TEST_NO_ENGINE") == "1"
 
 
 def pytest_configure() -> None:
-    """Tests see no proxy of this machine, and no network."""
+    """Tests see no proxy of this machine, and no network; interrupts arrive, even below a shell that ignores them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         os.environ.pop(name, None)
         os.environ.pop(name.lower(), None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 _ACTIONS = ("store", "get", "erase", "list", "version")
 
@@ -39,6 +39,7 @@ def run(words: Sequence[str]) -> tuple[int, str]:
 
 def _serve(action: str) -> tuple[int, str]:
     from publisher.credentials.helper_protocol import LARGEST, Helper, HelperError, read_index
+    from publisher.credentials.logins import index_file
     from publisher.credentials.vault import Vault
     from publisher.model.errors import PublishError
 
@@ -51,12 +52,6 @@ def _serve(action: str) -> tuple[int, str]:
         return 1, f"{error}\n"
     except PublishError as error:
         return 1, f"{error.message}\n"
-
-
-def index_file(environ: Mapping[str, str]) -> Path:
-    """The list of logins, without secrets: $XDG_CONFIG_HOME/publish/logins.json."""
-    home = Path(environ.get("HOME") or Path.home())
-    return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "publish" / "logins.json"
 
 
 def _save(file: Path, index: Mapping[str, str]) -> None:

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 
 # Modules are imported when their command runs: `publish --version` and `--help` stay quick.
 COMMANDS = {
+    "login": Entry("Release", "Prove a credential to a registry, and keep it in the keyring."),
     "plan": Entry("Release", "Show what a release would do, tag by tag, and why."),
     "release": Entry("Release", "Publish an image: push by digest, verify, then move the tags."),
     "retag": Entry("Release", "Point tags at an image that is in a registry already."),
@@ -34,6 +35,8 @@ COMMANDS = {
     "yank": Entry("Repair", "Let floating tags fall back as if a version were not there."),
     "undo": Entry("Repair", "Go back to before a release."),
     "history": Entry("Repair", "Show the receipts that are kept on this machine."),
+    "logout": Entry("Look after", "Forget a credential."),
+    "whoami": Entry("Look after", "Show who you are at a registry, and by which credential."),
     "doctor": Entry("Look after", "Check git, engine, configuration and rights, and say what to do."),
     "push": Entry("Parts", "Send content by digest; no tag moves."),
     "sandbox": Entry("Parts", "Rehearse against an embedded registry."),

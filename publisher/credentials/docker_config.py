@@ -86,15 +86,15 @@ def _find_auth(document: dict[str, Any] | Broken, registry: str, repository: str
     if not isinstance(auths, dict):
         return Absent()
     by_place = {_place(key): entry for key, entry in reversed(auths.items())}
-    for place in _places(registry, repository):
+    for place in places(registry, repository):
         entry = auths.get(place) or by_place.get(_place(place))
         if isinstance(entry, dict) and entry:
             return _read_auth(entry, place, named)
     return Absent()
 
 
-def _places(registry: str, repository: str) -> list[str]:
-    """The keys that hold for a repository, the closest first: its own, those of the folders it is in, the host's."""
+def places(registry: str, repository: str) -> list[str]:
+    """List the keys that hold for a repository, the closest first: its own, those of its folders, the host's."""
     parts = repository.split("/") if repository else []
     paths = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
     return [f"{host}/{path}" for path in paths for host in _keys(registry) if "://" not in host] + [*_keys(registry)]

@@ -98,11 +98,14 @@ class Session:
         from publisher.credentials.chain import Chain
         from publisher.credentials.docker_config import DockerConfig
         from publisher.credentials.environment import EnvironmentCredentials, GivenCredential
+        from publisher.credentials.logins import Logins, index_file
+        from publisher.receipts.atomic import write_atomically
 
         if self.sandbox:
             return Chain(())
         sources: list[CredentialSource] = [
             EnvironmentCredentials(self.environ, self._destinations),
+            Logins(index_file(self.environ), write_atomically),
             DockerConfig(self.environ),
         ]
         if self._credential:
@@ -117,6 +120,15 @@ class Session:
     @cached_property
     def _anonymous_client(self) -> Client:
         return self._new_client(lambda _registry, _repository: None)
+
+    def learn(self, secret: str) -> None:
+        """Take a secret out of all that is printed from now on."""
+        if self._redactor:
+            self._redactor.learn(secret)
+
+    def client_with(self, find: Callable[[str, str], Credential | None]) -> Client:
+        """A way to registries with other credentials than the run's; to be closed."""
+        return self._new_client(find)
 
     def _new_client(self, find: Callable[[str, str], Credential | None]) -> Client:
         from publisher.http.client import Client

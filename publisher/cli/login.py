@@ -1,0 +1,82 @@
+"""`publish login`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from publisher.cli.options import formats, open_session
+
+if TYPE_CHECKING:
+    from publisher.cli.program import Globals
+    from publisher.model.credential import Credential
+    from publisher.workflows.login import Login
+
+
+@click.command("login")
+@click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]")
+@click.option("-u", "--username", metavar="USER", help="The user at the registry.")
+@click.option("--password-stdin", is_flag=True, help="Read the password or token from stdin.")
+@click.option(
+    "--store", type=click.Choice(["keyring", "docker"]), default="keyring",
+    help="Keep it in the system's keyring, or in docker's own file, where it is not safe.",
+)  # fmt: skip
+@click.option("--docker", is_flag=True, help="Let docker's own CLI use it, through docker-credential-publish.")
+@formats("json")
+@click.pass_obj
+def command(
+    given: Globals, /, registry: str, username: str | None, store: str, form: str, *, password_stdin: bool, docker: bool
+) -> int:
+    r"""Prove a credential to REGISTRY (Docker Hub if none is named), and keep it.
+
+    \b
+    publish login
+    publish login ghcr.io -u me --password-stdin < token
+    publish login docker.io/my-org --docker
+    """
+    from publisher.cli.rendering import show_json, show_text
+    from publisher.workflows.login import Place, login
+
+    place = Place.parse(registry)
+    with open_session(given) as session:
+        credential = _credential(place.registry, username, password_stdin=password_stdin)
+        found = login(session, place, credential, store=store, docker=docker)
+    if form == "json":
+        show_json(found)
+        return 0
+    where = "docker's own file" if store == "docker" else "the keyring"
+    show_text(f"{told(found)}\nkept in {where}{', and docker asks for it there' if docker else ''}\n")
+    return 0
+
+
+def told(found: Login) -> str:
+    """Who one is, in a line."""
+    how = "" if found.proven else " (unproven: the registry asks nobody who they are)"
+    return f"{found.registry}: {found.username}, by a {found.kind}{how}"
+
+
+def _credential(registry: str, username: str | None, *, password_stdin: bool) -> Credential:
+    """From stdin, the environment or the terminal, and never half from one and half from another."""
+    from publisher.credentials.environment import EnvironmentCredentials
+    from publisher.model.credential import Broken, Credential, Found
+    from publisher.model.errors import BrokenCredential, Denied
+
+    if password_stdin:
+        if not username:
+            raise Denied("--password-stdin needs --username")
+        return Credential(username, sys.stdin.read().removesuffix("\n").removesuffix("\r"), "--password-stdin")
+    answer = EnvironmentCredentials(os.environ, frozenset({registry})).find(registry)
+    if isinstance(answer, Broken):
+        raise BrokenCredential(answer.reason, hint=answer.hint)
+    if isinstance(answer, Found) and username in {None, answer.credential.username}:
+        return answer.credential
+    if not sys.stdin.isatty():
+        raise Denied(
+            "there is no terminal to ask for a password at",
+            hint="pipe it in: … | publish login -u USER --password-stdin",
+        )
+    user = username or click.prompt("Username", err=True)
+    return Credential(user, click.prompt("Password or token", hide_input=True, err=True), "the terminal")

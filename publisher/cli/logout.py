@@ -1,0 +1,45 @@
+"""`publish logout`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from publisher.cli.options import formats, open_session
+
+if TYPE_CHECKING:
+    from publisher.cli.program import Globals
+
+
+@click.command("logout")
+@click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]")
+@click.option("--docker", is_flag=True, help="Take it out of docker's own configuration too.")
+@formats("json")
+@click.pass_obj
+def command(given: Globals, /, registry: str, form: str, *, docker: bool) -> int:
+    r"""Forget the credential for REGISTRY (Docker Hub if none is named).
+
+    The token itself lives on at the registry until it is deleted there.
+
+    \b
+    publish logout
+    publish logout ghcr.io --docker
+    """
+    from publisher.cli.rendering import show_json, show_text
+    from publisher.model.reference import DOCKER_HUB
+    from publisher.workflows.login import Place, logout
+
+    place = Place.parse(registry)
+    with open_session(given) as session:
+        found = logout(session, place, docker=docker)
+    if form == "json":
+        show_json({"schema": "publish.logout/1", "registry": str(place), "forgotten": found})
+        return 0
+    show_text(f"{place}: {'forgotten' if found else 'there was no login'}\n")
+    if found:
+        where = (
+            "https://app.docker.com/settings/personal-access-tokens" if place.registry == DOCKER_HUB else "the registry"
+        )
+        click.echo(f"the token itself is still valid; delete it at {where}", err=True)
+    return 0

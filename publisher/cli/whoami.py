@@ -1,0 +1,36 @@
+"""`publish whoami`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from publisher.cli.options import formats, open_session
+
+if TYPE_CHECKING:
+    from publisher.cli.program import Globals
+
+
+@click.command("whoami")
+@click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]")
+@formats("json")
+@click.pass_obj
+def command(given: Globals, /, registry: str, form: str) -> int:
+    r"""Show who you are at REGISTRY (Docker Hub if none is named), where the credential is from, and of what kind.
+
+    \b
+    publish whoami
+    publish whoami ghcr.io --format json
+    """
+    from publisher.cli.login import told
+    from publisher.cli.rendering import show_json, show_text
+    from publisher.workflows.login import Place, whoami
+
+    with open_session(given) as session:
+        found = whoami(session, Place.parse(registry))
+    if form == "json":
+        show_json(found)
+    else:
+        show_text(f"{told(found)}, from {found.source}\n")
+    return 0

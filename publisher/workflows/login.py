@@ -1,0 +1,206 @@
+"""Sign in, out, and say who one is: a credential is proven before it is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from publisher.credentials.docker_file import DockerFile, config_file
+from publisher.credentials.logins import Logins, index_file
+from publisher.http.message import Request
+from publisher.model.errors import BadReference, Denied, PublishError, Refused, UsageError
+from publisher.model.reference import DOCKER_HUB, Repository
+from publisher.receipts.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from publisher.http.client import Client
+    from publisher.model.credential import Credential
+    from publisher.workflows.session import Session
+
+_OK, _NOT_FOUND = 200, 404
+_REFUSED: Final = frozenset({401, 403})
+_KINDS: Final = {
+    "dckr_pat_": "personal access token",
+    "dckr_oat_": "organization access token",
+    "ghp_": "GitHub token",
+    "gho_": "GitHub token",
+    "ghs_": "GitHub token",
+    "github_pat_": "GitHub token",
+    "glpat-": "GitLab token",
+    "gldt-": "GitLab deploy token",
+}
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.login/1"):
+    """Who one is at a registry. kind: of the secret, as far as its form tells. may: what was seen to be allowed."""
+
+    registry: str
+    username: str
+    kind: str
+    source: str
+    proven: bool
+    may: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a login is for: a registry, or one namespace of it."""
+
+    registry: str
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read HOST[:PORT][/NAMESPACE]; nothing means Docker Hub. Raises UsageError."""
+        bare = text.removeprefix("https://").rstrip("/")
+        if bare in {"", "docker.io", "index.docker.io", "registry-1.docker.io", "index.docker.io/v1"}:
+            return cls(DOCKER_HUB)
+        host, _, path = bare.partition("/")
+        is_host = bool(set(host) & set(".:")) or host == "localhost"
+        try:
+            repository = Repository.parse(f"{host}/{path}/x" if path else f"{host}/x") if is_host else None
+        except BadReference:
+            repository = None
+        if repository is None or "@" in bare or (path and ":" in path):
+            raise UsageError(
+                f"'{text}' is not a registry", hint="give HOST, HOST:PORT or HOST/NAMESPACE, as in docker.io/my-org"
+            )
+        return cls(repository.registry, path)
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.path}" if self.path else self.registry
+
+
+def kind_of(credential: Credential) -> str:
+    """What kind of secret it is, by its form alone."""
+    if credential.is_identity_token:
+        return "identity token"
+    return next((kind for start, kind in _KINDS.items() if credential.secret.startswith(start)), "password or token")
+
+
+def check_pasted(text: str, what: str) -> None:
+    """Refuse what was pasted with more than it should hold; raises Denied."""
+    if not text:
+        raise Denied(f"the {what} is empty")
+    if text != text.strip():
+        raise Denied(f"the {what} has a space or a newline at its end or start, as pasted text often has")
+    if any(ord(sign) < 0x20 or ord(sign) == 0x7F for sign in text):  # noqa: PLR2004 - control codes
+        raise Denied(f"the {what} has a control character in it", hint="type it, or paste it without its newline")
+
+
+def login(session: Session, place: Place, credential: Credential, *, store: str, docker: bool) -> Login:
+    """Prove a credential, then store it: in the keyring, or with store "docker" in docker's own file."""
+    if session.sandbox:
+        raise Refused("a sandbox needs no login", hint="unset PUBLISH_SANDBOX")
+    check_pasted(credential.username, "user name")
+    check_pasted(credential.secret, "password or token")
+    session.learn(credential.secret)
+    if store == "docker" and docker:
+        raise UsageError("--docker lets docker ask our keyring, and --store docker doesn't use it")
+    proven = prove(session, place, credential)
+    file = DockerFile(config_file(session.environ), write_atomically)
+    if store == "docker":
+        file.store(str(place), credential.username, credential.secret)
+        session.progress.warn(f"the secret is in {file.path} as plain base64, which everybody who reads it can undo")
+    else:
+        logins(session).store(str(place), credential.username, credential.secret)
+    if docker:
+        if place.path:
+            raise UsageError("docker's own CLI knows no logins for one namespace", hint="leave out --docker")
+        file.use_helper(place.registry)
+    return _login(place, credential, proven=proven)
+
+
+def logins(session: Session) -> Logins:
+    """What was stored on this machine."""
+    return Logins(index_file(session.environ), write_atomically)
+
+
+def logout(session: Session, place: Place, *, docker: bool) -> bool:
+    """Forget a login; False if there was none."""
+    found = logins(session).erase(str(place))
+    if docker:
+        found = DockerFile(config_file(session.environ), write_atomically).forget(str(place)) or found
+    return found
+
+
+def whoami(session: Session, place: Place) -> Login:
+    """Who one is at a registry, asked of the registry itself; raises Denied where nobody is signed in."""
+    session.aim([Repository(place.registry, place.path or "x")])
+    credential = session.credentials.find(place.registry, place.path)
+    if credential is None:
+        raise Denied(
+            f"nobody is signed in to {place}", reference=place.registry, hint=f"publish login {place.registry}"
+        )
+    session.learn(credential.secret)
+    return _login(place, credential, proven=prove(session, place, credential))
+
+
+def _login(place: Place, credential: Credential, *, proven: bool) -> Login:
+    return Login(
+        registry=str(place),
+        username=credential.username,
+        kind=kind_of(credential),
+        source=credential.source,
+        proven=proven,
+    )
+
+
+def prove(session: Session, place: Place, credential: Credential) -> bool:
+    """Ask the registry (and Docker Hub's API) whether it takes the credential; raises Denied where it doesn't.
+
+    False where the registry asks nobody who they are, so that nothing is proven.
+    """
+    host = "registry-1.docker.io" if place.registry == DOCKER_HUB else place.registry
+    stranger = session.client_with(lambda _registry, _repository: None)
+    try:
+        if _ask(stranger, host, "") == _OK:
+            return False
+    finally:
+        stranger.close()
+    own = session.client_with(lambda _registry, _repository: credential)
+    try:
+        status = _ask(own, host, place.path or credential.username.lower())
+        if status in _REFUSED:
+            raise _denied(place, credential)
+        if place.registry == DOCKER_HUB:
+            _prove_at_hub(own, session, place, credential)
+    finally:
+        own.close()
+    return True
+
+
+def _ask(client: Client, host: str, namespace: str) -> int:
+    """The status of the registry's front door, with a token for a repository of the namespace."""
+    scopes = (f"repository:{namespace}/publish-login:pull,push",) if namespace else ()
+    request = Request(method="GET", url=f"{client.base_url(host)}/v2/", scopes=scopes, anonymous=not namespace)
+    with client.send(request) as response:
+        return response.status
+
+
+def _prove_at_hub(client: Client, session: Session, place: Place, credential: Credential) -> None:
+    """Docker Hub's API is another service, with tokens of its own."""
+    base = session.environ.get("PUBLISH_HUB_URL") or "https://hub.docker.com"
+    body = msgspec.json.encode({"identifier": credential.username, "secret": credential.secret})
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    request = Request(method="POST", url=f"{base}/v2/auth/token", body=body, headers=headers, anonymous=True)
+    try:
+        with client.send(request) as response:
+            status = response.status
+    except PublishError as error:
+        session.progress.warn(f"Docker Hub's API could not be asked: {error.message}")
+        return
+    if status in _REFUSED:
+        raise _denied(place, credential)
+
+
+def _denied(place: Place, credential: Credential) -> Denied:
+    hint = "with two-factor or single sign-on a password doesn't do: make an access token at "
+    where = "https://app.docker.com/settings/personal-access-tokens" if place.registry == DOCKER_HUB else "the registry"
+    return Denied(
+        f"{place} does not accept this {kind_of(credential)} of {credential.username}; nothing was stored",
+        reference=place.registry,
+        hint=hint + where,
+    )

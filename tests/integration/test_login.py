@@ -1,0 +1,197 @@
+"""Signing in and out, with a real registry, a real keyring and docker's own CLI."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from publisher.model.errors import UsageError
+from publisher.workflows.login import Place
+from tests.parts.layout import make_layout
+from tests.parts.registry import SECRET, USER
+
+if TYPE_CHECKING:
+    from tests.parts.command import Publish
+    from tests.parts.engine import Engine
+    from tests.parts.registry import Registry
+
+UNLOCK = "printf pass | gnome-keyring-daemon --unlock --components=secrets >/dev/null; "
+
+
+def in_session(publish: Publish, script: str, before: str = UNLOCK) -> subprocess.CompletedProcess[str]:
+    """Run a shell script in a session bus of its own, with a keyring."""
+    folder = Path(sys.executable).parent
+    environ = {
+        **publish.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "XDG_RUNTIME_DIR": str(publish.home),
+        "XDG_DATA_HOME": str(publish.home / "data"),
+    }
+    words = ["dbus-run-session", "--", "sh", "-c", before + script]
+    return subprocess.run(
+        words, env=environ, cwd=publish.home, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def login_words(host: str, *more: str) -> str:
+    """A login with the secret on stdin."""
+    words = " ".join(["publish login", host, "-u", USER, "--password-stdin", *more])
+    return f"printf %s {shlex.quote(SECRET)} | {words}; echo code $?; "
+
+
+def files_with(secret: str, *folders: Path) -> list[str]:
+    """The files that hold a secret, raw or in base64."""
+    forms = [secret.encode(), base64.b64encode(secret.encode()), base64.b64encode(f"{USER}:{secret}".encode())]
+    found = (file for folder in folders for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    return [str(file) for file in found if any(form in file.read_bytes() for form in forms)]
+
+
+def test_the_keyring_keeps_it(private_registry: Registry, publish: Publish, name: str) -> None:
+    """After a login a release needs nothing else; whoami names the source; after a logout nobody is signed in."""
+    host = private_registry.host
+    make_layout(publish.home / "layout", "one")
+    script = (
+        login_words(host)
+        + f"publish -q release oci:layout --image {host}/{name} --version 1.0.0 >/dev/null; echo release $?; "
+        + f"publish whoami {host} --format json; publish logout {host}; publish whoami {host}; echo whoami $?"
+    )
+    done = in_session(publish, script)
+    lines = done.stdout.splitlines()
+    assert f"{host}: {USER}, by a password or token" in lines, done.stdout + done.stderr
+    assert "code 0" in lines
+    assert "release 0" in lines
+    who = json.loads(next(line for line in lines if line.startswith("{")))
+    assert (who["username"], who["source"], who["proven"]) == (USER, "the keyring", True)
+    assert lines[-1] == "whoami 3"
+    assert "still valid" in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    assert not files_with(SECRET, publish.home / "config", publish.home / "state", publish.home / "docker")
+
+
+def test_a_refused_credential_is_not_stored(private_registry: Registry, publish: Publish) -> None:
+    """A wrong password is denied, exit 3, and nothing is kept."""
+    host = private_registry.host
+    done = in_session(publish, f"printf wrong | publish login {host} -u {USER} --password-stdin; echo code $?")
+    assert "code 3" in done.stdout
+    assert "nothing was stored" in done.stderr
+    assert not (publish.home / "config" / "publish" / "logins.json").exists()
+
+
+@pytest.mark.parametrize("secret", ["", " x", "x ", "a\\nb", "a\\tb"])
+def test_pasted_secrets(secret: str, private_registry: Registry, publish: Publish) -> None:
+    """What was pasted with more than it should hold is refused with a message."""
+    script = f"printf '{secret}' | publish login {private_registry.host} -u {USER} --password-stdin; echo code $?"
+    done = in_session(publish, script, "")
+    assert "code 3" in done.stdout, done.stderr
+
+
+def test_without_a_keyring(private_registry: Registry, publish: Publish) -> None:
+    """Without a Secret Service a login says which ways are left, and the environment works all the same."""
+    host = private_registry.host
+    result = publish("login", host, "-u", USER, "--password-stdin", stdin=SECRET)
+    assert result.code == 3
+    assert "Use environment variables" in result.stderr
+    given = {"PUBLISH_USERNAME": USER, "PUBLISH_PASSWORD": SECRET, "PUBLISH_REGISTRY": host}
+    who = publish("whoami", host, "--format", "json", environ=given)
+    assert (who.code, who.document["source"]) == (0, "PUBLISH_USERNAME and PUBLISH_PASSWORD")
+
+
+def test_an_unsafe_backend_is_refused(private_registry: Registry, publish: Publish) -> None:
+    """A backend that keeps nothing safe is refused by its name."""
+    given = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
+    result = publish("login", private_registry.host, "-u", USER, "--password-stdin", stdin=SECRET, environ=given)
+    assert result.code == 3
+    assert "keyring.backends.null.Keyring does not keep secrets safe" in result.stderr
+
+
+def test_docker_s_own_file(private_registry: Registry, publish: Publish) -> None:
+    """--store docker writes what docker would, keeps everything else, says where, and only the owner reads it."""
+    host = private_registry.host
+    config = publish.home / "docker" / "config.json"
+    config.parent.mkdir()
+    config.write_text('{\n  "psFormat": "x",\n  "auths": {\n    "other.example": {}\n  }\n}\n')
+    config.chmod(0o644)
+    words = ["login", host, "-u", USER, "--password-stdin", "--store", "docker"]
+    result = publish(*words, stdin=SECRET)
+    assert result.code == 0, result.stderr
+    assert str(config) in result.stderr
+    found = json.loads(config.read_text())
+    assert list(found) == ["psFormat", "auths"]
+    assert found["auths"]["other.example"] == {}
+    assert base64.b64decode(found["auths"][host]["auth"]).decode() == f"{USER}:{SECRET}"
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+    assert config.read_text().startswith('{\n  "psFormat"')
+    who = publish("whoami", host, "--format", "json")
+    assert who.document["source"] == str(config)
+    assert publish("logout", host, "--docker").code == 0
+    assert json.loads(config.read_text()) == {"psFormat": "x", "auths": {"other.example": {}}}
+
+
+def test_docker_asks_our_keyring(private_registry: Registry, engine: Engine, publish: Publish, name: str) -> None:
+    """docker's real CLI, set up by --docker, pushes and pulls with the login; `docker logout` forgets it."""
+    host = private_registry.host
+    image = f"{host}/{name}:1"
+    engine.build(f"src-{name[2:]}", "docker cli", publish.home / "context")
+    script = (
+        f"export DOCKER_HOST={engine.host}; docker tag src-{name[2:]} {image}; "
+        f"docker push -q {image}; echo before $?; "
+        + login_words(host, "--docker")
+        + f"docker push -q {image}; echo push $?; docker pull -q {image}; echo pull $?; "
+        + f"docker logout {host}; docker push -q {image}; echo after $?"
+    )
+    done = in_session(publish, script)
+    lines = done.stdout.splitlines()
+    for said in ("before 1", "code 0", "push 0", "pull 0", "after 1"):
+        assert said in lines, done.stdout + done.stderr
+    assert not files_with(SECRET, publish.home / "docker")
+
+
+def test_two_writers(publish: Publish) -> None:
+    """Two that change docker's file at once both find their change in it."""
+    code = (
+        "import sys; from pathlib import Path; from publisher.credentials.docker_file import DockerFile;"
+        "from publisher.receipts.atomic import write_atomically;"
+        "[DockerFile(Path(sys.argv[1]), write_atomically).use_helper(f'{sys.argv[2]}{n}.example') for n in range(20)]"
+    )
+    file = publish.home / "docker" / "config.json"
+    children = [subprocess.Popen([sys.executable, "-c", code, str(file), who]) for who in ("a", "b")]
+    assert [child.wait(60) for child in children] == [0, 0]
+    assert len(json.loads(file.read_text())["credHelpers"]) == 40
+
+
+def test_nobody_to_ask(publish: Publish) -> None:
+    """Without a terminal, and without a secret on stdin or in the environment, the way forward is told."""
+    result = publish("login", "registry.example")
+    assert (result.code, "--password-stdin" in result.stderr) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("docker.io", "docker.io"),
+        ("index.docker.io", "docker.io"),
+        ("https://index.docker.io/v1/", "docker.io"),
+        ("docker.io/my-org", "docker.io/my-org"),
+        ("localhost:5000", "localhost:5000"),
+        ("ghcr.io/me", "ghcr.io/me"),
+    ],
+)
+def test_places(text: str, place: str) -> None:
+    """A registry by any of its names, or one namespace of it."""
+    assert str(Place.parse(text)) == place
+
+
+@pytest.mark.parametrize("text", ["not a host", "me/app:1", "http://x y", "user@host.example", "-x.example", "me"])
+def test_bad_places(text: str) -> None:
+    """What is no registry is refused."""
+    with pytest.raises(UsageError):
+        Place.parse(text)
