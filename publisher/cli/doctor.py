@@ -13,15 +13,26 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
+@click.option("--clean", is_flag=True, help="Take away the containers, volumes and networks that runs of ours left.")
 @formats("json")
 @click.pass_obj
-def command(given: Globals, /, *, form: str) -> int:
-    """Check git, engine, configuration and rights, and say what to do."""
+def command(given: Globals, /, *, clean: bool, form: str) -> int:
+    r"""Check git, engine, configuration and rights, and say what to do.
+
+    \b
+    publish doctor
+    publish doctor --clean
+    """
     from publisher.cli.rendering import show_json, show_text
     from publisher.report.tables import table
+    from publisher.workflows.doctor import clean as take_away
     from publisher.workflows.doctor import examine
 
     with open_session(given) as session:
+        if clean:
+            for kind, names in take_away(session).items():
+                for name in names:
+                    session.progress.step(f"removed  {kind.removesuffix('s')} {name}")
         checkup = examine(session)
     if form == "json":
         show_json(checkup)

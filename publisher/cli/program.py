@@ -27,6 +27,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "login": Entry("Release", "Prove a credential to a registry, and keep it in the keyring."),
     "plan": Entry("Release", "Show what a release would do, tag by tag, and why."),
+    "smoke": Entry("Release", "Run an image as [smoke] says, and check it."),
     "release": Entry("Release", "Publish an image: push by digest, verify, then move the tags."),
     "retag": Entry("Release", "Point tags at an image that is in a registry already."),
     "verify": Entry("Release", "Check that references hold what they should."),

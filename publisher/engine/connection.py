@@ -62,6 +62,11 @@ class Engine:
         return cls(api, address)
 
     @property
+    def api(self) -> docker.APIClient:
+        """docker-py's own client, for what runs containers and builds."""
+        return self._api
+
+    @property
     def address(self) -> str:
         """Where it is, as in unix:///var/run/docker.sock."""
         return self._where.url
@@ -163,6 +168,19 @@ class Engine:
         if before is None and (found.id not in held or len(found.references) > 1):
             self._forget(reference)
         return Pulled(found.id, downloaded)
+
+    @contextmanager
+    def borrowed(self, reference: str, credential: Credential | None) -> Iterator[str]:
+        """Pull `repository@digest` and hold it for a while; the name goes afterwards unless it was there before."""
+        before = self.inspect(reference)
+        held = self._ids()
+        self.pull_tag(reference, credential)
+        found = self.need(reference)
+        try:
+            yield found.id
+        finally:
+            if before is None and (found.id not in held or len(found.references) > 1):
+                self._forget(reference)
 
     def _ids(self) -> frozenset[str]:
         with spoken(self.address):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from publisher.model.reference import Repository
     from publisher.workflows.session import Session
+
+
+_LITTLE_ROOM = 2.0
+"""GB."""
 
 
 class Health(StrEnum):
@@ -52,6 +57,7 @@ def examine(session: Session) -> Checkup:
         ("configuration", _configuration),
         ("git", _git),
         ("engine", _engine),
+        ("left over", _left_over),
         ("rights", _rights),
     )
     found: list[Check] = []
@@ -96,6 +102,40 @@ def _engine(session: Session) -> Iterator[Check]:
     about = engine.about()
     detail = f"{engine.version} at {engine.address}, storage {about.get('Driver', 'unknown')}"
     yield Check(name="engine", health=Health.OK, detail=detail)
+    yield from _disk(str(about.get("DockerRootDir") or ""))
+
+
+def _disk(folder: str) -> Iterator[Check]:
+    """The room that is left where the engine keeps images, if that is on this machine."""
+    try:
+        left = shutil.disk_usage(folder).free / 1e9
+    except OSError:
+        return
+    health = Health.WARNING if left < _LITTLE_ROOM else Health.OK
+    advice = "docker system df shows what takes it" if health is Health.WARNING else ""
+    yield Check(name="disk", health=health, detail=f"{left:.1f} GB left in {folder}", advice=advice)
+
+
+def _left_over(session: Session) -> Iterator[Check]:
+    """What runs of ours have left in the engine."""
+    if session.engine_at_hand is None:
+        return
+    from publisher.engine.containers import Containers
+
+    found = Containers(session.engine.api).found()
+    names = [name for names in found.values() for name in names]
+    if names:
+        detail = ", ".join(f"{len(kind)} {what}" for what, kind in found.items() if kind)
+        yield Check(
+            name="left over", health=Health.WARNING, detail=f"{detail}: {names[0]}", advice="publish doctor --clean"
+        )
+
+
+def clean(session: Session) -> dict[str, list[str]]:
+    """Take away what carries our label, and nothing else; what went, by kind."""
+    from publisher.engine.containers import Containers
+
+    return Containers(session.engine.api).clean()
 
 
 def _rights(session: Session) -> Iterator[Check]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from publisher.model.digest import Digest
 from publisher.model.errors import (
-    ConfigError,
     DirtyTree,
     ExactTagTaken,
     Incomplete,
@@ -28,6 +29,7 @@ from publisher.workflows.plan import Draft, draft
 from publisher.workflows.promote import Promotion
 from publisher.workflows.push import Pushed, Shipping, copy, push
 from publisher.workflows.record import Begun, Record, Run, incomplete
+from publisher.workflows.smoke import prove, running_of
 from publisher.workflows.sources import check_revision, chosen_sources
 from publisher.workflows.stale import warn_of_stale_copies
 from publisher.workflows.verify import Proof, take_inventory, verify_content
@@ -70,7 +72,9 @@ class ReleaseOptions:
 def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], options: ReleaseOptions) -> Draft:
     """Plan and preflight: everything that can be refused is refused here, before anything is sent."""
     if job.settings.smoke and options.smoke:
-        raise ConfigError("[smoke] is not in this version of publish", hint="pass --no-smoke to release without it")
+        # Preflight: an image that can't be run here must not be found out after it was sent.
+        running_of(session, job.settings.smoke, "image")
+        session.engine.about()
     _check_tree(session, options)
     names = chosen_sources(sources, job.settings.source)
     made = draft(session, job, wish, names)
@@ -115,6 +119,7 @@ def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
         refuse(made.plan)
         try:
             proof = _verify(session, made, content, options)
+            proof = _smoke(session, made, content, proof, options)
         except PublishError as error:
             raise _wrote_early(session, made, error) from error
         begun = Begun(
@@ -223,6 +228,18 @@ def _verify(session: Session, made: Draft, content: Content, options: ReleaseOpt
     proofs = [_verify_one(session, repository, content, level) for repository in made.job.repositories]
     session.progress.step(f"verified {level}: {proofs[0].verification.blobs} blobs")
     return proofs[0]
+
+
+def _smoke(session: Session, made: Draft, content: Content, proof: Proof, options: ReleaseOptions) -> Proof:
+    """Run what was pushed, from the registry by its digest; a broken image moves no tag."""
+    settings = made.job.settings.smoke
+    if not settings or not options.smoke or not _writes(made.plan):
+        return proof
+    repository = made.job.repositories[0]
+    name = f"{session.engine_name(repository)}@{content.digest}"
+    with session.engine.borrowed(name, session.engine_credential(repository)):
+        shown = prove(session, settings, name)
+    return replace(proof, verification=msgspec.structs.replace(proof.verification, smoke=shown))
 
 
 def _writes(plan: Plan) -> bool:

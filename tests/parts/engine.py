@@ -49,21 +49,34 @@ class Engine:
 def run_engine(number: int) -> Iterator[Engine]:
     """Start dockerd, as root; `number` tells several apart."""
     folder = Path(tempfile.mkdtemp(prefix=f"pt{number}-", dir="/tmp"))
+    bridge = f"pt{os.getpid()}"
+    _make_bridge(bridge, number)
     with (folder / "log").open("wb") as log:
         environ = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
-        process = subprocess.Popen([*_AS_ROOT, *_command(folder)], stdout=log, stderr=log, env=environ)
+        process = subprocess.Popen([*_AS_ROOT, *_command(folder, bridge)], stdout=log, stderr=log, env=environ)
     engine = Engine(f"unix://{folder}/docker.sock")
     try:
         wait_until(lambda: _answers(engine, process, folder / "log"), seconds=60, what="dockerd")
         yield engine
     finally:
         _end(process, folder)
+        _as_root("ip", "link", "delete", bridge)
 
 
-def _command(folder: Path) -> list[str]:
+def _make_bridge(name: str, number: int) -> None:
+    """A bridge of its own, for ports of containers; the engine's proxy serves them, so that no firewall is touched."""
+    for words in (
+        ("link", "add", "name", name, "type", "bridge"),
+        ("addr", "add", f"10.{200 + number % 50}.{os.getpid() % 250}.1/24", "dev", name),
+        ("link", "set", name, "up"),
+    ):
+        _as_root("ip", *words)
+
+
+def _command(folder: Path, bridge: str) -> list[str]:
     words = ["dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
     words += ["-H", f"unix://{folder}/docker.sock", "--group", str(os.getgid())]
-    words += ["--bridge", "none", "--iptables=false"]
+    words += ["--bridge", bridge, "--iptables=false"]
     # Where the machine runs a containerd it is shared with the machine's own engine: only the names keep them apart.
     return [*words, "--containerd-namespace", folder.name, "--containerd-plugins-namespace", f"{folder.name}-plugins"]
 

@@ -1,0 +1,164 @@
+"""How a container is run: what `[smoke]` says, read once, and the `docker run` line that means the same."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from publisher.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from publisher.model.settings import SmokeSettings
+
+_PORT = re.compile(r"(?:(?P<host>\d{1,5}):)?(?P<port>\d{1,5})(?:/(?P<protocol>tcp|udp))?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+LABEL = "publish.run"
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of the container; `host` 0 takes a free one."""
+
+    number: int
+    protocol: str = "tcp"
+    host: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read [HOST:]PORT[/PROTOCOL]; raises ConfigError."""
+        found = _PORT.fullmatch(text)
+        if found is None or not 0 < int(found["port"]) < 65536:  # noqa: PLR2004 - TCP's ports
+            raise ConfigError(f"'{text}' is not a port", hint="as in 80, 53/udp or 8080:80")
+        return cls(int(found["port"]), found["protocol"] or "tcp", int(found["host"] or 0))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume: `source` is a folder of this machine, a volume's name, or "" for an anonymous one."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    is_bind: bool = False
+
+    @classmethod
+    def parse(cls, text: str, folder: Path) -> Self:
+        """Read NAME:PATH[:ro], FOLDER:PATH[:ro] or PATH; raises ConfigError, also for a folder that isn't there."""
+        parts = text.split(":")
+        mode = parts.pop() if len(parts) > 1 and parts[-1] in {"ro", "rw"} else "rw"
+        if len(parts) not in {1, 2} or not parts[-1].startswith("/"):
+            raise ConfigError(
+                f"'{text}' is not a volume", hint="as in data:/app/data, ./fixtures:/app/fixtures:ro or /app"
+            )
+        source = parts[0] if len(parts) == 2 else ""  # noqa: PLR2004 - source and target
+        if not source.startswith((".", "/", "~")):
+            if source and not _NAME.fullmatch(source):
+                raise ConfigError(f"'{source}' of '{text}' is no name of a volume", hint="a folder starts with ./ or /")
+            return cls(source, parts[-1], mode == "ro")
+        bound = (folder / Path(source).expanduser()).resolve()
+        if not bound.exists():
+            # The engine would make an empty folder there, owned by root.
+            raise ConfigError(f"the folder {bound} of the volume '{text}' doesn't exist", reference=bound)
+        return cls(str(bound), parts[-1], mode == "ro", is_bind=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """One container, before it is made. `run` names the run: its volumes have it before their names.
+
+    memory: as docker writes it, "64m". cpus: how many.
+    """
+
+    image: str
+    run: str
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    user: str | None = None
+    workdir: str | None = None
+    network: str | None = None
+    memory: str | None = None
+    cpus: float | None = None
+    read_only: bool = False
+
+    @classmethod
+    def of(cls, smoke: SmokeSettings, image: str, run: str, folder: Path, environ: Mapping[str, str]) -> Self:
+        """What the configuration says; paths are relative to `folder`. Raises ConfigError."""
+        env = dict(_env_file(folder / smoke.env_file, environ)) if smoke.env_file else {}
+        return cls(
+            image=image,
+            run=run,
+            command=smoke.command,
+            entrypoint=smoke.entrypoint,
+            env={**env, **smoke.env},
+            ports=tuple(map(Port.parse, smoke.ports)),
+            volumes=tuple(Volume.parse(text, folder) for text in smoke.volumes),
+            user=smoke.user,
+            workdir=smoke.workdir,
+            network=smoke.network,
+            memory=smoke.memory,
+            cpus=smoke.cpus,
+            read_only=smoke.read_only,
+        )
+
+    def volume_name(self, volume: Volume) -> str:
+        """A named volume's name in the engine."""
+        return f"{self.run}-{volume.source}"
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The named volumes, as the engine calls them."""
+        return tuple(dict.fromkeys(self.volume_name(one) for one in self.volumes if one.source and not one.is_bind))
+
+    def line(self, *extra: str) -> str:
+        """The `docker run` line that means the same."""
+        return shlex.join(self.words(*extra))
+
+    def words(self, *extra: str) -> list[str]:
+        """The line's words."""
+        return ["docker", "run", "--rm", *extra, *self._options(), self.image, *self._after_image()]
+
+    def _options(self) -> Iterator[str]:
+        for key, value in self.env.items():
+            yield from ("-e", f"{key}={value}")
+        for port in self.ports:
+            yield from ("-p", f"127.0.0.1:{port.host or ''}:{port}")
+        for volume in self.volumes:
+            mode = ":ro" if volume.read_only else ""
+            yield from ("-v", f"{volume.source}:{volume.target}{mode}" if volume.source else volume.target)
+        cpus = None if self.cpus is None else f"{self.cpus:g}"
+        single = {"--user": self.user, "--workdir": self.workdir, "--network": self.network, "--memory": self.memory}
+        for option, chosen in {**single, "--cpus": cpus}.items():
+            if chosen is not None:
+                yield from (option, chosen)
+        if self.read_only:
+            yield "--read-only"
+        if self.entrypoint:
+            yield from ("--entrypoint", self.entrypoint[0])
+
+    def _after_image(self) -> tuple[str, ...]:
+        return (*(self.entrypoint or ())[1:], *(self.command or ()))
+
+
+def _env_file(path: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """KEY=VALUE a line; a KEY alone takes the value that it has here."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ConfigError(f"the env-file can't be read: {error.strerror}", reference=path) from error
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        key, equals, value = line.partition("=")
+        if equals or key in environ:
+            yield key.strip(), value if equals else environ[key]

@@ -1,0 +1,207 @@
+"""The checks of a smoke run; each looks at the container once, and is asked again until it passes or can't any more."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+
+from publisher.model.errors import ConfigError
+from publisher.model.settings import HttpCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publisher.engine.connection import Engine
+    from publisher.engine.containers import Containers, ContainerState
+    from publisher.engine.running import Running
+    from publisher.model.settings import SmokeSettings
+
+_SECONDS: Final = 2.0
+_BODY: Final = 1 << 20
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """What one check found. final: it can't pass any more, so that nothing need be waited for."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+    final: bool = False
+
+
+class Looker(Protocol):
+    """One check."""
+
+    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+        """Look at the container as it is now."""
+
+
+def checks_of(smoke: SmokeSettings, running: Running, engine: Engine) -> tuple[Looker, ...]:
+    """All that `[smoke]` asks for; where it asks for nothing the container must end with 0."""
+    return tuple(_checks(smoke, running, engine))
+
+
+def _checks(smoke: SmokeSettings, running: Running, engine: Engine) -> Iterator[Looker]:
+    host = _host(engine)
+    https = (smoke.http,) if isinstance(smoke.http, HttpCheck) else smoke.http or ()
+    tcps = (smoke.tcp,) if isinstance(smoke.tcp, str) else smoke.tcp or ()
+    stays = bool(https or tcps or smoke.healthcheck or smoke.exec)
+    for http in https:
+        yield _Http(http, host, f"{http.port or _first_port(running)}/tcp")
+    for port in tcps:
+        yield _Tcp(port, host)
+    if smoke.healthcheck:
+        yield _Health()
+    if smoke.output is not None:
+        yield _Output(re.compile(smoke.output, re.MULTILINE))
+    if smoke.exit_code is not None or not (stays or smoke.output is not None):
+        yield _Exit(smoke.exit_code or 0)
+    elif stays:
+        yield _Stays()
+    for command in smoke.exec:
+        yield _Exec(command)
+
+
+def _host(engine: Engine) -> str:
+    """Where the ports of containers are: on this machine, or on the engine's."""
+    return urlsplit(engine.address).hostname or "127.0.0.1" if engine.address.startswith("tcp") else "127.0.0.1"
+
+
+def _first_port(running: Running) -> int:
+    if not running.ports:
+        raise ConfigError("[smoke] http needs a port", hint='write ports = ["80"], or http = { port = 80 }')
+    return running.ports[0].number
+
+
+def _where(state: ContainerState, port: str) -> int | None:
+    return state.ports.get(port)
+
+
+@dataclass(frozen=True, slots=True)
+class _Http:
+    wanted: HttpCheck
+    host: str
+    port: str
+
+    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+        """Ask once; a connection that is refused may be taken later."""
+        del containers, container
+        name = f"http {self.wanted.path}"
+        if not state.running:
+            return Check(name=name, passed=False, detail=_ended(state), final=True)
+        port = _where(state, self.port)
+        if port is None:
+            return Check(name=name, passed=False, detail=f"port {self.port} is not published", final=True)
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                url = f"http://{self.host}:{port}{self.wanted.path}"
+                answer = session.get(url, timeout=_SECONDS, allow_redirects=False, stream=True)
+                body = answer.raw.read(_BODY, decode_content=True).decode("utf-8", "replace")
+        except (requests.RequestException, OSError) as error:
+            return Check(name=name, passed=False, detail=type(error).__name__)
+        if answer.status_code != self.wanted.status:
+            return Check(name=name, passed=False, detail=f"status {answer.status_code}, not {self.wanted.status}")
+        if self.wanted.contains is not None and self.wanted.contains not in body:
+            return Check(name=name, passed=False, detail=f"the body doesn't contain '{self.wanted.contains}'")
+        return Check(name=name, passed=True, detail=f"status {answer.status_code}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Tcp:
+    port: str
+    host: str
+
+    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+        """Connect once."""
+        del containers, container
+        name = f"tcp {self.port}"
+        if not state.running:
+            return Check(name=name, passed=False, detail=_ended(state), final=True)
+        port = _where(state, f"{self.port}/tcp")
+        if port is None:
+            return Check(name=name, passed=False, detail="the port is not published; add it to ports", final=True)
+        try:
+            with socket.create_connection((self.host, port), _SECONDS) as connection:
+                # The engine's own proxy takes every connection, and closes it where nobody listens behind.
+                connection.settimeout(0.2)
+                closed = connection.recv(1) == b""
+        except TimeoutError:
+            closed = False
+        except OSError as error:
+            return Check(name=name, passed=False, detail=type(error).__name__)
+        return Check(name=name, passed=not closed, detail="closed at once" if closed else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Health:
+    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+        """The image's own HEALTHCHECK."""
+        del containers, container
+        if not state.health:
+            return Check(name="healthcheck", passed=False, detail="the image has no HEALTHCHECK", final=True)
+        final = state.health == "unhealthy" or not state.running
+        return Check(name="healthcheck", passed=state.health == "healthy", detail=state.health, final=final)
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    pattern: re.Pattern[str]
+
+    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+        """What it printed so far."""
+        found = self.pattern.search(containers.logs(container)) is not None
+        detail = "" if found else f"nothing that it printed matches '{self.pattern.pattern}'"
+        return Check(name="output", passed=found, detail=detail, final=not found and not state.running)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exit:
+    code: int
+
+    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+        """Whether it has ended, and how."""
+        del containers, container
+        if state.running:
+            return Check(name="exit code", passed=False, detail="it is still running")
+        return Check(
+            name="exit code",
+            passed=state.exit_code == self.code,
+            detail=f"{_ended(state)}, wanted {self.code}",
+            final=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stays:
+    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+        """What is asked something has to go on running."""
+        del containers, container
+        detail = "" if state.running else _ended(state)
+        return Check(name="keeps running", passed=state.running, detail=detail, final=not state.running)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exec:
+    command: tuple[str, ...]
+
+    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+        """A command inside has to end with 0."""
+        name = f"exec {' '.join(self.command)}"
+        if not state.running:
+            return Check(name=name, passed=False, detail=_ended(state), final=True)
+        code, output = containers.execute(container, self.command)
+        return Check(
+            name=name, passed=code == 0, detail="" if code == 0 else f"exit code {code}: {output.strip()[-300:]}"
+        )
+
+
+def _ended(state: ContainerState) -> str:
+    killed = ", out of memory" if state.oom else ""
+    return f"it ended with exit code {state.exit_code}{killed}"
