@@ -41,6 +41,8 @@ COMMANDS = {
     "doctor": Entry("Look after", "Check git, engine, configuration and rights, and say what to do."),
     "push": Entry("Parts", "Send content by digest; no tag moves."),
     "sandbox": Entry("Parts", "Rehearse against an embedded registry."),
+    "schema": Entry("Parts", "Print the JSON Schema of a document."),
+    "completion": Entry("Parts", "Print the completion script of a shell."),
 }
 _SECTIONS = ("Release", "Repair", "Look after", "Parts")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cli.completing import references
 from publisher.cli.options import LINES, credentials, formats, open_session
 
 if TYPE_CHECKING:
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @click.command("retag")
-@click.argument("source", metavar="SRC")
-@click.argument("targets", nargs=-1, required=True, metavar="DST...")
+@click.argument("source", metavar="SRC", shell_complete=references)
+@click.argument("targets", nargs=-1, required=True, metavar="DST...", shell_complete=references)
 @click.option("--force", is_flag=True, help="Overwrite version tags, lower floating tags.")
 @click.option("--no-clobber", is_flag=True, help="Refuse all if any DST holds other content.")
 @click.option("--dry-run", is_flag=True, help="Look and decide; write nothing.")

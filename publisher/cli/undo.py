@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cli.completing import receipt_ids
 from publisher.cli.options import agreed, credentials, formats, open_session, selected, selection
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("undo")
-@click.argument("receipt", required=False, metavar="[RECEIPT]")
+@click.argument("receipt", required=False, metavar="[RECEIPT]", shell_complete=receipt_ids)
 @selection
 @click.option("--force", is_flag=True, help="Also take back tags that were moved since.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cli.completing import references as known_references
 from publisher.cli.options import colored, credentials, formats, open_session
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("references", nargs=-1, required=True, metavar="REF...")
+@click.argument("references", nargs=-1, required=True, metavar="REF...", shell_complete=known_references)
 @click.option("--verify", "level", type=click.Choice(["digest", "pull", "deep"]), default="digest", help="How much.")
 @click.option("--source", metavar="SOURCE", help="Is it this image?")
 @click.option("--local", is_flag=True, help="Is the engine's copy under this tag stale?")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cli.completing import versions
 from publisher.cli.options import agreed, credentials, formats, open_session, selected, selection
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("yank")
-@click.argument("version")
+@click.argument("version", shell_complete=versions)
 @selection
 @click.option("--undo", is_flag=True, help="Let the version count again.")
 @click.option("--delete", is_flag=True, help="Delete its tags too, as far as single tags can be deleted.")

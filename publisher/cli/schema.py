@@ -1,0 +1,75 @@
+"""`publish schema`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_ANYTHING = {"description": "Anything."}
+_ROOMS = ("publisher.model", "publisher.workflows")
+
+
+@click.command("schema")
+@click.argument("name", required=False, metavar="[NAME]")
+def command(name: str | None) -> None:
+    r"""Print the JSON Schema of a document that publish prints or reads; without NAME, list them.
+
+    \b
+    publish schema
+    publish schema plan > plan.schema.json
+    publish schema configuration
+    """
+    import msgspec
+
+    found = documents()
+    if name is None:
+        click.echo("\n".join(sorted(found)))
+        return
+    if name not in found:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, found, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(sorted(found))}."
+        raise click.UsageError(f"no schema '{name}'. {hint}")
+    click.echo(msgspec.json.format(msgspec.json.encode(schema_of(found[name]))))
+
+
+def schema_of(document: type) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a document's type."""
+    import msgspec
+
+    # The one type that msgspec has no schema for is `object`: what a smoke run found may be anything.
+    return {"$schema": _DIALECT, **msgspec.json.schema(document, schema_hook=lambda _kind: _ANYTHING)}
+
+
+def documents() -> dict[str, type]:
+    """Every document by its name: the middle of `publish.NAME/1`, and the configuration file."""
+    import msgspec
+
+    from publisher.model.settings import Settings
+
+    found: dict[str, type] = {"configuration": Settings}
+    for module in _modules():
+        for kind in vars(module).values():
+            tag = str(kind.__struct_config__.tag) if _is_struct(kind, msgspec.Struct) else ""
+            if tag.startswith("publish."):
+                found[tag.removeprefix("publish.").partition("/")[0]] = kind
+    return found
+
+
+def _is_struct(kind: object, struct: type) -> bool:
+    return isinstance(kind, type) and issubclass(kind, struct)
+
+
+def _modules() -> Iterator[Any]:
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    for room in _ROOMS:
+        for entry in iter_modules(import_module(room).__path__, f"{room}."):
+            yield import_module(entry.name)

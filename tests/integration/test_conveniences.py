@@ -1,0 +1,122 @@
+"""Schemas, completion and the plugin for docker's CLI, held against what publish really prints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.parts.layout import make_layout
+
+if TYPE_CHECKING:
+    from tests.parts.command import Publish, Result
+    from tests.parts.registry import Registry
+
+SCRIPTS = Path(sys.executable).parent
+
+
+def check(publish: Publish, name: str, text: str, folder: Path) -> None:
+    """Hold one document against the schema that publish prints for it."""
+    schema, document = folder / f"{name}.schema.json", folder / f"{name}.json"
+    printed = publish("schema", name)
+    assert printed.code == 0, printed.stderr
+    assert json.loads(printed.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    schema.write_text(printed.stdout)
+    document.write_text(text)
+    words = [str(SCRIPTS / "check-jsonschema"), "--schemafile", str(schema), str(document)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def released(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> Result:
+    """A release with its receipt on this machine."""
+    make_layout(tmp_path / "layout", name)
+    image = f"{registry.host}/{name}"
+    result = publish("release", f"oci:{tmp_path / 'layout'}", "--image", image, "--version", "1.2.3", "--format=json")
+    assert result.code == 0, result.stderr
+    return result
+
+
+def test_schemas_hold_for_real_output(
+    released: Result, publish: Publish, registry: Registry, name: str, tmp_path: Path
+) -> None:
+    """What each command prints as JSON is what its schema says; a document of another kind is not."""
+    image = f"{registry.host}/{name}"
+    check(publish, "receipt", released.stdout, tmp_path)
+    check(publish, "receipts", publish("history", "--format", "json").stdout, tmp_path)
+    plan = publish("plan", "--image", image, "--version", "1.3.0", "--format", "json")
+    check(publish, "plan", plan.stdout, tmp_path)
+    check(publish, "verify", publish("verify", f"{image}:1.2.3", "--format", "json").stdout, tmp_path)
+    check(publish, "status", publish("status", "--image", image, "--format", "json").stdout, tmp_path)
+    check(publish, "error", publish("verify", "::", "--format", "json").stdout, tmp_path)
+    check(publish, "doctor", publish("doctor", "--format", "json").stdout, tmp_path)
+    with pytest.raises(AssertionError, match="is a required property"):
+        check(publish, "status", plan.stdout.replace("publish.plan", "publish.status"), tmp_path)
+
+
+def test_schemas_of_several_plans(publish: Publish, tmp_path: Path) -> None:
+    """A configuration with named images gives `publish.plans/1`."""
+    (tmp_path / "publish.toml").write_text('[images.api]\nrepositories = ["me/api"]\n')
+    result = publish("plan", "--offline", "--version", "1.0.0", "--format", "json", cwd=tmp_path)
+    check(publish, "plans", result.stdout, tmp_path)
+
+
+def test_schemas_are_listed_and_guessed(publish: Publish) -> None:
+    """Without a name all are listed; a misspelt one is answered with the nearest."""
+    listed = publish("schema").stdout.split()
+    assert {"plan", "plans", "receipt", "receipts", "verify", "status", "error", "configuration"} <= set(listed)
+    missed = publish("schema", "recepit")
+    assert missed.code == 2
+    assert "Did you mean 'receipt'?" in missed.stderr
+
+
+def complete(publish: Publish, *words: str) -> list[str]:
+    """What the shell is offered after `words`, by bash's protocol."""
+    line = " ".join(["publish", *words])
+    given = {"_PUBLISH_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words))}
+    return [row.partition(",")[2] for row in publish(environ=given).stdout.splitlines()]
+
+
+def test_completion_knows_commands_options_tags_and_receipts(released: Result, publish: Publish) -> None:
+    """Names come from the table of commands, tags and receipts from this machine's journal."""
+    receipt = released.document
+    assert complete(publish, "rel") == ["release"]
+    assert complete(publish, "release", "--dry") == ["--dry-run"]
+    assert complete(publish, "undo", receipt["id"][:6]) == [receipt["id"]]
+    assert complete(publish, "yank", "1.") == ["1.2.3"]
+    repository = receipt["plan"]["images"][0]
+    offered = complete(publish, "verify", repository)
+    assert sorted(offered) == sorted(f"{repository}:{tag}" for tag in ("1.2.3", "1.2", "1", "latest"))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str, publish: Publish) -> None:
+    """Each shell gets its script; bash's is valid bash."""
+    script = publish("completion", shell)
+    assert script.code == 0, script.stderr
+    assert f"_PUBLISH_COMPLETE={shell}_complete" in script.stdout
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=script.stdout, text=True, check=True)
+
+
+def test_misspelt_options_are_answered(publish: Publish) -> None:
+    """The nearest option is named."""
+    missed = publish("release", "--dry-rum")
+    assert missed.code == 2
+    assert "Did you mean --dry-run?" in missed.stderr.replace("'", "")
+
+
+def test_docker_runs_publish_as_its_plugin(publish: Publish) -> None:
+    """`docker publish` reaches publish where docker-publish lies among docker's plugins."""
+    plugins = publish.home / "docker" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "docker-publish").symlink_to(SCRIPTS / "docker-publish")
+    words = ["docker", "publish", "schema", "plan"]
+    done = subprocess.run(words, env=publish.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads(publish("schema", "plan").stdout)
