@@ -27,6 +27,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "login": Entry("Release", "Prove a credential to a registry, and keep it in the keyring."),
     "plan": Entry("Release", "Show what a release would do, tag by tag, and why."),
+    "build": Entry("Release", "Build the image that [build] describes, with labels from the plan."),
     "smoke": Entry("Release", "Run an image as [smoke] says, and check it."),
     "release": Entry("Release", "Publish an image: push by digest, verify, then move the tags."),
     "retag": Entry("Release", "Point tags at an image that is in a registry already."),

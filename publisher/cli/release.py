@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Plan and preflight; write nothing.")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @click.option("--verify", type=click.Choice(["none", "digest", "pull", "deep"]), help="How much is proven.")
+@click.option("--build", "builds", is_flag=True, help="Build it first, as [build] says.")
 @click.option("--no-smoke", is_flag=True, help="Don't run what was pushed.")
 @click.option("--force", is_flag=True, help="Overwrite exact tags that hold another image.")
 @click.option("--allow-dirty", is_flag=True, help="Release though tracked files have changes.")
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     given: Globals, /, sources: tuple[str, ...], *, dry_run: bool, username: str | None, password_stdin: bool,
-    yes: bool, form: str, force: bool, plan_file: Path | None, **rest: Any,
+    yes: bool, form: str, force: bool, plan_file: Path | None, builds: bool, **rest: Any,
 ) -> int:  # fmt: skip
     r"""Publish an image: push by digest, verify, then move the tags.
 
@@ -52,6 +53,7 @@ def command(
     publish plan goalapp -o plan.json && publish release goalapp --plan plan.json
     """
     from publisher.cli.rendering import show_runs
+    from publisher.workflows.build import sources_of
     from publisher.workflows.jobs import jobs
     from publisher.workflows.release import prepare, release
     from publisher.workflows.saved import SavedPlans
@@ -64,7 +66,10 @@ def command(
         if plan_file:
             saved = SavedPlans.read(plan_file)
             wanted, options = saved.wish(wanted, session.facts), replace(options, saved=saved)
-        drafts = [prepare(session, job, wanted, sources, options) for job in jobs(session.settings, wanted)]
+        drafts = [
+            prepare(session, job, wanted, sources_of(session, job, wanted, sources, build=builds), options)
+            for job in jobs(session.settings, wanted)
+        ]
         if dry_run or session.facts.is_pull_request:
             return _only_plan(given, drafts, form)
         for made in drafts:

@@ -31,6 +31,12 @@ class DiskFull(PublishError):
     kind = "disk-full"
 
 
+class BuildFailed(PublishError):
+    """The builder could not make the image."""
+
+    kind = "build"
+
+
 class UsageError(PublishError):
     """The command line asks for what can't be done."""
 
