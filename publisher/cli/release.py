@@ -102,12 +102,14 @@ def _options(
 
 
 def _only_plan(given: Globals, drafts: list[Draft], form: str) -> int:
-    from publisher.cli.rendering import show_json
+    from publisher.cli.rendering import report, show_json
     from publisher.model.plan import Plans
 
+    plans = {made.job.name or "": made.plan for made in drafts}
+    found = plans[""] if "" in plans else Plans(plans=plans)
+    report(found)
     if form == "json":
-        plans = {made.job.name or "": made.plan for made in drafts}
-        show_json(plans[""] if "" in plans else Plans(plans=plans))
+        show_json(found)
     else:
         for made in drafts:
             _show_plan(given, made.plan)

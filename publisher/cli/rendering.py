@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from publisher.cli.program import Globals
+    from publisher.model.plan import Plan, Plans
     from publisher.model.receipt import Receipt, Receipts
     from publisher.workflows.record import Run
 
@@ -34,7 +35,7 @@ def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:
 
     receipts = tuple(run.receipt for run in runs)
     document = receipts[0] if len(receipts) == 1 else Receipts(receipts=receipts)
-    _report(document)
+    report(document)
     if form == "json":
         show_json(document)
     else:
@@ -43,15 +44,20 @@ def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:
     return max((tell(run.error, given.secrets.redact) for run in runs if run.error), default=0)
 
 
-def _report(found: Receipt | Receipts) -> None:
+def report(found: Receipt | Receipts | Plan | Plans) -> None:
     """Tell a step of GitHub Actions, where PUBLISH_REPORT=github asks for it, as the Action does."""
     if os.environ.get("PUBLISH_REPORT") != "github":
         return
+    from publisher.model.plan import Plan, Plans
     from publisher.report.github_files import write_outputs, write_summary
-    from publisher.report.summary import receipt_outputs, receipt_summary
+    from publisher.report.summary import plan_outputs, plan_summary, receipt_outputs, receipt_summary
 
-    write_outputs(os.environ, receipt_outputs(found))
-    write_summary(os.environ, receipt_summary(found))
+    if isinstance(found, Plan | Plans):
+        write_outputs(os.environ, plan_outputs(found))
+        write_summary(os.environ, plan_summary(found))
+    else:
+        write_outputs(os.environ, receipt_outputs(found))
+        write_summary(os.environ, receipt_summary(found))
 
 
 def show_text(text: str) -> None:
