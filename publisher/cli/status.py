@@ -29,19 +29,19 @@ def command(
     """
     from publisher.cli.rendering import show_json, show_text, tell
     from publisher.model.errors import Drift
-    from publisher.report.tables import status_text
-    from publisher.workflows.status import status
+    from publisher.report.tables import drifting, status_text
+    from publisher.workflows.status import ages, status
 
     with open_session(given, username, password_stdin=password_stdin) as session:
         found = status(session, selected(images, rules, flavor, only))
-    if form == "json":
-        show_json(found)
-    else:
-        show_text(status_text(found, color=colored(given)))
+        if form == "json":
+            show_json(found)
+        else:
+            show_text(status_text(found, ages(session, found), color=colored(given)))
     if not found.drifted:
         return 0
     error = Drift(
-        f"{len(found.drifted)} floating tags are not where they belong",
+        f"{drifting(len(found.drifted))} not where they belong",
         reference=found.drifted[0],
         hint="'publish reconcile' puts them right",
     )

@@ -15,7 +15,7 @@ from publisher.model.reference import Reference, Repository
 from publisher.model.verdict import VerdictState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from publisher.model.plan import Plan
     from publisher.model.receipt import Change, Receipt
@@ -86,8 +86,11 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
     return _finish(lines)
 
 
-def status_text(status: Status, *, color: bool, width: int | None = None) -> str:
-    """Two tables a repository: its versions, and its floating tags beside where they belong."""
+def status_text(status: Status, ages: Mapping[str, str], *, color: bool, width: int | None = None) -> str:
+    """Two tables a repository: its versions, and its floating tags beside where they belong.
+
+    ages: how old the image under a digest is, as in 3 d.
+    """
     lines: list[str] = []
     for one in status.repositories:
         lines += [Repository.parse(one.repository).familiar]
@@ -95,21 +98,30 @@ def status_text(status: Status, *, color: bool, width: int | None = None) -> str
             (each.version, each.tag, _short(each.digest), "yanked" if each.yanked else "") for each in one.versions
         ]
         floating = [
-            (line.tag, _short(line.digest), _short(line.desired), line.version or "", line.state)
+            (
+                *(line.tag, _short(line.digest), _short(line.desired), line.version or ""),
+                *(ages.get(line.digest or "", ""), line.state),
+            )
             for line in one.floating
         ]
         lines += (
             table(("version", "tag", "digest", ""), versions, color=color, width=width) if versions else ["no versions"]
         )
         if floating:
-            lines += ["", *table(("tag", "holds", "belongs", "version", "state"), floating, color=color, width=width)]
+            lines += [
+                "",
+                *table(("tag", "holds", "belongs", "version", "age", "state"), floating, color=color, width=width),
+            ]
         if one.foreign:
             lines += ["", *textwrap.wrap(f"other tags: {', '.join(one.foreign)}", width or columns(sys.stdout))]
         lines += [""]
     count = len(status.drifted)
-    return _finish(
-        [*lines, f"{count} floating tags are not where they belong" if count else "every floating tag is true"]
-    )
+    return _finish([*lines, f"{drifting(count)} not in place" if count else "every floating tag is true"])
+
+
+def drifting(count: int) -> str:
+    """So many floating tags, with the verb that goes with it."""
+    return "1 floating tag is" if count == 1 else f"{count} floating tags are"
 
 
 def history_text(receipts: Sequence[Receipt], *, color: bool, width: int | None = None) -> str:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from publisher.model.errors import EngineUnavailable, SourceNotFound
 from publisher.planning.candidates import PlanRequest, candidates
 from publisher.planning.plan import make_plan
-from publisher.workflows.sources import find_known, find_source
-from publisher.workflows.survey import read_registries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +58,10 @@ def draft(session: Session, job: Job, wish: Wish, sources: Sequence[str], *, off
     asked = ask(session, job, wish)
     if offline:
         return Draft(job, asked, {}, (), None, make_plan(asked, {}))
+    # A plan that asks nobody starts without what speaks to registries and reads images.
+    from publisher.workflows.sources import find_known, find_source
+    from publisher.workflows.survey import read_registries
+
     session.aim(job.repositories)
     found = tuple(find_source(session, source) for source in sources)
     published = read_registries(session, asked)

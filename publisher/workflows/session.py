@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -11,7 +10,6 @@ from urllib.parse import urlsplit
 
 from publisher.facts.configuration import Configuration, load
 from publisher.facts.gather import gather
-from publisher.http.retry import Patience
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
 
 if TYPE_CHECKING:
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from publisher.engine.connection import Engine
     from publisher.http.client import Client
     from publisher.http.redaction import Redactor
+    from publisher.http.retry import Patience
     from publisher.model.credential import Credential
     from publisher.model.facts import Facts
     from publisher.model.protocols import CredentialSource, Progress
@@ -64,10 +63,15 @@ class Session:
         self._redactor = redactor
         self._interrupted = threading.Event()
         self._interrupt: Interrupted | None = None
-        self._patience = Patience(sleep=self._pause)
         self._destinations: frozenset[str] = frozenset()
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
+
+    @cached_property
+    def _patience(self) -> Patience:
+        from publisher.http.retry import Patience
+
+        return Patience(sleep=self._pause)
 
     def redact(self, text: str) -> str:
         """`text` without the run's secrets."""
@@ -193,6 +197,8 @@ class Session:
 
         On an interrupt what is under way is finished and nothing else begins.
         """
+        from concurrent.futures import ThreadPoolExecutor
+
         given = list(items)
         if not given:
             return []

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from publisher.model.digest import Digest
+from publisher.model.manifest import Index
+from publisher.model.reference import Repository
 from publisher.model.status import FloatingStatus, RepositoryStatus, Status, VersionStatus
 from publisher.planning.candidates import PlanRequest, bound_rules
 from publisher.planning.lines import Published
@@ -16,11 +20,17 @@ from publisher.workflows.plan import request_of
 from publisher.workflows.survey import read_tags
 
 if TYPE_CHECKING:
-    from publisher.model.reference import Repository
     from publisher.planning.rules import Ruleset
     from publisher.planning.survey import Survey
+    from publisher.registry.repository import RemoteRepository
     from publisher.workflows.jobs import Wish
     from publisher.workflows.session import Session
+
+
+_MOST_AGES = 32
+_TOO_OLD = 365 * 40
+_DAY = 24
+_LARGEST_CONFIG = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,47 @@ def status(session: Session, wish: Wish) -> Status:
     """Look at every place."""
     found = [_of_place(look(session, place)) for place in places(session, wish)]
     return Status(repositories=tuple(found), sandbox=True if session.sandbox else msgspec.UNSET)
+
+
+def ages(session: Session, found: Status) -> dict[str, str]:
+    """How old the images under the floating tags are, by digest, as their configs say; nothing where they don't.
+
+    Docker Hub counts a look at a manifest as a pull, so that its images are left out.
+    """
+    asked = {
+        (line.digest, one.repository): Repository.parse(one.repository)
+        for one in found.repositories
+        for line in one.floating
+        if line.digest
+    }
+    near = [(digest, place) for (digest, _), place in asked.items() if not place.on_hub or session.sandbox]
+    made = session.parallel(lambda entry: _created(session.remote(entry[1]), entry[0]), near[:_MOST_AGES])
+    now = datetime.now(UTC)
+    found_ages = {digest: _age(when, now) for (digest, _), when in zip(near, made, strict=False)}
+    return {digest: age for digest, age in found_ages.items() if age}
+
+
+def _age(created: str, now: datetime) -> str:
+    try:
+        passed = now - datetime.fromisoformat(created)
+    except (ValueError, TypeError):
+        return ""
+    hours = int(passed.total_seconds() // 3600)
+    # 1970 is what builders write for "no time at all".
+    if hours < 0 or passed.days > _TOO_OLD:
+        return ""
+    return f"{passed.days} d" if hours >= _DAY else f"{hours} h"
+
+
+def _created(remote: RemoteRepository, digest: str) -> str:
+    content = remote.get(Digest.parse(digest))
+    if isinstance(content, Index):
+        stated = content.annotations.get("org.opencontainers.image.created", "")
+        return stated or (_created(remote, str(content.images[0].digest)) if content.images else "")
+    with remote.open_blob(content.config) as stream:
+        config = msgspec.json.decode(stream.read(_LARGEST_CONFIG))
+    created = config.get("created") if isinstance(config, dict) else None
+    return created if isinstance(created, str) else ""
 
 
 def _of_place(found: Looked) -> RepositoryStatus:
