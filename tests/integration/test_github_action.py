@@ -151,6 +151,8 @@ def test_a_fork_plans_and_never_pushes(runner: Runner, registry: Registry, name:
     done = runner.step(inputs, event("pull_request", tmp_path))
     assert done.returncode == 0, done.stderr
     assert runner.outputs()["tags"] == f"{registry.host}/{name}:pr-7"
+    half = {**event("pull_request", tmp_path), "DOCKERHUB_TOKEN": "half a pair", "PUBLISH_PASSWORD": "half a pair"}
+    assert runner.step(inputs, half).returncode == 0
     given = {**inputs, "password": "a-secret"}
     refused = runner.step(given, event("pull_request_target", tmp_path))
     assert refused.returncode == 2

@@ -70,6 +70,9 @@ def environment(given: dict[str, str], *, foreign: bool) -> dict[str, str]:
     """What publish sees: no input, and the credential only where it may be used."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("INPUT_")}
     environ["PUBLISH_REPORT"] = "github"
+    if foreign:  # a job's own variables are as secret as the input
+        for name in ("PUBLISH_USERNAME", "PUBLISH_PASSWORD", "DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN"):
+            environ.pop(name, None)
     if given.get("PASSWORD"):
         mask(given["PASSWORD"], given.get("USERNAME", ""))
     if given.get("PASSWORD") and not foreign and not flag(given, "SANDBOX"):
