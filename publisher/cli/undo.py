@@ -42,7 +42,7 @@ def command(
 
     wanted = selected(images, rules, flavor, only)
     with open_session(given, username, password_stdin=password_stdin) as session:
-        meant = find_receipt(session, receipt)
+        meant = find_receipt(session, receipt, wanted)
         session.progress.step(f"undo     {meant.id}, a {meant.command} of {meant.started}")
         if not dry_run:
             before = undo(session, meant, wanted, UndoOptions(force=force, dry_run=True))

@@ -25,6 +25,7 @@ from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
 from publisher.workflows.clock import now
+from publisher.workflows.filed import file_receipt
 from publisher.workflows.plan import Draft, draft
 from publisher.workflows.promote import Promotion
 from publisher.workflows.push import Pushed, Shipping, copy, push
@@ -281,6 +282,8 @@ def _promote(
         return _stopped(made.plan, promotion.progress, record, entry, error)
     run = record.finish(entry, _changes(made.plan, promotion.progress))
     session.progress.step(f"promoted {_tally(run.receipt)}")
+    if made.job.settings.tags.record:
+        file_receipt(session, run.receipt, content, made.job.repositories)
     warn_of_stale_copies(session, run.receipt, content, pull=options.pull_local)
     return run
 

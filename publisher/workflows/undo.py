@@ -14,6 +14,7 @@ from publisher.model.receipt import Outcome, State
 from publisher.model.reference import Reference, Tag
 from publisher.planning.lines import desired, eligible, published_versions
 from publisher.planning.rules import MARKER
+from publisher.workflows.filed import filed_receipt
 from publisher.workflows.ledger import Ledger, Step, in_order
 from publisher.workflows.reconcile import repair_record
 from publisher.workflows.status import Place, look, place_of
@@ -41,8 +42,11 @@ class UndoOptions:
     receipt: Path | None = None
 
 
-def find_receipt(session: Session, text: str | None) -> Receipt:
-    """The receipt that is meant: an id, a file, or the last one that changed a tag. Raises UsageError."""
+def find_receipt(session: Session, text: str | None, wish: Wish) -> Receipt:
+    """The receipt that is meant: an id, a file, or the last one that changed a tag, here or in the registry.
+
+    Raises UsageError where there is none.
+    """
     if text:
         return session.journal.find(text)
     receipts, torn = session.journal.list()
@@ -51,6 +55,9 @@ def find_receipt(session: Session, text: str | None) -> Receipt:
     for receipt in receipts:
         if receipt.command != "undo" and receipt.outcome is not Outcome.UNDONE and _written(receipt):
             return receipt
+    named = wish.images or session.settings.images
+    if named and (filed := filed_receipt(session, wish)):
+        return filed
     raise UsageError(
         "no receipt on this machine changed a tag", hint="name a receipt's file: publish undo receipt.json"
     )

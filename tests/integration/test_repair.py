@@ -217,3 +217,18 @@ def test_the_tags_are_there_for_others(registry: Registry, publish: Publish, nam
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == shop.digests["2.0.0"]
+
+
+@pytest.mark.parametrize("kind", ["sandbox", "docker-registry"])
+def test_undo_from_another_machine(kind: str, registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+    """A receipt that the release left in the registry is enough; tags for referrers are no versions."""
+    (tmp_path / "publish.toml").write_text("[tags]\nrecord = true\n")
+    with Sandbox(options=Options()) as running:
+        environ = {"PUBLISH_SANDBOX": running.url} if kind == "sandbox" else {}
+        image = f"me/{name}" if kind == "sandbox" else f"{registry.host}/{name}"
+        shop = _filled(Shop(publish, image, tmp_path, environ))
+        shop.release("2.1.0")
+        elsewhere = {**environ, "XDG_STATE_HOME": str(tmp_path / "other")}
+        result = publish("undo", "--image", image, "--format", "json", cwd=tmp_path, environ=elsewhere)
+        assert result.code == 0, result.stderr
+        assert shop.held["latest"] == "2.0.0"

@@ -1,0 +1,86 @@
+"""A release's receipt in the registry itself, as an artifact that refers to what was released."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from publisher.model.artifact import SmallBlob, compose_artifact
+from publisher.model.errors import PublishError
+from publisher.model.manifest import Descriptor, Index, Manifest, compose_index
+from publisher.model.receipt import Outcome, Receipt
+from publisher.model.reference import Tag
+from publisher.workflows.status import look, places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from publisher.model.digest import Digest
+    from publisher.model.manifest import Content
+    from publisher.model.reference import Repository
+    from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.jobs import Wish
+    from publisher.workflows.session import Session
+
+RECEIPT_TYPE: Final = "application/vnd.publish.receipt.v1+json"
+_LARGEST: Final = 16 << 20
+_MOST: Final = 20
+
+
+def file_receipt(session: Session, receipt: Receipt, content: Content, repositories: Iterable[Repository]) -> None:
+    """Put the receipt beside the content in every repository; where that fails the release is done all the same."""
+    document = SmallBlob(RECEIPT_TYPE, msgspec.json.encode(receipt))
+    subject = Descriptor(content.media_type, content.digest, len(content.content))
+    artifact, blobs = compose_artifact(RECEIPT_TYPE, document, subject)
+    for repository in repositories:
+        try:
+            _file(session.remote(repository), artifact, blobs, content.digest)
+        except PublishError as error:
+            session.progress.warn(f"the receipt could not be kept in {repository}: {error.message}")
+
+
+def _file(remote: RemoteRepository, artifact: Manifest, blobs: Iterable[SmallBlob], subject: Digest) -> None:
+    for blob in blobs:
+        if remote.blob_size(blob.descriptor().digest) is None:
+            remote.upload(blob)
+    remote.put_manifest(artifact)
+    listed = remote.referrers(subject)
+    if any(entry.digest == artifact.digest for entry in listed):
+        return
+    # A registry without the referrers API: the tag that stands in for it lists them (distribution-spec).
+    entry = Descriptor(artifact.media_type, artifact.digest, len(artifact.content), artifact_type=RECEIPT_TYPE)
+    remote.put(compose_index((*listed, entry)), Tag(f"{subject.algorithm}-{subject.hex}"))
+
+
+def filed_receipt(session: Session, wish: Wish) -> Receipt | None:
+    """The newest receipt that a release left in the registry and that nobody has undone."""
+    found = [
+        receipt
+        for place in places(session, wish)
+        for version in look(session, place).survey.versions[:_MOST]
+        if version.digest
+        for receipt in _receipts(session.remote(place.repository), version.digest)
+    ]
+    usable = [receipt for receipt in found if receipt.outcome is not Outcome.UNDONE]
+    return max(usable, key=lambda receipt: receipt.id, default=None)
+
+
+def _receipts(remote: RemoteRepository, subject: Digest) -> list[Receipt]:
+    return [
+        receipt
+        for entry in remote.referrers(subject)
+        if entry.artifact_type == RECEIPT_TYPE and (receipt := _read(remote, entry))
+    ]
+
+
+def _read(remote: RemoteRepository, entry: Descriptor) -> Receipt | None:
+    """What isn't a receipt is somebody else's, and left alone."""
+    artifact = remote.get(entry.digest)
+    if isinstance(artifact, Index) or not artifact.layers:
+        return None
+    with remote.open_blob(artifact.layers[0]) as stream:
+        try:
+            return msgspec.json.decode(stream.read(_LARGEST), type=Receipt)
+        except msgspec.MsgspecError:
+            return None
