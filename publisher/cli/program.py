@@ -82,6 +82,9 @@ class Program(click.Group):
 
         found: click.Command = import_module(f"publisher.cli.{cmd_name}").command
         name_variables(found, f"PUBLISH_{cmd_name.upper()}")
+        # In a raw docstring click's mark for "leave these lines as they are" is two characters.
+        for one in (found, *getattr(found, "commands", {}).values()):
+            one.help = (one.help or "").replace("\\b\n", "\b\n")
         return found
 
     def resolve_command(

@@ -26,7 +26,7 @@ def test_all_is_well(publish_with_engine: Publish, engine: Engine, registry: Reg
     publish_with_engine.git("add", ".", cwd=tree)
     publish_with_engine.git("commit", "-qm", "one", cwd=tree)
     result = publish_with_engine("doctor", "--format", "json", cwd=tree)
-    assert health(result) == dict.fromkeys(["configuration", "git", "engine", "rights"], "ok")
+    assert health(result) == dict.fromkeys(["configuration", "git", "engine", "disk", "rights"], "ok")
     assert result.code == 0
 
 

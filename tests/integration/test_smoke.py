@@ -36,7 +36,7 @@ def smoke(base: str, engine: Engine, publish_with_engine: Publish, tmp_path: Pat
     """Runs `publish smoke` with a [smoke] table, and checks that nothing is left."""
 
     def run(table: str, *words: str, image: str = base) -> Result:
-        (tmp_path / "publish.toml").write_text(f"[smoke]\ntimeout = 20\n{table}\n")
+        (tmp_path / "publish.toml").write_text(f"[smoke]\ntimeout = 10\n{table}\n")
         result = publish_with_engine("smoke", image, *words, cwd=tmp_path)
         assert not left(engine), result.stderr
         return result

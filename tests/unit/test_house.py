@@ -51,6 +51,7 @@ def test_every_command_has_its_file_and_help() -> None:
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("Usage: publish ")
+        assert "\\b" not in done.stdout, "examples stand on lines of their own"
 
 
 def test_the_error_page_names_every_kind() -> None:
