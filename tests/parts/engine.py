@@ -78,7 +78,8 @@ def _command(folder: Path, bridge: str) -> list[str]:
     words += ["-H", f"unix://{folder}/docker.sock", "--group", str(os.getgid())]
     words += ["--bridge", bridge, "--iptables=false"]
     # Where the machine runs a containerd it is shared with the machine's own engine: only the names keep them apart.
-    return [*words, "--containerd-namespace", folder.name, "--containerd-plugins-namespace", f"{folder.name}-plugins"]
+    # A folder's name may end with an underscore, which no namespace may.
+    return [*words, "--containerd-namespace", bridge, "--containerd-plugins-namespace", f"{bridge}-plugins"]
 
 
 def _answers(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> bool:
