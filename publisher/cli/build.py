@@ -35,9 +35,8 @@ def command(
     publish build -t goalapp:dev --build-arg BASE=node:22-alpine
     """
     from publisher.cli.rendering import show_json, show_text
-    from publisher.model.errors import ConfigError
     from publisher.workflows.build import BuildOptions, build_image
-    from publisher.workflows.jobs import jobs
+    from publisher.workflows.jobs import only_job
 
     pairs = [text.partition("=") for text in args]
     if bad := next((key for key, equals, _ in pairs if not equals or not key), None):
@@ -48,10 +47,7 @@ def command(
     )  # fmt: skip
     wanted = wish((), (), (), labels, version, only)
     with open_session(given) as session:
-        found = jobs(session.settings, wanted, nameless=True)
-        if len(found) > 1:
-            raise ConfigError("there are several images", hint="pick one with --only NAME")
-        report = build_image(session, found[0], wanted, options)
+        report = build_image(session, only_job(session.settings, wanted), wanted, options)
         if report.miss:
             session.progress.step(report.miss)
         for one in report.advice:

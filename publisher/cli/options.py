@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from publisher.cli.program import Globals
     from publisher.model.credential import Credential
-    from publisher.model.receipt import Receipt
     from publisher.workflows.jobs import Wish
+    from publisher.workflows.record import Run
     from publisher.workflows.session import Session
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
@@ -81,12 +81,16 @@ def selected(images: Sequence[str], rules: Sequence[str], flavor: Sequence[str],
     return wish(images, rules, flavor, (), None, only)
 
 
-def agreed(given: Globals, receipt: Receipt, question: str, *, yes: bool) -> None:
-    """On a terminal show what would change and ask; click.Abort where the answer is no."""
+def agree(given: Globals, dry_run: Callable[[], Run], question: str, *, yes: bool) -> None:
+    """On a terminal show what would change and ask; click.Abort where the answer is no.
+
+    dry_run: looks at the registry, which is done only where somebody can answer.
+    """
     if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
     from publisher.report.tables import receipt_text
 
+    receipt = dry_run().receipt
     click.echo(receipt_text(receipt, color=given.color), err=True, nl=False)
     if receipt.moves:
         click.confirm(question, abort=True, err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import agreed, credentials, formats, open_session, selected, selection
+from publisher.cli.options import agree, credentials, formats, open_session, selected, selection
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
@@ -37,6 +37,6 @@ def command(
     wanted = selected(images, rules, flavor, only)
     with open_session(given, username, password_stdin=password_stdin) as session:
         if not dry_run:
-            agreed(given, reconcile(session, wanted, dry_run=True).receipt, "Write these?", yes=yes)
+            agree(given, lambda: reconcile(session, wanted, dry_run=True), "Write these?", yes=yes)
         run = reconcile(session, wanted, dry_run=dry_run, receipt=receipt)
     return show_runs(given, [run], form)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from publisher.cli.completing import receipt_ids
-from publisher.cli.options import agreed, credentials, formats, open_session, selected, selection
+from publisher.cli.options import agree, credentials, formats, open_session, selected, selection
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
@@ -44,8 +45,9 @@ def command(
     with open_session(given, username, password_stdin=password_stdin) as session:
         meant = find_receipt(session, receipt, wanted)
         session.progress.step(f"undo     {meant.id}, a {meant.command} of {meant.started}")
+        options = UndoOptions(force=force, dry_run=dry_run, receipt=file)
         if not dry_run:
-            before = undo(session, meant, wanted, UndoOptions(force=force, dry_run=True))
-            agreed(given, before.receipt, "Go back?", yes=yes)
-        run = undo(session, meant, wanted, UndoOptions(force=force, dry_run=dry_run, receipt=file))
+            look = replace(options, dry_run=True, receipt=None)
+            agree(given, lambda: undo(session, meant, wanted, look), "Go back?", yes=yes)
+        run = undo(session, meant, wanted, options)
     return show_runs(given, [run], form)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from publisher.cli.completing import versions
-from publisher.cli.options import agreed, credentials, formats, open_session, selected, selection
+from publisher.cli.options import agree, credentials, formats, open_session, selected, selection
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
@@ -49,9 +50,9 @@ def command(
         raise click.UsageError("--delete needs -y where there is no terminal to ask at")
     wanted = selected(images, rules, flavor, only)
     with open_session(given, username, password_stdin=password_stdin) as session:
-        if not dry_run:
-            before = yank(session, version, wanted, YankOptions(undo=undo, delete=delete, dry_run=True))
-            agreed(given, before.receipt, "Do this?", yes=yes)
         options = YankOptions(undo=undo, delete=delete, dry_run=dry_run, receipt=receipt)
+        if not dry_run:
+            look = replace(options, dry_run=True, receipt=None)
+            agree(given, lambda: yank(session, version, wanted, look), "Do this?", yes=yes)
         run = yank(session, version, wanted, options)
     return show_runs(given, [run], form)

@@ -13,7 +13,6 @@ from publisher.engine.builder import BuildRequest, BuildStep, build, context_fil
 from publisher.engine.dockerfile import Advice, Surroundings, advise
 from publisher.engine.running import Port
 from publisher.model.errors import UsageError
-from publisher.model.reference import Repository
 from publisher.model.settings import BuildSettings
 from publisher.workflows.plan import ask
 
@@ -89,7 +88,7 @@ def _name(job: Job, version: str) -> str:
     if job.settings.source:
         source = job.settings.source.removeprefix("docker-daemon:")
         return source if ":" in source.rpartition("/")[2] else f"{source}:latest"
-    last = Repository.parse(job.images[0].lower()).name.rpartition("/")[2] if job.images else "image"
+    last = job.repositories[0].name.rpartition("/")[2] if job.repositories else "image"
     return f"{last}:{version}"
 
 

@@ -63,6 +63,15 @@ def jobs(settings: Settings, wish: Wish, *, nameless: bool = False) -> tuple[Job
     return (Job(None, images, _top_level(settings, images)),)
 
 
+def only_job(settings: Settings, wish: Wish) -> Job:
+    """As jobs, for what works on one image; raises ConfigError where there are several."""
+    found = jobs(settings, wish, nameless=True)
+    if len(found) > 1:
+        names = ", ".join(str(job.name) for job in found)
+        raise ConfigError(f"there are several images: {names}", hint="pick one with --only NAME")
+    return found[0]
+
+
 def _top_level(settings: Settings, images: tuple[str, ...]) -> ImageSettings:
     return ImageSettings(
         repositories=images,

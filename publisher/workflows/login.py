@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from publisher.model.credential import Credential
     from publisher.workflows.session import Session
 
-_OK, _NOT_FOUND = 200, 404
+_OK: Final = 200
 _REFUSED: Final = frozenset({401, 403})
 _KINDS: Final = {
     "dckr_pat_": "personal access token",
@@ -99,6 +99,8 @@ def login(session: Session, place: Place, credential: Credential, *, store: str,
     session.learn(credential.secret)
     if store == "docker" and docker:
         raise UsageError("--docker lets docker ask our keyring, and --store docker doesn't use it")
+    if docker and place.path:
+        raise UsageError("docker's own CLI knows no logins for one namespace", hint="leave out --docker")
     proven = prove(session, place, credential)
     file = DockerFile(config_file(session.environ), write_atomically)
     if store == "docker":
@@ -107,8 +109,6 @@ def login(session: Session, place: Place, credential: Credential, *, store: str,
     else:
         logins(session).store(str(place), credential.username, credential.secret)
     if docker:
-        if place.path:
-            raise UsageError("docker's own CLI knows no logins for one namespace", hint="leave out --docker")
         file.use_helper(place.registry)
     return _login(place, credential, proven=proven)
 

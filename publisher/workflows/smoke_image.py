@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from publisher.archives.source import SourceName, Transport
 from publisher.model.errors import ConfigError
-from publisher.model.reference import Reference, Repository
-from publisher.workflows.jobs import Wish, jobs
+from publisher.model.reference import Reference
+from publisher.workflows.jobs import Wish, only_job
 
 if TYPE_CHECKING:
     from publisher.model.settings import SmokeSettings
@@ -16,18 +16,14 @@ if TYPE_CHECKING:
 
 def chosen(session: Session, image: str | None, only: str | None) -> tuple[SmokeSettings, str]:
     """The settings and the engine's name of the image; raises ConfigError where there is no `[smoke]`."""
-    found = jobs(session.settings, Wish(labels={}, only=only), nameless=True)
-    if len(found) > 1:
-        names = ", ".join(str(job.name) for job in found)
-        raise ConfigError(f"there are several images: {names}", hint="pick one with --only NAME")
-    job = found[0]
+    job = only_job(session.settings, Wish(labels={}, only=only))
     if job.settings.smoke is None:
         raise ConfigError("the configuration has no [smoke]", hint='as in: [smoke] command = ["app", "--version"]')
     if image or job.settings.source:
         return job.settings.smoke, _name(image or job.settings.source or "")
-    if not job.images:
+    if not job.repositories:
         raise ConfigError("no image is named to run", hint="publish smoke IMAGE")
-    return job.settings.smoke, f"{Repository.parse(job.images[0].lower()).familiar}:latest"
+    return job.settings.smoke, f"{job.repositories[0].familiar}:latest"
 
 
 def _name(text: str) -> str:

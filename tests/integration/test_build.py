@@ -103,6 +103,17 @@ def test_advice_is_told(project: Path, publish_with_engine: Publish) -> None:
     assert "line 11: CMD is in shell form" in result.stderr
 
 
+def test_an_image_written_as_a_record(project: Path, publish_with_engine: Publish, name: str) -> None:
+    """`name=…,enable=…` names the same image as the bare name."""
+    config = project / "publish.toml"
+    config.write_text(f'images = ["name=me/{name},enable=true"]\n[build]\n[smoke]\n')
+    result = publish_with_engine("build", "--format", "json", cwd=project)
+    assert result.code == 0, result.stderr
+    assert result.document["images"] == [f"{name.rpartition('/')[2]}:1.2.3"]
+    line = publish_with_engine("smoke", "--print", cwd=project)
+    assert line.stdout.endswith(f" me/{name}:latest\n"), line.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [

@@ -155,6 +155,14 @@ def test_docker_asks_our_keyring(private_registry: Registry, engine: Engine, pub
     assert not files_with(SECRET, publish.home / "docker")
 
 
+def test_a_namespace_is_nothing_for_docker(private_registry: Registry, publish: Publish) -> None:
+    """--docker for one namespace is refused before anything is stored."""
+    done = in_session(publish, login_words(f"{private_registry.host}/team", "--docker"))
+    assert "code 2" in done.stdout, done.stderr
+    assert "knows no logins for one namespace" in done.stderr
+    assert not (publish.home / "config" / "publish" / "logins.json").exists()
+
+
 def test_two_writers(publish: Publish) -> None:
     """Two that change docker's file at once both find their change in it."""
     code = (
