@@ -19,6 +19,16 @@ class State(StrEnum):
     UNKNOWN = "unknown"
     RESTORED = "restored"
 
+    @property
+    def is_written(self) -> bool:
+        """Whether the run has written the tag."""
+        return self in {State.DONE, State.RESTORED}
+
+    @property
+    def may_be_written(self) -> bool:
+        """Whether the run has written the tag, or can't tell."""
+        return self.is_written or self is State.UNKNOWN
+
 
 class Outcome(StrEnum):
     """How the run ended."""
@@ -87,11 +97,6 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag
     verification: Verification | None
     moves: tuple[Change, ...]
     sandbox: bool | msgspec.UnsetType = msgspec.UNSET
-
-    @property
-    def changed(self) -> bool:
-        """Whether any tag was written."""
-        return any(move.state is State.DONE for move in self.moves)
 
 
 class Receipts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.receipts/1"):

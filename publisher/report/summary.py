@@ -14,8 +14,6 @@ from publisher.report.markdown import code, plain, rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_MOVED = frozenset({State.DONE, State.RESTORED})
-
 
 def plan_outputs(document: Plan | Plans) -> dict[str, str]:
     """A plan's outputs; of several plans the lists follow one another and the version is the first one's."""
@@ -44,7 +42,7 @@ def receipt_outputs(document: Receipt | Receipts) -> dict[str, str]:
         "digest": next((receipt.image.digest for receipt in receipts if receipt.image), ""),
         "json": msgspec.json.encode(document).decode(),
         "receipt": _lines(receipt.id for receipt in receipts),
-        "moved": _lines(change.reference for change in changes if change.state in _MOVED),
+        "moved": _lines(change.reference for change in changes if change.state.is_written),
         "kept": _lines(change.reference for change in changes if change.state is State.KEPT),
     }
 
@@ -96,7 +94,7 @@ def _receipt(receipt: Receipt) -> list[str]:
     lines = [f"### {plain(receipt.command)}: {plain(receipt.outcome)}", ""]
     lines += [f"> **{plain(receipt.error.message)}**", ""] if receipt.error else []
     lines += _moves(("tag", "from", "to", "action", "reason"), table)
-    return lines + _facts(receipt) + _picture([(_tag(one.reference), one.kind, one.version, one.state in _MOVED)
+    return lines + _facts(receipt) + _picture([(_tag(one.reference), one.kind, one.version, one.state.is_written)
                                                for one in receipt.moves])  # fmt: skip
 
 

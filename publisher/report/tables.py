@@ -32,7 +32,6 @@ _COLORS: Final = {
 _NARROWEST_LAST = 24
 _NARROWEST = 8
 _GAP = 2
-_WRITTEN: Final = frozenset({State.DONE, State.RESTORED})
 
 
 def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
@@ -133,7 +132,7 @@ def history_text(receipts: Sequence[Receipt], *, color: bool, width: int | None 
             (one.plan.release or one.plan.version or "" if one.plan else ""),
             one.outcome,
             ", ".join(sorted({Reference.parse(change.reference).repository.familiar for change in one.moves})),
-            ", ".join(str(Reference.parse(change.reference).tag) for change in one.moves if change.state in _WRITTEN),
+            ", ".join(str(Reference.parse(change.reference).tag) for change in one.moves if change.state.is_written),
         )
         for one in receipts
     ]

@@ -11,6 +11,7 @@ from publisher.model.errors import PublishError
 from publisher.model.manifest import Descriptor, Index, Manifest, compose_index
 from publisher.model.receipt import Outcome, Receipt
 from publisher.model.reference import Tag
+from publisher.registry.artifacts import send_blobs
 from publisher.workflows.status import look, places
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ def file_receipt(session: Session, receipt: Receipt, content: Content, repositor
 
 
 def _file(remote: RemoteRepository, artifact: Manifest, blobs: Iterable[SmallBlob], subject: Digest) -> None:
-    for blob in blobs:
-        if remote.blob_size(blob.descriptor().digest) is None:
-            remote.upload(blob)
+    send_blobs(remote, blobs)
     remote.put_manifest(artifact)
     listed = remote.referrers(subject)
     if any(entry.digest == artifact.digest for entry in listed):

@@ -13,6 +13,7 @@ from publisher.model.receipt import Change, State
 from publisher.model.reference import Reference, Tag
 from publisher.registry.deletion import delete_tag
 from publisher.workflows.record import Record, Run, incomplete, touched
+from publisher.workflows.stale import warn_of_stale_copies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -120,7 +121,9 @@ class Ledger:
             work()
         except (PublishError, Interrupted) as error:
             return self._stopped(error)
-        return self._record.finish(self._entry, self.changes)
+        run = self._record.finish(self._entry, self.changes)
+        warn_of_stale_copies(self._session, run.receipt)
+        return run
 
     def _stopped(self, error: PublishError | Interrupted) -> Run:
         if isinstance(error, Interrupted):

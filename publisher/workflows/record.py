@@ -103,7 +103,7 @@ class Record:
 
 def touched(changes: Iterable[Change]) -> bool:
     """Whether any tag was written, or may have been."""
-    return any(change.state in {State.DONE, State.RESTORED, State.UNKNOWN} for change in changes)
+    return any(change.state.may_be_written for change in changes)
 
 
 def incomplete(error: PublishError, changes: Iterable[Change]) -> Incomplete:

@@ -284,7 +284,7 @@ def _promote(
     session.progress.step(f"promoted {_tally(run.receipt)}")
     if made.job.settings.tags.record:
         file_receipt(session, run.receipt, content, made.job.repositories)
-    warn_of_stale_copies(session, run.receipt, content, pull=options.pull_local)
+    warn_of_stale_copies(session, run.receipt, content=content, pull=options.pull_local)
     return run
 
 

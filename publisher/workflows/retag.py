@@ -192,7 +192,7 @@ def _write_all(session: Session, content: Content, record: Record, entry: Entry)
         error = incomplete(error, changes)
     run = record.finish(entry, changes, error)
     if error is None:
-        warn_of_stale_copies(session, run.receipt, content, pull=False)
+        warn_of_stale_copies(session, run.receipt, content=content)
     return run
 
 

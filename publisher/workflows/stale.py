@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from publisher.model.digest import Digest
 from publisher.model.errors import PublishError
 from publisher.model.manifest import Content, Manifest
-from publisher.model.receipt import State
 from publisher.model.reference import Reference
 
 if TYPE_CHECKING:
@@ -15,16 +15,25 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-def warn_of_stale_copies(session: Session, receipt: Receipt, content: Content, *, pull: bool) -> None:
-    """Name each moved tag under which the engine holds another image, or pull it."""
+def warn_of_stale_copies(
+    session: Session, receipt: Receipt, *, content: Content | None = None, pull: bool = False
+) -> None:
+    """Name each written tag under which the engine holds another image, or pull it.
+
+    content: what the run has in hand; what another tag was moved to is read where the engine knows the tag's name.
+    """
     engine = session.engine_at_hand
     if engine is None:
         return
     for change in receipt.moves:
-        if change.state is not State.DONE or change.after != str(content.digest):
+        if not change.state.is_written or change.after is None:
             continue
         reference = Reference.parse(change.reference)
-        name = stale_copy(session, engine, reference, content)
+        try:
+            name = _stale_name(session, engine, reference, Digest.parse(change.after), content)
+        except PublishError as error:
+            session.progress.warn(f"the engine's copy of {reference} could not be compared: {error.message}")
+            continue
         if name is None:
             continue
         if pull:
@@ -33,14 +42,28 @@ def warn_of_stale_copies(session: Session, receipt: Receipt, content: Content, *
             session.progress.warn(f"the engine's own {name} is an older image: docker pull {name}")
 
 
+def _stale_name(
+    session: Session, engine: Engine, reference: Reference, digest: Digest, content: Content | None
+) -> str | None:
+    if content is None or content.digest != digest:
+        if engine.inspect(_name(session, reference)) is None:
+            return None
+        content = session.remote(reference.repository).get(digest)
+    return stale_copy(session, engine, reference, content)
+
+
 def stale_copy(session: Session, engine: Engine, reference: Reference, content: Content) -> str | None:
     """What the engine calls `reference`, if it holds another image than `content` under that name; else None."""
-    name = f"{session.engine_name(reference.repository)}:{reference.target}"
+    name = _name(session, reference)
     held = engine.inspect(name)
     ours = {str(content.digest)} | ({str(content.config.digest)} if isinstance(content, Manifest) else set())
     if held is None or held.id in ours or any(text.endswith(f"@{content.digest}") for text in held.repo_digests):
         return None
     return name
+
+
+def _name(session: Session, reference: Reference) -> str:
+    return f"{session.engine_name(reference.repository)}:{reference.target}"
 
 
 def _pull(session: Session, name: str, reference: Reference) -> None:

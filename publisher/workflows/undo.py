@@ -13,9 +13,10 @@ from publisher.model.plan import Kind
 from publisher.model.receipt import Outcome, State
 from publisher.model.reference import Reference, Tag
 from publisher.planning.lines import desired, eligible, published_versions
-from publisher.planning.rules import MARKER
+from publisher.planning.rules import is_marker
 from publisher.workflows.filed import filed_receipt
 from publisher.workflows.ledger import Ledger, Step, in_order
+from publisher.workflows.markers import lift, marking
 from publisher.workflows.reconcile import repair_record
 from publisher.workflows.status import Place, look, place_of
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from publisher.workflows.jobs import Wish
     from publisher.workflows.record import Run
     from publisher.workflows.session import Session
-
-_OURS = frozenset({State.DONE, State.RESTORED, State.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +64,7 @@ def find_receipt(session: Session, text: str | None, wish: Wish) -> Receipt:
 
 def _written(receipt: Receipt) -> tuple[Change, ...]:
     """The lines of tags that the run has, or may have, written."""
-    return tuple(change for change in receipt.moves if change.state in _OURS)
+    return tuple(change for change in receipt.moves if change.state.may_be_written)
 
 
 def undo(session: Session, receipt: Receipt, wish: Wish, options: UndoOptions) -> Run:
@@ -107,17 +106,16 @@ def _carry_out(session: Session, ledger: Ledger, parts: list[_Part]) -> None:
 
 def _take_away(session: Session, ledger: Ledger, step: Step) -> None:
     """Delete what the run created; an exact tag that can't be deleted alone is yanked, another stays."""
+    if is_marker(str(step.reference.tag)):
+        lift(session, ledger, step)
+        return
     try:
         ledger.write([step])
     except Refused as refusal:
         ledger.leave(step)
         if step.kind is Kind.EXACT and step.before is not None:
-            marker = step.reference.repository.tag(f"{MARKER}{step.reference.tag}")
-            found = session.remote(marker.repository).head(Tag(f"{MARKER}{step.reference.tag}"))
-            before = found.digest if found else None
-            ledger.write(
-                [Step(reference=marker, kind=Kind.REF, version=step.version, before=before, wanted=step.before)]
-            )
+            tag = str(step.reference.tag)
+            ledger.write([marking(session, step.reference.repository, tag, step.version, step.before)])
             session.progress.warn(f"{step.reference} can't be deleted, so its version is yanked: {refusal.message}")
         else:
             session.progress.warn(f"{step.reference} can't be deleted, and stays: {refusal.message}")

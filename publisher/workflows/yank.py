@@ -5,26 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.model.artifact import compose_artifact
 from publisher.model.errors import Refused, UsageError
 from publisher.model.plan import Kind
+from publisher.planning.lines import Published
 from publisher.planning.rules import MARKER
+from publisher.planning.survey import survey
 from publisher.planning.version import parse_version
-from publisher.registry.deletion import delete_tag
 from publisher.workflows.ledger import Ledger, Step
+from publisher.workflows.markers import lift
 from publisher.workflows.reconcile import drift, repair_record, settle
-from publisher.workflows.status import look, places
+from publisher.workflows.status import Looked, look, places
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from publisher.model.manifest import Manifest
     from publisher.planning.lines import PublishedVersion
-    from publisher.registry.repository import RemoteRepository
     from publisher.workflows.jobs import Wish
     from publisher.workflows.record import Run
     from publisher.workflows.session import Session
-    from publisher.workflows.status import Looked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +57,10 @@ def yank(session: Session, text: str, wish: Wish, options: YankOptions) -> Run:
 
         def work() -> None:
             for step in markers:
-                _mark(session, ledger, step)
+                if options.undo:
+                    lift(session, ledger, step)
+                else:
+                    ledger.write([step])
             settle(ledger, where_to, lambda place: drift(look(session, place)))
             ledger.write(gone)
 
@@ -86,10 +87,6 @@ def _marker(found: Looked, held: PublishedVersion, options: YankOptions) -> Step
 
 def _supposed(found: Looked, held: PublishedVersion, *, yanked: bool) -> Looked:
     """The repository as it will be once the marker is there, or gone."""
-    from publisher.planning.lines import Published
-    from publisher.planning.survey import survey
-    from publisher.workflows.status import Looked
-
     markers = {MARKER + tag for tag in held.tags}
     kept = {tag: digest for tag, digest in found.state.held.items() if tag not in markers}
     if yanked and held.digest:
@@ -114,32 +111,3 @@ def _deletions(found: Looked, held: PublishedVersion) -> list[Step]:
         )
         for tag, kind in tags
     ]
-
-
-def _mark(session: Session, ledger: Ledger, step: Step) -> None:
-    """Write or take away one marker; where tags can't be deleted alone, it is pointed at nothing."""
-    if step.wanted is None:
-        remote = session.remote(step.reference.repository)
-        try:
-            _delete(remote, step)
-        except Refused:
-            empty = put_empty(remote)
-            step = Step(
-                reference=step.reference, kind=step.kind, version=step.version, before=step.before,
-                wanted=empty.digest, content=empty,
-            )  # fmt: skip
-    ledger.write([step])
-
-
-def _delete(remote: RemoteRepository, step: Step) -> None:
-    if step.reference.tag is not None:
-        delete_tag(remote, step.reference.tag)
-
-
-def put_empty(remote: RemoteRepository) -> Manifest:
-    """An artifact that is nothing: what a marker points to once it means nothing any more."""
-    manifest, blobs = compose_artifact("application/vnd.publish.unyanked.v1")
-    for blob in blobs:
-        if remote.blob_size(blob.descriptor().digest) is None:
-            remote.upload(blob)
-    return manifest

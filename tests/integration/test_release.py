@@ -311,6 +311,29 @@ def test_stale_copy_is_named_and_pulled(
     assert engine.docker(*run) == "I am 1.2.0"
 
 
+def test_repairs_name_stale_copies_too(
+    engine: Engine, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path
+) -> None:
+    """After yank, undo and reconcile moved a tag, the engine's older image under it is named as after a release."""
+    image = f"{registry.host}/{name}"
+    for version in ("1.0.0", "1.1.0"):
+        source = f"src-{name[2:]}:{version}"
+        engine.build(source, f"I am {version}", tmp_path / version)
+        assert publish_with_engine("release", "--image", image, source, "--version", version).code == 0
+    engine.docker("pull", "-q", f"{image}:latest")
+    said = f"docker pull {image}:latest"
+    assert said in publish_with_engine("yank", "1.1.0", "--image", image).stderr
+    engine.docker("pull", "-q", f"{image}:latest")
+    assert said in publish_with_engine("undo", "--image", image).stderr
+    engine.docker("pull", "-q", f"{image}:latest")
+    moved = publish_with_engine("retag", f"{image}:1.0.0", ":latest", "--force")
+    assert said in moved.stderr
+    assert said not in publish_with_engine("reconcile", "--image", image).stderr
+    engine.docker("tag", f"src-{name[2:]}:1.0.0", f"{image}:latest")
+    publish_with_engine("retag", f"{image}:1.0.0", ":latest", "--force")
+    assert said in publish_with_engine("reconcile", "--image", image).stderr
+
+
 def test_dry_run_and_plan_write_nothing(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
     """Both print the plan and leave the registry as it was."""
     make_layout(tmp_path / "layout", "app")

@@ -176,6 +176,15 @@ def test_undo_of_a_retag(shop: Shop) -> None:
     assert shop.held["latest"] == "2.0.0"
 
 
+def test_undo_of_a_yank(shop: Shop) -> None:
+    """The version counts again, and its lines come back to it, also where the marker can't be deleted."""
+    assert shop.run("yank", "2.0.0", "--image", shop.image).code == 0
+    result = shop.run("undo")
+    assert result.code == 0, result.stderr
+    assert shop.held == ALL
+    assert not [one for one in shop.status["versions"] if one["yanked"]]
+
+
 def test_undo_of_a_forced_overwrite(shop: Shop) -> None:
     """An exact tag that was overwritten gets its bytes back."""
     make_layout(shop.folder / "other", "other")
