@@ -31,9 +31,6 @@ def versions(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> li
 
 
 def _receipts() -> tuple[Receipt, ...]:
-    from pathlib import Path
+    from publisher.receipts.journal import Journal, state_folder
 
-    from publisher.receipts.journal import Journal
-
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Journal(Path(state) / "publish" / "receipts").list()[0]
+    return Journal(state_folder(os.environ) / "receipts").list()[0]

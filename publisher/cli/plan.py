@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,32 +47,21 @@ def command(
     return 4 if bad else 0
 
 
-def _report_to_github(document: Plan | Plans) -> bool:
-    """Write the step's outputs and its summary; outside GitHub Actions show what would be written, and return False."""
-    from publisher.cli.rendering import show_text
-    from publisher.report.github_files import encode_outputs, write_outputs, write_summary
-    from publisher.report.summary import plan_outputs, plan_summary
-
-    outputs = plan_outputs(document)
-    written = write_outputs(os.environ, outputs)
-    if not written:
-        show_text(encode_outputs(outputs))
-    write_summary(os.environ, plan_summary(document))
-    return written
-
-
 def _show(given: Globals, document: Plan | Plans, made: dict[str, Plan], file: Path | None, form: str) -> None:
     import msgspec
 
-    from publisher.cli.rendering import show_json, show_text
+    from publisher.cli.rendering import show_json, show_text, write_report
     from publisher.report.tables import plan_text
 
     if file:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
     if form == "json":
         return show_json(document)
-    if form == "github" and not _report_to_github(document):
-        return None
+    if form == "github" and (unwritten := write_report(document)):
+        # Outside GitHub Actions: what would be written.
+        from publisher.report.github_files import encode_outputs
+
+        return show_text(encode_outputs(unwritten))
     for plan in made.values():
         show_text(plan_text(plan, color=colored(given)))
     return None

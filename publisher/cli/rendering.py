@@ -46,18 +46,23 @@ def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:
 
 def report(found: Receipt | Receipts | Plan | Plans) -> None:
     """Tell a step of GitHub Actions, where PUBLISH_REPORT=github asks for it, as the Action does."""
-    if os.environ.get("PUBLISH_REPORT") != "github":
-        return
+    if os.environ.get("PUBLISH_REPORT") == "github":
+        write_report(found)
+
+
+def write_report(found: Receipt | Receipts | Plan | Plans) -> dict[str, str]:
+    """Write a step's outputs and its summary; returns the outputs that no file was named for."""
     from publisher.model.plan import Plan, Plans
     from publisher.report.github_files import write_outputs, write_summary
     from publisher.report.summary import plan_outputs, plan_summary, receipt_outputs, receipt_summary
 
     if isinstance(found, Plan | Plans):
-        write_outputs(os.environ, plan_outputs(found))
-        write_summary(os.environ, plan_summary(found))
+        outputs, summary = plan_outputs(found), plan_summary(found)
     else:
-        write_outputs(os.environ, receipt_outputs(found))
-        write_summary(os.environ, receipt_summary(found))
+        outputs, summary = receipt_outputs(found), receipt_summary(found)
+    written = write_outputs(os.environ, outputs)
+    write_summary(os.environ, summary)
+    return {} if written else outputs
 
 
 def show_text(text: str) -> None:

@@ -20,6 +20,18 @@ _HUB_KEY = "https://index.docker.io/v1/"
 _HUB_KEYS = (_HUB_KEY, "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 
 
+def config_file(environ: Mapping[str, str]) -> Path:
+    """Where docker keeps it: $DOCKER_CONFIG/config.json, else ~/.docker/config.json."""
+    home = Path(environ.get("HOME") or Path.home())
+    folder = environ.get("DOCKER_CONFIG")
+    return (Path(folder) if folder else home / ".docker") / "config.json"
+
+
+def key_of(place: str) -> str:
+    """What docker keeps a login under: a key of its own for Docker Hub, else HOST[/PATH]."""
+    return _keys(place)[0]
+
+
 class DockerConfig:
     """$DOCKER_CONFIG/config.json or ~/.docker/config.json; DOCKER_AUTH_CONFIG comes before it."""
 
@@ -27,9 +39,7 @@ class DockerConfig:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        folder = environ.get("DOCKER_CONFIG")
-        home = Path(environ.get("HOME") or Path.home())
-        self._path = (Path(folder) if folder else home / ".docker") / "config.json"
+        self._path = config_file(environ)
 
     def find(self, registry: str, repository: str = "") -> Answer:
         """Ask for `registry`; a configuration that can't be read is broken, not empty."""

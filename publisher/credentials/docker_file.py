@@ -8,23 +8,16 @@ import json
 import os
 import re
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from publisher.credentials.logins import key_of
+from publisher.credentials.docker_config import key_of
 from publisher.model.errors import BrokenCredential
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 HELPER: Final = "publish"
-
-
-def config_file(environ: Mapping[str, str]) -> Path:
-    """Where docker keeps it: $DOCKER_CONFIG/config.json, else ~/.docker/config.json."""
-    home = Path(environ.get("HOME") or Path.home())
-    folder = environ.get("DOCKER_CONFIG")
-    return (Path(folder) if folder else home / ".docker") / "config.json"
 
 
 class DockerFile:

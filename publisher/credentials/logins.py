@@ -7,12 +7,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from publisher.credentials.docker_config import places
+from publisher.credentials.docker_config import key_of, places
 from publisher.credentials.helper_protocol import read_index
 from publisher.credentials.vault import Vault
 from publisher.model.credential import Absent, Answer, Broken, Found
 from publisher.model.errors import BrokenCredential
-from publisher.model.reference import DOCKER_HUB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,18 +20,12 @@ Made = TypeVar("Made")
 
 # A locked keyring waits for somebody to type a password; in CI nobody will.
 PATIENCE: Final = 10.0
-_HUB_KEY: Final = "https://index.docker.io/v1/"
 
 
 def index_file(environ: Mapping[str, str]) -> Path:
     """The list of logins: $XDG_CONFIG_HOME/publish/logins.json."""
     home = Path(environ.get("HOME") or Path.home())
     return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "publish" / "logins.json"
-
-
-def key_of(place: str) -> str:
-    """What a login is kept under: docker's own key for Docker Hub, so that docker's CLI finds it, else HOST[/PATH]."""
-    return _HUB_KEY if place == DOCKER_HUB else place
 
 
 class Logins:

@@ -158,27 +158,22 @@ class Engine:
 
     def pull(self, reference: str, credential: Credential | None) -> Pulled:
         """Pull `repository@digest`; the name that the pull leaves is removed unless it was there before."""
+        with self.borrowed(reference, credential) as pulled:
+            return pulled
+
+    @contextmanager
+    def borrowed(self, reference: str, credential: Credential | None) -> Iterator[Pulled]:
+        """As `pull`, with the name held until the block ends."""
         before = self.inspect(reference)
         held = self._ids()
         downloaded = self.pull_tag(reference, credential)
         found = self.inspect(reference)
         if found is None:
             raise Unreachable("the engine pulled it and doesn't have it", reference=reference)
-        # An image that had no name before keeps this one: without any the engine would delete it.
-        if before is None and (found.id not in held or len(found.references) > 1):
-            self._forget(reference)
-        return Pulled(found.id, downloaded)
-
-    @contextmanager
-    def borrowed(self, reference: str, credential: Credential | None) -> Iterator[str]:
-        """Pull `repository@digest` and hold it for a while; the name goes afterwards unless it was there before."""
-        before = self.inspect(reference)
-        held = self._ids()
-        self.pull_tag(reference, credential)
-        found = self.need(reference)
         try:
-            yield found.id
+            yield Pulled(found.id, downloaded)
         finally:
+            # An image that had no name before keeps this one: without any the engine would delete it.
             if before is None and (found.id not in held or len(found.references) > 1):
                 self._forget(reference)
 

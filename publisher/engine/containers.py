@@ -6,6 +6,7 @@ import io
 import tarfile
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from docker.errors import APIError, NotFound
@@ -13,10 +14,9 @@ from docker.types import Mount
 
 from publisher.engine.refusal import spoken
 from publisher.engine.running import LABEL
-from publisher.model.errors import PublishError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import docker
 
@@ -45,18 +45,18 @@ class Containers:
 
     def create(self, running: Running, name: str) -> str:
         """Make a container, not started yet; returns its id."""
-        labels = {LABEL: running.run}
+        labels, said = {LABEL: running.run}, running.settings
         with spoken(running.image):
             for volume in running.named:
                 self._api.create_volume(volume, labels=labels)
             made = self._api.create_container(
                 running.image,
-                command=list(running.command) if running.command is not None else None,
-                entrypoint=list(running.entrypoint) if running.entrypoint is not None else None,
+                command=list(said.command) if said.command is not None else None,
+                entrypoint=list(said.entrypoint) if said.entrypoint is not None else None,
                 environment=dict(running.env),
                 ports=[(port.number, port.protocol) for port in running.ports],
-                user=running.user,
-                working_dir=running.workdir,
+                user=said.user,
+                working_dir=said.workdir,
                 labels=labels,
                 name=name,
                 host_config=self._host(running),
@@ -64,14 +64,15 @@ class Containers:
         return str(made["Id"])
 
     def _host(self, running: Running) -> Any:
+        said = running.settings
         bindings = {str(port): ("127.0.0.1", port.host or None) for port in running.ports}
         return self._api.create_host_config(
             port_bindings=bindings,
             mounts=[_mount(running, at) for at in range(len(running.volumes))],
-            network_mode=running.network,
-            mem_limit=running.memory,
-            nano_cpus=int(running.cpus * 1e9) if running.cpus else None,
-            read_only=running.read_only,
+            network_mode=said.network,
+            mem_limit=said.memory,
+            nano_cpus=int(said.cpus * 1e9) if said.cpus else None,
+            read_only=said.read_only,
         )
 
     def start(self, container: str) -> str:
@@ -138,40 +139,40 @@ class Containers:
         return True
 
     def clean(self, run: str | None = None) -> dict[str, list[str]]:
-        """Take away every container, volume and network with our label (of one run), and nothing else."""
-        chosen = {"label": f"{LABEL}={run}" if run else LABEL}
-        gone: dict[str, list[str]] = {"containers": [], "volumes": [], "networks": []}
-        with spoken("containers of publish"):
-            for one in self._api.containers(all=True, filters=chosen):
-                self.remove(one["Id"])
-                gone["containers"].append(str(one["Names"][0]).lstrip("/"))
-            for one in self._api.volumes(filters=chosen).get("Volumes") or ():
-                self._quietly(lambda name=one["Name"]: self._api.remove_volume(name, force=True))
-                gone["volumes"].append(str(one["Name"]))
-            for one in self._api.networks(filters=chosen):
-                self._quietly(lambda name=one["Id"]: self._api.remove_network(name))
-                gone["networks"].append(str(one["Name"]))
-        return gone
+        """Take away every container, volume and network with our label (of one run); their names, by kind."""
+        found = self._labelled(run)
+        for container in found["containers"]:
+            self.remove(container)
+        for volume in found["volumes"]:
+            self._quietly(partial(self._api.remove_volume, volume, force=True))
+        for network in found["networks"]:
+            self._quietly(partial(self._api.remove_network, network))
+        return {kind: list(named.values()) for kind, named in found.items()}
 
     def found(self) -> dict[str, list[str]]:
-        """What carries our label."""
-        chosen = {"label": LABEL}
+        """The names of what carries our label, by kind."""
+        return {kind: list(named.values()) for kind, named in self._labelled(None).items()}
+
+    def _labelled(self, run: str | None) -> dict[str, dict[str, str]]:
+        """What carries our label (of one run): names by id, by kind."""
+        chosen = {"label": f"{LABEL}={run}" if run else LABEL}
         with spoken("containers of publish"):
-            return {
-                "containers": [
-                    str(one["Names"][0]).lstrip("/") for one in self._api.containers(all=True, filters=chosen)
-                ],
-                "volumes": [str(one["Name"]) for one in self._api.volumes(filters=chosen).get("Volumes") or ()],
-                "networks": [str(one["Name"]) for one in self._api.networks(filters=chosen)],
-            }
+            containers = self._api.containers(all=True, filters=chosen)
+            volumes = self._api.volumes(filters=chosen).get("Volumes") or ()
+            networks = self._api.networks(filters=chosen)
+        return {
+            "containers": {one["Id"]: str(one["Names"][0]).lstrip("/") for one in containers},
+            "volumes": {one["Name"]: str(one["Name"]) for one in volumes},
+            "networks": {one["Id"]: str(one["Name"]) for one in networks},
+        }
 
     def remove(self, container: str) -> None:
         """Take a container away, running or not, with its anonymous volumes."""
-        self._quietly(lambda: self._api.remove_container(container, v=True, force=True))
+        self._quietly(partial(self._api.remove_container, container, v=True, force=True))
 
-    def _quietly(self, work: Any) -> None:
+    def _quietly(self, work: Callable[[], object]) -> None:
         """What is gone already is gone."""
-        with suppress(NotFound, PublishError):
+        with spoken("containers of publish"), suppress(NotFound):
             work()
 
 

@@ -74,22 +74,15 @@ class Volume:
 class Running:
     """One container, before it is made. `run` names the run: its volumes have it before their names.
 
-    memory: as docker writes it, "64m". cpus: how many.
+    settings: what `[smoke]` says, of which env, ports and volumes stand here as they were read.
     """
 
     image: str
     run: str
-    command: tuple[str, ...] | None = None
-    entrypoint: tuple[str, ...] | None = None
+    settings: SmokeSettings
     env: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[Port, ...] = ()
     volumes: tuple[Volume, ...] = ()
-    user: str | None = None
-    workdir: str | None = None
-    network: str | None = None
-    memory: str | None = None
-    cpus: float | None = None
-    read_only: bool = False
 
     @classmethod
     def of(cls, smoke: SmokeSettings, image: str, run: str, folder: Path, environ: Mapping[str, str]) -> Self:
@@ -98,17 +91,10 @@ class Running:
         return cls(
             image=image,
             run=run,
-            command=smoke.command,
-            entrypoint=smoke.entrypoint,
+            settings=smoke,
             env={**env, **smoke.env},
             ports=tuple(map(Port.parse, smoke.ports)),
             volumes=tuple(Volume.parse(text, folder) for text in smoke.volumes),
-            user=smoke.user,
-            workdir=smoke.workdir,
-            network=smoke.network,
-            memory=smoke.memory,
-            cpus=smoke.cpus,
-            read_only=smoke.read_only,
         )
 
     def volume_name(self, volume: Volume) -> str:
@@ -136,18 +122,19 @@ class Running:
         for volume in self.volumes:
             mode = ":ro" if volume.read_only else ""
             yield from ("-v", f"{volume.source}:{volume.target}{mode}" if volume.source else volume.target)
-        cpus = None if self.cpus is None else f"{self.cpus:g}"
-        single = {"--user": self.user, "--workdir": self.workdir, "--network": self.network, "--memory": self.memory}
+        said = self.settings
+        cpus = None if said.cpus is None else f"{said.cpus:g}"
+        single = {"--user": said.user, "--workdir": said.workdir, "--network": said.network, "--memory": said.memory}
         for option, chosen in {**single, "--cpus": cpus}.items():
             if chosen is not None:
                 yield from (option, chosen)
-        if self.read_only:
+        if said.read_only:
             yield "--read-only"
-        if self.entrypoint:
-            yield from ("--entrypoint", self.entrypoint[0])
+        if said.entrypoint:
+            yield from ("--entrypoint", said.entrypoint[0])
 
     def _after_image(self) -> tuple[str, ...]:
-        return (*(self.entrypoint or ())[1:], *(self.command or ()))
+        return (*(self.settings.entrypoint or ())[1:], *(self.settings.command or ()))
 
 
 def _env_file(path: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:

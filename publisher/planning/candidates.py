@@ -75,6 +75,11 @@ class Candidates:
         return tuple(dict.fromkeys(exact)) or self._followed
 
     @property
+    def spellings(self) -> tuple[str, ...]:
+        """All exact names that mean one of these versions."""
+        return tuple(tag for version in self.versions for tag in spellings(self.ruleset, version))
+
+    @property
     def _followed(self) -> tuple[Version, ...]:
         """Without a rule for whole versions, what the floating names follow."""
         return tuple(dict.fromkeys(name.version for name in self.names if name.version))
@@ -141,7 +146,7 @@ def to_read(asked: Candidates, tags: Iterable[str]) -> frozenset[str]:
     """Tell which of a repository's tags must be read, to learn the digests that the plan depends on."""
     present = frozenset(tags)
     spelled = exact_tags(asked.ruleset, present)
-    own = {tag for version in asked.versions for tag in spellings(asked.ruleset, version)}
+    own = set(asked.spellings)
     marked = {tag for tags in spelled.values() for tag in tags if MARKER + tag in present}
     needed = asked.tags | own | marked | {MARKER + tag for tag in own | marked}
     return frozenset((needed | _of_lines(asked, spelled, present)) & present)

@@ -39,7 +39,7 @@ class Given:
 
 def give(rule: Rule, origin: Origin) -> Iterator[Given]:
     """Apply a bound rule to what is built: at most one text, notes beside it."""
-    yield from _GIVERS[rule.type](rule, origin)
+    return _GIVERS[rule.type](rule, origin)
 
 
 def give_version(rule: Rule, version: Version, styles: Iterable[tuple[str, str]]) -> Given | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from publisher.model.plan import Kind
-from publisher.planning.lines import desired, eligible, published_versions, spellings
+from publisher.planning.lines import desired, eligible, published_versions
 from publisher.planning.rules import MARKER
 from publisher.planning.version import is_stable
 
@@ -111,12 +111,10 @@ def held_already(asked: Candidates, state: Published, content: Known | None) -> 
 
 
 def _spelled(asked: Candidates, state: Published) -> dict[str, Digest]:
-    tags = [tag for version in asked.versions for tag in spellings(asked.ruleset, version)]
-    return {tag: state.held[tag] for tag in tags if tag in state.held}
+    return {tag: state.held[tag] for tag in asked.spellings if tag in state.held}
 
 
 def _stays_yanked(asked: Candidates, state: Published, content: Known | None, after: Digest | None) -> bool:
     """Whether a marker points at what the release's exact tags will hold; other content lifts a yank."""
-    tags = [tag for version in asked.versions for tag in spellings(asked.ruleset, version)]
-    marked = {held for tag in tags if (held := state.held.get(MARKER + tag))}
+    marked = {held for tag in asked.spellings if (held := state.held.get(MARKER + tag))}
     return any(held == after or (content is not None and content.is_image(held)) for held in marked)

@@ -60,7 +60,7 @@ def survey(ruleset: Ruleset, state: Published) -> Survey:
     floating = shapes(ruleset)
     exact = {tag for found in published.values() for tag in found.tags}
     rest = sorted(tag for tag in state.tags - exact - wanted.keys() if not is_marker(tag))
-    orphans = [tag for tag in rest if floating.fullmatch(tag) and tag not in ruleset.claimed]
+    orphans = {tag for tag in rest if floating.fullmatch(tag) and tag not in ruleset.claimed}
     lines += [Line(tag, state.held.get(tag), None, None, LineState.ORPHAN) for tag in orphans]
     return Survey(
         tuple(found for _, found in sorted(published.items(), reverse=True)),

@@ -18,7 +18,7 @@ from publisher.receipts.atomic import write_atomically
 from publisher.receipts.lock import Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 _LARGEST: Final = 16 << 20
@@ -28,6 +28,12 @@ def new_id() -> str:
     """An id that sorts by time, to the millisecond: 20261124T001352.123Z and six random hex digits."""
     now = datetime.now(UTC)
     return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
+
+
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """Where this user's receipts are kept: $XDG_STATE_HOME/publish."""
+    home = Path(environ.get("HOME") or Path.home())
+    return Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "publish"
 
 
 class Journal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +13,7 @@ from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State
 from publisher.model.reference import Reference, Tag
 from publisher.registry.deletion import delete_tag
+from publisher.workflows.doubt import settle_doubt
 from publisher.workflows.record import Record, Run, incomplete, touched
 from publisher.workflows.stale import warn_of_stale_copies
 
@@ -82,7 +84,7 @@ class Ledger:
         try:
             self._do(step)
         except (PublishError, Interrupted) as error:
-            self._settle_doubt(step, error)
+            settle_doubt(self._session, step.reference, step.wanted, error, partial(self._note, step))
         self._note(step, step.wanted, step.state)
 
     def _do(self, step: Step) -> None:
@@ -96,18 +98,6 @@ class Ledger:
         if found is None or found.digest != step.wanted:
             held = found.digest if found else "nothing"
             raise VerificationFailed(f"{step.reference} holds {held} after it was written", reference=step.reference)
-
-    def _settle_doubt(self, step: Step, error: PublishError | Interrupted) -> None:
-        """A write that seems to have failed may have worked: the tag itself tells."""
-        try:
-            found = self._session.remote(step.reference.repository).head(_tag(step.reference))
-        except PublishError:
-            self._note(step, None, State.UNKNOWN)
-            raise error from None
-        held = found.digest if found else None
-        if held != step.wanted:
-            self._note(step, held, State.NOT_DONE)
-            raise error
 
     def _note(self, step: Step, digest: Digest | None, state: State) -> None:
         known = self._changes.get(str(step.reference), step.change)

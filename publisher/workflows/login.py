@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from publisher.credentials.docker_file import DockerFile, config_file
+from publisher.credentials.docker_config import config_file
+from publisher.credentials.docker_file import DockerFile
 from publisher.credentials.logins import Logins, index_file
 from publisher.http.message import Request
 from publisher.model.errors import BadReference, Denied, PublishError, Refused, UsageError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from publisher.model.digest import Digest
@@ -13,6 +14,7 @@ from publisher.model.receipt import State
 from publisher.model.reference import Reference, Tag
 from publisher.planning.plan import Known
 from publisher.planning.scene import set_scene
+from publisher.workflows.doubt import settle_doubt
 from publisher.workflows.survey import read_repository
 
 if TYPE_CHECKING:
@@ -158,22 +160,10 @@ class Promotion:
         try:
             remote.put(content, _tag(reference))
         except (PublishError, Interrupted) as error:
-            self._settle_doubt(reference, content, error)
+            settle_doubt(self._session, reference, content.digest, error, partial(self.progress.note, reference))
         self.progress.wrote.add(str(reference))
         self.progress.note(reference, content.digest, State.DONE)
         self._saved(self.progress)
-
-    def _settle_doubt(self, reference: Reference, content: Content, error: PublishError | Interrupted) -> None:
-        """A write that seems to have failed may have worked: the tag itself tells."""
-        try:
-            held = self._session.remote(reference.repository).head(_tag(reference))
-        except PublishError:
-            self.progress.note(reference, None, State.UNKNOWN)
-            raise error from None
-        if held is not None and held.digest == content.digest:
-            return
-        self.progress.note(reference, held.digest if held else None, State.NOT_DONE)
-        raise error
 
 
 _STATES = {

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from publisher.model.reference import Repository
+    from publisher.receipts.journal import Entry
     from publisher.workflows.jobs import Wish
     from publisher.workflows.session import Session
     from publisher.workflows.status import Looked, Place
@@ -40,11 +42,6 @@ def drift(found: Looked) -> list[Step]:
     ]
 
 
-def steps_of(session: Session, wish: Wish) -> list[Step]:
-    """What a reconcile would write, in every repository."""
-    return [step for place in places(session, wish) for step in drift(look(session, place))]
-
-
 def reconcile(session: Session, wish: Wish, *, dry_run: bool = False, receipt: Path | None = None) -> Run:
     """Write what is not where it belongs, and look again until everything is."""
     where = places(session, wish)
@@ -52,9 +49,14 @@ def reconcile(session: Session, wish: Wish, *, dry_run: bool = False, receipt: P
     record = repair_record(session, "reconcile", steps, receipt)
     if dry_run or not steps:
         return record.finish(None, record.receipt.moves)
-    with session.journal.open(["floating", *sorted(str(place.repository) for place in where)]) as entry:
+    with lock(session, [place.repository for place in where]) as entry:
         ledger = Ledger(session, record, entry)
         return ledger.finish(lambda: settle(ledger, where, lambda place: drift(look(session, place)), steps))
+
+
+def lock(session: Session, repositories: Iterable[Repository]) -> Entry:
+    """The place in the journal of a run that moves floating tags: one at a time for the same repositories."""
+    return session.journal.open(["floating", *sorted(map(str, repositories))])
 
 
 def repair_record(session: Session, command: str, steps: Iterable[Step], receipt: Path | None) -> Record:

@@ -119,11 +119,11 @@ class Session:
     @cached_property
     def client(self) -> Client:
         """The way to all registries."""
-        return self._new_client(self.credentials.find)
+        return self.client_with(self.credentials.find)
 
     @cached_property
     def _anonymous_client(self) -> Client:
-        return self._new_client(lambda _registry, _repository: None)
+        return self.client_with(lambda _registry, _repository: None)
 
     def learn(self, secret: str) -> None:
         """Take a secret out of all that is printed from now on."""
@@ -131,10 +131,7 @@ class Session:
             self._redactor.learn(secret)
 
     def client_with(self, find: Callable[[str, str], Credential | None]) -> Client:
-        """A way to registries with other credentials than the run's; to be closed."""
-        return self._new_client(find)
-
-    def _new_client(self, find: Callable[[str, str], Credential | None]) -> Client:
+        """A way to registries, with credentials of its own; to be closed."""
         from publisher.http.client import Client
         from publisher.http.tls import HostSettings
 
@@ -185,12 +182,11 @@ class Session:
     @cached_property
     def journal(self) -> Journal:
         """Where the receipts of this machine are kept; a rehearsal's are kept apart."""
-        from publisher.receipts.journal import Journal
+        from publisher.receipts.journal import Journal, state_folder
 
-        home = Path(self.environ.get("HOME") or Path.home())
-        state = Path(self.environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+        state = state_folder(self.environ)
         kept = self.environ.get("PUBLISH_SANDBOX_STATE") if self.sandbox else None
-        return Journal(Path(kept) if kept else state / "publish" / ("sandbox" if self.sandbox else "receipts"))
+        return Journal(Path(kept) if kept else state / ("sandbox" if self.sandbox else "receipts"))
 
     def parallel(self, work: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
         """Do `work` on each item side by side; results in order, the first error raised once all have ended.

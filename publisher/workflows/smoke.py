@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -62,7 +62,6 @@ class _Run:
     smoke: SmokeSettings
     deadline: float
     checks: tuple[Looker, ...]
-    done: dict[str, Check] = field(default_factory=dict)
 
 
 def running_of(session: Session, smoke: SmokeSettings, image: str) -> Running:
@@ -79,10 +78,12 @@ def smoke(session: Session, settings: SmokeSettings, image: str, options: SmokeO
     checks = checks_of(settings, running, session.engine)
     run = _Run(session, containers, running, settings, began + settings.timeout, checks)
     session.progress.step(f"smoke    {image}")
-    with _own_network(run), _cleaned(run, keep=options.keep):
+    with _cleaned(run, keep=options.keep):
+        if settings.network:
+            containers.make_network(settings.network, running.run)
         report = _first(run, image, options)
         if report.passed and settings.persist:
-            report = _second(run, report)
+            report = _persisting(run, report)
     report = msgspec.structs.replace(report, seconds=round(time.monotonic() - began, 2))
     session.progress.step(f"smoke    {'passed' if report.passed else 'failed'}, {len(report.checks)} checks")
     return report
@@ -107,13 +108,6 @@ def failure(session: Session, report: SmokeReport) -> SmokeFailed:
 
 
 @contextmanager
-def _own_network(run: _Run) -> Iterator[None]:
-    if run.running.network:
-        run.containers.make_network(run.running.network, run.running.run)
-    yield
-
-
-@contextmanager
 def _cleaned(run: _Run, *, keep: bool) -> Iterator[None]:
     """Ctrl-C in the middle of it cleans up too; only what was asked for is kept."""
     try:
@@ -133,9 +127,6 @@ def _first(run: _Run, image: str, options: SmokeOptions) -> SmokeReport:
     checks = (Check(name="start", passed=False, detail=problem),) if problem else _until(run, container)
     state = run.containers.state(container)
     passed = all(check.passed for check in checks)
-    if passed and run.smoke.persist:
-        checks = (*checks, *_remember(run, container))
-        passed = all(check.passed for check in checks)
     return SmokeReport(
         image=image,
         passed=passed,
@@ -163,30 +154,25 @@ def _until(run: _Run, container: str) -> tuple[Check, ...]:
         time.sleep(_POLL)
 
 
-def _remember(run: _Run, container: str) -> Iterator[Check]:
-    """The files that have to be there again in a second run."""
-    for path in run.smoke.persist:
-        held = run.containers.read(container, path)
-        run.done[path] = Check(
-            name=f"persist {path}", passed=held is not None, detail="" if held is not None else "absent"
-        )
-        yield run.done[path]
-
-
-def _second(run: _Run, report: SmokeReport) -> SmokeReport:
+def _persisting(run: _Run, report: SmokeReport) -> SmokeReport:
     """Run it again with the same named volumes, and look for what the first run left."""
-    first = run.running.run
-    before = {path: run.containers.read(first, path) for path in run.smoke.persist}
-    run.containers.remove(first)
-    container = run.containers.create(replace(run.running), first)
-    run.containers.start(container)
-    checks = []
-    for path, held in before.items():
-        same = run.containers.read(container, path) == held
-        checks.append(Check(name=f"persist {path} again", passed=same, detail="" if same else "it is gone, or another"))
+    container = run.running.run
+    left = {path: run.containers.read(container, path) for path in run.smoke.persist}
+    checks = [_held(f"persist {path}", found is not None, "absent") for path, found in left.items()]
+    if all(check.passed for check in checks):
+        run.containers.remove(container)
+        run.containers.start(run.containers.create(run.running, container))
+        checks += [
+            _held(f"persist {path} again", run.containers.read(container, path) == found, "it is gone, or another")
+            for path, found in left.items()
+        ]
     passed = all(check.passed for check in checks)
     logs = () if passed else _last_lines(run.containers.logs(container))
     return msgspec.structs.replace(report, passed=passed, checks=(*report.checks, *checks), logs=logs)
+
+
+def _held(name: str, passed: bool, otherwise: str) -> Check:
+    return Check(name=name, passed=passed, detail="" if passed else otherwise)
 
 
 def _follow(run: _Run, container: str) -> None:

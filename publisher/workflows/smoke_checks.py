@@ -79,8 +79,13 @@ def _first_port(running: Running) -> int:
     return running.ports[0].number
 
 
-def _where(state: ContainerState, port: str) -> int | None:
-    return state.ports.get(port)
+def _shut(name: str, state: ContainerState, port: str) -> Check | None:
+    """Why a port can't be asked, and never will be; None where it can."""
+    if not state.running:
+        return Check(name=name, passed=False, detail=_ended(state), final=True)
+    if port not in state.ports:
+        return Check(name=name, passed=False, detail=f"port {port} is not published; add it to ports", final=True)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +98,12 @@ class _Http:
         """Ask once; a connection that is refused may be taken later."""
         del containers, container
         name = f"http {self.wanted.path}"
-        if not state.running:
-            return Check(name=name, passed=False, detail=_ended(state), final=True)
-        port = _where(state, self.port)
-        if port is None:
-            return Check(name=name, passed=False, detail=f"port {self.port} is not published", final=True)
+        if shut := _shut(name, state, self.port):
+            return shut
         try:
             with requests.Session() as session:
                 session.trust_env = False
-                url = f"http://{self.host}:{port}{self.wanted.path}"
+                url = f"http://{self.host}:{state.ports[self.port]}{self.wanted.path}"
                 answer = session.get(url, timeout=_SECONDS, allow_redirects=False, stream=True)
                 body = answer.raw.read(_BODY, decode_content=True).decode("utf-8", "replace")
         except (requests.RequestException, OSError) as error:
@@ -121,14 +123,11 @@ class _Tcp:
     def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
         """Connect once."""
         del containers, container
-        name = f"tcp {self.port}"
-        if not state.running:
-            return Check(name=name, passed=False, detail=_ended(state), final=True)
-        port = _where(state, f"{self.port}/tcp")
-        if port is None:
-            return Check(name=name, passed=False, detail="the port is not published; add it to ports", final=True)
+        name, port = f"tcp {self.port}", f"{self.port}/tcp"
+        if shut := _shut(name, state, port):
+            return shut
         try:
-            with socket.create_connection((self.host, port), _SECONDS) as connection:
+            with socket.create_connection((self.host, state.ports[port]), _SECONDS) as connection:
                 # The engine's own proxy takes every connection, and closes it where nobody listens behind.
                 connection.settimeout(0.2)
                 closed = connection.recv(1) == b""

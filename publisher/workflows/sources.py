@@ -12,7 +12,6 @@ from publisher.model.manifest import Index, Manifest
 from publisher.model.plan import Kind
 from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
-from publisher.planning.lines import spellings
 from publisher.planning.plan import Known
 from publisher.planning.rules import MARKER
 from publisher.transfer.identity import Identity, identity, platform_of, single
@@ -138,7 +137,7 @@ def _joined(sources: Sequence[Source]) -> Identity:
 def _decisive(asked: Candidates, state: Published) -> Iterable[Digest]:
     """What the tags hold whose image decides: a floating tag's never does, and each look costs a pull on Docker Hub."""
     names = [str(name.tag) for kind in (Kind.EXACT, Kind.REF) for name in asked.of_kind(kind)]
-    names += spellings(asked.ruleset, asked.release) if asked.release else ()
+    names += asked.spellings
     return {state.held[tag] for name in names for tag in (name, MARKER + name) if tag in state.held}
 
 

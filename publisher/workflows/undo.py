@@ -17,7 +17,7 @@ from publisher.planning.rules import is_marker
 from publisher.workflows.filed import filed_receipt
 from publisher.workflows.ledger import Ledger, Step, in_order
 from publisher.workflows.markers import lift, marking
-from publisher.workflows.reconcile import repair_record
+from publisher.workflows.reconcile import lock, repair_record
 from publisher.workflows.status import Place, look, place_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.model.receipt import Change, Receipt
-    from publisher.model.reference import Repository
     from publisher.planning.lines import Published
     from publisher.workflows.jobs import Wish
     from publisher.workflows.record import Run
@@ -83,7 +82,7 @@ def undo(session: Session, receipt: Receipt, wish: Wish, options: UndoOptions) -
         session.progress.warn(f"{step.reference} was moved since, and is left alone; --force moves it too")
     if options.dry_run or not (steps or left):
         return record.finish(None, record.receipt.moves)
-    with session.journal.open(["floating", *sorted(map(str, repositories))]) as entry:
+    with lock(session, repositories) as entry:
         ledger = Ledger(session, record, entry)
         run = ledger.finish(lambda: _carry_out(session, ledger, parts))
         if run.error is None and (session.journal.folder / f"{receipt.id}.json").is_file():
@@ -163,7 +162,6 @@ class _Back:
         self, session: Session, place: Place, state: Published, changes: Sequence[Change], receipt: Receipt
     ) -> None:
         self._remote = session.remote(place.repository)
-        self._repository: Repository = place.repository
         self._state = state
         self._image = receipt.image.digest if receipt.image else None
         published = published_versions(place.ruleset, state)

@@ -13,7 +13,7 @@ from publisher.planning.survey import survey
 from publisher.planning.version import parse_version
 from publisher.workflows.ledger import Ledger, Step
 from publisher.workflows.markers import lift
-from publisher.workflows.reconcile import drift, repair_record, settle
+from publisher.workflows.reconcile import drift, lock, repair_record, settle
 from publisher.workflows.status import Looked, look, places
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def yank(session: Session, text: str, wish: Wish, options: YankOptions) -> Run:
     if options.dry_run or not record.receipt.moves:
         return record.finish(None, record.receipt.moves)
     where_to = [one.place for one, _ in having]
-    with session.journal.open(["floating", *sorted(str(place.repository) for place in where_to)]) as entry:
+    with lock(session, [place.repository for place in where_to]) as entry:
         ledger = Ledger(session, record, entry)
 
         def work() -> None:
