@@ -161,6 +161,36 @@ def test_a_fork_plans_and_never_pushes(runner: Runner, registry: Registry, name:
     assert len(wrote) <= before
 
 
+def test_a_workflow_run_of_a_fork_gets_no_password(
+    runner: Runner, registry: Registry, name: str, tmp_path: Path
+) -> None:
+    """workflow_run has the repository's secrets: for a fork's head they are refused, for our own used."""
+    inputs = {"images": f"{registry.host}/{name}", "source": "oci:lay out", "command": "plan", "password": "a-secret"}
+    inputs |= {"username": "me", "version": "1.0.0"}
+    file = tmp_path / "run.json"
+    for head, code in (("stranger/repo", 2), ("me/repo", 0)):
+        file.write_text(json.dumps({"workflow_run": {"head_repository": {"full_name": head}}}))
+        facts = {"GITHUB_EVENT_NAME": "workflow_run", "GITHUB_EVENT_PATH": str(file), "GITHUB_REPOSITORY": "me/repo"}
+        facts |= {"GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "a" * 40}
+        done = runner.step(inputs, facts)
+        assert done.returncode == code, done.stderr
+
+
+def test_a_harmless_name_is_planned(runner: Runner) -> None:
+    """What the hostile names are held to would notice a step that does nothing."""
+    inputs = {
+        "command": "plan",
+        "images": "me/app",
+        "labels": "x=plain",
+        "tags": "type=raw,value=plain",
+        "sandbox": "true",
+    }
+    facts = {"GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/plain", "GITHUB_SHA": "a" * 40}
+    done = runner.step(inputs, facts)
+    assert done.returncode == 0, done.stderr
+    assert runner.outputs()["tags"] == "me/app:plain"
+
+
 @pytest.mark.parametrize("at", range(10))
 def test_hostile_names_do_nothing(at: int, runner: Runner) -> None:
     """A hundred names as branch, version, label and rule: only our outputs, no code run, no control character."""
