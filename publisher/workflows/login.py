@@ -133,7 +133,7 @@ def whoami(session: Session, place: Place) -> Login:
     credential = session.credentials.find(place.registry, place.path)
     if credential is None:
         raise Denied(
-            f"nobody is signed in to {place}", reference=place.registry, hint=f"publish login {place.registry}"
+            f"nobody is signed in to {place}", reference=place.registry, hint=f"sign in: publish login {place.registry}"
         )
     session.learn(credential.secret)
     return _login(place, credential, proven=prove(session, place, credential))

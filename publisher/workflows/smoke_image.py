@@ -22,7 +22,7 @@ def chosen(session: Session, image: str | None, only: str | None) -> tuple[Smoke
     if image or job.settings.source:
         return job.settings.smoke, _name(image or job.settings.source or "")
     if not job.repositories:
-        raise ConfigError("no image is named to run", hint="publish smoke IMAGE")
+        raise ConfigError("no image is named to run", hint="name one: publish smoke IMAGE")
     return job.settings.smoke, f"{job.repositories[0].familiar}:latest"
 
 
