@@ -152,11 +152,11 @@ def open_session(given: Globals, username: str | None = None, *, password_stdin:
 
 
 def _credential(username: str | None, *, password_stdin: bool) -> Credential | None:
+    if not username and not password_stdin:
+        return None
     from publisher.model.credential import Credential
     from publisher.model.errors import Denied
 
-    if not username and not password_stdin:
-        return None
     if not username or not password_stdin:
         raise Denied(
             "--username and --password-stdin go together",

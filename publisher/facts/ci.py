@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from publisher.facts.payload import Payload
 from publisher.model.errors import ConfigError
 from publisher.model.facts import BRANCH_REF, PULL_REF, TAG_REF, Project
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pipeline:
+class Pipeline(Value, frozen=True, kw_only=True):
     """A CI's run; the fields are those of Facts, empty where the CI doesn't say. Outside CI all of them are."""
 
     in_ci: bool = True
@@ -25,7 +26,7 @@ class Pipeline:
     committed: datetime | None = None
     default_branch: str = ""
     base_ref: str = ""
-    project: Project = field(default_factory=Project)
+    project: Project = msgspec.field(default_factory=Project)
 
 
 def read_pipeline(environ: Mapping[str, str]) -> Pipeline:

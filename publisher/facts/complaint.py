@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,7 +45,9 @@ class Complaint(Exception):
 def unknown_key(key: Key, known: Iterable[str]) -> Complaint:
     """Complain about a key that means nothing, and guess which one was meant."""
     allowed = sorted(known)
-    meant = difflib.get_close_matches(key[-1], allowed, n=1)
+    from difflib import get_close_matches
+
+    meant = get_close_matches(key[-1], allowed, n=1)
     hint = f"did you mean '{meant[0]}'?" if meant else None
     return Complaint(key, f"the unknown key '{key[-1]}'", "one of " + ", ".join(allowed), hint)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from publisher.facts.checks import check
 from publisher.facts.complaint import Complaint
 from publisher.facts.conversion import convert
 from publisher.model.errors import ConfigError
 from publisher.model.settings import Settings
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,21 +22,19 @@ SHARED_NAME: Final = "pyproject.toml"
 _TABLE: Final = ("tool", "publish")
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(Value, frozen=True):
     """Settings, and the folder that their paths are relative to. `file` is None where there is none."""
 
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = msgspec.field(default_factory=Settings)
     file: Path | None = None
-    folder: Path = field(default_factory=Path.cwd)
+    folder: Path = msgspec.field(default_factory=Path.cwd)
 
     def path(self, text: str) -> Path:
         """A path that stands in the file, made usable from anywhere."""
         return self.folder / text
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Value, frozen=True):
     """A configuration as read: `table` is where it starts within the file."""
 
     file: Path
@@ -119,6 +118,8 @@ def _read(file: Path) -> str:
 
 
 def _parse(file: Path, text: str) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from publisher.model.facts import TAG_REF, GitState
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +33,7 @@ _BRANCH: Final = "# branch.head "
 _COMMIT: Final = "# branch.oid "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkout:
+class Checkout(Value, frozen=True, kw_only=True):
     """What git answered about HEAD and the work tree; `problem` says in one sentence why it told nothing.
 
     branch: "" where HEAD is detached.
@@ -50,8 +49,7 @@ class Checkout:
     untracked: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
+class Upstream(Value, frozen=True, kw_only=True):
     """Where the repository comes from: `remote` is origin's URL, else that of the only remote, as configured."""
 
     default_branch: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -53,8 +52,14 @@ def web_page(remote: str) -> str:
 
 def _pyproject(directory: Path) -> dict[str, Any]:
     try:
-        document = tomllib.loads(_read(directory / "pyproject.toml"))
+        text = _read(directory / "pyproject.toml")
     except (OSError, ValueError):
+        return {}
+    import tomllib
+
+    try:
+        document = tomllib.loads(text)
+    except ValueError:
         return {}
     return _table(document.get("project"))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 from publisher.model.errors import BadReference
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +25,7 @@ class Hasher(Protocol):
         """The hash of the bytes so far, in lower-case hex."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Digest:
+class Digest(Value, frozen=True, order=True):
     """The address of some bytes: `sha256:` and 64, or `sha512:` and 128, lower-case hex digits.
 
     Source: image-spec, "Digests". Checked before any use in a path or URL (CVE-2024-3727).
@@ -52,6 +50,8 @@ class Digest:
     @classmethod
     def of(cls, content: bytes) -> Self:
         """The sha256 digest of `content`."""
+        import hashlib  # here: it loads OpenSSL, and a plan without a registry hashes nothing
+
         return cls("sha256", hashlib.sha256(content).hexdigest())
 
     @classmethod
@@ -61,6 +61,8 @@ class Digest:
 
     def hasher(self) -> Hasher:
         """A new hash of this digest's algorithm, to check content against it."""
+        import hashlib
+
         new: Callable[[], Hasher] = getattr(hashlib, self.algorithm)
         return new()
 

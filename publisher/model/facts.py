@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,8 +26,7 @@ class GitState(StrEnum):
     BROKEN = "broken"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(Value, frozen=True, kw_only=True):
     """What the source repository says about itself; empty text means unknown."""
 
     title: str = ""
@@ -36,8 +36,7 @@ class Project:
     licenses: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Value, frozen=True, kw_only=True):
     """Everything that a plan needs to know and may not look up itself.
 
     event: the CI's name for why it runs ("push", "pull_request", "schedule"), "" outside CI.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 from publisher.model.errors import ConfigError
 from publisher.model.record import fields
 from publisher.model.reference import Repository
+from publisher.model.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class ImageName:
+class ImageName(Value, frozen=True):
     """A destination: `written` is the name in lower case, `enabled` whether it gets tags."""
 
     written: str

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import Self
+
+from msgspec.structs import replace
 
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference
+from publisher.model.value import Value
 
 DOCKER_HUB = "docker.io"
 _HUB_HOSTS = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
@@ -42,8 +44,7 @@ def _why_no_tag(text: str) -> str:
     return "it may hold only A-Z a-z 0-9 . _ -"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Repository:
+class Repository(Value, frozen=True, order=True):
     """A repository, normalised as docker does: `registry` is host[:port], `name` the path within it."""
 
     registry: str
@@ -111,8 +112,7 @@ def _check_name(text: str, name: str) -> None:
         raise BadReference(f"'{text}' is not a repository: '{part}' may hold a-z 0-9 and single . _ - between them")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Reference:
+class Reference(Value, frozen=True, order=True):
     """One image in a registry, by tag, by digest, or both; with neither it means the whole repository."""
 
     repository: Repository

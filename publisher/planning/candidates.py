@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from publisher.model.errors import NoVersion
 from publisher.model.image_name import ImageName
 from publisher.model.plan import Kind
+from publisher.model.value import Value
 from publisher.planning.labels import make_labels
 from publisher.planning.lines import desired, exact_tags, spellings
 from publisher.planning.naming import Name, bind, names
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
 MOST_LINES = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanRequest:
+class PlanRequest(Value, frozen=True, kw_only=True):
     """What the user asks for.
 
     images: as written, without tags, perhaps with enable=BOOL. version: --version.
@@ -40,14 +41,13 @@ class PlanRequest:
     version: str | None = None
     rules: tuple[str, ...] | None = None
     flavor: tuple[str, ...] | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     version_prefix: str = ""
     force: bool = False
     sandbox: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidates:
+class Candidates(Value, frozen=True, kw_only=True):
     """What would be written into an empty registry; names are in the rules' order, the same for each image.
 
     nameless: no image was named at all, so that the tags stand alone.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from msgspec.structs import replace
+
 from publisher.model.errors import ConfigError
 from publisher.model.record import fields, lines
+from publisher.model.value import Value
 
 LATEST: Final = "latest"
 
@@ -20,8 +22,7 @@ class Latest(StrEnum):
     FALSE = "false"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flavor:
+class Flavor(Value, frozen=True, kw_only=True):
     """prefix, suffix: of every rule that has none of its own; `latest` has them only with `…_on_latest`."""
 
     latest: Latest = Latest.AUTO

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from publisher.model.plan import Kind
+from publisher.model.value import Value
 from publisher.planning.expressions import default_branch
 from publisher.planning.origin import RefKind
 from publisher.planning.rules import PLACEHOLDER, RuleType, compiled, matches_all
@@ -23,8 +23,7 @@ _RAW: Final = re.compile(r"\{\{\s*raw\s*\}\}")
 _ANY: Final = (Scheme.SEMVER, Scheme.PEP440)
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Value, frozen=True):
     """What a rule gave. latest: whether `latest` goes with it, where the flavor leaves that open.
 
     note: what the user should know; then `text` may be empty.

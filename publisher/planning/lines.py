@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+from msgspec.structs import replace
+
 from publisher.model.plan import Kind
+from publisher.model.value import Value
 from publisher.planning.flavor import Latest
 from publisher.planning.naming import version_names
 from publisher.planning.rules import MARKER, PLACEHOLDER, RuleType
@@ -21,16 +24,14 @@ if TYPE_CHECKING:
     from publisher.planning.version import Scheme, Version
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Value, frozen=True):
     """What one repository holds: all its `tags`, and the digests of those that were read."""
 
     tags: frozenset[str] = frozenset()
-    held: Mapping[str, Digest] = field(default_factory=dict)
+    held: Mapping[str, Digest] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedVersion:
+class PublishedVersion(Value, frozen=True):
     """A version that is there. `tags` are its exact names, the rules' own spelling first.
 
     digest: what the first of them holds, None if it was not read.
@@ -119,8 +120,7 @@ def _affixes(rule: Rule) -> tuple[str, str]:
     return ((rule.prefix or "") + before).removesuffix("v"), after + (rule.suffix or "")
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(Value, frozen=True):
     """A pattern that finds the version within an exact name, and how versions are written there.
 
     proves: a rule that must give the tag back, where the pattern alone says too little.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from publisher.model.errors import BadReference
 from publisher.model.plan import Kind
 from publisher.model.reference import Tag
+from publisher.model.value import Value
 from publisher.planning.expressions import BadExpression, expand, expand_dates
 from publisher.planning.flavor import Latest
 from publisher.planning.given import Given, give, give_version
@@ -28,8 +31,7 @@ _FORBIDDEN: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _FIXED: Final = frozenset({RuleType.SCHEDULE, RuleType.EDGE, RuleType.RAW, RuleType.SHA, RuleType.REF})
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(Value, frozen=True):
     """A tag that a rule gave; `rule` is None for `latest`, `version` None where no version made it."""
 
     tag: Tag
@@ -38,8 +40,7 @@ class Name:
     version: Version | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
+class Naming(Value, frozen=True):
     """All names, in order, each once, and what the user should know of them."""
 
     names: tuple[Name, ...] = ()
@@ -72,7 +73,7 @@ def _bind(rule: Rule, ruleset: Ruleset, origin: Origin) -> Rule | None:
     suffix = ruleset.flavor.suffix if rule.suffix is None else rule.suffix
     try:
         enable = expand(rule.enable, origin)
-        bound = replace(
+        bound = dataclasses.replace(
             rule,
             prefix=expand(prefix, origin),
             suffix=expand(suffix, origin),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from publisher.model.errors import NoVersion, UsageError
 from publisher.model.facts import BRANCH_REF, PULL_REF, TAG_REF
+from publisher.model.value import Value
 from publisher.planning.version import Scheme, parse_version
 
 if TYPE_CHECKING:
@@ -30,8 +32,7 @@ class RefKind(StrEnum):
 _LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(Value, frozen=True, kw_only=True):
     """What the rules are applied to.
 
     name: the tag without its version prefix, the branch, or the number of the pull request.
@@ -52,8 +53,7 @@ class Origin:
     short: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Value, frozen=True):
     """How a ref is read. prefix: what this image's git tags start with, as `api/`.
 
     schemes: how versions may be written. free: whether a tag need be no version, as rules take one out of it.

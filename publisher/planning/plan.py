@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from publisher.model.plan import Action, Kind, Move, Plan
 from publisher.planning.decisions import decide, decide_unseen

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+from msgspec.structs import replace
+
 from publisher.model.errors import ConfigError
 from publisher.model.record import fields, lines
+from publisher.model.value import Value
 from publisher.planning.flavor import Flavor, read_flavor
 from publisher.planning.version import Scheme, is_exact_name
 
@@ -100,8 +104,7 @@ class Rule:
         return ",".join(f"{key}={value}" for key, value in (*named, *affixes) if value)
 
 
-@dataclass(frozen=True, slots=True)
-class Ruleset:
+class Ruleset(Value, frozen=True):
     """The rules that are in force, the most important first.
 
     styles: how refs are written around a version, as ("v", ""), the run's own first; for rules that match a ref.
@@ -109,7 +112,7 @@ class Ruleset:
     """
 
     rules: tuple[Rule, ...]
-    flavor: Flavor = field(default_factory=Flavor)
+    flavor: Flavor = msgspec.field(default_factory=Flavor)
     styles: tuple[tuple[str, str], ...] = (("v", ""), ("", ""))
     claimed: frozenset[str] = frozenset()
 

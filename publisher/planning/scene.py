@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from publisher.model.plan import Kind
+from publisher.model.value import Value
 from publisher.planning.lines import desired, eligible, published_versions
 from publisher.planning.rules import MARKER
 from publisher.planning.version import is_stable
@@ -20,23 +22,21 @@ if TYPE_CHECKING:
     from publisher.planning.version import Version
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Value, frozen=True):
     """The content that is released, as far as it is known.
 
     digest: of its manifest, None before there is one. same: digests in registries that are the same image.
     """
 
     digest: Digest | None = None
-    same: frozenset[Digest] = field(default_factory=frozenset)
+    same: frozenset[Digest] = msgspec.field(default_factory=frozenset)
 
     def is_image(self, held: Digest) -> bool:
         """Whether what a registry holds is this image."""
         return held == self.digest or held in self.same
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Value, frozen=True):
     """What decides about one repository.
 
     here: the versions that are published. spelled: the release's exact names that are there, with what they hold.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from publisher.model.value import Value
 from publisher.planning.lines import desired, eligible, exact_tags, published_versions, shapes
 from publisher.planning.rules import MARKER, is_marker
 
@@ -27,8 +27,7 @@ class LineState(StrEnum):
     ORPHAN = "orphan"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Value, frozen=True):
     """One floating tag: what it holds, what it should hold, and by which version."""
 
     tag: str
@@ -38,8 +37,7 @@ class Line:
     state: LineState
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(Value, frozen=True):
     """Versions newest first; lines by name; `foreign` are the tags that no rule speaks of."""
 
     versions: tuple[PublishedVersion, ...]

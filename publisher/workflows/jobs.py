@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.model.errors import ConfigError
 from publisher.model.settings import ImageSettings, Settings
+from publisher.model.value import Value
 from publisher.planning.candidates import read_images
 
 if TYPE_CHECKING:
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from publisher.model.reference import Repository
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Wish(Value, frozen=True, kw_only=True):
     """What the options of `plan` and `release` say of the plan."""
 
     images: tuple[str, ...] = ()
@@ -28,8 +27,7 @@ class Wish:
     force: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Value, frozen=True):
     """One image to publish: its repositories as the user wrote them, and its settings."""
 
     name: str | None

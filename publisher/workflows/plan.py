@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.model.errors import EngineUnavailable, SourceNotFound
+from publisher.model.value import Value
 from publisher.planning.candidates import PlanRequest, candidates
 from publisher.planning.plan import make_plan
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from publisher.workflows.sources import Source
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Value, frozen=True):
     """A plan with what it was made from."""
 
     job: Job

@@ -114,7 +114,7 @@ def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
     started = now()
     with _open_entry(session, made) as entry:
         content, via, adopted = _bring(session, made, options)
-        made = replace(made, plan=_final_plan(made, content))
+        made = msgspec.structs.replace(made, plan=_final_plan(made, content))
         if options.saved:
             options.saved.hold(made.job.name, made.plan)
         refuse(made.plan)
