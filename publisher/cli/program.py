@@ -37,6 +37,8 @@ COMMANDS = {
     "yank": Entry("Repair", "Let floating tags fall back as if a version were not there."),
     "undo": Entry("Repair", "Go back to before a release."),
     "history": Entry("Repair", "Show the receipts that are kept on this machine."),
+    "tags": Entry("Look after", "List a repository's tags; prune or delete some of them."),
+    "hub": Entry("Look after", "Docker Hub: README and description, immutable tags, visibility, pulls left."),
     "logout": Entry("Look after", "Forget a credential."),
     "whoami": Entry("Look after", "Show who you are at a registry, and by which credential."),
     "doctor": Entry("Look after", "Check git, engine, configuration and rights, and say what to do."),

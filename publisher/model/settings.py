@@ -72,13 +72,13 @@ class TransferSettings(Table, frozen=True, kw_only=True):
 
 
 class HubSettings(Table, frozen=True, kw_only=True):
-    """`[hub]`: what Docker Hub shows and enforces."""
+    """`[hub]`: what Docker Hub shows and enforces; None leaves a setting as it is there."""
 
     description: str | None = None
     readme: str | None = None
     immutable: tuple[str, ...] | None = None
     create: bool = False
-    private: bool = False
+    private: bool | None = None
     on_release: bool = False
 
 

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from publisher.sandbox.answers import Refusal, ordered
 from publisher.sandbox.connection import hang_up
 from publisher.sandbox.gate import Gate
+from publisher.sandbox.hub import HubApi, is_hub
 from publisher.sandbox.registry import Registry
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Application:
         self._store, self._faults = store, faults
         self._gate = Gate(url, options)
         self._registry = Registry(store, options, self._gate)
+        self._hub = HubApi(store, options, self._gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -92,6 +94,8 @@ class Application:
         try:
             if path == "/token":
                 return await self._gate.give(request)
+            if is_hub(request.method, path):
+                return await self._hub.answer(request)
             if path == "/v2" or path.startswith("/v2/"):
                 return await self._registry.answer(request)
         except Refusal as refusal:

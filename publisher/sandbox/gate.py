@@ -30,7 +30,7 @@ class Gate:
     def __init__(self, url: str, options: Options) -> None:
         self._realm = f"{url}/token"
         self._options = options
-        self._mint = Mint(options.token_life)
+        self.mint = Mint(options.token_life)
 
     def check(self, request: Request, route: Route | None) -> None:
         """Let a request pass, or raise Refusal; `route` None is the ping, which any token opens."""
@@ -41,7 +41,7 @@ class Gate:
         if kind.lower() != "bearer":
             raise self._challenge(needed, "")
         try:
-            granted = self._mint.scopes(token.strip())
+            granted = self.mint.scopes(token.strip())
         except BadToken as error:
             raise self._challenge(needed, "invalid_token") from error
         if not all(scope.within(granted) for scope in needed):
@@ -80,7 +80,7 @@ class Gate:
     def _give_by_post(self, form: dict[str, str]) -> Response:
         if form.get("grant_type") == "refresh_token":
             try:
-                user = self._mint.refreshed(form.get("refresh_token", ""))
+                user = self.mint.refreshed(form.get("refresh_token", ""))
             except BadToken as error:
                 raise _denied() from error
         elif form.get("grant_type") == "password":
@@ -110,12 +110,12 @@ class Gate:
         asked = [scope for scope in map(Scope.parse, wanted.split()) if scope]
         granted = [scope for scope in (one.narrowed(rights) for one in asked) if scope.actions]
         answer = {
-            "access_token": self._mint.access(user, granted),
+            "access_token": self.mint.access(user, granted),
             "expires_in": self._options.token_life,
             "issued_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "scope": " ".join(map(str, granted)),
         }
-        return {**answer, "refresh_token": self._mint.refresh(user)} if offline and user else answer
+        return {**answer, "refresh_token": self.mint.refresh(user)} if offline and user else answer
 
 
 def _denied() -> Refusal:

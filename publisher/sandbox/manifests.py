@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from starlette.responses import Response
@@ -13,6 +13,7 @@ from publisher.model.manifest import parse_manifest
 from publisher.model.reference import Tag
 from publisher.sandbox.answers import Refusal, created
 from publisher.sandbox.bodies import read_whole
+from publisher.sandbox.quota import Quota
 from publisher.sandbox.routes import digest_of, tag_of
 
 if TYPE_CHECKING:
@@ -25,14 +26,37 @@ if TYPE_CHECKING:
     from publisher.sandbox.store import Store
 
 
+# Docker Hub counts manifests, in six hours, and a HEAD for nothing.
+_WINDOW: Final = 6 * 3600
+_USED_UP: Final = "You have reached your pull rate limit. You may increase the limit by upgrading."
+
+
 class Manifests:
     """`/v2/NAME/manifests/REFERENCE`."""
 
     def __init__(self, store: Store, options: Options) -> None:
         self._store, self._options = store, options
+        self._pulls = Quota(options.pull_limit, _WINDOW)
 
     async def answer(self, request: Request, route: Route) -> Response:
-        """Answer a request; raises Refusal."""
+        """Answer a request; raises Refusal. With a limit of pulls every answer says how many are left."""
+        if not self._options.pull_limit or request.method not in {"GET", "HEAD"}:
+            return await self._act(request, route)
+        try:
+            self._count(request.method)
+            response = await self._act(request, route)
+        except Refusal as refusal:
+            response = refusal.response()
+        for name, count in (("limit", self._pulls.limit), ("remaining", self._pulls.left)):
+            response.headers[f"ratelimit-{name}"] = f"{count};w={_WINDOW}"
+        response.headers["docker-ratelimit-source"] = "127.0.0.1"
+        return response
+
+    def _count(self, method: str) -> None:
+        if method == "GET" and not self._pulls.take():
+            raise Refusal(429, "TOOMANYREQUESTS", _USED_UP)
+
+    async def _act(self, request: Request, route: Route) -> Response:
         if request.method == "PUT":
             body = await read_whole(request, self._options.manifest_limit)
             return await asyncio.to_thread(self._put, request, route, body)
@@ -97,7 +121,8 @@ class Manifests:
         """Refuse what changes a frozen tag, in the words that Docker Hub has been seen to use."""
         for tag in tags:
             held = self._store.latest(name, tag)
-            if held not in {None, digest} and self._options.freezes(tag):
+            frozen = self._options.freezes(tag) or self._store.details(name).rule_for(tag)
+            if held not in {None, digest} and frozen:
                 said = f"tag {tag} is already assigned to an image in this repository and cannot be updated due to "
                 raise Refusal(
                     403, "DENIED", f"requested access to the resource is denied - {said}immutability settings"

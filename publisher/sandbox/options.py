@@ -17,10 +17,17 @@ EVERYTHING = ("repository:*:pull,push,delete",)
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who may sign in. `rights` are scopes, their names with `*` as in a shell."""
+    """Who may sign in. `rights` are the registry's scopes, their names with `*` as in a shell.
+
+    scope: what the token may do in Docker Hub's API, to the `repositories` that fit one of these patterns.
+    is_organization: whether it is an organization's token, which the API's older routes refuse.
+    """
 
     password: str = field(repr=False)
     rights: tuple[str, ...] = EVERYTHING
+    scope: str = "repo:admin"
+    repositories: tuple[str, ...] = ("*",)
+    is_organization: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +42,8 @@ class Options:
     page: the most tags in one answer, whatever is asked; 0 for no limit.
     lag: seconds until a change of a tag can be seen.
     immutable: tags that fully match one of these patterns never change (Docker Hub's immutable tags).
-    manifest_limit: bytes.
+    manifest_limit: bytes. pull_limit: manifests in six hours; api_limit: calls of Docker Hub's API in a minute; 0 for
+    no limit. collect: seconds after which a manifest that no tag leads to is gone; None for never.
     """
 
     auth: bool = False
@@ -50,6 +58,9 @@ class Options:
     lag: float = 0
     immutable: tuple[str, ...] = ()
     manifest_limit: int = LARGEST
+    pull_limit: int = 0
+    api_limit: int = 0
+    collect: float | None = None
 
     def __post_init__(self) -> None:
         for pattern in self.immutable:

@@ -15,6 +15,7 @@ import msgspec
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference, UsageError
 from publisher.model.manifest import Index, parse_manifest
+from publisher.sandbox.details import Details, stamp
 from publisher.sandbox.history import History
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Record(msgspec.Struct, frozen=True):
     tags: dict[str, str]
     manifests: dict[str, str]
     blobs: list[str]
+    details: Details = Details()
 
 
 @dataclass
@@ -54,17 +56,28 @@ class Holding:
     tags: dict[str, History] = field(default_factory=lambda: defaultdict(History))
     manifests: dict[Digest, str] = field(default_factory=dict)
     blobs: set[Digest] = field(default_factory=set)
+    details: Details = field(default_factory=lambda: Details(registered=stamp()))
+    kept: dict[Digest, float] = field(default_factory=dict)
 
 
 class Store:
     """Repositories on a shelf. Its methods may be called from any thread; some wait for the disk.
 
-    lag: seconds until a change of a tag is seen by resolve() and tags(). clock: seconds, never going back.
+    lag: seconds until a change of a tag is seen by resolve() and tags(). collect: seconds after which a manifest that
+    no tag leads to is gone. clock: seconds, never going back.
     Raises UsageError where the shelf's records aren't a sandbox's.
     """
 
-    def __init__(self, shelf: Shelf, *, lag: float = 0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        *,
+        lag: float = 0,
+        collect: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.shelf = shelf
+        self._collect = collect
         self.lock = threading.RLock()
         self._lag, self._clock = lag, clock
         self._sessions: dict[str, Session] = {}
@@ -79,6 +92,7 @@ class Store:
             holding.tags.update({tag: History(Digest.parse(text)) for tag, text in record.tags.items()})
             holding.manifests = {Digest.parse(text): kind for text, kind in record.manifests.items()}
             holding.blobs = {Digest.parse(text) for text in record.blobs}
+            holding.details = record.details
         except (msgspec.MsgspecError, BadReference) as error:
             raise UsageError(f"the folder holds a record that no sandbox wrote: {error}") from error
 
@@ -87,7 +101,7 @@ class Store:
         tags = self.state()[name]
         manifests = {str(digest): kind for digest, kind in holding.manifests.items()}
         blobs = sorted(map(str, holding.blobs))
-        self.shelf.save(name, msgspec.json.encode(Record(name, tags, manifests, blobs)))
+        self.shelf.save(name, msgspec.json.encode(Record(name, tags, manifests, blobs, holding.details)))
 
     def state(self) -> dict[str, dict[str, str]]:
         """Every repository's tags and their digests, as they are (however reads lag)."""
@@ -100,6 +114,17 @@ class Store:
     def knows(self, name: str) -> bool:
         """Whether anything was ever put there."""
         return name in self._holdings
+
+    def details(self, name: str) -> Details:
+        """What Docker Hub's page of a repository says."""
+        with self.lock:
+            return self._holdings[name].details if self.knows(name) else Details()
+
+    def describe(self, name: str, details: Details) -> None:
+        """Change that page; a repository that isn't there comes to be."""
+        with self.lock:
+            self._holdings[name].details = details
+            self._save(name)
 
     # Tags.
 
@@ -114,6 +139,7 @@ class Store:
         with self.lock:
             if not self.knows(name):
                 return None
+            self._sweep(name)
             holding = self._holdings[name]
             moves = holding.tags.get(target) if isinstance(target, str) else None
             digest = (moves.at(self._clock() - self._lag) if moves else None) if isinstance(target, str) else target
@@ -136,6 +162,7 @@ class Store:
     def missing(self, name: str, content: Content) -> str | None:
         """What a manifest needs and the repository lacks."""
         with self.lock:
+            self._sweep(name)
             holding = self._holdings[name] if self.knows(name) else Holding()
             if isinstance(content, Index):
                 lacking = [entry.digest for entry in content.manifests if entry.digest not in holding.manifests]
@@ -149,9 +176,13 @@ class Store:
         draft.append(content.content)
         with self.lock:
             self.shelf.keep(draft, content.digest)
-            self._holdings[name].manifests[content.digest] = content.media_type
+            holding = self._holdings[name]
+            holding.manifests[content.digest] = content.media_type
+            holding.kept[content.digest] = self._clock()
             for tag in tags:
                 self._move(name, tag, content.digest)
+            times = holding.details.pushed | dict.fromkeys(tags, stamp())
+            holding.details = msgspec.structs.replace(holding.details, pushed=times)
             self._save(name)
 
     def _move(self, name: str, tag: str, digest: Digest | None) -> None:
@@ -166,6 +197,21 @@ class Store:
             for tag in [tag for tag, moves in tags.items() if target in {tag, moves.latest}]:
                 self._move(name, tag, None)
             self._save(name)
+
+    def _sweep(self, name: str) -> None:
+        """Collect what no tag leads to, as registries do in the background."""
+        if self._collect is None or not self.knows(name):
+            return
+        holding, now = self._holdings[name], self._clock()
+        contents = {digest: self.manifest(name, digest) for digest in holding.manifests}
+        reached = set[Digest]()
+        found = {moves.latest for moves in holding.tags.values() if moves.latest}
+        while found:
+            reached |= found
+            found = {one for held in contents.values() for one in _leads_to(held, reached)} - reached
+        for digest in contents.keys() - reached:
+            if now - holding.kept.setdefault(digest, now) > self._collect:
+                del holding.manifests[digest]
 
     def referrers(self, name: str, digest: Digest, kind: str | None) -> list[dict[str, Any]]:
         """Descriptors of the manifests whose subject is `digest`; with `kind` those of that artifact type."""
@@ -232,6 +278,13 @@ class Store:
         for upload in tuple(self._sessions):
             self.cancel(upload)
         self.shelf.close()
+
+
+def _leads_to(content: Content, reached: set[Digest]) -> set[Digest]:
+    """What is kept because of a manifest: an index keeps its entries, and a subject what refers to it."""
+    own = {content.digest} if content.subject and content.subject.digest in reached else set()
+    entries = content.manifests if isinstance(content, Index) and content.digest in reached else ()
+    return own | {entry.digest for entry in entries}
 
 
 def _artifact_type(content: Content) -> str:

@@ -11,7 +11,7 @@ from publisher.credentials.docker_config import config_file
 from publisher.credentials.docker_file import DockerFile
 from publisher.credentials.logins import Logins, index_file
 from publisher.http.message import Request
-from publisher.model.errors import BadReference, Denied, PublishError, Refused, UsageError
+from publisher.model.errors import BadReference, Denied, Refused, Unreachable, UsageError
 from publisher.model.reference import DOCKER_HUB, Repository
 from publisher.receipts.atomic import write_atomically
 
@@ -167,7 +167,7 @@ def prove(session: Session, place: Place, credential: Credential) -> bool:
         if status in _REFUSED:
             raise _denied(place, credential)
         if place.registry == DOCKER_HUB:
-            _prove_at_hub(own, session, place, credential)
+            _prove_at_hub(session, place, credential)
     finally:
         own.close()
     return True
@@ -181,20 +181,14 @@ def _ask(client: Client, host: str, namespace: str) -> int:
         return response.status
 
 
-def _prove_at_hub(client: Client, session: Session, place: Place, credential: Credential) -> None:
+def _prove_at_hub(session: Session, place: Place, credential: Credential) -> None:
     """Docker Hub's API is another service, with tokens of its own."""
-    base = session.environ.get("PUBLISH_HUB_URL") or "https://hub.docker.com"
-    body = msgspec.json.encode({"identifier": credential.username, "secret": credential.secret})
-    headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    request = Request(method="POST", url=f"{base}/v2/auth/token", body=body, headers=headers, anonymous=True)
     try:
-        with client.send(request) as response:
-            status = response.status
-    except PublishError as error:
+        session.hub_access(credential).prove()
+    except Denied as error:
+        raise _denied(place, credential) from error
+    except Unreachable as error:
         session.progress.warn(f"Docker Hub's API could not be asked: {error.message}")
-        return
-    if status in _REFUSED:
-        raise _denied(place, credential)
 
 
 def _denied(place: Place, credential: Credential) -> Denied:

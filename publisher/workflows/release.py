@@ -26,6 +26,8 @@ from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
 from publisher.workflows.clock import now
 from publisher.workflows.filed import file_receipt
+from publisher.workflows.hub import describe_after_release
+from publisher.workflows.hub_preflight import create_missing, refuse_frozen
 from publisher.workflows.plan import Draft, draft
 from publisher.workflows.promote import Promotion
 from publisher.workflows.push import Pushed, Shipping, copy, push
@@ -82,6 +84,7 @@ def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], opti
     check_revision(made.sources, made.plan.revision, allow=options.allow_dirty)
     if options.saved:
         options.saved.hold(job.name, made.plan)
+    refuse_frozen(session, made)
     return made
 
 
@@ -159,6 +162,7 @@ def _bring(session: Session, made: Draft, options: ReleaseOptions) -> tuple[Cont
         return _adopt(session, made, holder)
     repositories = made.job.repositories
     for repository in repositories:
+        create_missing(session, made, repository)
         # On Docker Hub the first write would create the repository, with the account's default visibility.
         if not repository.on_hub or made.published[repository].tags:
             session.remote(repository).prove_push()
@@ -284,6 +288,7 @@ def _promote(
     session.progress.step(f"promoted {_tally(run.receipt)}")
     if made.job.settings.tags.record:
         file_receipt(session, run.receipt, content, made.job.repositories)
+    describe_after_release(session, made.job)
     warn_of_stale_copies(session, run.receipt, content=content, pull=options.pull_local)
     return run
 

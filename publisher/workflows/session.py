@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from publisher.http.client import Client
     from publisher.http.redaction import Redactor
     from publisher.http.retry import Patience
+    from publisher.hub.access import Access
+    from publisher.hub.repository import HubPage
     from publisher.model.credential import Credential
     from publisher.model.facts import Facts
     from publisher.model.protocols import CredentialSource, Progress
@@ -33,6 +35,7 @@ Made = TypeVar("Made")
 
 # Enough for the tags of a release and its repositories; more connections gain nothing on one host.
 _THREADS = 8
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Session:
@@ -64,6 +67,7 @@ class Session:
         self._interrupted = threading.Event()
         self._interrupt: Interrupted | None = None
         self._destinations: frozenset[str] = frozenset()
+        self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
 
@@ -98,15 +102,15 @@ class Session:
 
     @cached_property
     def credentials(self) -> Chain:
-        """Who we are at each registry; in a sandbox nobody."""
+        """Who we are at each registry; in a sandbox its own user, and nobody else."""
         from publisher.credentials.chain import Chain
         from publisher.credentials.docker_config import DockerConfig
-        from publisher.credentials.environment import EnvironmentCredentials, GivenCredential
+        from publisher.credentials.environment import EnvironmentCredentials, GivenCredential, SandboxCredentials
         from publisher.credentials.logins import Logins, index_file
         from publisher.receipts.atomic import write_atomically
 
         if self.sandbox:
-            return Chain(())
+            return Chain((SandboxCredentials(),))
         sources: list[CredentialSource] = [
             EnvironmentCredentials(self.environ, self._destinations),
             Logins(index_file(self.environ), write_atomically),
@@ -152,6 +156,21 @@ class Session:
             client = self._anonymous_client if anonymous else self.client
             self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._patience)
         return self._remotes[key]
+
+    def hub(self, repository: Repository) -> HubPage:
+        """The repository's page on Docker Hub, as whoever we are there."""
+        from publisher.hub.repository import HubPage
+
+        return HubPage(self.hub_access(self.credentials.find(repository.registry, repository.name)), repository)
+
+    def hub_access(self, credential: Credential | None) -> Access:
+        """Docker Hub's API as one user; signed in once."""
+        from publisher.hub.access import Access
+
+        if credential not in self._accesses:
+            base = hub_base(self.environ, self.sandbox)
+            self._accesses[credential] = Access(self._anonymous_client, base, credential, self.learn)
+        return self._accesses[credential]
 
     @cached_property
     def engine(self) -> Engine:
@@ -228,12 +247,26 @@ class Session:
         self.close()
 
 
+def hub_base(environ: Mapping[str, str], sandbox: str | None) -> str:
+    """Where Docker Hub's API is: a secret goes there, so that nothing else than it, or this machine, can be named."""
+    given = environ.get("PUBLISH_HUB_URL", "")
+    if sandbox or not given:
+        return sandbox or "https://hub.docker.com"
+    parts = urlsplit(given)
+    is_hub = parts.scheme == "https" and parts.netloc == "hub.docker.com"
+    is_near = parts.scheme in {"http", "https"} and parts.hostname in _LOOPBACK
+    if not (is_hub or is_near) or parts.username or parts.query:
+        hint = "it must be https://hub.docker.com, or an address of this machine"
+        raise ConfigError(f"PUBLISH_HUB_URL is '{given}', which is not Docker Hub's", hint=hint)
+    return given.rstrip("/")
+
+
 def _sandbox(url: str) -> str | None:
     """PUBLISH_SANDBOX, checked: rehearsals stay on this machine."""
     if not url:
         return None
     parts = urlsplit(url)
-    loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    loopback = parts.hostname in _LOOPBACK
     if parts.scheme != "http" or not loopback or not parts.port or parts.path not in {"", "/"}:
         raise ConfigError(
             f"PUBLISH_SANDBOX is '{url}', which is not a loopback address",

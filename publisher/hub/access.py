@@ -1,0 +1,157 @@
+"""Requests to Docker Hub's API, with its own bearer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import msgspec
+
+from publisher.http.message import Request
+from publisher.http.origin import Origin
+from publisher.hub.answers import said, trouble
+from publisher.model.errors import Denied, Unreachable, VerificationFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from publisher.http.client import Client
+    from publisher.http.message import Response
+    from publisher.model.credential import Credential
+
+Shape = TypeVar("Shape")
+
+_OK: Final = 200
+_UNAUTHORIZED: Final = 401
+_REFUSED: Final = frozenset({401, 403})
+# A token lives ten minutes; one that is about to end is renewed before it is used.
+_LIFE: Final = 600.0
+_AHEAD: Final = 30.0
+_MOST_PAGES: Final = 10_000
+
+
+class Access:
+    """The API at `base`, as one user; without a credential what everybody may see.
+
+    learn: takes each bearer out of all that is printed. Every method raises Denied or Unreachable.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        base: str,
+        credential: Credential | None,
+        learn: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client, self.base = client, base.rstrip("/")
+        self._credential, self._learn, self._clock = credential, learn, clock
+        self._bearer, self._until = "", 0.0
+        self._lock = threading.Lock()
+        # Names the host to the client: it was configured, no registry has led here.
+        client.base_url(urlsplit(self.base).netloc)
+
+    @property
+    def who(self) -> str:
+        """The user, "" for nobody."""
+        return self._credential.username if self._credential else ""
+
+    def prove(self) -> None:
+        """Sign in; raises Denied where Docker Hub doesn't take the credential."""
+        self._authorization(refused="")
+
+    def ask(self, method: str, path: str, body: Any = None) -> Response:
+        """One request; `path` below the base, or an absolute address on its origin. A 401 is tried once more."""
+        url = urljoin(f"{self.base}/", path)
+        if Origin.of(url) != Origin.of(self.base):
+            raise VerificationFailed(f"Docker Hub's API leads to another host: {urlsplit(url).netloc}")
+        used = self._authorization(refused="")
+        response = self._send(method, url, body, used)
+        if response.status != _UNAUTHORIZED or not used:
+            return response
+        response.close()
+        return self._send(method, url, body, self._authorization(refused=used))
+
+    def pages(self, path: str, query: Mapping[str, str], shape: type[Shape], what: str) -> Iterator[Shape]:
+        """The results of every page; `next` is followed on the API's own origin only, as the bearer goes with it."""
+        following: str | None = f"{path}?{urlencode({'page_size': '100', **query})}"
+        seen = set[str]()
+        while following and len(seen) < _MOST_PAGES:
+            if following in seen:
+                raise VerificationFailed("Docker Hub's pages lead in a circle", reference=path)
+            seen.add(following)
+            with self.ask("GET", following) as response:
+                if response.status != _OK:
+                    raise trouble(response, "list", what, who=self.who, right="a token with Read")
+                page = decode(response, dict[str, Any])
+            yield from _results(page, shape, what)
+            following = page.get("next") or None
+
+    def _send(self, method: str, url: str, body: Any, authorization: str) -> Response:
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if authorization:
+            headers["Authorization"] = authorization
+        content = None if body is None else msgspec.json.encode(body)
+        return self._client.send(Request(method=method, url=url, headers=headers, body=content, anonymous=True))
+
+    def _authorization(self, refused: str) -> str:
+        """The header to send; a bearer that was refused, or is about to end, is renewed once for all threads."""
+        if self._credential is None:
+            return ""
+        with self._lock:
+            stale = self._clock() > self._until - _AHEAD
+            if not self._bearer or stale or refused == f"Bearer {self._bearer}":
+                self._bearer = self._sign_in(self._credential)
+                self._until = _ends(self._bearer, self._clock() + _LIFE)
+            return f"Bearer {self._bearer}"
+
+    def _sign_in(self, credential: Credential) -> str:
+        pair = {"identifier": credential.username, "secret": credential.secret}
+        with self._send("POST", f"{self.base}/v2/auth/token", pair, "") as response:
+            if response.status in _REFUSED:
+                raise Denied(
+                    f"Docker Hub's API does not accept the credential of {credential.username} "
+                    f"(from {credential.source}): {said(response.content) or response.status}",
+                    reference="hub.docker.com",
+                    hint="with two-factor or single sign-on use an access token: publish login",
+                )
+            if response.status != _OK:
+                raise trouble(response, "sign in to", "its API", who=credential.username, right="an access token")
+            token = str(decode(response, dict[str, Any]).get("access_token") or "")
+        if not token or not token.isascii() or not token.isprintable():
+            raise Unreachable("Docker Hub's API answered a sign-in without a token", reference="hub.docker.com")
+        self._learn(token)
+        return token
+
+
+def decode(response: Response, shape: type[Shape]) -> Shape:
+    """An answer's JSON; raises Unreachable where it is something else."""
+    try:
+        return msgspec.json.decode(response.content, type=shape)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        reference = response.url.partition("?")[0]
+        raise Unreachable(
+            f"Docker Hub's API answered in a form that can't be read: {error}", reference=reference
+        ) from error
+
+
+def _results(page: dict[str, Any], shape: type[Shape], what: str) -> list[Shape]:
+    try:
+        return [msgspec.convert(one, shape) for one in page.get("results") or ()]
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise Unreachable(f"Docker Hub's list of {what} can't be read: {error}") from error
+
+
+def _ends(token: str, otherwise: float) -> float:
+    """When a token ends, in unix seconds, as it says itself: there is no other place that tells."""
+    part = token.split(".")[1] if token.count(".") == 2 else ""  # noqa: PLR2004 - a JWT's three parts
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        return float(claims["exp"])
+    except (binascii.Error, ValueError, KeyError, TypeError, RecursionError):
+        return otherwise

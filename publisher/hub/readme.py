@@ -1,0 +1,146 @@
+"""A README as Docker Hub can show it: links that lead somewhere, and no more bytes than it takes."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from markdown_it import MarkdownIt
+
+from publisher.model.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Docker Hub's clients count bytes, its API's description counts characters: the bytes satisfy both.
+MOST_README: Final = 25_000
+MOST_DESCRIPTION: Final = 100
+
+_CODE_BLOCKS: Final = frozenset({"fence", "code_block"})
+_HEADING: Final = "heading_open"
+# What stands in backquotes is text, and matches first so that nothing in it is taken for a link.
+_CODE: Final = r"(?P<code>(?P<quotes>`+)(?!`).*?(?<!`)(?P=quotes)(?!`))"
+_TEXT: Final = r"(?:[^\[\]]|\[[^\[\]]*\]\([^()]*\)|\[[^\[\]]*\])*"
+_TARGET: Final = r"[^\s()<>]+(?:\([^\s()<>]*\)[^\s()<>]*)*"
+_INLINE: Final = rf"(?P<bang>!?)\[(?P<text>{_TEXT})\]\(\s*(?P<angle><?)(?P<target>{_TARGET})"
+_HTML: Final = r"\b(?P<name>src|href)\s*=\s*(?P<mark>[\"'])(?P<address>[^\"']+)(?P=mark)"
+_WORDS: Final = re.compile(f"{_CODE}|{_INLINE}|{_HTML}", re.DOTALL)
+_DEFINITION: Final = re.compile(r"^( {0,3}\[[^\]\n]+\]:\s*<?)([^\s<>]+)", re.MULTILINE)
+_PICTURES: Final = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".avif")
+
+
+class Home(Value, frozen=True):
+    """Where a README's own files can be seen: the web page of its git repository, and its folder there.
+
+    page: as https://github.com/acme/app; "" where git names no remote, and then links stay as they are.
+    """
+
+    page: str = ""
+    folder: str = ""
+
+    def absolute(self, target: str, *, picture: bool) -> str:
+        """The address of what a relative target means; others are given back."""
+        parts = urlsplit(target)
+        if not self.page or parts.scheme or parts.netloc or not parts.path:
+            return target
+        rooted = parts.path.startswith("/")
+        path = posixpath.normpath(parts.path.lstrip("/") if rooted else posixpath.join(self.folder, parts.path))
+        if path.startswith(".."):
+            return target
+        rest = (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
+        return f"{self._base(picture=picture)}/{'' if path == '.' else path}{rest}"
+
+    def _base(self, *, picture: bool) -> str:
+        host = urlsplit(self.page).hostname or ""
+        if "gitlab" in host:
+            return f"{self.page}/-/{'raw' if picture else 'blob'}/HEAD"
+        return f"{self.page}/{'raw' if picture else 'blob'}/HEAD"
+
+
+class Shown(Value, frozen=True):
+    """What Docker Hub is to show. cut: whether something had to go."""
+
+    text: str
+    cut: bool = False
+
+
+def make_readme(text: str, home: Home, address: str = "", most: int = MOST_README) -> Shown:
+    """A README with absolute links, cut before a heading where it has more than `most` bytes of UTF-8.
+
+    address: where the whole of it can be read; "" for nowhere.
+    """
+    absolute = "".join(_absolute(part, home) if prose else part for part, prose in _parts(text))
+    if len(absolute.encode()) <= most:
+        return Shown(absolute)
+    note = f"\n\n[Read on]({address})\n" if address else "\n\n…\n"
+    return Shown(_cut(absolute, most - len(note.encode())).rstrip() + note, cut=True)
+
+
+def make_description(text: str, most: int = MOST_DESCRIPTION) -> Shown:
+    """A short description in one line, cut after a word where it has more than `most` bytes."""
+    line = " ".join(text.split())
+    if len(line.encode()) <= most:
+        return Shown(line)
+    kept = _first(line, most - len("…".encode()))
+    return Shown((kept.rpartition(" ")[0] or kept).rstrip(" ,;:-") + "…", cut=True)
+
+
+def _parts(text: str) -> Iterator[tuple[str, bool]]:
+    """The text in pieces, each with whether it is prose: code blocks show what they hold."""
+    lines = text.splitlines(keepends=True)
+    begin = 0
+    for start, end in _blocks(text):
+        yield "".join(lines[begin:start]), True
+        yield "".join(lines[start:end]), False
+        begin = end
+    yield "".join(lines[begin:]), True
+
+
+def _blocks(text: str) -> list[tuple[int, int]]:
+    """The lines of each code block."""
+    tokens = MarkdownIt().parse(text)
+    return [(token.map[0], token.map[1]) for token in tokens if token.type in _CODE_BLOCKS and token.map]
+
+
+def _absolute(prose: str, home: Home) -> str:
+    linked = _WORDS.sub(lambda match: _relink(match, home), prose)
+    return _DEFINITION.sub(lambda match: match[1] + home.absolute(match[2], picture=_is_picture(match[2])), linked)
+
+
+def _relink(match: re.Match[str], home: Home) -> str:
+    if match["code"]:
+        return match[0]
+    if match["name"]:
+        address = home.absolute(match["address"], picture=match["name"] == "src")
+        return f"{match['name']}={match['mark']}{address}{match['mark']}"
+    # A badge is a picture inside a link's text.
+    text = _WORDS.sub(lambda inner: _relink(inner, home), match["text"])
+    target = home.absolute(match["target"], picture=bool(match["bang"]))
+    return f"{match['bang']}[{text}]({match['angle']}{target}"
+
+
+def _is_picture(target: str) -> bool:
+    return urlsplit(target).path.lower().endswith(_PICTURES)
+
+
+def _cut(text: str, most: int) -> str:
+    """The longest beginning that ends before a heading, else after a paragraph, a line, or a character."""
+    lines = text.splitlines(keepends=True)
+    ends = [0]
+    for line in lines:
+        ends.append(ends[-1] + len(line.encode()))
+    tokens = MarkdownIt().parse(text)
+    headings = [token.map[0] for token in tokens if token.type == _HEADING and token.map and token.level == 0]
+    blocks = [token.map[0] for token in tokens if token.map and token.level == 0]
+    for starts in (headings, blocks):
+        # A first heading alone is no beginning worth showing.
+        fitting = [line for line in starts if 0 < ends[line] <= most and line > 1]
+        if fitting:
+            return "".join(lines[: max(fitting)])
+    return _first(text, most)
+
+
+def _first(text: str, most: int) -> str:
+    return text.encode()[:most].decode(errors="ignore")

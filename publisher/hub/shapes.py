@@ -1,0 +1,96 @@
+"""The answers of Docker Hub's API, as far as they are used. What may be absent is optional: real answers leave it out.
+
+Source: Docker Hub API 2-beta, and what its own clients read beyond that.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ImmutableSettings(msgspec.Struct, frozen=True):
+    """Rules are kept while they are off. They are Go's regular expressions (RE2)."""
+
+    enabled: bool = False
+    rules: tuple[str, ...] = ()
+
+
+class Permissions(msgspec.Struct, frozen=True):
+    """What the account may do; whether a token narrows that is not documented."""
+
+    read: bool = False
+    write: bool = False
+    admin: bool = False
+
+
+class HubRepository(msgspec.Struct, frozen=True):
+    """A repository's settings."""
+
+    name: str
+    namespace: str = ""
+    description: str | None = None
+    full_description: str | None = None
+    is_private: bool = False
+    immutable_tags_settings: ImmutableSettings | None = None
+    permissions: Permissions | None = None
+
+    @property
+    def immutable(self) -> ImmutableSettings:
+        """The rules of immutable tags."""
+        return self.immutable_tags_settings or ImmutableSettings()
+
+
+class HubImage(msgspec.Struct, frozen=True):
+    """One platform of a tag. size: compressed bytes."""
+
+    architecture: str | None = None
+    os: str | None = None
+    variant: str | None = None
+    digest: str | None = None
+    size: int | None = None
+
+    @property
+    def platform(self) -> str:
+        """As in linux/arm64/v8; nothing for an attestation."""
+        known = self.os not in {None, "", "unknown"} and self.architecture not in {None, "", "unknown"}
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part) if known else ""
+
+
+class HubTag(msgspec.Struct, frozen=True):
+    """A tag. Its digest may be absent or late: the registry's is the true one. Times are ISO 8601."""
+
+    name: str
+    full_size: int | None = None
+    images: tuple[HubImage, ...] | None = None
+    tag_last_pushed: str | None = None
+    tag_last_pulled: str | None = None
+    last_updated: str | None = None
+    digest: str | None = None
+
+
+class AccessToken(msgspec.Struct, frozen=True):
+    """A personal access token; the secret itself is never told again."""
+
+    token_label: str = ""
+    scopes: tuple[str, ...] = ()
+    is_active: bool = True
+    expires_at: str | None = None
+    last_used: str | None = None
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """What an organization access token reaches. type: TYPE_REPO or TYPE_ORG."""
+
+    type: str = ""
+    path: str = ""
+    scopes: tuple[str, ...] = ()
+
+
+class OrganizationToken(msgspec.Struct, frozen=True):
+    """An organization access token."""
+
+    label: str = ""
+    is_active: bool = True
+    expires_at: str | None = None
+    last_used_at: str | None = None
+    resources: tuple[Resource, ...] = ()

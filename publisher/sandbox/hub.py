@@ -1,0 +1,223 @@
+"""Docker Hub's API below /v2/, beside the registry's: repositories, tags, rules and tokens (Docker Hub API 2-beta)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from starlette.responses import JSONResponse, Response
+
+from publisher.sandbox.bodies import read_whole
+from publisher.sandbox.details import Details, stamp
+from publisher.sandbox.members import Members, Trouble
+from publisher.sandbox.quota import Quota
+from publisher.sandbox.shown import page, repository_shape, tag_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from publisher.sandbox.gate import Gate
+    from publisher.sandbox.options import Options
+    from publisher.sandbox.store import Store
+
+_LARGEST: Final = 1 << 20
+_MINUTE: Final = 60
+_NAME: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_ROUTES: Final = re.compile(
+    r"/v2/(?:(?P<auth>auth/token)|(?P<pats>access-tokens)|orgs/(?P<org>[^/]+)/access-tokens"
+    r"|namespaces/(?P<space>[^/]+)/repositories(?:/(?P<name>[^/]+)(?:/(?P<part>immutabletags(?:/verify)?|tags(?:/(?P<tag>[^/]+))?))?)?"
+    r"|repositories/(?P<oldspace>[^/]+)/(?P<oldname>[^/]+)(?:/(?P<oldpart>privacy|tags/(?P<oldtag>[^/]+)))?)/?"
+)
+_MOST: Final = {"description": 100, "full_description": 25_000}
+
+
+def is_hub(method: str, path: str) -> bool:
+    """Whether a request is for Docker Hub's API; `tags/list` of a repository in a namespace of that name isn't."""
+    return bool(_ROUTES.fullmatch(path)) and not (method == "GET" and path.endswith("/tags/list"))
+
+
+class HubApi:
+    """Answers Docker Hub's API over the same store as the registry."""
+
+    def __init__(self, store: Store, options: Options, gate: Gate) -> None:
+        self._store, self._options = store, options
+        self._members = Members(options, gate.mint)
+        self._quota = Quota(options.api_limit, _MINUTE)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request; errors have the shapes of the API."""
+        try:
+            self._spend()
+            body = await read_whole(request, _LARGEST)
+            response = await asyncio.to_thread(self._route, request, body)
+        except Trouble as trouble:
+            response = JSONResponse(trouble.document, trouble.status, headers=trouble.headers)
+        if self._options.api_limit:
+            response.headers["X-RateLimit-Limit"] = str(self._quota.limit)
+            response.headers["X-RateLimit-Remaining"] = str(self._quota.left)
+            response.headers["X-RateLimit-Reset"] = str(self._quota.reset)
+        return response
+
+    def _spend(self) -> None:
+        if not self._quota.take():
+            raise Trouble(429, "Rate limit exceeded", headers={"Retry-After": str(self._quota.wait)})
+
+    def _route(self, request: Request, body: bytes) -> Response:
+        match = _ROUTES.fullmatch(request.scope["path"])
+        assert match  # noqa: S101 - is_hub() said so
+        if match["auth"]:
+            return self._sign_in(request, body)
+        if match["pats"] or match["org"]:
+            return self._tokens(request, match["org"])
+        if match["oldspace"]:
+            self._members.refuse_organizations(request)
+        space, name = match["space"] or match["oldspace"], match["name"] or match["oldname"]
+        if name is None:
+            return self._repositories(request, space, body)
+        part = (match["part"] or match["oldpart"] or "").partition("/")[0]
+        act = {"": self._repository, "tags": self._tags, "immutabletags": self._rules, "privacy": self._privacy}[part]
+        return act(request, f"{space}/{name}", body)
+
+    def _sign_in(self, request: Request, body: bytes) -> Response:
+        _only(request, "POST")
+        given = _object(body)
+        return JSONResponse({"access_token": self._members.sign_in(given.get("identifier"), given.get("secret"))})
+
+    def _tokens(self, request: Request, org: str | None) -> Response:
+        _only(request, "GET")
+        user = self._members.signed_in(request)
+        if org is None:
+            return JSONResponse({**page(self._members.tokens_of(user), request), "active_count": 1})
+        if org not in self._options.users:
+            raise Trouble(404, f"there is no organization {org}")
+        found = page(self._members.organization_tokens(org), request)
+        return JSONResponse({("total" if key == "count" else key): value for key, value in found.items()})
+
+    # Repositories.
+
+    def _repositories(self, request: Request, space: str, body: bytes) -> Response:
+        _only(request, "GET", "POST")
+        if request.method == "POST":
+            return self._create(request, space, _object(body))
+        names = [name for name in self._store.state() if name.startswith(f"{space}/")]
+        seen = [name for name in names if self._visible(request, name)]
+        found = page([repository_shape(self._store, name, whole=False) for name in seen], request)
+        if not found["results"] and request.query_params.get("page", "1") != "1":
+            raise Trouble(404, "the page is past the end")
+        return JSONResponse(found)
+
+    def _create(self, request: Request, space: str, given: dict[str, Any]) -> Response:
+        name = str(given.get("name", ""))
+        self._members.check(request, f"{space}/{name}", "admin")
+        if not _NAME.fullmatch(name) or not 2 <= len(name) <= 255 or given.get("namespace") != space:  # noqa: PLR2004
+            raise Trouble(400, "the name or the namespace isn't valid", errinfo={})
+        with self._store.lock:
+            if self._store.knows(f"{space}/{name}"):
+                raise Trouble(400, "a repository of that name exists already", errinfo={})
+            changes = self._texts(given)
+            fresh = Details(registered=stamp(), is_private=given.get("is_private") is True)
+            self._store.describe(f"{space}/{name}", msgspec.structs.replace(fresh, **changes))
+        return JSONResponse(repository_shape(self._store, f"{space}/{name}"), 201)
+
+    def _repository(self, request: Request, name: str, body: bytes) -> Response:
+        _only(request, "GET", "HEAD", "PATCH")
+        if request.method == "PATCH":
+            self._members.check(request, name, "admin")
+            self._change(name, lambda held: msgspec.structs.replace(held, **self._texts(_object(body))))
+        self._find(request, name)
+        return JSONResponse(repository_shape(self._store, name))
+
+    def _texts(self, given: dict[str, Any]) -> dict[str, str]:
+        found = {key: given[key] for key in _MOST if key in given}
+        for key, text in found.items():
+            if not isinstance(text, str) or len(text.encode()) > _MOST[key]:
+                raise Trouble(400, fields={key: [f"Ensure this field has no more than {_MOST[key]} characters."]})
+        return found
+
+    def _privacy(self, request: Request, name: str, body: bytes) -> Response:
+        _only(request, "POST")
+        self._members.check(request, name, "admin")
+        private = _object(body).get("is_private") is True
+        self._change(name, lambda held: msgspec.structs.replace(held, is_private=private))
+        return JSONResponse({})
+
+    def _rules(self, request: Request, name: str, body: bytes) -> Response:
+        self._members.check(request, name, "admin")
+        given = _object(body)
+        if request.scope["path"].rstrip("/").endswith("/verify"):
+            _only(request, "POST")
+            pattern = _pattern(given.get("regex"))
+            return JSONResponse({"tags": [tag for tag in self._store.tags(name) if pattern.search(tag)]})
+        _only(request, "PATCH")
+        enabled, rules = given.get("immutable_tags"), given.get("immutable_tags_rules")
+        if not isinstance(enabled, bool) or not isinstance(rules, list):
+            raise Trouble(400, "immutable_tags and immutable_tags_rules are required", errinfo={})
+        kept = tuple(_pattern(rule).pattern for rule in rules)
+        self._change(name, lambda held: msgspec.structs.replace(held, immutable=enabled, rules=kept))
+        return JSONResponse(repository_shape(self._store, name))
+
+    def _change(self, name: str, change: Callable[[Details], Details]) -> None:
+        with self._store.lock:
+            if not self._store.knows(name):
+                raise Trouble(404, "object not found", errinfo={})
+            self._store.describe(name, change(self._store.details(name)))
+
+    # Tags.
+
+    def _tags(self, request: Request, name: str, _body: bytes) -> Response:
+        tag = request.scope["path"].rstrip("/").partition("/tags")[2].lstrip("/")
+        _only(request, "GET", "HEAD", *(["DELETE"] if tag else []))
+        if request.method == "DELETE":
+            return self._delete(request, name, tag)
+        self._find(request, name)
+        if not tag:
+            shown = page(list(self._store.tags(name)), request)
+            shown["results"] = [tag_shape(self._store, name, one) for one in shown["results"]]
+            return JSONResponse(shown)
+        if self._store.resolve(name, tag) is None:
+            raise Trouble(404, f"tag {tag} not found")
+        return JSONResponse(tag_shape(self._store, name, tag))
+
+    def _delete(self, request: Request, name: str, tag: str) -> Response:
+        self._members.check(request, name, "admin")
+        with self._store.lock:
+            if self._store.latest(name, tag) is None:
+                raise Trouble(404, f"tag {tag} not found")
+            if self._options.freezes(tag) or self._store.details(name).rule_for(tag):
+                raise Trouble(403, f"tag {tag} cannot be deleted due to immutability settings")
+            self._store.delete(name, tag)
+        return Response(status_code=204)
+
+    def _find(self, request: Request, name: str) -> None:
+        if not self._store.knows(name) or not self._visible(request, name):
+            raise Trouble(404, "object not found", errinfo={})
+
+    def _visible(self, request: Request, name: str) -> bool:
+        return not self._store.details(name).is_private or self._members.may(request, name, "read")
+
+
+def _only(request: Request, *methods: str) -> None:
+    if request.method not in methods:
+        raise Trouble(405, f"Method {request.method} not allowed")
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Trouble(400, fields={"body": ["is not JSON"]}) from error
+    if not isinstance(found, dict):
+        raise Trouble(400, fields={"body": ["is not an object"]})
+    return found
+
+
+def _pattern(text: object) -> re.Pattern[str]:
+    try:
+        return re.compile(str(text))
+    except re.error as error:
+        raise Trouble(400, f"'{text}' is not a regular expression", errinfo={}) from error

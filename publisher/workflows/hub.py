@@ -1,0 +1,229 @@
+"""Docker Hub beside the images: what its page of a repository says, and which tags it freezes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from publisher.http.message import Request
+from publisher.hub.readme import Home, make_description, make_readme
+from publisher.model.errors import ConfigError, PublishError, UsageError
+from publisher.model.hub import HubChange, HubReport, PullQuota
+from publisher.model.reference import DOCKER_HUB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from publisher.hub.repository import HubPage
+    from publisher.hub.shapes import HubRepository
+    from publisher.model.reference import Repository
+    from publisher.model.settings import HubSettings
+    from publisher.workflows.jobs import Job
+    from publisher.workflows.session import Session
+
+_README: Final = "README.md"
+_QUOTA: Final = re.compile(r"(\d{1,12})(?:;w=(\d{1,9}))?", re.ASCII)
+# Docker's own repository for this question: a HEAD of it counts for nothing.
+_PREVIEW: Final = "ratelimitpreview/test"
+
+
+def pages(session: Session, job: Job) -> tuple[HubPage, ...]:
+    """The job's repositories on Docker Hub; raises UsageError where there is none."""
+    session.aim(job.repositories)
+    found = tuple(session.hub(repository) for repository in job.repositories if repository.on_hub)
+    if not found:
+        named = ", ".join(map(str, job.repositories))
+        raise UsageError(f"none of {named} is on Docker Hub", hint="'publish hub' is about docker.io repositories")
+    return found
+
+
+# Description.
+
+
+def plan_description(session: Session, job: Job) -> HubReport:
+    """What `hub describe` would change."""
+    wanted, warnings = _texts(session, job.settings.hub)
+    changes = [change for page in pages(session, job) for change in _differing(page.repository, page.get(), wanted)]
+    return HubReport(changes=tuple(changes), warnings=warnings)
+
+
+def _texts(session: Session, settings: HubSettings) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The README and the short description, each where there is one, as Docker Hub can take them."""
+    found: dict[str, str] = {}
+    warnings: list[str] = []
+    stated = settings.description if settings.description is not None else session.facts.project.description
+    if stated:
+        short = make_description(stated)
+        found["description"] = short.text
+        if short.cut:
+            warnings.append(f"the description is longer than Docker Hub's 100 bytes: it ends with '{short.text[-20:]}'")
+    path = session.configuration.path(settings.readme or _README)
+    if settings.readme or path.is_file():
+        home = Home(session.facts.project.source, _folder(path))
+        whole = make_readme(_read(path), home, home.absolute(path.name, picture=False) if home.page else "")
+        found["readme"] = whole.text
+        if whole.cut:
+            warnings.append(f"{path.name} has more than Docker Hub's 25,000 bytes: what follows a section is left out")
+    if not found:
+        raise UsageError(
+            "there is nothing to describe the image with", hint='write description = "…" and readme = "…" into [hub]'
+        )
+    return found, tuple(warnings)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8", reference=path) from error
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}", reference=path) from error
+
+
+def _folder(path: Path) -> str:
+    """The file's folder in its git repository, "" at its root or outside git."""
+    folder = path.resolve().parent
+    root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
+    return "" if root == folder else folder.relative_to(root).as_posix()
+
+
+def _differing(repository: Repository, held: HubRepository, wanted: Mapping[str, str]) -> list[HubChange]:
+    before = {"description": held.description or "", "readme": held.full_description or ""}
+    return [
+        HubChange(repository=str(repository), field=field, before=before[field], after=text)
+        for field, text in wanted.items()
+        if before[field].strip() != text.strip()
+    ]
+
+
+# Settings.
+
+
+def plan_settings(session: Session, job: Job) -> HubReport:
+    """What `hub settings` would change; keys that [hub] leaves out stay as they are."""
+    settings = job.settings.hub
+    if settings.immutable is None and settings.private is None:
+        raise UsageError("[hub] has neither immutable nor private", hint="write them into publish.toml")
+    changes: list[HubChange] = []
+    for page in pages(session, job):
+        held, named = page.get(), str(page.repository)
+        rules = sorted(held.immutable.rules) if held.immutable.enabled else []
+        if settings.immutable is not None and rules != sorted(settings.immutable):
+            after = sorted(settings.immutable)
+            changes.append(HubChange(repository=named, field="immutable", before=rules, after=after))
+        if settings.private is not None and held.is_private is not settings.private:
+            before, after_ = _visibility(private=held.is_private), _visibility(private=settings.private)
+            changes.append(HubChange(repository=named, field="visibility", before=before, after=after_))
+    return HubReport(changes=tuple(changes), warnings=_freezing(settings.immutable or ()))
+
+
+def _freezing(rules: tuple[str, ...]) -> tuple[str, ...]:
+    """Rules that would stop floating tags for ever."""
+    probes = ("latest", "1", "1.2")
+    frozen = [(rule, tag) for rule in rules for tag in probes if _matches(rule, tag) is True]
+    return tuple(f"the rule '{rule}' freezes tags such as {tag}, which could then never move" for rule, tag in frozen)
+
+
+def plan_creation(session: Session, job: Job) -> HubReport:
+    """What `hub create` would make."""
+    private = bool(job.settings.hub.private)
+    missing = [page for page in pages(session, job) if page.find() is None]
+    changes = [
+        HubChange(repository=str(page.repository), field="repository", before=None, after=_visibility(private=private))
+        for page in missing
+    ]
+    return HubReport(changes=tuple(changes))
+
+
+def _visibility(*, private: bool) -> str:
+    return "private" if private else "public"
+
+
+def merged(reports: Sequence[HubReport]) -> HubReport:
+    """Several images' reports as one."""
+    return HubReport(
+        changes=tuple(change for report in reports for change in report.changes),
+        applied=any(report.applied for report in reports),
+        warnings=tuple(dict.fromkeys(warning for report in reports for warning in report.warnings)),
+    )
+
+
+def apply(session: Session, job: Job, report: HubReport) -> HubReport:
+    """Carry out a report; each change is read back."""
+    page_of = {str(page.repository): page for page in pages(session, job)}
+    for change in report.changes:
+        _apply(page_of[change.repository], change, job.settings.hub)
+        session.progress.step(f"changed  {change.field} of {change.repository}")
+    return HubReport(changes=report.changes, applied=True, warnings=report.warnings)
+
+
+def _apply(page: HubPage, change: HubChange, settings: HubSettings) -> None:
+    if change.field in {"description", "readme"}:
+        page.describe({"full_description" if change.field == "readme" else "description": change.after})
+    elif change.field == "immutable":
+        page.set_immutable(change.after)
+    elif change.field == "visibility":
+        page.set_private(private=change.after == "private")
+    else:
+        page.create(private=change.after == "private", description=make_description(settings.description or "").text)
+
+
+# Limits.
+
+
+def limits(session: Session) -> PullQuota:
+    """How many pulls are left to whoever we are; asking costs none."""
+    client = session.client
+    host = session.sandbox.partition("//")[2] if session.sandbox else "registry-1.docker.io"
+    request = Request(
+        method="HEAD",
+        url=f"{client.base_url(host)}/v2/{_PREVIEW}/manifests/latest",
+        scopes=(f"repository:{_PREVIEW}:pull",),
+        repository=_PREVIEW,
+    )
+    with client.send(request) as response:
+        limit, window = _quota(response.headers.get("ratelimit-limit", ""))
+        remaining, _ = _quota(response.headers.get("ratelimit-remaining", ""))
+        source = response.headers.get("docker-ratelimit-source")
+    credential = session.credentials.find(DOCKER_HUB, _PREVIEW)
+    who = credential.username if credential else ""
+    return PullQuota(who=who, limit=limit, remaining=remaining, window=window, source=source)
+
+
+def _quota(text: str) -> tuple[int | None, int | None]:
+    """A count and its window, as in `100;w=21600`."""
+    match = _QUOTA.fullmatch(text.strip())
+    return (int(match[1]), int(match[2]) if match[2] else None) if match else (None, None)
+
+
+def frozen_by(page: HubPage, held: HubRepository, tag: str) -> str | None:
+    """The rule that keeps an existing tag as it is; what Python can't read, Docker Hub is asked about."""
+    rules = held.immutable.rules if held.immutable.enabled else ()
+    for rule in rules:
+        found = _matches(rule, tag)
+        if found or (found is None and tag in page.matching(rule)):
+            return rule
+    return None
+
+
+def _matches(rule: str, tag: str) -> bool | None:
+    """Whether a rule freezes a tag; None where only Docker Hub can tell, whose expressions are Go's."""
+    try:
+        return bool(re.search(rule, tag))
+    except re.error:
+        return None
+
+
+def describe_after_release(session: Session, job: Job) -> None:
+    """With [hub] on-release the page follows the release; that it couldn't is no failure of the release."""
+    if not job.settings.hub.on_release or not any(one.on_hub for one in job.repositories):
+        return
+    try:
+        report = plan_description(session, job)
+        for warning in report.warnings:
+            session.progress.warn(warning)
+        apply(session, job, report)
+    except PublishError as error:
+        hint = f"; {error.hint}" if error.hint else ""
+        session.progress.warn(f"the description on Docker Hub was not updated: {error.message}{hint}")
