@@ -86,8 +86,8 @@ def _hub(at: Key, hub: HubSettings) -> None:
         raise Complaint((*at, "description"), f"{length} characters", allowed)
 
 
-def _retention(at: Key, retention: RetentionSettings) -> None:
-    _patterns((*at, "keep"), retention.keep)
+def _retention(at: Key, retention: RetentionSettings | None) -> None:
+    _patterns((*at, "keep"), retention.keep if retention else ())
 
 
 def _smoke(at: Key, smoke: SmokeSettings) -> None:

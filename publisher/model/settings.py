@@ -112,7 +112,7 @@ class ImageSettings(Table, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     transfer: TransferSettings = TransferSettings()
     hub: HubSettings = HubSettings()
-    retention: RetentionSettings = RetentionSettings()
+    retention: RetentionSettings | None = None
 
 
 class Settings(Table, frozen=True, kw_only=True):
@@ -126,5 +126,5 @@ class Settings(Table, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     transfer: TransferSettings = TransferSettings()
     hub: HubSettings = HubSettings()
-    retention: RetentionSettings = RetentionSettings()
+    retention: RetentionSettings | None = None
     registry: dict[str, RegistrySettings] = {}

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _COLORS: Final = {
     "create": "32", "move": "36", "keep": "33", "unchanged": "2", "refuse": "31",
     "done": "32", "kept": "33", "not-done": "31", "unknown": "31", "restored": "36",
-    "ok": "32", "drift": "31", "orphan": "33", "yanked": "33", "incomplete": "31", "failed": "31", "undone": "33",
+    "ok": "32", "drift": "31", "orphan": "33", "yanked": "33", "incomplete": "31", "failed": "31",
+    "goes": "31", "deleted": "31", "undone": "33",
     "equal": "32", "different": "31", "missing": "31",
 }  # fmt: skip
 # What the last column, and any other, keep on a narrow terminal.
@@ -40,7 +41,7 @@ def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
     for image in plan.images:
         moves = [move for move in plan.moves if _is_of(move.reference, move.tag, image, plan)]
         lines += ["", image]
-        rows = [(move.tag, _short(move.before), _short(move.after), move.action, move.reason) for move in moves]
+        rows = [(move.tag, short(move.before), short(move.after), move.action, move.reason) for move in moves]
         lines += table(("tag", "now", "then", "action", "reason"), rows, color=color, width=width)
     if plan.tags and not plan.images:
         lines += ["", *plan.tags]
@@ -94,11 +95,11 @@ def status_text(status: Status, ages: Mapping[str, str], *, color: bool, width: 
     for one in status.repositories:
         lines += [Repository.parse(one.repository).familiar]
         versions = [
-            (each.version, each.tag, _short(each.digest), "yanked" if each.yanked else "") for each in one.versions
+            (each.version, each.tag, short(each.digest), "yanked" if each.yanked else "") for each in one.versions
         ]
         floating = [
             (
-                *(line.tag, _short(line.digest), _short(line.desired), line.version or ""),
+                *(line.tag, short(line.digest), short(line.desired), line.version or ""),
                 *(ages.get(line.digest or "", ""), line.state),
             )
             for line in one.floating
@@ -147,7 +148,7 @@ def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None
         (
             verdict.state,
             verdict.reference.removeprefix("docker.io/"),
-            _short(verdict.digest),
+            short(verdict.digest),
             ", ".join(verdict.platforms),
             verdict.detail,
         )
@@ -158,10 +159,11 @@ def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None
 
 def _change_row(change: Change) -> tuple[str, ...]:
     tag = Reference.parse(change.reference).tag or "-"
-    return (tag, _short(change.before), _short(change.after), change.state, change.version or "")
+    return (tag, short(change.before), short(change.after), change.state, change.version or "")
 
 
-def _short(digest: str | None) -> str:
+def short(digest: str | None) -> str:
+    """The first twelve hex digits; - for nothing."""
     return digest.partition(":")[2][:12] if digest else "-"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -37,12 +38,12 @@ class Quota:
         """When the window ends, in unix seconds, never before now."""
         with self._lock:
             self._turn()
-            return int(self._ends) + 1
+            return math.ceil(self._ends)
 
     @property
     def wait(self) -> int:
         """Seconds until the window ends, at least one."""
-        return max(1, self.reset - int(self._clock()))
+        return max(1, math.ceil(self._ends - self._clock()))
 
     def _turn(self) -> None:
         if self._clock() >= self._ends:

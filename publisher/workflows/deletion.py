@@ -1,4 +1,4 @@
-"""Take one tag away, on whatever registry."""
+"""Take tags away, on whatever registry."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from publisher.model.errors import VerificationFailed
-from publisher.registry.deletion import delete_tag as delete_at_registry
+from publisher.registry.deletion import Deletion
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from publisher.model.reference import Repository, Tag
     from publisher.workflows.session import Session
 
@@ -16,17 +18,25 @@ if TYPE_CHECKING:
 _WAITS: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 
 
-def delete_tag(session: Session, repository: Repository, tag: Tag) -> bool:
-    """Delete one tag and no other; False if it wasn't there.
+class TagDeletion:
+    """Deletes tags of one repository: on Docker Hub by its API, as its registry deletes by digest only.
 
-    On Docker Hub by its API, as its registry deletes by digest only. Raises Refused where other tags would go along.
+    going: all the tags that are to go, which may share content with each other.
     """
-    remote = session.remote(repository)
-    # What the API doesn't know, and the registry may: only the registry's answer counts.
-    if not repository.on_hub or not session.hub(repository).delete_tag(tag):
-        return delete_at_registry(remote, tag)
-    for seconds in _WAITS:
-        time.sleep(seconds)
-        if remote.head(tag) is None:
-            return True
-    raise VerificationFailed(f"{repository}:{tag} is still there after Docker Hub deleted it")
+
+    def __init__(self, session: Session, repository: Repository, going: Iterable[str] = ()) -> None:
+        self._repository = repository
+        self._remote = session.remote(repository)
+        self._page = session.hub(repository) if repository.on_hub else None
+        self._at_registry = Deletion(self._remote, going)
+
+    def delete(self, tag: Tag) -> bool:
+        """Delete one tag; False if it wasn't there. Raises Refused where something else would go along."""
+        # What Docker Hub's API doesn't know, its registry may: only the registry's answer counts.
+        if self._page is None or not self._page.delete_tag(tag):
+            return self._at_registry.delete(tag)
+        for seconds in _WAITS:
+            time.sleep(seconds)
+            if self._remote.head(tag) is None:
+                return True
+        raise VerificationFailed(f"{self._repository}:{tag} is still there after Docker Hub deleted it")

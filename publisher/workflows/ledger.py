@@ -12,7 +12,7 @@ from publisher.model.errors import Interrupted, PublishError, VerificationFailed
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State
 from publisher.model.reference import Reference, Tag
-from publisher.workflows.deletion import delete_tag
+from publisher.workflows.deletion import TagDeletion
 from publisher.workflows.doubt import settle_doubt
 from publisher.workflows.record import Record, Run, incomplete, touched
 from publisher.workflows.stale import warn_of_stale_copies
@@ -90,7 +90,7 @@ class Ledger:
     def _do(self, step: Step) -> None:
         remote, tag = self._session.remote(step.reference.repository), _tag(step.reference)
         if step.wanted is None:
-            delete_tag(self._session, step.reference.repository, tag)
+            TagDeletion(self._session, step.reference.repository).delete(tag)
             return
         content = step.content or remote.get(step.wanted)
         remote.put(content, tag)

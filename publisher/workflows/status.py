@@ -100,7 +100,7 @@ def ages(session: Session, found: Status) -> dict[str, str]:
         if line.digest
     }
     near = [(digest, place) for (digest, _), place in asked.items() if not place.on_hub or session.sandbox]
-    made = session.parallel(lambda entry: _created(session.remote(entry[1]), entry[0]), near[:_MOST_AGES])
+    made = session.parallel(lambda entry: created(session.remote(entry[1]), Digest.parse(entry[0])), near[:_MOST_AGES])
     now = datetime.now(UTC)
     found_ages = {digest: _age(when, now) for (digest, _), when in zip(near, made, strict=False)}
     return {digest: age for digest, age in found_ages.items() if age}
@@ -118,15 +118,16 @@ def _age(created: str, now: datetime) -> str:
     return f"{passed.days} d" if hours >= _DAY else f"{hours} h"
 
 
-def _created(remote: RemoteRepository, digest: str) -> str:
-    content = remote.get(Digest.parse(digest))
+def created(remote: RemoteRepository, digest: Digest) -> str:
+    """When an image was made, as its config or its index says, in ISO 8601; "" where they don't."""
+    content = remote.get(digest)
     if isinstance(content, Index):
         stated = content.annotations.get("org.opencontainers.image.created", "")
-        return stated or (_created(remote, str(content.images[0].digest)) if content.images else "")
+        return stated or (created(remote, content.images[0].digest) if content.images else "")
     with remote.open_blob(content.config) as stream:
         config = msgspec.json.decode(stream.read(_LARGEST_CONFIG))
-    created = config.get("created") if isinstance(config, dict) else None
-    return created if isinstance(created, str) else ""
+    named = config.get("created") if isinstance(config, dict) else None
+    return named if isinstance(named, str) else ""
 
 
 def _of_place(found: Looked) -> RepositoryStatus:
