@@ -43,8 +43,9 @@ def pages(session: Session, job: Job) -> tuple[HubPage, ...]:
 
 def plan_description(session: Session, job: Job) -> HubReport:
     """What `hub describe` would change."""
+    found = pages(session, job)
     wanted, warnings = _texts(session, job.settings.hub)
-    changes = [change for page in pages(session, job) for change in _differing(page.repository, page.get(), wanted)]
+    changes = [change for page in found for change in _differing(page.repository, page.get(), wanted)]
     return HubReport(changes=tuple(changes), warnings=warnings)
 
 

@@ -201,7 +201,7 @@ def plan_deletion(session: Session, repository: Repository, tags: Sequence[str])
             hint=f"'publish tags {repository.familiar}' lists them",
         )
     gone = [
-        GoneTag(tag=tag, digest=str(held.digest), reason="asked for")
+        GoneTag(tag=str(tag), digest=str(held.digest), reason="asked for")
         for tag, held in zip(wanted, found, strict=True)
         if held
     ]
