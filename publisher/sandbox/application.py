@@ -6,11 +6,12 @@ import asyncio
 import ipaddress
 import json
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from publisher.sandbox.answers import Refusal, ordered
 from publisher.sandbox.connection import hang_up
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from publisher.sandbox.store import Store
 
 _LONGEST_LOG: Final = 100_000
+_PAGE: Final = Path(__file__).with_name("page.html")
+_POLICY: Final = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _log = logging.getLogger(__name__)
 
 
@@ -76,7 +79,7 @@ class Application:
         if not is_loopback(request.headers.get("host", "")):
             return PlainTextResponse("only loopback names are answered\n", 403)
         path: str = request.scope["path"]
-        if path.startswith("/_sandbox/"):
+        if path == "/" or path.startswith("/_sandbox/"):
             return self._own_page(path)
         fault = self._faults.strike(request.method, entry["path"])
         if fault is None:
@@ -108,6 +111,8 @@ class Application:
         return PlainTextResponse("there is no such page\n", 404)
 
     def _own_page(self, path: str) -> Response:
+        if path == "/":
+            return HTMLResponse(_PAGE.read_bytes(), headers={"Content-Security-Policy": _POLICY})
         if path == "/_sandbox/state":
             return JSONResponse(self._store.state())
         if path == "/_sandbox/requests":

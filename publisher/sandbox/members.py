@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from publisher.sandbox.options import RIGHTS
 from publisher.sandbox.tokens import BadToken
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from publisher.sandbox.options import Options
     from publisher.sandbox.tokens import Mint
 
-# A higher scope includes the lower ones (Docker Hub's docs, "Access tokens").
-SCOPES: Final = ("repo:public_read", "repo:read", "repo:write", "repo:admin")
+# A higher scope includes the lower ones.
+SCOPES: Final = tuple(RIGHTS)
 _NEEDED: Final = {"read": "repo:read", "write": "repo:write", "admin": "repo:admin"}
 
 

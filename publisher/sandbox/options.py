@@ -12,7 +12,14 @@ from publisher.model.manifest import LARGEST
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EVERYTHING = ("repository:*:pull,push,delete",)
+# What a token of each scope may do at the registry (Docker Hub's docs, "Access tokens").
+RIGHTS = {
+    "repo:public_read": "repository:*:pull",
+    "repo:read": "repository:*:pull",
+    "repo:write": "repository:*:pull,push",
+    "repo:admin": "repository:*:pull,push,delete",
+}
+EVERYTHING = (RIGHTS["repo:admin"],)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,11 +123,13 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def serve(*, port: int, store: Path | None, faults: Sequence[str], ready: Callable[[str], None]) -> None:
+def serve(
+    *, port: int, store: Path | None, faults: Sequence[str], options: Options, ready: Callable[[str], None]
+) -> None:
     """Run a sandbox until SIGINT or SIGTERM; `ready` gets its URL."""
     ended = threading.Event()
     with (
-        Sandbox(port=port, store=store, faults=faults) as sandbox,
+        Sandbox(port=port, store=store, faults=faults, options=options) as sandbox,
         _obeying((signal.SIGINT, signal.SIGTERM), lambda _number: ended.set()),
     ):
         ready(sandbox.url)
@@ -135,14 +137,20 @@ def serve(*, port: int, store: Path | None, faults: Sequence[str], ready: Callab
 
 
 def execute(
-    command: Sequence[str], environ: Mapping[str, str], *, port: int, store: Path | None, faults: Sequence[str]
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    port: int,
+    store: Path | None,
+    faults: Sequence[str],
+    options: Options | None = None,
 ) -> int:
     """Run `command` with everything redirected to a sandbox of its own; returns its exit code, 128+N for signal N.
 
     Raises UsageError where the command can't be started.
     """
     with (
-        Sandbox(port=port, store=store, faults=faults) as sandbox,
+        Sandbox(port=port, store=store, faults=faults, options=options) as sandbox,
         tempfile.TemporaryDirectory(prefix="publish-sandbox-", ignore_cleanup_errors=True) as folder,
     ):
         changed = environment(sandbox.url, environ, folder=Path(folder), store=store)
