@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -93,6 +94,35 @@ def test_skopeo_signs_in(name: str, tmp_path: Path) -> None:
         assert refused.returncode != 0
         run(*words, "--dest-creds", "sandbox:sandbox", target)
         assert set(sandbox.store.state()[name]) == {"1.0"}
+
+
+def test_podman_pulls_and_pushes(name: str, tmp_path: Path) -> None:
+    """Into a storage of its own and out again, signed in: the same image."""
+    make_layout(tmp_path / "layout", "app")
+    with Sandbox(options=Options(auth=True)) as sandbox, tempfile.TemporaryDirectory(prefix="p-") as short:
+        # Its run folder may have no more than 50 characters.
+        podman = ("podman", "--root", str(tmp_path / "root"), "--runroot", short, "--storage-driver", "vfs")
+        image = f"{sandbox.url.removeprefix('http://')}/{name}"
+        run(*podman, "pull", "-q", f"oci:{tmp_path / 'layout'}")
+        (held,) = run(*podman, "images", "-q", "--no-trunc").split()
+        there = ("--tls-verify=false", "--creds", "sandbox:sandbox")
+        run(*podman, "push", "-q", *there, held, f"docker://{image}:1.0")
+        run(*podman, "rmi", "-f", held)
+        assert run(*podman, "pull", "-q", *there, f"docker://{image}:1.0").strip() == held.removeprefix("sha256:")
+        assert set(sandbox.store.state()[name]) == {"1.0"}
+
+
+def test_users_and_limits_can_be_set_on_the_command_line(publish: Publish, tmp_path: Path) -> None:
+    """A token that may only read is told so; a scope that may write releases."""
+    make_layout(tmp_path / "layout", "app")
+    words = ["publish", "release", "oci:layout", "--image", "acme/app", "--version", "1.0.0", "--format", "json"]
+    for scope, code in (("repo:read", 3), ("repo:write", 0)):
+        given = ["sandbox", "exec", "--auth", "--user", f"sandbox:sandbox:{scope}", "--", *words]
+        assert publish(*given, cwd=tmp_path).code == code
+    quota = ["sandbox", "exec", "--pull-limit", "3", "--", "publish", "hub", "limits", "--format", "json"]
+    assert publish(*quota).document["remaining"] == 3
+    wrong = publish("sandbox", "exec", "--user", "me", "--", "true")
+    assert (wrong.code, "NAME:SECRET" in wrong.stderr) == (2, True)
 
 
 def test_command_meets_the_sandbox_and_no_credentials(tmp_path: Path) -> None:
