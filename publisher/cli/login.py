@@ -55,7 +55,8 @@ def command(
 def told(found: Login) -> str:
     """Who one is, in a line."""
     how = "" if found.proven else " (unproven: the registry asks nobody who they are)"
-    return f"{found.registry}: {found.username}, by a {found.kind}{how}"
+    may = f", which may {' or '.join(found.may)}" if found.may else ""
+    return f"{found.registry}: {found.username}, by a {found.kind}{may}{how}"
 
 
 def _credential(registry: str, username: str | None, *, password_stdin: bool) -> Credential:

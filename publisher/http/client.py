@@ -90,6 +90,8 @@ class Client:
         Raises Unreachable, TlsFailed or QuotaUsedUp where there is none, ConnectionLost for a body sent only once,
         VerificationFailed for a redirect that must not be followed, Denied for a login that must not be made.
         """
+        if request.bare:
+            return self._persist(request, None)
         header = self._authorizer.header(Origin.of(self._schemes.current(request.url)), request)
         response = self._persist(request, header)
         # A scheme that was found out on the way changes the origin.

@@ -31,6 +31,7 @@ class Request:
     repository: the path that namespace-scoped credentials are looked up with.
     anonymous: never send credentials. To a host that nobody named by `Client.base_url`, it is a request to where a
     registry pointed, and then not into a private network unless a registry is in one too.
+    bare: never answer a challenge: what comes back is the first answer, a 401 too.
     most: bytes that a successful answer may have when it is read whole.
     """
 
@@ -42,6 +43,7 @@ class Request:
     repository: str = ""
     stream: bool = False
     anonymous: bool = False
+    bare: bool = False
     most: int = DOCUMENT_CAP
 
     @property

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from publisher.hub.access import decode
 from publisher.hub.answers import trouble
-from publisher.hub.shapes import AccessToken, HubRepository, HubTag, OrganizationToken
+from publisher.hub.shapes import HubRepository, HubTag
 from publisher.model.errors import Refused, VerificationFailed
 
 if TYPE_CHECKING:
@@ -129,17 +129,6 @@ class HubPage:
                     right = _ADMIN.format(scope="scope-tag-admin")
                     raise self._trouble(response, "delete", right, f"{self.repository}:{tag}")
         return False
-
-    # Tokens.
-
-    def tokens(self) -> tuple[AccessToken, ...]:
-        """The user's personal access tokens; which of them is in use, nothing tells."""
-        return tuple(self._access.pages("v2/access-tokens", {}, AccessToken, "access tokens"))
-
-    def organization_tokens(self) -> tuple[OrganizationToken, ...]:
-        """The organization's access tokens, for its owners."""
-        path = f"v2/orgs/{self.namespace}/access-tokens"
-        return tuple(self._access.pages(path, {}, OrganizationToken, f"the access tokens of {self.namespace}"))
 
     def _change(self, method: str, path: str, older: str, body: dict[str, Any], what: str, scope: str) -> None:
         response = self._access.ask(method, path, body)

@@ -11,9 +11,10 @@ from publisher.credentials.docker_config import config_file
 from publisher.credentials.docker_file import DockerFile
 from publisher.credentials.logins import Logins, index_file
 from publisher.http.message import Request
-from publisher.model.errors import BadReference, Denied, Refused, Unreachable, UsageError
+from publisher.model.errors import BadReference, Denied, PublishError, Refused, Unreachable, UsageError
 from publisher.model.reference import DOCKER_HUB, Repository
 from publisher.receipts.atomic import write_atomically
+from publisher.registry.endpoint import locate
 
 if TYPE_CHECKING:
     from publisher.http.client import Client
@@ -111,7 +112,7 @@ def login(session: Session, place: Place, credential: Credential, *, store: str,
         logins(session).store(str(place), credential.username, credential.secret)
     if docker:
         file.use_helper(place.registry)
-    return _login(place, credential, proven=proven)
+    return _login(place, credential, proven=proven, may=_may(session, place, credential))
 
 
 def logins(session: Session) -> Logins:
@@ -136,16 +137,33 @@ def whoami(session: Session, place: Place) -> Login:
             f"nobody is signed in to {place}", reference=place.registry, hint=f"sign in: publish login {place.registry}"
         )
     session.learn(credential.secret)
-    return _login(place, credential, proven=prove(session, place, credential))
+    proven = prove(session, place, credential)
+    return _login(place, credential, proven=proven, may=_may(session, place, credential))
 
 
-def _login(place: Place, credential: Credential, *, proven: bool) -> Login:
+def _may(session: Session, place: Place, credential: Credential) -> tuple[str, ...]:
+    """What the credential may do, as far as Docker Hub tells; registries have no way to be asked."""
+    if place.registry != DOCKER_HUB:
+        return ()
+    from publisher.hub.tokens import organization_rights, personal_rights
+
+    access = session.hub_access(credential)
+    try:
+        if credential.secret.startswith("dckr_oat_"):
+            return organization_rights(access, credential.username)
+        return personal_rights(access) if credential.secret.startswith("dckr_pat_") else ()
+    except PublishError:
+        return ()
+
+
+def _login(place: Place, credential: Credential, *, proven: bool, may: tuple[str, ...] = ()) -> Login:
     return Login(
         registry=str(place),
         username=credential.username,
         kind=kind_of(credential),
         source=credential.source,
         proven=proven,
+        may=may,
     )
 
 
@@ -154,7 +172,7 @@ def prove(session: Session, place: Place, credential: Credential) -> bool:
 
     False where the registry asks nobody who they are, so that nothing is proven.
     """
-    host = "registry-1.docker.io" if place.registry == DOCKER_HUB else place.registry
+    host = locate(Repository(place.registry, "x"), session.sandbox).host
     stranger = session.client_with(lambda _registry, _repository: None)
     try:
         if _ask(stranger, host, "") == _OK:
@@ -176,7 +194,9 @@ def prove(session: Session, place: Place, credential: Credential) -> bool:
 def _ask(client: Client, host: str, namespace: str) -> int:
     """The status of the registry's front door, with a token for a repository of the namespace."""
     scopes = (f"repository:{namespace}/publish-login:pull,push",) if namespace else ()
-    request = Request(method="GET", url=f"{client.base_url(host)}/v2/", scopes=scopes, anonymous=not namespace)
+    url = f"{client.base_url(host)}/v2/"
+    # A token service gives strangers a token that opens the front door: only the bare answer shows whether it is shut.
+    request = Request(method="GET", url=url, scopes=scopes, anonymous=not namespace, bare=not namespace)
     with client.send(request) as response:
         return response.status
 

@@ -12,6 +12,7 @@ import pytest
 
 from publisher.hub.access import Access
 from publisher.hub.repository import HubPage
+from publisher.hub.tokens import organization_rights, personal_rights
 from publisher.model.credential import Credential
 from publisher.model.errors import (
     Denied,
@@ -107,9 +108,10 @@ def test_tags_of_a_list_that_changes_come_once() -> None:
 
 def test_tokens_are_listed() -> None:
     """Personal ones, and an organization's, whose list counts under another name."""
-    with page(StrictHub()) as (hub, _server):
-        assert hub.tokens()[0].scopes == ("repo:write",)
-        assert hub.organization_tokens()[0].resources[0].path == "acme/*"
+    with serve(StrictHub()) as server, as_client(patience=QUICK) as client:
+        access = Access(client, server.url, CREDENTIAL, lambda _secret: None)
+        assert personal_rights(access) == ("repo:write",)
+        assert organization_rights(access, "acme") == ("acme/*: scope-image-push",)
 
 
 def test_every_page_is_read() -> None:

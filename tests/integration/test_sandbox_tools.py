@@ -121,6 +121,9 @@ def test_users_and_limits_can_be_set_on_the_command_line(publish: Publish, tmp_p
         assert publish(*given, cwd=tmp_path).code == code
     quota = ["sandbox", "exec", "--pull-limit", "3", "--", "publish", "hub", "limits", "--format", "json"]
     assert publish(*quota).document["remaining"] == 3
+    who = publish("sandbox", "exec", "--auth", "--", "publish", "whoami", "--format", "json")
+    assert who.document["source"] == "the sandbox"
+    assert (who.document["username"], who.document["proven"]) == ("sandbox", True)
     wrong = publish("sandbox", "exec", "--user", "me", "--", "true")
     assert (wrong.code, "NAME:SECRET" in wrong.stderr) == (2, True)
 
