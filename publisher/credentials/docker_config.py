@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HUB_KEY = "https://index.docker.io/v1/"
+_TEXTS = ("auth", "username", "password", "identitytoken")
 _HUB_KEYS = (_HUB_KEY, "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 
 
@@ -59,6 +60,8 @@ class DockerConfig:
     def _find(self, document: dict[str, Any] | Broken, registry: str, repository: str) -> Answer:
         if isinstance(document, Broken):
             return document
+        if wrong := _wrong_type(document, str(self._path)):
+            return wrong
         if helper := _helper(document, registry):
             for key in _keys(registry):
                 answer = ask_helper(helper, key, self._environ)
@@ -79,6 +82,19 @@ def _keys(registry: str) -> tuple[str, ...]:
     return _HUB_KEYS if registry == DOCKER_HUB else (registry,)
 
 
+def _wrong_type(document: dict[str, Any], named: str) -> Broken | None:
+    """A configuration of another shape than docker's is broken: an anonymous run would be taken for a mistake."""
+    for key, kind in (("auths", dict), ("credHelpers", dict), ("credsStore", str)):
+        if not isinstance(document.get(key) or kind(), kind):
+            return Broken(f"{key} in {named} is not {'text' if kind is str else 'an object'}")
+    wanted: tuple[tuple[str, type, str], ...] = (("auths", dict, "an object"), ("credHelpers", str, "text"))
+    for key, inner, called in wanted:
+        for place, value in (document.get(key) or {}).items():
+            if not isinstance(value, inner | None):
+                return Broken(f"{key} in {named} holds something else than {called} for {place}")
+    return None
+
+
 def _helper(document: dict[str, Any], registry: str) -> str | None:
     helpers = document.get("credHelpers")
     if isinstance(helpers, dict):
@@ -92,9 +108,9 @@ def _helper(document: dict[str, Any], registry: str) -> str | None:
 def _find_auth(document: dict[str, Any] | Broken, registry: str, repository: str, named: str) -> Answer:
     if isinstance(document, Broken):
         return document
-    auths = document.get("auths")
-    if not isinstance(auths, dict):
-        return Absent()
+    if wrong := _wrong_type(document, named):
+        return wrong
+    auths = document.get("auths") or {}
     by_place = {_place(key): entry for key, entry in reversed(auths.items())}
     for place in places(registry, repository):
         entry = auths.get(place) or by_place.get(_place(place))
@@ -121,6 +137,8 @@ def _place(key: str) -> str:
 
 
 def _read_auth(entry: dict[str, Any], key: str, named: str) -> Answer:
+    if wrong := next((name for name in _TEXTS if not isinstance(entry.get(name) or "", str)), None):
+        return Broken(f"{wrong} of the entry for {key} in {named} is not text")
     if isinstance(token := entry.get("identitytoken"), str) and token:
         return Found(Credential(IDENTITY_TOKEN_USER, token, named))
     username, password = entry.get("username"), entry.get("password")

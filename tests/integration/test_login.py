@@ -9,6 +9,7 @@ import shlex
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -215,3 +216,32 @@ def test_a_registry_that_lets_strangers_in_by_a_token_is_asked_all_the_same(publ
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("code")] == ["code 3", "code 0"], done.stderr
     assert '"proven":true' in done.stdout
+
+
+def test_a_locked_keyring_ends_with_the_way_forward(private_registry: Registry, publish: Publish) -> None:
+    """Nobody is there to unlock it: exit 3 within seconds, never an anonymous run; the environment still serves."""
+    host = private_registry.host
+    lock = (
+        "import secretstorage; bus = secretstorage.dbus_init(); "
+        "[one.lock() for one in secretstorage.get_all_collections(bus)]"
+    )
+    pair = f"PUBLISH_REGISTRY={host} PUBLISH_USERNAME={USER} PUBLISH_PASSWORD={shlex.quote(SECRET)}"
+    script = (
+        login_words(host)
+        + f"python -c {shlex.quote(lock)}; "
+        + f"publish whoami {host} --format json; echo code $?; "
+        + f"publish plan --image {host}/app --version 1.0.0; echo code $?; "
+        + f"{pair} publish whoami {host} --format json; echo code $?"
+    )
+    began = time.monotonic()
+    done = in_session(publish, script)
+    assert [line for line in done.stdout.splitlines() if line.startswith("code")] == [
+        "code 0",
+        "code 3",
+        "code 3",
+        "code 0",
+    ]
+    assert time.monotonic() - began < 60
+    assert '"kind":"broken-credential"' in done.stdout
+    assert "unlock" in done.stderr
+    assert SECRET not in done.stdout + done.stderr
