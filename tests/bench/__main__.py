@@ -11,7 +11,6 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-import time
 import uuid
 from dataclasses import dataclass
 from functools import partial
@@ -19,36 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.link import slow_link
+from tests.bench.row import Row, timed
+from tests.bench.starts import start_rows
 from tests.parts.command import Publish
 from tests.parts.engine import Engine, run_engine
 from tests.parts.registry import Registry, run_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 _RUNS = 3
 _OPTIONS = ("--version=1.0.0", "--via=direct", "--verify=digest", "--no-smoke", "-y", "--format=json")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: `figure` must be at least or at most `goal`."""
-
-    what: str
-    figure: float
-    goal: float
-    at_least: bool
-    detail: str
-
-    @property
-    def met(self) -> bool:
-        """Whether the goal is reached."""
-        return self.figure >= self.goal if self.at_least else self.figure <= self.goal
-
-    def __str__(self) -> str:
-        sign = ">=" if self.at_least else "<="
-        verdict = "ok" if self.met else "MISSED"
-        return f"{self.what:<52} {self.figure:>8.2f} {sign} {self.goal:<7.2f} {verdict:<7} {self.detail}"
 
 
 @dataclass(frozen=True)
@@ -75,14 +55,6 @@ class Bench:
         done = self.publish(*words)
         if done.code:
             raise SystemExit(done.stderr)
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Wall seconds; what an image made just before left to be written to disk is not part of them."""
-    os.sync()
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def make_tree(bench: Bench, name: str, size: int) -> None:
@@ -198,38 +170,6 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
-def start_up(bench: Bench) -> Row:
-    """publish --version against the bare import of click."""
-    bare, ours = _alternately(_import_click, lambda: bench.publish("--version"))
-    return Row("publish --version / python -c 'import click'", ours / bare, 1.5, False, f"{ours:.3f} s / {bare:.3f} s")
-
-
-def plan_offline(bench: Bench) -> Row:
-    """A whole plan of a tagged commit, without a registry, against the bare import of click and two calls of git."""
-    work = bench.folder / "work"
-    work.mkdir()
-    for words in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "first"), ("tag", "v1.2.3")):
-        bench.publish.git(*words, cwd=work)
-
-    def bare() -> None:
-        _import_click()
-        bench.publish.git("rev-parse", "HEAD", cwd=work)
-        bench.publish.git("describe", "--tags", cwd=work)
-
-    least, ours = _alternately(bare, lambda: bench.publish("plan", "--offline", "--image", "acme/app", cwd=work))
-    return Row("plan --offline / import click + 2 git", ours / least, 2.5, False, f"{ours:.3f} s / {least:.3f} s")
-
-
-def _import_click() -> None:
-    subprocess.run([sys.executable, "-c", "import click"], check=True)
-
-
-def _alternately(bare: Callable[[], object], ours: Callable[[], object]) -> tuple[float, float]:
-    """The medians of both, in seconds, measured in turn so that a slow moment meets both."""
-    pairs = [(timed(bare), timed(ours)) for _ in range(15)]
-    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
-
-
 def main() -> int:
     """Measure everything; the exit code."""
     with tempfile.TemporaryDirectory(prefix="publish-bench-") as name:
@@ -243,7 +183,7 @@ def main() -> int:
             make_again(bench, "tree")
             rows.append(peak_memory(bench, "tree"))
             make_tree(bench, "large", 1 << 30)
-            rows += [peak_memory(bench, "large"), start_up(bench), plan_offline(bench)]
+            rows += [peak_memory(bench, "large"), *start_rows(publish, folder)]
     print(f"{os.cpu_count()} processors, median of {_RUNS}")
     for row in rows:
         print(row)
