@@ -98,7 +98,7 @@ def _user(text: str) -> tuple[str, User]:
             f"--user {name or text}: expected NAME:SECRET or NAME:SECRET:SCOPE, as in me:x:repo:write"
         )
     scope = scope or "repo:admin"
-    return name, User(secret, (RIGHTS[scope],), scope)
+    return name, User(secret, (RIGHTS[scope],), scope, is_organization=secret.startswith("dckr_oat_"))
 
 
 _placed(serve)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HUB_KEY = "https://index.docker.io/v1/"
+_PLAIN = frozenset({"auth", "password", "identitytoken"})
 _TEXTS = ("auth", "username", "password", "identitytoken")
 _HUB_KEYS = (_HUB_KEY, "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 
@@ -68,6 +69,18 @@ class DockerConfig:
                 if not isinstance(answer, Absent):
                     return answer
         return _find_auth(document, registry, repository, str(self._path))
+
+
+def plain_logins(environ: Mapping[str, str]) -> tuple[Path, tuple[str, ...]]:
+    """Docker's file, and the registries whose secrets stand in it as plain base64; none where it can't be read."""
+    path = config_file(environ)
+    try:
+        document = _document(path.read_bytes(), str(path))
+    except OSError:
+        return path, ()
+    auths = document.get("auths") if isinstance(document, dict) else None
+    entries = auths.items() if isinstance(auths, dict) else ()
+    return path, tuple(key for key, entry in entries if isinstance(entry, dict) and _PLAIN & entry.keys())
 
 
 def _document(content: bytes, named: str) -> dict[str, Any] | Broken:

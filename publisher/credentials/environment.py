@@ -39,7 +39,9 @@ class EnvironmentCredentials:
         """Ask for `registry`; half a pair is broken."""
         del repository
         if registry == DOCKER_HUB:
-            found = self._pair("DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN")
+            # With OIDC the name stands alone: the secret is the job's own.
+            by_oidc = self._environ.get("DOCKERHUB_OIDC_CONNECTIONID") and not self._environ.get("DOCKERHUB_TOKEN")
+            found = Absent() if by_oidc else self._pair("DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN")
             if not isinstance(found, Absent):
                 return found
         found = self._pair("PUBLISH_USERNAME", "PUBLISH_PASSWORD")

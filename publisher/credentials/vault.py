@@ -60,6 +60,12 @@ class Vault:
             raise BrokenCredential(f"the keyring did not answer: {type(error).__name__}: {error}") from error
 
 
+def backend_name() -> str:
+    """The keyring that would be used; raises BrokenCredential where there is none that is secure."""
+    backend = _backend()
+    return f"{type(backend).__module__}.{type(backend).__name__}"
+
+
 def _read(text: str) -> Answer:
     try:
         found = json.loads(text)

@@ -12,11 +12,13 @@ class Credential:
     """A user and a secret for one registry; `source` says where they came from, for people.
 
     With `username` "<token>" the secret is an OAuth2 refresh token, never a Basic password.
+    registry_only: whether Docker Hub's API doesn't take it.
     """
 
     username: str
     secret: str = field(repr=False)
     source: str = ""
+    registry_only: bool = False
 
     @property
     def is_identity_token(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from publisher.model.errors import EngineUnavailable, PublishError
+from publisher.model.reference import DOCKER_HUB
 from publisher.workflows.jobs import Wish, jobs
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def examine(session: Session) -> Checkup:
         ("git", _git),
         ("engine", _engine),
         ("left over", _left_over),
+        ("credentials", _credentials),
         ("rights", _rights),
     )
     found: list[Check] = []
@@ -138,14 +140,62 @@ def clean(session: Session) -> dict[str, list[str]]:
     return Containers(session.engine.api).clean()
 
 
+def _credentials(session: Session) -> Iterator[Check]:
+    """Who we would be where this project publishes, where logins are kept, and which lie open."""
+    try:
+        found_in = _repositories(session)
+    except PublishError:
+        found_in = []  # told by the check of rights
+    for registry, path in sorted({(one.registry, one.name) for one in found_in}):
+        name = f"credential for {registry}"
+        try:
+            found = session.credentials.find(registry, path)
+        except PublishError as error:
+            yield _broken(name, error)
+            continue
+        if found is None:
+            # Other registries may ask nobody who they are.
+            health = Health.WARNING if registry == DOCKER_HUB else Health.OK
+            yield Check(name=name, health=health, detail="none", advice=f"publish login {registry}")
+        else:
+            yield Check(name=name, health=Health.OK, detail=f"{found.username}, from {found.source}")
+    yield _keyring(session)
+    yield from _plain_text(session)
+
+
+def _keyring(session: Session) -> Check:
+    from publisher.credentials.vault import backend_name
+    from publisher.workflows.login import logins
+
+    try:
+        return Check(name="keyring", health=Health.OK, detail=backend_name())
+    except PublishError as error:
+        # Headless machines have none, and need none until a login was stored.
+        return _broken("keyring", error, Health.WARNING if logins(session).index else Health.OK)
+
+
+def _plain_text(session: Session) -> Iterator[Check]:
+    from publisher.credentials.docker_config import plain_logins
+
+    file, registries = plain_logins(session.environ)
+    if registries and not session.sandbox:
+        detail = f"{file} holds {', '.join(registries)} as plain base64"
+        advice = f"publish login {registries[0]} --docker keeps it in the keyring; then docker logout {registries[0]}"
+        yield Check(name="plain text", health=Health.WARNING, detail=detail, advice=advice)
+
+
+def _repositories(session: Session) -> list[Repository]:
+    found = [repository for job in jobs(session.settings, Wish(labels={})) for repository in job.repositories]
+    session.aim(found)
+    return found
+
+
 def _rights(session: Session) -> Iterator[Check]:
     try:
-        found = jobs(session.settings, Wish(labels={}))
+        repositories = _repositories(session)
     except PublishError as error:
         yield _broken("rights", error, Health.WARNING)
         return
-    repositories = [repository for job in found for repository in job.repositories]
-    session.aim(repositories)
     for repository in repositories:
         yield _right(session, repository)
 

@@ -184,7 +184,7 @@ def prove(session: Session, place: Place, credential: Credential) -> bool:
         status = _ask(own, host, place.path or credential.username.lower())
         if status in _REFUSED:
             raise _denied(place, credential)
-        if place.registry == DOCKER_HUB:
+        if place.registry == DOCKER_HUB and not credential.registry_only:
             _prove_at_hub(session, place, credential)
     finally:
         own.close()

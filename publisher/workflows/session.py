@@ -107,12 +107,14 @@ class Session:
         from publisher.credentials.docker_config import DockerConfig
         from publisher.credentials.environment import EnvironmentCredentials, GivenCredential, SandboxCredentials
         from publisher.credentials.logins import Logins, index_file
+        from publisher.credentials.oidc import OidcCredentials
         from publisher.receipts.atomic import write_atomically
 
         if self.sandbox:
             return Chain((SandboxCredentials(),))
         sources: list[CredentialSource] = [
             EnvironmentCredentials(self.environ, self._destinations),
+            OidcCredentials(self.environ, lambda: self._anonymous_client, self.learn),
             Logins(index_file(self.environ), write_atomically),
             DockerConfig(self.environ),
         ]
@@ -161,7 +163,9 @@ class Session:
         """The repository's page on Docker Hub, as whoever we are there."""
         from publisher.hub.repository import HubPage
 
-        return HubPage(self.hub_access(self.credentials.find(repository.registry, repository.name)), repository)
+        credential = self.credentials.find(repository.registry, repository.name)
+        usable = None if credential and credential.registry_only else credential
+        return HubPage(self.hub_access(usable), repository)
 
     def hub_access(self, credential: Credential | None) -> Access:
         """Docker Hub's API as one user; signed in once."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING
+
+from tests.parts.registry import SECRET, USER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,9 +16,14 @@ if TYPE_CHECKING:
     from tests.parts.registry import Registry
 
 
+ALL = ["configuration", "git", "engine", "disk", "credential", "keyring", "rights"]
+
+
 def health(result: Result) -> dict[str, str]:
     """Each check's name and how it ended."""
-    return {check["name"].partition(" at ")[0]: check["health"] for check in result.document["checks"]}
+    return {
+        check["name"].partition(" at ")[0].partition(" for ")[0]: check["health"] for check in result.document["checks"]
+    }
 
 
 def test_all_is_well(publish_with_engine: Publish, engine: Engine, registry: Registry, tmp_path: Path) -> None:
@@ -26,7 +35,9 @@ def test_all_is_well(publish_with_engine: Publish, engine: Engine, registry: Reg
     publish_with_engine.git("add", ".", cwd=tree)
     publish_with_engine.git("commit", "-qm", "one", cwd=tree)
     result = publish_with_engine("doctor", "--format", "json", cwd=tree)
-    assert health(result) == dict.fromkeys(["configuration", "git", "engine", "disk", "rights"], "ok")
+    assert health(result) == dict.fromkeys(
+        ["configuration", "git", "engine", "disk", "credential", "keyring", "rights"], "ok"
+    )
     assert result.code == 0
 
 
@@ -65,3 +76,21 @@ def test_changed_files(publish: Publish, tmp_path: Path) -> None:
     publish.git("commit", "-qm", "one", cwd=tree)
     (tree / "file").write_text("two")
     assert health(publish("doctor", "--format", "json", cwd=tree))["git"] == "warning"
+
+
+def test_credentials(publish: Publish, private_registry: Registry) -> None:
+    """Whose they are and where they are from; what lies open, with what to do; a broken source with its reason."""
+    host = private_registry.host
+    (publish.home / "publish.toml").write_text(f'images = ["{host}/doctor/app"]\n')
+    (publish.home / "docker").mkdir()
+    config = publish.home / "docker" / "config.json"
+    config.write_text(json.dumps({"auths": {host: {"auth": base64.b64encode(f"{USER}:{SECRET}".encode()).decode()}}}))
+    result = publish("doctor", "--format", "json")
+    found = health(result)
+    assert (found["credential"], found["plain text"], found["rights"]) == ("ok", "warning", "ok")
+    assert f"publish login {host} --docker" in result.stdout
+    assert SECRET not in result.stdout
+    config.write_text('{"credsStore": "absent"}')
+    result = publish("doctor", "--format", "json")
+    assert health(result)["credential"] == "broken"
+    assert "docker-credential-absent" in result.stdout
