@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 _NO_ENGINE = os.environ.get("PUBLISH_TEST_NO_ENGINE") == "1"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The sweeps of tests/chaos: a sample by default, all of them on demand."""
+    parser.addoption("--seed", type=int, help="replay one seed of the races")
+    parser.addoption("--seeds", type=int, default=200, help="how many seeds to race")
+    parser.addoption("--whole", action="store_true", help="sweep every position, not a sample")
+
+
 def pytest_configure() -> None:
     """Tests see no proxy of this machine, and no network; interrupts arrive, even below a shell that ignores them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
-# Enough for the tags of a release and its repositories; more connections gain nothing on one host.
-_THREADS = 8
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -45,6 +43,9 @@ class Session:
     credential: the one given by `--username` and `--password-stdin`.
     trace: takes one redacted line for each HTTP request.
     """
+
+    threads = 8
+    """Enough for the tags of a release and its repositories; more connections gain nothing on one host."""
 
     def __init__(
         self,
@@ -221,7 +222,7 @@ class Session:
         given = list(items)
         if not given:
             return []
-        with ThreadPoolExecutor(min(_THREADS, len(given)), thread_name_prefix="publish") as pool:
+        with ThreadPoolExecutor(min(self.threads, len(given)), thread_name_prefix="publish") as pool:
             jobs = [pool.submit(work, item) for item in given]
             try:
                 return [job.result() for job in jobs]

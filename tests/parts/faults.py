@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedIOBase
 
-Kind = Literal["reset", "lost", "cut", "busy", "forbidden"]
+Kind = Literal["reset", "lost", "cut", "busy", "forbidden", "hold", "held"]
 _STATUS = {"busy": 503, "forbidden": 403}
 _RESET = struct.pack("ii", 1, 0)
 
@@ -25,11 +25,14 @@ class FaultyLink:
     """A running proxy: `host` is host:port, `requests` what came so far.
 
     reset: the connection breaks before anything is done; lost: after it is done; cut: within the answer's body;
-    busy: 503; forbidden: 403.
+    busy: 503; forbidden: 403. hold: nothing is done; held: it is done; with both `struck` is set, and the connection
+    breaks once `go` is.
     """
 
     host: str
     requests: list[tuple[str, str]] = field(default_factory=list)
+    struck: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
     _kind: Kind | None = None
     _nth: int = 0
     _rest: bool = False
@@ -39,6 +42,8 @@ class FaultyLink:
         """Fail the `nth` request from now on (1 is the next), or with `rest` it and all after it; None fails none."""
         with self._lock:
             self.requests.clear()
+            self.struck.clear()
+            self.go.clear()
             self._kind, self._nth, self._rest = kind, nth, rest
 
     def take(self, method: str, path: str) -> Kind | None:
@@ -71,6 +76,9 @@ class _Server(ThreadingHTTPServer):
         self.target = target
         self.link = FaultyLink(f"127.0.0.1:{self.server_port}")
 
+    def handle_error(self, *_arguments: object) -> None:
+        """Clients that are killed in the middle of a request are meant."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -78,7 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass(self) -> None:
         kind = self.server.link.take(self.command, self.path)
-        if kind == "reset":
+        if kind in {"reset", "hold"}:
+            self._wait(kind)
             self._break()
             return
         body = _read_body(self.rfile, self.headers.get("Transfer-Encoding"), self.headers.get("Content-Length"))
@@ -86,7 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(_STATUS[kind], [("Content-Length", "0")], b"")
             return
         status, headers, content = self._ask(body)
-        if kind == "lost":
+        if kind in {"lost", "held"}:
+            self._wait(kind)
             self._break()
         elif kind == "cut" and content:
             self._answer(status, headers, content[: len(content) // 2])
@@ -114,6 +124,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
         self.wfile.flush()
+
+    def _wait(self, kind: Kind | None) -> None:
+        if kind in {"hold", "held"}:
+            self.server.link.struck.set()
+            self.server.link.go.wait(30)
 
     def _break(self) -> None:
         self.close_connection = True
