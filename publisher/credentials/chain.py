@@ -10,7 +10,7 @@ from publisher.model.errors import BrokenCredential, PublishError
 from publisher.model.reference import DOCKER_HUB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from publisher.model.protocols import CredentialSource
 
@@ -18,10 +18,14 @@ _HUB = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
 
 
 class Chain:
-    """Asks each source in turn; the first that has an answer decides, and a broken one stops the search."""
+    """Asks each source in turn; the first that has an answer decides, and a broken one stops the search.
 
-    def __init__(self, sources: Sequence[CredentialSource]) -> None:
+    tell: takes one line for each answer that was found: whose credential it is and where it comes from.
+    """
+
+    def __init__(self, sources: Sequence[CredentialSource], tell: Callable[[str], None] | None = None) -> None:
         self._sources = sources
+        self._tell = tell
         self._known: dict[tuple[str, str], Credential | PublishError | None] = {}
         self._lock = threading.Lock()
 
@@ -54,8 +58,13 @@ class Chain:
                     hint=answer.hint or None,
                 )
             if isinstance(answer, Found):
-                return _usable(answer.credential, host)
+                return self._found(_usable(answer.credential, host), host)
         return None
+
+    def _found(self, credential: Credential, host: str) -> Credential:
+        if self._tell:
+            self._tell(f"credential for {host}: {credential.username}, from {credential.source}")
+        return credential
 
 
 def _usable(credential: Credential, host: str) -> Credential:

@@ -112,7 +112,7 @@ class Session:
         from publisher.receipts.atomic import write_atomically
 
         if self.sandbox:
-            return Chain((SandboxCredentials(),))
+            return Chain((SandboxCredentials(),), self._trace)
         sources: list[CredentialSource] = [
             EnvironmentCredentials(self.environ, self._destinations),
             OidcCredentials(self.environ, lambda: self._anonymous_client, self.learn),
@@ -121,7 +121,7 @@ class Session:
         ]
         if self._credential:
             sources.insert(0, GivenCredential(self._credential, self._destinations))
-        return Chain(sources)
+        return Chain(sources, self._trace)
 
     @cached_property
     def client(self) -> Client:

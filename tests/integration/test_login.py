@@ -139,7 +139,7 @@ def test_docker_s_own_file(private_registry: Registry, publish: Publish) -> None
 
 
 def test_docker_asks_our_keyring(private_registry: Registry, engine: Engine, publish: Publish, name: str) -> None:
-    """docker's real CLI, set up by --docker, pushes and pulls with the login; `docker logout` forgets it."""
+    """docker's real CLI, set up by --docker, pushes and pulls; its logout forgets the login, its login stores one."""
     host = private_registry.host
     image = f"{host}/{name}:1"
     engine.build(f"src-{name[2:]}", "docker cli", publish.home / "context")
@@ -148,12 +148,15 @@ def test_docker_asks_our_keyring(private_registry: Registry, engine: Engine, pub
         f"docker push -q {image}; echo before $?; "
         + login_words(host, "--docker")
         + f"docker push -q {image}; echo push $?; docker pull -q {image}; echo pull $?; "
-        + f"docker logout {host}; docker push -q {image}; echo after $?"
+        + f"docker logout {host}; docker push -q {image}; echo after $?; "
+        + f"printf %s {shlex.quote(SECRET)} | docker login -u {USER} --password-stdin {host}; echo by hand $?; "
+        + f"docker push -q {image}; echo again $?; publish -v whoami {host}"
     )
     done = in_session(publish, script)
     lines = done.stdout.splitlines()
-    for said in ("before 1", "code 0", "push 0", "pull 0", "after 1"):
+    for said in ("before 1", "code 0", "push 0", "pull 0", "after 1", "by hand 0", "again 0"):
         assert said in lines, done.stdout + done.stderr
+    assert f"credential for {host}: {USER}, from the keyring" in done.stderr
     assert not files_with(SECRET, publish.home / "docker")
 
 

@@ -39,6 +39,14 @@ def test_first_found_decides() -> None:
     assert not third.asked
 
 
+def test_whose_it_is_is_told_once() -> None:
+    """With the source, and never the secret."""
+    told: list[str] = []
+    chain = Chain([Source(found("ann"))], told.append)
+    assert chain.find("reg.example") == chain.find("reg.example")
+    assert told == ["credential for reg.example: ann, from a test"]
+
+
 def test_all_absent_is_anonymous() -> None:
     """Nobody has one: nobody is logged in."""
     assert Chain([Source(Absent()), Source(Absent())]).find("reg.example") is None
