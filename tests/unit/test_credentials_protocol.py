@@ -178,7 +178,7 @@ ERASE = [
 ]
 
 
-@pytest.mark.parametrize(("given", "said", "left"), ERASE, ids=ascii)
+@pytest.mark.parametrize(("given", "said", "left"), ERASE, ids=[ascii(row[0]) for row in ERASE])
 def test_erase(given: str, said: str, left: set[str]) -> None:
     """That one and no other; one that isn't there is gone already."""
     shop = Shop()
