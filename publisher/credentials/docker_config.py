@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,9 +17,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HUB_KEY = "https://index.docker.io/v1/"
-_PLAIN = frozenset({"auth", "password", "identitytoken"})
-_TEXTS = ("auth", "username", "password", "identitytoken")
 _HUB_KEYS = (_HUB_KEY, "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
+
+
+class _Login(msgspec.Struct, frozen=True):
+    """An entry of `auths`; with a helper they are empty."""
+
+    auth: str | None = None
+    username: str | None = None
+    password: str | None = None
+    identitytoken: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it holds a secret."""
+        return bool(self.auth or self.password or self.identitytoken)
+
+
+class _Document(msgspec.Struct, frozen=True, rename={"helpers": "credHelpers", "store": "credsStore"}):
+    """What docker's configuration says of logins; other shapes are broken, lest a run be anonymous by mistake."""
+
+    auths: dict[str, _Login | None] | None = None
+    helpers: dict[str, str | None] | None = None
+    store: str | None = None
 
 
 def config_file(environ: Mapping[str, str]) -> Path:
@@ -58,11 +78,9 @@ class DockerConfig:
             return Broken(f"{self._path} can't be read: {error.strerror}")
         return self._find(_document(content, str(self._path)), registry, repository)
 
-    def _find(self, document: dict[str, Any] | Broken, registry: str, repository: str) -> Answer:
+    def _find(self, document: _Document | Broken, registry: str, repository: str) -> Answer:
         if isinstance(document, Broken):
             return document
-        if wrong := _wrong_type(document, str(self._path)):
-            return wrong
         if helper := _helper(document, registry):
             for key in _keys(registry):
                 answer = ask_helper(helper, key, self._environ)
@@ -78,56 +96,37 @@ def plain_logins(environ: Mapping[str, str]) -> tuple[Path, tuple[str, ...]]:
         document = _document(path.read_bytes(), str(path))
     except OSError:
         return path, ()
-    auths = document.get("auths") if isinstance(document, dict) else None
-    entries = auths.items() if isinstance(auths, dict) else ()
-    return path, tuple(key for key, entry in entries if isinstance(entry, dict) and _PLAIN & entry.keys())
+    auths = {} if isinstance(document, Broken) else document.auths or {}
+    return path, tuple(key for key, entry in auths.items() if entry and entry.is_plain)
 
 
-def _document(content: bytes, named: str) -> dict[str, Any] | Broken:
+def _document(content: bytes, named: str) -> _Document | Broken:
     try:
-        found = msgspec.json.decode(content)
+        return msgspec.json.decode(content, type=_Document)
+    except msgspec.ValidationError as error:
+        return Broken(f"{named} is not docker's configuration: {error}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Broken(f"{named} is not JSON: {error}")
-    return found if isinstance(found, dict) else Broken(f"{named} is not a JSON object")
 
 
 def _keys(registry: str) -> tuple[str, ...]:
     return _HUB_KEYS if registry == DOCKER_HUB else (registry,)
 
 
-def _wrong_type(document: dict[str, Any], named: str) -> Broken | None:
-    """A configuration of another shape than docker's is broken: an anonymous run would be taken for a mistake."""
-    for key, kind in (("auths", dict), ("credHelpers", dict), ("credsStore", str)):
-        if not isinstance(document.get(key) or kind(), kind):
-            return Broken(f"{key} in {named} is not {'text' if kind is str else 'an object'}")
-    wanted: tuple[tuple[str, type, str], ...] = (("auths", dict, "an object"), ("credHelpers", str, "text"))
-    for key, inner, called in wanted:
-        for place, value in (document.get(key) or {}).items():
-            if not isinstance(value, inner | None):
-                return Broken(f"{key} in {named} holds something else than {called} for {place}")
-    return None
+def _helper(document: _Document, registry: str) -> str | None:
+    helpers = document.helpers or {}
+    own = next((helper for key in _keys(registry) if (helper := helpers.get(key)) is not None), None)
+    return own if own is not None else document.store or None
 
 
-def _helper(document: dict[str, Any], registry: str) -> str | None:
-    helpers = document.get("credHelpers")
-    if isinstance(helpers, dict):
-        for key in _keys(registry):
-            if isinstance(found := helpers.get(key), str):
-                return found
-    store = document.get("credsStore")
-    return store if isinstance(store, str) and store else None
-
-
-def _find_auth(document: dict[str, Any] | Broken, registry: str, repository: str, named: str) -> Answer:
+def _find_auth(document: _Document | Broken, registry: str, repository: str, named: str) -> Answer:
     if isinstance(document, Broken):
         return document
-    if wrong := _wrong_type(document, named):
-        return wrong
-    auths = document.get("auths") or {}
+    auths = document.auths or {}
     by_place = {_place(key): entry for key, entry in reversed(auths.items())}
     for place in places(registry, repository):
         entry = auths.get(place) or by_place.get(_place(place))
-        if isinstance(entry, dict) and entry:
+        if entry and entry != _Login():
             return _read_auth(entry, place, named)
     return Absent()
 
@@ -149,18 +148,15 @@ def _place(key: str) -> str:
     return host if bare != key.rstrip("/") or path in {"v1", "v2"} else bare
 
 
-def _read_auth(entry: dict[str, Any], key: str, named: str) -> Answer:
-    if wrong := next((name for name in _TEXTS if not isinstance(entry.get(name) or "", str)), None):
-        return Broken(f"{wrong} of the entry for {key} in {named} is not text")
-    if isinstance(token := entry.get("identitytoken"), str) and token:
-        return Found(Credential(IDENTITY_TOKEN_USER, token, named))
-    username, password = entry.get("username"), entry.get("password")
-    if isinstance(username, str) and isinstance(password, str) and username:
-        return Found(Credential(username, password, named))
-    if not isinstance(auth := entry.get("auth"), str) or not auth:
+def _read_auth(entry: _Login, key: str, named: str) -> Answer:
+    if entry.identitytoken:
+        return Found(Credential(IDENTITY_TOKEN_USER, entry.identitytoken, named))
+    if entry.username and entry.password is not None:
+        return Found(Credential(entry.username, entry.password, named))
+    if not entry.auth:
         return Absent()
     try:
-        username, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
+        username, colon, password = base64.b64decode(entry.auth, validate=True).decode().partition(":")
     except ValueError:
         return Broken(f"the entry for {key} in {named} is not base64 of user:secret")
     if not colon or not username:
