@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.cli.options import LINES, colored, credentials, formats, open_session, selected
+from publisher.cli.options import (
+    LINES,
+    Command,
+    can_ask,
+    colored,
+    confirm,
+    credentials,
+    formats,
+    open_session,
+    selected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,28 +32,28 @@ def command() -> None:
     """Look after a repository's page on Docker Hub, as [hub] in publish.toml says."""
 
 
-def _about(command: click.Command) -> click.Command:
-    """The options of what changes something."""
-    command.params += [
-        click.Option(
-            ["--image", "images"], multiple=True, type=LINES, metavar="REPO", help="REPO, not what is configured."
-        ),
-        click.Option(["--only"], metavar="NAME", help="Only this one of several [images.NAME]."),
-        click.Option(["--dry-run"], is_flag=True, help="Show the difference; change nothing."),
-        click.Option(["-y", "--yes"], is_flag=True, help="Don't ask."),
-    ]
+def _changing(command: Command) -> Command:
+    """The options of what changes a page."""
+    for option in reversed(
+        (
+            click.option(
+                "--image", "images", multiple=True, type=LINES, metavar="REPO", help="REPO, not what is configured."
+            ),
+            click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
+            click.option("--dry-run", is_flag=True, help="Show the difference; change nothing."),
+            credentials,
+            click.option("-y", "--yes", is_flag=True, help="Don't ask."),
+            formats("json"),
+            click.pass_obj,
+        )
+    ):
+        command = option(command)
     return command
 
 
-@_about
 @command.command("describe")
-@credentials
-@formats("json")
-@click.pass_obj
-def describe(
-    given: Globals, /, images: tuple[str, ...], only: str | None, username: str | None,
-    *, password_stdin: bool, dry_run: bool, yes: bool, form: str,
-) -> int:  # fmt: skip
+@_changing
+def describe(given: Globals, /, **asked: Any) -> int:
     r"""Show the README and the short description on Docker Hub.
 
     Relative links are made absolute from git's remote; what is too long ends before a section.
@@ -55,19 +64,12 @@ def describe(
     """
     from publisher.workflows.hub import plan_description
 
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        return _run(given, session, (images, only), plan_description, form, dry_run=dry_run, yes=yes)
+    return _change(given, plan_description, **asked)
 
 
-@_about
 @command.command("settings")
-@credentials
-@formats("json")
-@click.pass_obj
-def settings(
-    given: Globals, /, images: tuple[str, ...], only: str | None, username: str | None,
-    *, password_stdin: bool, dry_run: bool, yes: bool, form: str,
-) -> int:  # fmt: skip
+@_changing
+def settings(given: Globals, /, **asked: Any) -> int:
     r"""Set the rules of immutable tags, and who sees the repository.
 
     \b
@@ -76,21 +78,14 @@ def settings(
     """
     from publisher.workflows.hub import plan_settings
 
-    if not (yes or dry_run or sys.stdin.isatty()):
+    if not (asked["yes"] or asked["dry_run"] or can_ask(yes=asked["yes"])):
         raise click.UsageError("this changes settings: it needs -y where there is no terminal to ask at")
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        return _run(given, session, (images, only), plan_settings, form, dry_run=dry_run, yes=yes)
+    return _change(given, plan_settings, **asked)
 
 
-@_about
 @command.command("create")
-@credentials
-@formats("json")
-@click.pass_obj
-def create(
-    given: Globals, /, images: tuple[str, ...], only: str | None, username: str | None,
-    *, password_stdin: bool, dry_run: bool, yes: bool, form: str,
-) -> int:  # fmt: skip
+@_changing
+def create(given: Globals, /, **asked: Any) -> int:
     r"""Make the repository, public or private as [hub] says; one that is there is left alone.
 
     \b
@@ -98,8 +93,7 @@ def create(
     """
     from publisher.workflows.hub import plan_creation
 
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        return _run(given, session, (images, only), plan_creation, form, dry_run=dry_run, yes=yes)
+    return _change(given, plan_creation, **asked)
 
 
 @command.command("limits")
@@ -113,12 +107,10 @@ def limits(given: Globals, /, username: str | None, *, password_stdin: bool, for
     publish hub limits
     """
     from publisher.cli.rendering import show_json, show_text
-    from publisher.model.reference import DOCKER_HUB, Repository
     from publisher.report.hub import quota_text
     from publisher.workflows.hub import limits as ask
 
     with open_session(given, username, password_stdin=password_stdin) as session:
-        session.aim([Repository(DOCKER_HUB, "library/any")])
         found = ask(session)
     if form == "json":
         show_json(found)
@@ -126,33 +118,26 @@ def limits(given: Globals, /, username: str | None, *, password_stdin: bool, for
         show_text(quota_text(found))
 
 
-def _run(
-    given: Globals,
-    session: Session,
-    wanted: tuple[tuple[str, ...], str | None],
-    plan: Callable[[Session, Job], HubReport],
-    form: str,
-    *,
-    dry_run: bool,
-    yes: bool,
-) -> int:
+def _change(
+    given: Globals, plan: Callable[[Session, Job], HubReport], *, images: tuple[str, ...], only: str | None,
+    username: str | None, password_stdin: bool, dry_run: bool, yes: bool, form: str,
+) -> int:  # fmt: skip
     """Show each image's difference, ask on a terminal, apply it."""
     from publisher.cli.rendering import show_json, show_text
     from publisher.report.hub import report_text
     from publisher.workflows.hub import apply, merged
     from publisher.workflows.jobs import jobs
 
-    images, only = wanted
-    found = [(job, plan(session, job)) for job in jobs(session.settings, selected(images, (), (), only))]
-    shown = merged([report for _job, report in found])
-    for warning in shown.warnings:
-        session.progress.warn(warning)
-    if form == "text":
-        show_text(report_text(shown, color=colored(given)))
-    if shown.changes and not dry_run:
-        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-            click.confirm("Change this on Docker Hub?", abort=True, err=True)
-        shown = merged([apply(session, job, report) for job, report in found])
+    with open_session(given, username, password_stdin=password_stdin) as session:
+        found = [(job, plan(session, job)) for job in jobs(session.settings, selected(images, (), (), only))]
+        shown = merged([report for _job, report in found])
+        for warning in shown.warnings:
+            session.progress.warn(warning)
+        if form == "text":
+            show_text(report_text(shown, color=colored(given)))
+        if shown.changes and not dry_run:
+            confirm(lambda: report_text(shown, color=given.color) if form == "json" else "", "Change this?", yes=yes)
+            shown = merged([apply(session, job, report) for job, report in found])
     if form == "json":
         show_json(shown)
     return 0

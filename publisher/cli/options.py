@@ -86,7 +86,7 @@ def agree(given: Globals, dry_run: Callable[[], Run], question: str, *, yes: boo
 
     dry_run: looks at the registry, which is done only where somebody can answer.
     """
-    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not can_ask(yes=yes):
         return
     from publisher.report.tables import receipt_text
 
@@ -94,6 +94,18 @@ def agree(given: Globals, dry_run: Callable[[], Run], question: str, *, yes: boo
     click.echo(receipt_text(receipt, color=given.color), err=True, nl=False)
     if receipt.moves:
         click.confirm(question, abort=True, err=True)
+
+
+def confirm(shown: Callable[[], str], question: str, *, yes: bool) -> None:
+    """On a terminal show what stdout didn't, and ask; click.Abort where the answer is no."""
+    if can_ask(yes=yes):
+        click.echo(shown(), err=True, nl=False)
+        click.confirm(question, abort=True, err=True)
+
+
+def can_ask(*, yes: bool) -> bool:
+    """Whether there is a terminal to ask at, and somebody wants to be asked."""
+    return not yes and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def credentials(command: Command) -> Command:

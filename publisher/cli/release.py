@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.cli.options import colored, credentials, formats, open_session, planning, wish
+from publisher.cli.options import can_ask, colored, credentials, formats, open_session, planning, wish
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
@@ -131,5 +131,5 @@ def _agree(given: Globals, made: Draft, *, yes: bool, form: str) -> None:
         click.echo(plan_text(made.plan, color=given.color and sys.stderr.isatty()), err=True, nl=False)
     refuse(made.plan)
     writes = any(move.action.writes for move in made.plan.moves)
-    if writes and not yes and sys.stdin.isatty() and sys.stderr.isatty():
+    if writes and can_ask(yes=yes):
         click.confirm("Release this?", abort=True, err=True)

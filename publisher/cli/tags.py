@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import colored, credentials, formats, open_session
+from publisher.cli.options import can_ask, colored, confirm, credentials, formats, open_session
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
@@ -57,7 +56,7 @@ def _check(named: tuple[str, ...], *, prune: bool, delete: bool, yes: bool) -> N
         raise click.UsageError("--delete needs the tags: publish tags REPO --delete TAG...")
     if named and not delete:
         raise click.UsageError(f"'{named[0]}' is left over: tags are named with --delete only")
-    if delete and not yes and not sys.stdin.isatty():
+    if delete and not (yes or can_ask(yes=yes)):
         raise click.UsageError("--delete needs -y where there is no terminal to ask at")
 
 
@@ -88,11 +87,10 @@ def _show(given: Globals, plan: Pruning, form: str) -> int:
 def _carry_out(given: Globals, session: Session, place: Repository, plan: Pruning, form: str, *, yes: bool) -> int:
     from publisher.cli.rendering import tell
     from publisher.model.errors import Incomplete
+    from publisher.report.tags import pruning_text
     from publisher.workflows.tags import carry_out
 
-    if not yes:
-        _show(given, plan, "text")
-        click.confirm(f"Delete {len(plan.gone)} tags?", abort=True, err=True)
+    confirm(lambda: pruning_text(plan, color=given.color), "Delete these?", yes=yes)
     done, error = carry_out(session, place, plan)
     _show(given, done, form)
     failed = [one for one in done.gone if one.state == "failed"]

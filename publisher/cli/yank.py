@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import versions
-from publisher.cli.options import agree, credentials, formats, open_session, selected, selection
+from publisher.cli.options import agree, can_ask, credentials, formats, open_session, selected, selection
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
@@ -39,14 +39,12 @@ def command(
     publish yank 1.2.3
     publish yank 1.2.3 --undo
     """
-    import sys
-
     from publisher.cli.rendering import show_runs
     from publisher.workflows.yank import YankOptions, yank
 
     if undo and delete:
         raise click.UsageError("--undo and --delete exclude each other")
-    if delete and not (yes or dry_run or sys.stdin.isatty()):
+    if delete and not (yes or dry_run or can_ask(yes=yes)):
         raise click.UsageError("--delete needs -y where there is no terminal to ask at")
     wanted = selected(images, rules, flavor, only)
     with open_session(given, username, password_stdin=password_stdin) as session:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +19,7 @@ from publisher.sandbox.server import Sandbox
 from publisher.workflows.session import Session
 from publisher.workflows.tags import carry_out, plan_prune
 from tests.contracts.client import Client
+from tests.parts.command import Result
 from tests.parts.layout import make_layout
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     from publisher.model.manifest import Manifest
     from publisher.sandbox.store import Store
-    from tests.parts.command import Publish, Result
+    from tests.parts.command import Publish
     from tests.parts.registry import Registry
 
 
@@ -221,3 +224,33 @@ def test_a_tag_that_was_pushed_again_stays(tmp_path: Path) -> None:
             done, _error = carry_out(session, Repository.parse("acme/app"), plan)
         assert client.tags("acme/app") == ["main"]
     assert done.gone[0].detail == "it was pushed again meanwhile"
+
+
+def at_terminal(publish: Publish, words: list[str], environ: dict[str, str], answer: str, *, stderr: bool) -> Result:
+    """Run publish with a terminal as stdin, and as stderr too if asked; stdout is a pipe."""
+    outer, inner = os.openpty()
+    with os.fdopen(outer, "rb+", buffering=0) as screen, os.fdopen(inner, "rb+", buffering=0) as terminal:
+        screen.write(answer.encode())
+        done = subprocess.run(
+            [publish.program, *words], env={**publish.environ, **environ}, stdin=terminal,
+            stdout=subprocess.PIPE, stderr=terminal if stderr else subprocess.PIPE, check=False, timeout=60,
+        )  # fmt: skip
+        shown = os.read(outer, 1 << 16).decode() if stderr else done.stderr.decode()
+    return Result(done.returncode, done.stdout.decode(), shown)
+
+
+def test_a_terminal_is_asked_and_stdout_stays_one_document(publish: Publish) -> None:
+    """What would go is shown beside the question; without a whole terminal nothing is deleted unasked."""
+    words = ["tags", "acme/app", "--delete", "main", "--format", "json"]
+    with Sandbox() as sandbox, Client(sandbox.url) as client:
+        client.send_image("acme/app", "x", "main", "other")
+        environ = {"PUBLISH_SANDBOX": sandbox.url}
+        blind = at_terminal(publish, words, environ, "y\n", stderr=False)
+        assert (blind.code, client.tags("acme/app")) == (2, ["main", "other"])
+        refused = at_terminal(publish, words, environ, "n\n", stderr=True)
+        assert (refused.code, client.tags("acme/app")) == (130, ["main", "other"])
+        done = at_terminal(publish, words, environ, "y\n", stderr=True)
+        assert (done.code, client.tags("acme/app")) == (0, ["other"])
+    assert done.document["gone"][0]["state"] == "deleted"
+    assert "Delete these?" in done.stderr
+    assert "asked for" in done.stderr
