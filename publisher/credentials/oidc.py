@@ -5,11 +5,12 @@ Source: docker/login-action (2026). For organizations, and for the registry only
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
 from publisher.http.message import Request
+from publisher.http.origin import Origin
+from publisher.http.tokens import read_object, token_in
 from publisher.model.credential import Absent, Answer, Broken, Credential, Found
 from publisher.model.errors import PublishError
 from publisher.model.reference import DOCKER_HUB
@@ -71,10 +72,9 @@ class OidcCredentials:
         bearer = self._environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
         if not url or not bearer:
             raise _Failed("the job has no right to an identity token")
-        parts = urlsplit(url)
-        if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+        if urlsplit(url).scheme != "https" and not Origin.of(url).is_loopback:
             raise _Failed("ACTIONS_ID_TOKEN_REQUEST_URL is not https")
-        asked = f"{url}{'&' if parts.query else '?'}{urlencode({'audience': IDENTITY})}"
+        asked = f"{url}{'&' if urlsplit(url).query else '?'}{urlencode({'audience': IDENTITY})}"
         headers = {"Authorization": f"Bearer {bearer}"}
         request = Request(method="GET", url=asked, headers=headers, anonymous=True, bare=True)
         return self._send(request, "value", "GitHub")
@@ -104,12 +104,8 @@ class OidcCredentials:
         client = self._client()
         client.base_url(urlsplit(request.url).netloc)
         with client.send(request) as response:
-            try:
-                document = json.loads(response.content) if response.status == _OK else {}
-            except (ValueError, RecursionError):
-                document = {}
-        found = document.get(key) if isinstance(document, dict) else None
-        if not isinstance(found, str) or not found.isascii() or not found.isprintable() or not found:
+            found = token_in(read_object(response), key) if response.status == _OK else ""
+        if not found:
             raise _Failed(f"{who} gave no token (HTTP {response.status})")
         self._learn(found)
         return found

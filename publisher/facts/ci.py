@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,10 +9,12 @@ import msgspec
 from publisher.facts.payload import Payload
 from publisher.model.errors import ConfigError
 from publisher.model.facts import BRANCH_REF, PULL_REF, TAG_REF, Project
+from publisher.model.times import read_time
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
 class Pipeline(Value, frozen=True, kw_only=True):
@@ -49,7 +50,7 @@ def _github(environ: Mapping[str, str], payload: Payload) -> Pipeline:
         event=event,
         ref=ref,
         revision=revision,
-        committed=_moment(payload.text("head_commit", "timestamp")),
+        committed=read_time(payload.text("head_commit", "timestamp")),
         default_branch=payload.text("repository", "default_branch"),
         base_ref=_base(ref, payload),
         project=_github_project(environ, payload),
@@ -98,7 +99,7 @@ def _gitlab(environ: Mapping[str, str]) -> Pipeline:
         event="pull_request" if request else event,
         ref=next((start + name for start, name in refs if name), ""),
         revision=said("CI_COMMIT_SHA"),
-        committed=_moment(said("CI_COMMIT_TIMESTAMP")),
+        committed=read_time(said("CI_COMMIT_TIMESTAMP")),
         default_branch=said("CI_DEFAULT_BRANCH"),
         base_ref=said("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
         project=Project(
@@ -108,11 +109,3 @@ def _gitlab(environ: Mapping[str, str]) -> Pipeline:
             source=said("CI_PROJECT_URL"),
         ),
     )
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -44,9 +44,9 @@ class Complaint(Exception):
 
 def unknown_key(key: Key, known: Iterable[str]) -> Complaint:
     """Complain about a key that means nothing, and guess which one was meant."""
-    allowed = sorted(known)
     from difflib import get_close_matches
 
+    allowed = sorted(known)
     meant = get_close_matches(key[-1], allowed, n=1)
     hint = f"did you mean '{meant[0]}'?" if meant else None
     return Complaint(key, f"the unknown key '{key[-1]}'", "one of " + ", ".join(allowed), hint)

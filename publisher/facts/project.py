@@ -51,15 +51,14 @@ def web_page(remote: str) -> str:
 
 
 def _pyproject(directory: Path) -> dict[str, Any]:
-    try:
-        text = _read(directory / "pyproject.toml")
-    except (OSError, ValueError):
+    file = directory / "pyproject.toml"
+    if not file.is_file():
         return {}
     import tomllib
 
     try:
-        document = tomllib.loads(text)
-    except ValueError:
+        document = tomllib.loads(_read(file))
+    except (OSError, ValueError):
         return {}
     return _table(document.get("project"))
 

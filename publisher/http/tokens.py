@@ -85,15 +85,21 @@ class Tokens:
     def _read(self, errand: Errand, answer: Response, who: str) -> _Token:
         with answer:
             _check_status(answer, errand, who)
-            document = _object(answer)
-        text = document.get("access_token") or document.get("token")
-        if not isinstance(text, str) or not _TOKEN.fullmatch(text):
+            document = read_object(answer)
+        text = token_in(document, "access_token", "token")
+        if not text:
             raise Unreachable(
                 f"{Origin.of(answer.url).netloc} answers without a token that can be used",
                 reference=errand.registry.netloc,
             )
         self._redactor.learn(text)
         return _Token(f"Bearer {text}", self._clock() + _life(document) * _RENEW_AT)
+
+
+def token_in(document: dict[str, Any], *names: str) -> str:
+    """The token under the first of `names` that holds anything; "" where a header can't carry it."""
+    text = next((found for name in names if (found := document.get(name))), "")
+    return text if isinstance(text, str) and _TOKEN.fullmatch(text) else ""
 
 
 def token_request(challenge: Challenge, scopes: tuple[str, ...], credential: Credential | None, basic: str) -> Request:
@@ -146,7 +152,8 @@ def _life(document: dict[str, Any]) -> float:
     return _DEFAULT_LIFE
 
 
-def _object(answer: Response) -> dict[str, Any]:
+def read_object(answer: Response) -> dict[str, Any]:
+    """An answer's JSON object; empty where it is none."""
     try:
         found = msgspec.json.decode(answer.content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -14,6 +14,7 @@ import msgspec
 
 from publisher.http.message import Request
 from publisher.http.origin import Origin
+from publisher.http.tokens import read_object, token_in
 from publisher.hub.answers import said, trouble
 from publisher.model.errors import Denied, Unreachable, VerificationFailed
 
@@ -122,8 +123,8 @@ class Access:
                 )
             if response.status != _OK:
                 raise trouble(response, "sign in to", "its API", who=credential.username, right="an access token")
-            token = str(decode(response, dict[str, Any]).get("access_token") or "")
-        if not token or not token.isascii() or not token.isprintable():
+            token = token_in(read_object(response), "access_token")
+        if not token:
             raise Unreachable("Docker Hub's API answered a sign-in without a token", reference="hub.docker.com")
         self._learn(token)
         return token

@@ -15,24 +15,14 @@ class ImmutableSettings(msgspec.Struct, frozen=True):
     rules: tuple[str, ...] = ()
 
 
-class Permissions(msgspec.Struct, frozen=True):
-    """What the account may do; whether a token narrows that is not documented."""
-
-    read: bool = False
-    write: bool = False
-    admin: bool = False
-
-
 class HubRepository(msgspec.Struct, frozen=True):
     """A repository's settings."""
 
     name: str
-    namespace: str = ""
     description: str | None = None
     full_description: str | None = None
     is_private: bool = False
     immutable_tags_settings: ImmutableSettings | None = None
-    permissions: Permissions | None = None
 
     @property
     def immutable(self) -> ImmutableSettings:
@@ -41,13 +31,12 @@ class HubRepository(msgspec.Struct, frozen=True):
 
 
 class HubImage(msgspec.Struct, frozen=True):
-    """One platform of a tag. size: compressed bytes."""
+    """One platform of a tag."""
 
     architecture: str | None = None
     os: str | None = None
     variant: str | None = None
     digest: str | None = None
-    size: int | None = None
 
     @property
     def platform(self) -> str:
@@ -69,19 +58,15 @@ class HubTag(msgspec.Struct, frozen=True):
 
 
 class AccessToken(msgspec.Struct, frozen=True):
-    """A personal access token; the secret itself is never told again."""
+    """A personal access token; its secret is never told again."""
 
-    token_label: str = ""
     scopes: tuple[str, ...] = ()
     is_active: bool = True
-    expires_at: str | None = None
-    last_used: str | None = None
 
 
 class Resource(msgspec.Struct, frozen=True):
-    """What an organization access token reaches. type: TYPE_REPO or TYPE_ORG."""
+    """What an organization access token reaches."""
 
-    type: str = ""
     path: str = ""
     scopes: tuple[str, ...] = ()
 
@@ -89,8 +74,5 @@ class Resource(msgspec.Struct, frozen=True):
 class OrganizationToken(msgspec.Struct, frozen=True):
     """An organization access token."""
 
-    label: str = ""
     is_active: bool = True
-    expires_at: str | None = None
-    last_used_at: str | None = None
     resources: tuple[Resource, ...] = ()

@@ -47,27 +47,24 @@ def fates(ruleset: Ruleset, policy: RetentionSettings, found: Sequence[Stored], 
     floating tag stays all that holds the same content; with an index what it lists; with content its signatures.
     Without `max-age-days` no age keeps a tag; an age that nobody knows counts as young.
     """
-    reasons = {one.tag: reason for one in found if (reason := _own_reason(ruleset, policy, one, now))}
+    shape = shapes(ruleset)
+    floating = {one.digest: one.tag for one in found if shape.fullmatch(one.tag)}
+    reasons = {one.tag: reason for one in found if (reason := _own_reason(shape, policy, one, now))}
     reasons |= _newest(ruleset, policy.keep_last, found) | reasons
-    floating = {one.digest: one.tag for one in found if _floats(ruleset, one.tag)}
     reasons |= {one.tag: f"{floating[one.digest]} points to it" for one in found if one.digest in floating} | reasons
     while more := dict(_drawn(found, reasons)):
         reasons |= more
     return tuple(Fate(one, one.tag in reasons, reasons.get(one.tag, "nothing keeps it")) for one in found)
 
 
-def _own_reason(ruleset: Ruleset, policy: RetentionSettings, one: Stored, now: datetime) -> str:
+def _own_reason(floating: re.Pattern[str], policy: RetentionSettings, one: Stored, now: datetime) -> str:
     if is_marker(one.tag):
         return "marks a yanked version"
-    if _floats(ruleset, one.tag):
+    if floating.fullmatch(one.tag):
         return "a floating tag"
     if fitting := next((pattern for pattern in policy.keep if re.fullmatch(pattern, one.tag)), None):
         return f"fits keep '{fitting}'"
     return _young(policy.max_age_days, one.pushed, now)
-
-
-def _floats(ruleset: Ruleset, tag: str) -> bool:
-    return bool(shapes(ruleset).fullmatch(tag))
 
 
 def _young(days: int | None, pushed: datetime | None, now: datetime) -> str:

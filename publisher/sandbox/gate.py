@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
@@ -100,8 +99,7 @@ class Gate:
         return self._proven(*pair)
 
     def _proven(self, name: str, password: str) -> str:
-        user = self._options.users.get(name)
-        if user is None or not hmac.compare_digest(user.password.encode(), password.encode()):
+        if not self._options.proves(name, password):
             raise _denied()
         return name
 

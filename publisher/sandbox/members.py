@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_URL, uuid5
@@ -51,8 +50,7 @@ class Members:
 
     def sign_in(self, identifier: object, secret: object) -> str:
         """A bearer; raises Trouble."""
-        user = self._options.users.get(str(identifier))
-        if user is None or not hmac.compare_digest(user.password.encode(), str(secret).encode()):
+        if not self._options.proves(str(identifier), str(secret)):
             raise Trouble(401, "incorrect authentication credentials", errinfo={})
         return self._mint.bearer(str(identifier))
 

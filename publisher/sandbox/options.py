@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -79,6 +80,11 @@ class Options:
             raise UsageError(f"a limit of {self.manifest_limit} bytes for manifests is not within 1 and {LARGEST}")
         if self.lag < 0 or self.page < 0 or self.token_life <= 0:
             raise UsageError("lag and page can't be below 0, and a token has to live for some time")
+
+    def proves(self, name: str, password: str) -> bool:
+        """Whether `name` may sign in with that password."""
+        user = self.users.get(name)
+        return user is not None and hmac.compare_digest(user.password.encode(), password.encode())
 
     def freezes(self, tag: str) -> bool:
         """Whether `tag` can be written only once."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from publisher.http.message import Request
 from publisher.hub.readme import Home, make_description, make_readme
+from publisher.model import media
 from publisher.model.errors import ConfigError, PublishError, UsageError
 from publisher.model.hub import HubChange, HubReport, PullQuota
-from publisher.model.reference import DOCKER_HUB
+from publisher.model.reference import DOCKER_HUB, Repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
     from publisher.hub.repository import HubPage
     from publisher.hub.shapes import HubRepository
-    from publisher.model.reference import Repository
     from publisher.model.settings import HubSettings
     from publisher.workflows.jobs import Job
     from publisher.workflows.session import Session
 
 _README: Final = "README.md"
+# What Docker Hub calls the texts of a page.
+_TEXTS: Final = {"description": "description", "readme": "full_description"}
 _QUOTA: Final = re.compile(r"(\d{1,12})(?:;w=(\d{1,9}))?", re.ASCII)
 # Docker's own repository for this question: a HEAD of it counts for nothing.
-_PREVIEW: Final = "ratelimitpreview/test"
+_PREVIEW: Final = Repository(DOCKER_HUB, "ratelimitpreview/test")
 
 
 def pages(session: Session, job: Job) -> tuple[HubPage, ...]:
@@ -151,23 +152,26 @@ def merged(reports: Sequence[HubReport]) -> HubReport:
 
 
 def apply(session: Session, job: Job, report: HubReport) -> HubReport:
-    """Carry out a report; each change is read back."""
-    page_of = {str(page.repository): page for page in pages(session, job)}
-    for change in report.changes:
-        _apply(page_of[change.repository], change, job.settings.hub)
-        session.progress.step(f"changed  {change.field} of {change.repository}")
+    """Carry out a report, one call for what one call can change; each change is read back."""
+    for page in pages(session, job):
+        changes = {change.field: change.after for change in report.changes if change.repository == str(page.repository)}
+        if texts := {_TEXTS[field]: after for field, after in changes.items() if field in _TEXTS}:
+            page.describe(texts)
+        if "immutable" in changes:
+            page.set_immutable(changes["immutable"])
+        if "visibility" in changes:
+            page.set_private(private=changes["visibility"] == "private")
+        if "repository" in changes:
+            create_page(page, job.settings.hub)
+        for field in changes:
+            session.progress.step(f"changed  {field} of {page.repository}")
     return HubReport(changes=report.changes, applied=True, warnings=report.warnings)
 
 
-def _apply(page: HubPage, change: HubChange, settings: HubSettings) -> None:
-    if change.field in {"description", "readme"}:
-        page.describe({"full_description" if change.field == "readme" else "description": change.after})
-    elif change.field == "immutable":
-        page.set_immutable(change.after)
-    elif change.field == "visibility":
-        page.set_private(private=change.after == "private")
-    else:
-        page.create(private=change.after == "private", description=make_description(settings.description or "").text)
+def create_page(page: HubPage, settings: HubSettings) -> str:
+    """Make a repository as [hub] wants it; returns who will see it, "public" or "private"."""
+    page.create(private=bool(settings.private), description=make_description(settings.description or "").text)
+    return _visibility(private=bool(settings.private))
 
 
 # Limits.
@@ -175,19 +179,13 @@ def _apply(page: HubPage, change: HubChange, settings: HubSettings) -> None:
 
 def limits(session: Session) -> PullQuota:
     """How many pulls are left to whoever we are; asking costs none."""
-    client = session.client
-    host = session.sandbox.partition("//")[2] if session.sandbox else "registry-1.docker.io"
-    request = Request(
-        method="HEAD",
-        url=f"{client.base_url(host)}/v2/{_PREVIEW}/manifests/latest",
-        scopes=(f"repository:{_PREVIEW}:pull",),
-        repository=_PREVIEW,
-    )
-    with client.send(request) as response:
+    session.aim([_PREVIEW])
+    remote = session.remote(_PREVIEW)
+    with remote.ask("HEAD", remote.url("manifests/latest"), headers={"Accept": media.ACCEPT}) as response:
         limit, window = _quota(response.headers.get("ratelimit-limit", ""))
         remaining, _ = _quota(response.headers.get("ratelimit-remaining", ""))
         source = response.headers.get("docker-ratelimit-source")
-    credential = session.credentials.find(DOCKER_HUB, _PREVIEW)
+    credential = session.credentials.find(_PREVIEW.registry, _PREVIEW.name)
     who = credential.username if credential else ""
     return PullQuota(who=who, limit=limit, remaining=remaining, window=window, source=source)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from publisher.hub.readme import make_description
 from publisher.model.errors import ImmutableTag, PublishError
 from publisher.model.plan import Action, Kind
 from publisher.model.reference import Reference
-from publisher.workflows.hub import frozen_by
+from publisher.workflows.hub import create_page, frozen_by
 
 if TYPE_CHECKING:
     from publisher.hub.repository import HubPage
@@ -63,5 +62,4 @@ def create_missing(session: Session, made: Draft, repository: Repository) -> Non
         return
     page = session.hub(repository)
     if page.find() is None:
-        page.create(private=bool(settings.private), description=make_description(settings.description or "").text)
-        session.progress.step(f"created  {repository} ({'private' if settings.private else 'public'})")
+        session.progress.step(f"created  {repository} ({create_page(page, settings)})")

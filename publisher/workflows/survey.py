@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from publisher.model.digest import Digest
+    from publisher.model.manifest import Descriptor
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
     from publisher.registry.repository import RemoteRepository
@@ -34,6 +35,11 @@ def read_repository(session: Session, asked: Candidates, repository: Repository)
 
 def read_tags(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Digest]:
     """The digests of those of `tags` that are there."""
+    return {tag: held.digest for tag, held in read_heads(session, remote, tags).items()}
+
+
+def read_heads(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Descriptor]:
+    """What each of `tags` holds, one HEAD for each; those that aren't there are left out."""
     asked = sorted(tags)
     found = session.parallel(lambda tag: remote.head(Tag(tag)), asked)
-    return {tag: held.digest for tag, held in zip(asked, found, strict=True) if held is not None}
+    return {tag: held for tag, held in zip(asked, found, strict=True) if held is not None}

@@ -10,13 +10,16 @@ import msgspec
 from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import ConfigError, PublishError, UsageError
-from publisher.model.manifest import Index, Manifest, Platform
+from publisher.model.manifest import Index, Manifest
 from publisher.model.reference import Tag
 from publisher.model.tags import GoneTag, KeptTag, Pruning, TagList, TagRow
+from publisher.model.times import read_time
 from publisher.planning.retention import Stored, fates
 from publisher.workflows.deletion import TagDeletion
 from publisher.workflows.jobs import Wish, jobs
 from publisher.workflows.status import created, place_of
+from publisher.workflows.survey import read_heads
+from publisher.workflows.verify import platforms, take_inventory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,25 +31,19 @@ if TYPE_CHECKING:
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
-_LARGEST_CONFIG = 4 << 20
+_IMAGES = frozenset({media.OCI_CONFIG, media.DOCKER_CONFIG})
 
 
 def list_tags(session: Session, repository: Repository) -> TagList:
     """Every tag with what it holds; on Docker Hub as its API tells, since a look at a manifest counts as a pull."""
     session.aim([repository])
     remote = session.remote(repository)
-    held, told = _held(session, remote), _told(session, repository)
-    unknown = {one.digest: one for tag, one in held.items() if not _agrees(told.get(tag), one)}
-    shown = session.parallel(lambda one: _size_and_platforms(remote, remote.get(one.digest)), unknown.values())
+    held, told = read_heads(session, remote, remote.tags()), _told(session, repository)
+    unknown = {one.digest for tag, one in held.items() if not _agrees(told.get(tag), one)}
+    shown = session.parallel(lambda digest: _size_and_platforms(session, remote, remote.get(digest)), unknown)
     read = dict(zip(unknown, shown, strict=True))
     rows = [_row(tag, one, told.get(tag), read.get(one.digest)) for tag, one in sorted(held.items())]
     return TagList(repository=str(repository), tags=tuple(rows))
-
-
-def _held(session: Session, remote: RemoteRepository) -> dict[str, Descriptor]:
-    tags = remote.tags()
-    found = session.parallel(lambda tag: remote.head(Tag(tag)), tags)
-    return {tag: one for tag, one in zip(tags, found, strict=True) if one is not None}
 
 
 def _told(session: Session, repository: Repository) -> dict[str, HubTag]:
@@ -80,22 +77,9 @@ def _row(tag: str, held: Descriptor, told: HubTag | None, read: tuple[int, tuple
     )
 
 
-def _size_and_platforms(remote: RemoteRepository, content: Content) -> tuple[int, tuple[str, ...]]:
-    if isinstance(content, Index):
-        children = [remote.get(entry.digest) for entry in content.manifests]
-        blobs = {blob.digest: blob.size for one in children if isinstance(one, Manifest) for blob in one.blobs}
-        return sum(blobs.values()), tuple(str(entry.platform) for entry in content.images if entry.platform)
-    return sum(blob.size for blob in content.blobs), _platform(remote, content)
-
-
-def _platform(remote: RemoteRepository, content: Manifest) -> tuple[str, ...]:
-    """As the image's config says; an artifact has none."""
-    if content.config.media_type not in {media.OCI_CONFIG, media.DOCKER_CONFIG}:
-        return ()
-    with remote.open_blob(content.config) as stream:
-        config = msgspec.json.decode(stream.read(_LARGEST_CONFIG))
-    found = Platform.of_config(config) if isinstance(config, dict) else None
-    return (str(found),) if found and found.os else ()
+def _size_and_platforms(session: Session, remote: RemoteRepository, content: Content) -> tuple[int, tuple[str, ...]]:
+    is_artifact = isinstance(content, Manifest) and content.config.media_type not in _IMAGES
+    return take_inventory(session, remote, content).size, () if is_artifact else platforms(remote, content)
 
 
 # Prune.
@@ -106,7 +90,7 @@ def plan_prune(session: Session, repository: Repository) -> Pruning:
     session.aim([repository])
     policy = _policy(session, repository)
     remote = session.remote(repository)
-    held, told = _held(session, remote), _told(session, repository)
+    held, told = read_heads(session, remote, remote.tags()), _told(session, repository)
     ages, entries = _ages(session, remote, held, told, policy), _entries(session, remote, held, told)
     found = [Stored(tag, one.digest, entries[one.digest], ages[tag]) for tag, one in held.items()]
     decided = fates(place_of(session, repository, Wish(labels={})).ruleset, policy, found, datetime.now(UTC))
@@ -174,15 +158,7 @@ def _ages(
     stated = {tag: one.tag_last_pushed or one.last_updated or "" for tag, one in told.items()}
     missing = {held[tag].digest for tag in held if not stated.get(tag)}
     made = dict(zip(missing, session.parallel(lambda digest: created(remote, digest), missing), strict=True))
-    return {tag: _moment(stated.get(tag) or made.get(one.digest, "")) for tag, one in held.items()}
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return {tag: read_time(stated.get(tag) or made.get(one.digest, "")) for tag, one in held.items()}
 
 
 # Delete.
@@ -193,18 +169,14 @@ def plan_deletion(session: Session, repository: Repository, tags: Sequence[str])
     session.aim([repository])
     remote = session.remote(repository)
     wanted = [Tag.parse(tag) for tag in dict.fromkeys(tags)]
-    found = session.parallel(remote.head, wanted)
-    if missing := [tag for tag, held in zip(wanted, found, strict=True) if held is None]:
+    found = read_heads(session, remote, wanted)
+    if missing := [tag for tag in wanted if tag not in found]:
         raise UsageError(
             f"{repository} has no tag {', '.join(missing)}: nothing was deleted",
             reference=repository,
             hint=f"'publish tags {repository.familiar}' lists them",
         )
-    gone = [
-        GoneTag(tag=str(tag), digest=str(held.digest), reason="asked for")
-        for tag, held in zip(wanted, found, strict=True)
-        if held
-    ]
+    gone = [GoneTag(tag=str(tag), digest=str(found[tag].digest), reason="asked for") for tag in wanted]
     return Pruning(repository=str(repository), applied=False, kept=(), gone=tuple(gone))
 
 
