@@ -213,8 +213,11 @@ def wants_json(arguments: Sequence[str]) -> bool:
     for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
         if word == "--format=json" or (word == "--format" and following == "json"):
             return True
-    command = next((word for word in arguments if word in COMMANDS), "")
-    return os.environ.get(f"PUBLISH_{command.upper()}_FORMAT") == "json"
+    named = [word for word in arguments if not word.startswith("-")]
+    at = next((at for at, word in enumerate(named) if word in COMMANDS), len(named))
+    # A group's commands have variables of their own, as PUBLISH_HUB_DESCRIBE_FORMAT.
+    asked = ("_".join(named[at:end]).upper() for end in (at + 1, at + 2))
+    return any(os.environ.get(f"PUBLISH_{command}_FORMAT") == "json" for command in asked)
 
 
 def _forget_stdout() -> None:

@@ -196,3 +196,9 @@ def test_a_weak_token_is_told_what_it_lacks(shop: Shop) -> None:
         result = shop.run("hub", "describe")
     assert result.code == 3
     assert "repo:admin" in result.stderr
+
+
+def test_errors_are_json_where_the_environment_asks_for_it(publish: Publish) -> None:
+    """Each command of the group has a variable of its own."""
+    result = publish("hub", "describe", "--image", "localhost:1/a", environ={"PUBLISH_HUB_DESCRIBE_FORMAT": "json"})
+    assert (result.code, result.document["kind"]) == (2, "usage")
