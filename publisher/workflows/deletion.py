@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from publisher.model.errors import VerificationFailed
@@ -25,6 +24,7 @@ class TagDeletion:
     """
 
     def __init__(self, session: Session, repository: Repository, going: Iterable[str] = ()) -> None:
+        self._session = session
         self._repository = repository
         self._remote = session.remote(repository)
         self._page = session.hub(repository) if repository.on_hub else None
@@ -36,7 +36,8 @@ class TagDeletion:
         if self._page is None or not self._page.delete_tag(tag):
             return self._at_registry.delete(tag)
         for seconds in _WAITS:
-            time.sleep(seconds)
+            if seconds:
+                self._session.pause(seconds)
             if self._remote.head(tag) is None:
                 return True
         raise VerificationFailed(f"{self._repository}:{tag} is still there after Docker Hub deleted it")

@@ -13,7 +13,8 @@ from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State
 from publisher.model.reference import Reference, Tag
 from publisher.workflows.deletion import TagDeletion
-from publisher.workflows.doubt import settle_doubt
+from publisher.workflows.doubt import Doubt, settle_doubt
+from publisher.workflows.reading import read_back
 from publisher.workflows.record import Record, Run, incomplete, touched
 from publisher.workflows.stale import warn_of_stale_copies
 
@@ -84,7 +85,8 @@ class Ledger:
         try:
             self._do(step)
         except (PublishError, Interrupted) as error:
-            settle_doubt(self._session, step.reference, step.wanted, error, partial(self._note, step))
+            doubt = Doubt(step.reference, step.wanted, step.before)
+            settle_doubt(self._session, doubt, error, partial(self._note, step))
         self._note(step, step.wanted, step.state)
 
     def _do(self, step: Step) -> None:
@@ -94,10 +96,11 @@ class Ledger:
             return
         content = step.content or remote.get(step.wanted)
         remote.put(content, tag)
-        found = remote.head(tag)
-        if found is None or found.digest != step.wanted:
-            held = found.digest if found else "nothing"
-            raise VerificationFailed(f"{step.reference} holds {held} after it was written", reference=step.reference)
+        held = read_back(self._session, step.reference, {step.before} - {step.wanted})
+        if held != step.wanted:
+            raise VerificationFailed(
+                f"{step.reference} holds {held or 'nothing'} after it was written", reference=step.reference
+            )
 
     def _note(self, step: Step, digest: Digest | None, state: State) -> None:
         known = self._changes.get(str(step.reference), step.change)

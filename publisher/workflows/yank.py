@@ -13,7 +13,7 @@ from publisher.planning.survey import survey
 from publisher.planning.version import parse_version
 from publisher.workflows.ledger import Ledger, Step
 from publisher.workflows.markers import lift
-from publisher.workflows.reconcile import drift, lock, repair_record, settle
+from publisher.workflows.reconcile import drift, lock, repair_record, settle, wrong_in
 from publisher.workflows.status import Looked, look, places
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def yank(session: Session, text: str, wish: Wish, options: YankOptions) -> Run:
                     lift(session, ledger, step)
                 else:
                     ledger.write([step])
-            settle(ledger, where_to, lambda place: drift(look(session, place)))
+            settle(session, ledger, where_to, wrong_in(session, where_to))
             ledger.write(gone)
 
         return ledger.finish(work)

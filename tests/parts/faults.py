@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedIOBase
 
-Kind = Literal["reset", "lost", "cut", "busy", "forbidden", "hold", "held"]
+Kind = Literal["reset", "lost", "cut", "busy", "forbidden", "hold", "held", "stall", "stalled"]
 _STATUS = {"busy": 503, "forbidden": 403}
 _RESET = struct.pack("ii", 1, 0)
 
@@ -26,7 +26,7 @@ class FaultyLink:
 
     reset: the connection breaks before anything is done; lost: after it is done; cut: within the answer's body;
     busy: 503; forbidden: 403. hold: nothing is done; held: it is done; with both `struck` is set, and the connection
-    breaks once `go` is.
+    breaks once `go` is. stall, stalled: the same, but the request goes on, or its answer comes, once `go` is set.
     """
 
     host: str
@@ -86,8 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass(self) -> None:
         kind = self.server.link.take(self.command, self.path)
+        if kind in {"hold", "stall"}:
+            self._wait()
         if kind in {"reset", "hold"}:
-            self._wait(kind)
             self._break()
             return
         body = _read_body(self.rfile, self.headers.get("Transfer-Encoding"), self.headers.get("Content-Length"))
@@ -95,8 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(_STATUS[kind], [("Content-Length", "0")], b"")
             return
         status, headers, content = self._ask(body)
+        if kind in {"held", "stalled"}:
+            self._wait()
         if kind in {"lost", "held"}:
-            self._wait(kind)
             self._break()
         elif kind == "cut" and content:
             self._answer(status, headers, content[: len(content) // 2])
@@ -125,10 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
         self.wfile.flush()
 
-    def _wait(self, kind: Kind | None) -> None:
-        if kind in {"hold", "held"}:
-            self.server.link.struck.set()
-            self.server.link.go.wait(30)
+    def _wait(self) -> None:
+        self.server.link.struck.set()
+        self.server.link.go.wait(30)
 
     def _break(self) -> None:
         self.close_connection = True
