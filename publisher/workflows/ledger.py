@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from publisher.model.errors import Interrupted, PublishError, VerificationFailed
+from publisher.model.errors import Interrupted, PublishError, Refused, VerificationFailed
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State
 from publisher.model.reference import Reference, Tag
@@ -43,15 +43,20 @@ class Step:
     state: State = State.DONE
 
     @property
+    def left(self) -> Change:
+        """The same for a tag that is left as it is."""
+        return msgspec.structs.replace(self.change, after=str(self.before) if self.before else None, state=State.KEPT)
+
+    @property
     def change(self) -> Change:
-        """The step as a receipt's line, not done yet."""
+        """The step as a receipt's line, not done yet: `after` is what the tag is to hold."""
         return Change(
             reference=str(self.reference),
             kind=self.kind,
             version=self.version,
             action=Action.CREATE if self.before is None else Action.MOVE,
             before=str(self.before) if self.before else None,
-            after=str(self.before) if self.before else None,
+            after=str(self.wanted) if self.wanted else None,
             state=State.NOT_DONE,
         )
 
@@ -64,6 +69,7 @@ class Ledger:
         self._record = record
         self._entry = entry
         self._changes: dict[str, Change] = {change.reference: change for change in record.receipt.moves}
+        self._waiting = {change.reference for change in record.receipt.moves if change.state is State.NOT_DONE}
         record.save(entry, self.changes)
 
     @property
@@ -74,12 +80,23 @@ class Ledger:
     def write(self, steps: Sequence[Step]) -> None:
         """Write tags side by side; raises where one can't be written."""
         for step in steps:
-            self._changes.setdefault(str(step.reference), step.change)
+            if str(step.reference) not in self._changes:
+                self._changes[str(step.reference)] = step.change
+                self._waiting.add(str(step.reference))
         self._session.parallel(self._write, steps)
 
-    def leave(self, step: Step, state: State = State.KEPT) -> None:
+    def leave(self, step: Step) -> None:
         """Note a tag that is left as it is."""
-        self._note(step, step.before, state)
+        self._note(step, step.before, State.KEPT)
+
+    def remove(self, step: Step) -> Refused | None:
+        """Delete a tag; one that can't be deleted alone is left, and the reason is returned."""
+        try:
+            self.write([step])
+        except Refused as refusal:
+            self.leave(step)
+            return refusal
+        return None
 
     def _write(self, step: Step) -> None:
         try:
@@ -105,6 +122,7 @@ class Ledger:
     def _note(self, step: Step, digest: Digest | None, state: State) -> None:
         known = self._changes.get(str(step.reference), step.change)
         after = str(digest) if digest else None
+        self._waiting.discard(str(step.reference))
         self._changes[str(step.reference)] = msgspec.structs.replace(known, after=after, state=state)
         self._record.save(self._entry, self.changes)
 
@@ -114,11 +132,21 @@ class Ledger:
             work()
         except (PublishError, Interrupted) as error:
             return self._stopped(error)
+        self._end_waiting(State.KEPT)
         run = self._record.finish(self._entry, self.changes)
         warn_of_stale_copies(self._session, run.receipt)
         return run
 
+    def _end_waiting(self, state: State) -> None:
+        """Lines that were planned and not come to: where the rest is done, another run has done them."""
+        for reference in self._waiting:
+            change = self._changes[reference]
+            after = change.before if state is State.NOT_DONE else change.after
+            self._changes[reference] = msgspec.structs.replace(change, after=after, state=state)
+        self._waiting.clear()
+
     def _stopped(self, error: PublishError | Interrupted) -> Run:
+        self._end_waiting(State.NOT_DONE)
         if isinstance(error, Interrupted):
             self._record.finish(self._entry, self.changes, error.told())
             raise error

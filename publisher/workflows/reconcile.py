@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from publisher.model.receipt import Change
     from publisher.model.reference import Repository
     from publisher.receipts.journal import Entry
     from publisher.workflows.jobs import Wish
@@ -47,7 +48,7 @@ def reconcile(session: Session, wish: Wish, *, dry_run: bool = False, receipt: P
     """Write what is not where it belongs, and look again until everything is."""
     where = places(session, wish)
     steps = wrong_in(session, where)
-    record = repair_record(session, "reconcile", steps, receipt)
+    record = repair_record(session, "reconcile", [step.change for step in steps], receipt)
     if dry_run or not steps:
         return record.finish(None, record.receipt.moves)
     with lock(session, [place.repository for place in where]) as entry:
@@ -60,9 +61,9 @@ def lock(session: Session, repositories: Iterable[Repository]) -> Entry:
     return session.journal.open(["floating", *sorted(map(str, repositories))])
 
 
-def repair_record(session: Session, command: str, steps: Iterable[Step], receipt: Path | None) -> Record:
+def repair_record(session: Session, command: str, changes: Iterable[Change], receipt: Path | None) -> Record:
     """The receipt of a run that brings no content of its own."""
-    return Record(session, Begun(command=command, started=now()), [step.change for step in steps], receipt)
+    return Record(session, Begun(command=command, started=now()), changes, receipt)
 
 
 def settle(session: Session, ledger: Ledger, where: Sequence[Place], wrong: Sequence[Step]) -> None:

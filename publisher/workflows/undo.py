@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from publisher.model.receipt import Change, Receipt
     from publisher.planning.lines import Published
+    from publisher.receipts.journal import Entry
     from publisher.workflows.jobs import Wish
-    from publisher.workflows.record import Run
+    from publisher.workflows.record import Record, Run
     from publisher.workflows.session import Session
 
 
@@ -62,8 +63,13 @@ def find_receipt(session: Session, text: str | None, wish: Wish) -> Receipt:
 
 
 def _written(receipt: Receipt) -> tuple[Change, ...]:
-    """The lines of tags that the run has, or may have, written."""
-    return tuple(change for change in receipt.moves if change.state.may_be_written)
+    """The lines of tags that the run has written, or may have: a killed one may have done more than it noted."""
+    killed = receipt.finished is None
+
+    def may_be(change: Change) -> bool:
+        return change.state.may_be_written or (killed and change.action.writes and change.state is State.NOT_DONE)
+
+    return tuple(filter(may_be, receipt.moves))
 
 
 def undo(session: Session, receipt: Receipt, wish: Wish, options: UndoOptions) -> Run:
@@ -77,28 +83,31 @@ def undo(session: Session, receipt: Receipt, wish: Wish, options: UndoOptions) -
     parts = [_Part.of(session, place_of(session, one, wish), receipt, changes, options) for one in repositories]
     steps = [step for part in parts for step in part.steps]
     left = [step for part in parts for step in part.left]
-    record = repair_record(session, "undo", [*steps, *left], options.receipt)
+    changes_now = [*(step.change for step in steps), *(step.left for step in left)]
+    record = repair_record(session, "undo", changes_now, options.receipt)
     for step in left:
         session.progress.warn(f"{step.reference} was moved since, and is left alone; --force moves it too")
-    if options.dry_run or not (steps or left):
+    if options.dry_run:
         return record.finish(None, record.receipt.moves)
     with lock(session, repositories) as entry:
-        ledger = Ledger(session, record, entry)
-        run = ledger.finish(lambda: _carry_out(session, ledger, parts))
+        run = _go_back(session, record, entry, parts) if steps or left else record.finish(None, ())
         if run.error is None and (session.journal.folder / f"{receipt.id}.json").is_file():
             entry.write(msgspec.structs.replace(receipt, outcome=Outcome.UNDONE))
         return run
 
 
+def _go_back(session: Session, record: Record, entry: Entry, parts: list[_Part]) -> Run:
+    ledger = Ledger(session, record, entry)
+    return ledger.finish(lambda: _carry_out(session, ledger, parts))
+
+
 def _carry_out(session: Session, ledger: Ledger, parts: list[_Part]) -> None:
     """Exact tags get their bytes back, then the floating ones follow, and only then goes what was created."""
     for part in parts:
-        for step in part.left:
-            ledger.leave(step)
         ledger.write([step for step in part.steps if step.kind is not Kind.FLOATING and step.wanted is not None])
         for together in in_order(part.floating, part.place.ruleset.flavor.latest_name):
             ledger.write([step for step in together if step.wanted is not None])
-        for step in part.steps:
+        for step in sorted(part.steps, key=lambda step: step.kind is Kind.EXACT):
             if step.wanted is None:
                 _take_away(session, ledger, step)
 
@@ -108,16 +117,13 @@ def _take_away(session: Session, ledger: Ledger, step: Step) -> None:
     if is_marker(str(step.reference.tag)):
         lift(session, ledger, step)
         return
-    try:
-        ledger.write([step])
-    except Refused as refusal:
-        ledger.leave(step)
-        if step.kind is Kind.EXACT and step.before is not None:
-            tag = str(step.reference.tag)
-            ledger.write([marking(session, step.reference.repository, tag, step.version, step.before)])
-            session.progress.warn(f"{step.reference} can't be deleted, so its version is yanked: {refusal.message}")
-        else:
-            session.progress.warn(f"{step.reference} can't be deleted, and stays: {refusal.message}")
+    refusal = ledger.remove(step)
+    if refusal and step.kind is Kind.EXACT and step.before is not None:
+        tag = str(step.reference.tag)
+        ledger.write([marking(session, step.reference.repository, tag, step.version, step.before)])
+        session.progress.warn(f"{step.reference} stays, and its version is yanked: {refusal.message}")
+    elif refusal:
+        session.progress.warn(f"{step.reference} stays: {refusal.message}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +153,8 @@ class _Part:
             if step.before == step.wanted:
                 continue
             mine = back.is_mine(change, step.before)
-            (steps if mine or options.force else left).append(step)
+            if mine or change.state is not State.NOT_DONE:
+                (steps if mine or options.force else left).append(step)
         return cls(place, tuple(steps), tuple(left))
 
 
@@ -199,5 +206,6 @@ class _Back:
 
     def is_mine(self, change: Change, held: Digest | None) -> bool:
         """Whether the tag still holds what the run wrote; of a write whose end is unknown, what it would have."""
-        wrote = change.after or (self._image if change.state is State.UNKNOWN else None)
+        is_known = change.state not in {State.UNKNOWN, State.NOT_DONE}
+        wrote = change.after if is_known or self._image is None else self._image
         return (str(held) if held else None) == wrote

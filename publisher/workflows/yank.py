@@ -48,7 +48,8 @@ def yank(session: Session, text: str, wish: Wish, options: YankOptions) -> Run:
     markers = [step for one, held in having if (step := _marker(one, held, options))]
     after = [step for one, held in having for step in drift(_supposed(one, held, yanked=not options.undo))]
     gone = [step for one, held in having for step in _deletions(one, held)] if options.delete else []
-    record = repair_record(session, "yank", [*markers, *after, *gone], options.receipt)
+    changes = [step.change for step in (*markers, *after, *gone)]
+    record = repair_record(session, "yank", changes, options.receipt)
     if options.dry_run or not record.receipt.moves:
         return record.finish(None, record.receipt.moves)
     where_to = [one.place for one, _ in having]
@@ -62,7 +63,9 @@ def yank(session: Session, text: str, wish: Wish, options: YankOptions) -> Run:
                 else:
                     ledger.write([step])
             settle(session, ledger, where_to, wrong_in(session, where_to))
-            ledger.write(gone)
+            for step in gone:
+                if refusal := ledger.remove(step):
+                    session.progress.warn(f"{step.reference} stays: {refusal.message}")
 
         return ledger.finish(work)
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STUCK = 60.0
+_STEADY = (0.0, 0.3, 0.8, 0.95)
+"""How likely the run that went last goes on."""
 _HASTE = (1, 1, 1, 5, 40)
 """How much likelier a run is than another to go next: some are slow for the whole of another's life."""
 
@@ -36,6 +38,7 @@ class Schedule:
         self._random = random.Random(seed)
         self._live = set(range(runs))
         self._haste = [self._random.choice(_HASTE) for _run in range(runs)]
+        self._steady, self._last = self._random.choice(_STEADY), -1
         self._waiting: list[_Ticket] = []
         self._granted: _Ticket | None = None
         self._changed = threading.Condition()
@@ -64,12 +67,18 @@ class Schedule:
             self._live.discard(run)
             self._pick()
 
+    def choose(self, runs: list[int]) -> int:
+        """Which of the runs that could is to go next."""
+        if self._last in runs and self._random.random() < self._steady:
+            return self._last
+        (run,) = self._random.choices(runs, [self._haste[one] for one in runs])
+        return run
+
     def _pick(self) -> None:
         if self._granted is not None or not self._waiting or self._live - {one.run for one in self._waiting}:
             return
         self.now = max(self.now, min(one.since for one in self._waiting))
         ready = [one for one in self._waiting if one.since <= self.now]
-        runs = sorted({one.run for one in ready})
-        (run,) = self._random.choices(runs, [self._haste[one] for one in runs])
+        self._last = run = self.choose(sorted({one.run for one in ready}))
         self._granted = next(one for one in ready if one.run == run)
         self._changed.notify_all()

@@ -111,6 +111,14 @@ class World:
         """Have a manifest there, under tags."""
         self.store.put_manifest(name, content, list(tags))
 
+    def manifest(self, name: str, digest: str) -> Content:
+        """A manifest that is there."""
+        return self.store.manifest(name, Digest.parse(digest))
+
+    def contents(self, name: str) -> dict[str, bytes]:
+        """Every tag and the bytes under it."""
+        return {tag: self.manifest(name, digest).content for tag, digest in self.tags(name).items()}
+
     def serve(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any, bytes]:
         """Ask the sandbox; its status, headers and body."""
         return self._loop.run_until_complete(_ask(self._application, method, url, headers, body))
