@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableSequence
 
 _ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
+_OWN: Final = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6}")
 _LARGEST: Final = 16 << 20
 
 
@@ -28,6 +29,11 @@ def new_id() -> str:
     """An id that sorts by time, to the millisecond: 20261124T001352.123Z and six random hex digits."""
     now = datetime.now(UTC)
     return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
+
+
+def is_id(text: str) -> bool:
+    """Whether a file's name is one that new_id made, whatever the file holds."""
+    return _OWN.fullmatch(text) is not None
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:

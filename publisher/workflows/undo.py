@@ -14,6 +14,7 @@ from publisher.model.receipt import Outcome, State
 from publisher.model.reference import Reference, Tag
 from publisher.planning.lines import desired, eligible, published_versions
 from publisher.planning.rules import is_marker
+from publisher.receipts.journal import is_id
 from publisher.workflows.filed import filed_receipt
 from publisher.workflows.ledger import Ledger, Step, in_order
 from publisher.workflows.markers import lift, marking
@@ -21,7 +22,7 @@ from publisher.workflows.reconcile import lock, repair_record
 from publisher.workflows.status import Place, look, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from publisher.model.receipt import Change, Receipt
@@ -53,13 +54,24 @@ def find_receipt(session: Session, text: str | None, wish: Wish) -> Receipt:
         session.progress.warn(f"{path} is not a receipt; it is left alone")
     for receipt in receipts:
         if receipt.command != "undo" and receipt.outcome is not Outcome.UNDONE and _written(receipt):
-            return receipt
+            return _behind_none(receipt, torn)
     named = wish.images or session.settings.images
     if named and (filed := filed_receipt(session, wish)):
-        return filed
+        return _behind_none(filed, torn)
     raise UsageError(
         "no receipt on this machine changed a tag", hint="name a receipt's file: publish undo receipt.json"
     )
+
+
+def _behind_none(receipt: Receipt, torn: Iterable[Path]) -> Receipt:
+    """A receipt that is meant only because a later one can't be read is not the last one."""
+    later = [path for path in torn if is_id(path.stem) and path.stem > receipt.id]
+    if later:
+        raise UsageError(
+            f"{later[0]} is torn, so that it is not known what the last run has changed",
+            hint=f"to go back from the run before it: publish undo {receipt.id}",
+        )
+    return receipt
 
 
 def _written(receipt: Receipt) -> tuple[Change, ...]:

@@ -101,8 +101,8 @@ def test_drift_is_told_and_mended(shop: Shop) -> None:
     told = shop.run("status", "--image", shop.image)
     assert (told.code, "publish reconcile" in told.stderr) == (4, True)
     dry = shop.run("reconcile", "--image", shop.image, "--dry-run", "--format", "json")
-    told = [(move["state"], move["before"], move["after"]) for move in dry.document["moves"]]
-    assert told == [("not-done", shop.digests["1.0.0"], shop.digests["2.0.0"])]
+    moves = [(move["state"], move["before"], move["after"]) for move in dry.document["moves"]]
+    assert moves == [("not-done", shop.digests["1.0.0"], shop.digests["2.0.0"])]
     assert shop.held["latest"] == "1.0.0"
     mended = shop.run("reconcile", "--image", shop.image, "--format", "json")
     assert (mended.code, mended.document["outcome"], mended.document["plan"]) == (0, "done", None)

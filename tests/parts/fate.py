@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Fate:
     """One kind of failure. acts: whether the registry has done what was asked. status: the answer's, 0 for none.
 
-    code: what a run that changed nothing has to end with, where this fate is for good.
+    code: what a run that changed nothing has to end with, where this fate is for good. said: the registry's words.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Fate:
     cuts: bool = False
     kills: bool = False
     code: int = 6
+    said: str = "this was ordered"
 
     def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> tuple[int, Any, bytes]:
         """What comes back in place of the registry's answer; raises where nothing does."""
@@ -36,7 +37,7 @@ class Fate:
             raise self.breaks()
         if self.cuts:
             return status, headers, body[: len(body) // 2]
-        said = json.dumps({"errors": [{"code": self.error, "message": "this was ordered"}]}).encode()
+        said = json.dumps({"errors": [{"code": self.error, "message": self.said}]}).encode()
         return self.status, [*self.headers, ("Content-Length", str(len(said)))], said
 
     def __str__(self) -> str:

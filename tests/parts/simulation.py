@@ -29,6 +29,7 @@ from publisher.sandbox.faults import Faults
 from publisher.sandbox.options import Options
 from publisher.sandbox.shelf import MemoryShelf
 from publisher.sandbox.store import Store
+from publisher.sandbox.tokens import Mint
 from publisher.workflows.session import Session
 from tests.parts.schedule import Schedule
 
@@ -80,6 +81,7 @@ class World:
         self.trace: list[Asked] = []
         self.watch: Callable[[Asked], None] = lambda _asked: None
         self._application = Application(URL, self.store, options, Faults(()))
+        self._application._gate.mint = Mint(options.token_life, self.clock)
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(_Here())
 
