@@ -154,7 +154,7 @@ def test_a_token_that_is_narrowed(trial: Trial, positions: range, capsys: pytest
         world, run = trial.begin(f"narrowed-{number}", Options(auth=True, users=users, token_life=1))
         with world:
             before = {NAME: world.tags(NAME)}
-            run.fate = partial(_narrow, users, number)
+            run.fate = partial(_narrow, world, users, number)
             ended = trial.release(run)
             check_truth(ended, before, world, f"narrowed at {number}")
             assert ended.code in ({0, 7} if is_written(ended) else {0, 3}), f"narrowed at {number}: {ended}"
@@ -162,8 +162,9 @@ def test_a_token_that_is_narrowed(trial: Trial, positions: range, capsys: pytest
     _say(capsys, f"narrowed a token {codes.total()} times: exit codes {dict(sorted(codes.items()))}, all told true")
 
 
-def _narrow(users: dict[str, User], when: int, number: int, _method: str, _path: str) -> None:
+def _narrow(world: World, users: dict[str, User], when: int, number: int, _method: str, _path: str) -> None:
     if number == when:
+        world.wait(2)
         users["sandbox"] = User("sandbox", ("repository:*:pull",), "repo:read")
 
 

@@ -11,6 +11,8 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Literal
 
+from tests.parts.order import Logged
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedIOBase
@@ -22,7 +24,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 @dataclass
 class FaultyLink:
-    """A running proxy: `host` is host:port, `requests` what came so far.
+    """A running proxy: `host` is host:port, `requests` what came so far, `trace` what the registry behind it answered.
 
     reset: the connection breaks before anything is done; lost: after it is done; cut: within the answer's body;
     busy: 503; forbidden: 403. hold: nothing is done; held: it is done; with both `struck` is set, and the connection
@@ -31,6 +33,7 @@ class FaultyLink:
 
     host: str
     requests: list[tuple[str, str]] = field(default_factory=list)
+    trace: list[Logged] = field(default_factory=list)
     struck: threading.Event = field(default_factory=threading.Event)
     go: threading.Event = field(default_factory=threading.Event)
     _kind: Kind | None = None
@@ -42,6 +45,7 @@ class FaultyLink:
         """Fail the `nth` request from now on (1 is the next), or with `rest` it and all after it; None fails none."""
         with self._lock:
             self.requests.clear()
+            self.trace.clear()
             self.struck.clear()
             self.go.clear()
             self._kind, self._nth, self._rest = kind, nth, rest
@@ -96,6 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(_STATUS[kind], [("Content-Length", "0")], b"")
             return
         status, headers, content = self._ask(body)
+        self.server.link.trace.append(Logged(self.command, self.path, status))
         if kind in {"held", "stalled"}:
             self._wait()
         if kind in {"lost", "held"}:
