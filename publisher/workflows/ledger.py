@@ -70,6 +70,7 @@ class Ledger:
         self._entry = entry
         self._changes: dict[str, Change] = {change.reference: change for change in record.receipt.moves}
         self._waiting = {change.reference for change in record.receipt.moves if change.state is State.NOT_DONE}
+        self._overtaken: dict[Reference, Digest | None] = {}
         record.save(entry, self.changes)
 
     @property
@@ -100,29 +101,44 @@ class Ledger:
 
     def _write(self, step: Step) -> None:
         try:
-            self._do(step)
+            if not self._do(step):
+                return
         except (PublishError, Interrupted) as error:
             doubt = Doubt(step.reference, step.wanted, step.before)
             settle_doubt(self._session, doubt, error, partial(self._note, step))
         self._note(step, step.wanted, step.state)
 
-    def _do(self, step: Step) -> None:
+    def _do(self, step: Step) -> bool:
+        """Write or delete; whether the tag is as it was wanted after that."""
         remote, tag = self._session.remote(step.reference.repository), _tag(step.reference)
         if step.wanted is None:
             TagDeletion(self._session, step.reference.repository).delete(tag)
-            return
+            return True
         content = step.content or remote.get(step.wanted)
         remote.put(content, tag)
         held = read_back(self._session, step.reference, {step.before} - {step.wanted})
-        if held != step.wanted:
-            raise VerificationFailed(
-                f"{step.reference} holds {held or 'nothing'} after it was written", reference=step.reference
-            )
+        if held == step.wanted:
+            return True
+        if step.kind is not Kind.FLOATING:
+            raise _unseen(step.reference, held)
+        # Another run came after us, and it too decides by what is published: the next look tells.
+        self._note(step, held, State.NOT_DONE)
+        self._overtaken[step.reference] = held
+        return False
+
+    def agree(self) -> None:
+        """A look has found every floating tag in its place: those that other runs have written since are kept."""
+        for reference in tuple(self._overtaken):
+            found = self._session.remote(reference.repository).head(_tag(reference))
+            change, after = self._changes[str(reference)], str(found.digest) if found else None
+            self._changes[str(reference)] = msgspec.structs.replace(change, after=after, state=State.KEPT)
+            del self._overtaken[reference]
 
     def _note(self, step: Step, digest: Digest | None, state: State) -> None:
         known = self._changes.get(str(step.reference), step.change)
         after = str(digest) if digest else None
         self._waiting.discard(str(step.reference))
+        self._overtaken.pop(step.reference, None)
         self._changes[str(step.reference)] = msgspec.structs.replace(known, after=after, state=state)
         self._record.save(self._entry, self.changes)
 
@@ -130,6 +146,8 @@ class Ledger:
         """Do the work and end the receipt: an error before the first tag raises, a later one is told in the run."""
         try:
             work()
+            if self._overtaken:
+                raise _unseen(*next(iter(self._overtaken.items())))
         except (PublishError, Interrupted) as error:
             return self._stopped(error)
         self._end_waiting(State.KEPT)
@@ -154,6 +172,10 @@ class Ledger:
             self._record.finish(self._entry, self.changes, error)
             raise error
         return self._record.finish(self._entry, self.changes, incomplete(error, self.changes))
+
+
+def _unseen(reference: Reference, held: Digest | None) -> VerificationFailed:
+    return VerificationFailed(f"{reference} holds {held or 'nothing'} after it was written", reference=reference)
 
 
 def in_order(steps: Iterable[Step], last: str) -> tuple[list[Step], list[Step]]:

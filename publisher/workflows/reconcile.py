@@ -13,11 +13,11 @@ from publisher.workflows.record import Begun, Record, Run
 from publisher.workflows.status import look, places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from pathlib import Path
 
     from publisher.model.receipt import Change
-    from publisher.model.reference import Repository
+    from publisher.model.reference import Reference, Repository
     from publisher.receipts.journal import Entry
     from publisher.workflows.jobs import Wish
     from publisher.workflows.session import Session
@@ -39,9 +39,10 @@ def drift(found: Looked) -> list[Step]:
     ]
 
 
-def wrong_in(session: Session, where: Iterable[Place]) -> list[Step]:
-    """The same for several repositories, as they stand now."""
-    return [step for place in where for step in drift(look(session, place))]
+def wrong_in(session: Session, where: Iterable[Place], only: Container[Reference] | None = None) -> list[Step]:
+    """The same for several repositories, as they stand now; `only`: of these tags."""
+    found = (step for place in where for step in drift(look(session, place)))
+    return [step for step in found if only is None or step.reference in only]
 
 
 def reconcile(session: Session, wish: Wish, *, dry_run: bool = False, receipt: Path | None = None) -> Run:
@@ -66,21 +67,27 @@ def repair_record(session: Session, command: str, changes: Iterable[Change], rec
     return Record(session, Begun(command=command, started=now()), changes, receipt)
 
 
-def settle(session: Session, ledger: Ledger, where: Sequence[Place], wrong: Sequence[Step]) -> None:
-    """Write what is wrong, `latest` last, and look again, at most five times.
+def settle(
+    session: Session,
+    ledger: Ledger,
+    where: Sequence[Place],
+    wrong: Sequence[Step],
+    only: Container[Reference] | None = None,
+) -> None:
+    """Write what is wrong, `latest` last, and look again, at most five times; `only`: at these tags.
 
     Raises Unreachable where the registry never shows what it took.
     """
     for number, seconds in enumerate(LOOKS[1:], 1):
         if not wrong:
-            return
+            return ledger.agree()
         if number <= ROUNDS:
             _write(ledger, where, wrong)
         if seconds:
             session.pause(seconds)
-        wrong = wrong_in(session, where)
+        wrong = wrong_in(session, where, only)
     if not wrong:
-        return
+        return ledger.agree()
     raise Unreachable("the registry does not show the tags that it took", reference=wrong[0].reference)
 
 

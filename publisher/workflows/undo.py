@@ -18,7 +18,7 @@ from publisher.receipts.journal import is_id
 from publisher.workflows.filed import filed_receipt
 from publisher.workflows.ledger import Ledger, Step, in_order
 from publisher.workflows.markers import lift, marking
-from publisher.workflows.reconcile import lock, repair_record
+from publisher.workflows.reconcile import lock, repair_record, settle, wrong_in
 from publisher.workflows.status import Place, look, place_of
 
 if TYPE_CHECKING:
@@ -102,15 +102,24 @@ def undo(session: Session, receipt: Receipt, wish: Wish, options: UndoOptions) -
     if options.dry_run:
         return record.finish(None, record.receipt.moves)
     with lock(session, repositories) as entry:
-        run = _go_back(session, record, entry, parts) if steps or left else record.finish(None, ())
+        run = _go_back(session, receipt, record, entry, parts) if steps or left else record.finish(None, ())
         if run.error is None and (session.journal.folder / f"{receipt.id}.json").is_file():
             entry.write(msgspec.structs.replace(receipt, outcome=Outcome.UNDONE))
         return run
 
 
-def _go_back(session: Session, record: Record, entry: Entry, parts: list[_Part]) -> Run:
+def _go_back(session: Session, receipt: Receipt, record: Record, entry: Entry, parts: list[_Part]) -> Run:
     ledger = Ledger(session, record, entry)
-    return ledger.finish(lambda: _carry_out(session, ledger, parts))
+
+    def work() -> None:
+        _carry_out(session, ledger, parts)
+        # Another run may have come between; what was put back by the versions is held against them once more.
+        where = [part.place for part in parts if part.computes]
+        left = {step.reference for part in parts for step in part.left}
+        own = {Reference.parse(change.reference) for change in receipt.moves} - left
+        settle(session, ledger, where, wrong_in(session, where, own), own)
+
+    return ledger.finish(work)
 
 
 def _carry_out(session: Session, ledger: Ledger, parts: list[_Part]) -> None:
@@ -140,11 +149,15 @@ def _take_away(session: Session, ledger: Ledger, step: Step) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What an undo does in one repository. left: tags that others have moved since."""
+    """What an undo does in one repository. left: tags that others have moved since.
+
+    computes: whether the floating tags go where the versions say, rather than to what they held.
+    """
 
     place: Place
     steps: tuple[Step, ...]
     left: tuple[Step, ...]
+    computes: bool
 
     @property
     def floating(self) -> tuple[Step, ...]:
@@ -155,7 +168,7 @@ class _Part:
         cls, session: Session, place: Place, receipt: Receipt, changes: tuple[Change, ...], options: UndoOptions
     ) -> _Part:
         """Decide, by what the repository holds now."""
-        own = [change for change in changes if Reference.parse(change.reference).repository == place.repository]
+        own = _in(place, changes)
         state = look(session, place).state
         back = _Back(session, place, state, own, receipt)
         steps: list[Step] = []
@@ -167,7 +180,12 @@ class _Part:
             mine = back.is_mine(change, step.before)
             if mine or change.state is not State.NOT_DONE:
                 (steps if mine or options.force else left).append(step)
-        return cls(place, tuple(steps), tuple(left))
+        steps += filter(None, (back.followed(change) for change in _in(place, receipt.moves) if change not in own))
+        return cls(place, tuple(steps), tuple(left), back.computes)
+
+
+def _in(place: Place, changes: Iterable[Change]) -> list[Change]:
+    return [change for change in changes if Reference.parse(change.reference).repository == place.repository]
 
 
 def _is_new(change: Change) -> bool:
@@ -191,13 +209,13 @@ class _Back:
             tag: Digest.parse(earlier) if (earlier := exact.get(str(owner))) else published[owner].digest
             for tag, owner in desired(place.ruleset, kept).items()
         }
-        self._computes = receipt.command == "release"
+        self.computes = receipt.command == "release"
 
     def step(self, change: Change) -> Step:
         """The write that takes one line back."""
         reference = Reference.parse(change.reference)
         before = Digest.parse(change.before) if change.before else None
-        wanted = self._belongs.get(str(reference.tag)) if self._computes and change.kind is Kind.FLOATING else None
+        wanted = self._belongs.get(str(reference.tag)) if self.computes and change.kind is Kind.FLOATING else None
         return Step(
             reference=reference,
             kind=change.kind,
@@ -206,6 +224,14 @@ class _Back:
             wanted=wanted or before,
             state=State.RESTORED,
         )
+
+    def followed(self, change: Change) -> Step | None:
+        """The write that takes back a floating tag which came to this version later, as by a yank of a higher one."""
+        if not self.computes or change.kind is not Kind.FLOATING or self._image is None:
+            return None
+        step = self.step(change)
+        belongs = self._belongs.get(str(step.reference.tag))
+        return step if str(step.before) == self._image and belongs not in {None, step.before} else None
 
     def _held(self, reference: Reference) -> Digest | None:
         if str(reference.tag) in self._state.held:

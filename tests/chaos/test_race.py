@@ -8,17 +8,18 @@ from __future__ import annotations
 import random
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import pytest
 
 from publisher.sandbox.options import Options
 from tests.parts import fate
-from tests.parts.deeds import KILLED, Ended, reconcile_of, release_of
+from tests.parts.deeds import KILLED, Ended, reconcile_of, release_of, undo_of, yank_of
 from tests.parts.order import check_order, check_state
 from tests.parts.simulation import Run, World, unharmed
-from tests.parts.stock import floating_tags, put_image
+from tests.parts.stock import floating_tags, put_image, put_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,29 +45,33 @@ class Race:
     runs: list[Run] = field(default_factory=list)
 
     def run(self, images: Iterable[tuple[str, Manifest]], fates: list[Fates] | None = None) -> None:
-        """Release each image as its version; after every request the registry's state is looked at."""
+        """Release each image as its version, all at once."""
+        self.do([partial(_release, image, version) for version, image in images], fates)
+        for run in self.runs:
+            check_order(run.trace, self.world.store)
+
+    def do(self, deeds: Iterable[Callable[[Run], Ended]], fates: list[Fates] | None = None) -> None:
+        """Do all of these at once; after every request the registry's state is looked at."""
         self.world.watch = self._check
         threads = []
-        for at, (version, image) in enumerate(images):
-            machine = self.folder / str(at)
-            self.runs.append(Run(self.world, at, machine, fates[at] if fates else unharmed))
-            threads.append(threading.Thread(target=self._release, args=(self.runs[at], version, image)))
+        for at, deed in enumerate(deeds):
+            run = Run(self.world, at, self.folder / str(at), fates[at] if fates else unharmed)
+            self.runs.append(run)
+            threads.append(threading.Thread(target=self._end, args=(run, deed)))
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         self.world.watch = lambda _asked: None
         assert len(self.ended) == len(threads), "a run ended with a traceback"
-        for run in self.runs:
-            check_order(run.trace, self.world.store)
 
     def _check(self, asked: Asked) -> None:
         if asked.method == "PUT" and asked.is_done:
             check_state(self.world.store, NAME, sole=self.sole)
 
-    def _release(self, run: Run, version: str, image: Manifest) -> None:
+    def _end(self, run: Run, deed: Callable[[Run], Ended]) -> None:
         try:
-            self.ended[run.number] = release_of(run, f"docker://{NAME}@{image.digest}", version, NAME)
+            self.ended[run.number] = deed(run)
         finally:
             self.world.schedule.leave(run.number)
 
@@ -80,6 +85,10 @@ class Race:
         self.world.more_runs()
         ended = reconcile_of(Run(self.world, 0, self.folder / "later"), NAME)
         assert ended.code == 0, ended.document
+
+
+def _release(image: Manifest, version: str, run: Run) -> Ended:
+    return release_of(run, f"docker://{NAME}@{image.digest}", version, NAME)
 
 
 def wanted(images: Iterable[tuple[str, Manifest]]) -> dict[str, str]:
@@ -151,6 +160,37 @@ def _lagging(seed: int, folder: Path) -> None:
         world.wait(60)
         race.reconcile()
         assert world.tags(NAME) == wanted(images), f"seed {seed}"
+
+
+def _mixed(seed: int, folder: Path) -> None:
+    """Releases, an undo, a yank and a reconcile at once: the floating tags end where what is left says."""
+    chance, machine = random.Random(seed), folder / "undoes"
+    with World(seed) as world:
+        put_versions(world, NAME, ["1.0.0", "1.0.1", "2.0.0"])
+        assert _release(put_image(world, NAME, "1.1.0"), "1.1.0", Run(world, 0, machine)).code == 0
+        deeds: dict[str, Callable[[Run], Ended]] = {
+            version: partial(_release, put_image(world, NAME, version), version)
+            for version in ("1.2.0", "2.0.1", "1.0.2")
+        }
+        deeds["undo"] = lambda run: undo_of(replace(run, machine=machine))
+        deeds["yank"] = lambda run: yank_of(run, "2.0.0", NAME)
+        deeds["reconcile"] = lambda run: reconcile_of(run, NAME)
+        chosen = chance.sample(sorted(deeds), chance.choice([2, 3, 4]))
+        world.more_runs(len(chosen), seed)
+        # Who takes an exact tag away can't see what others are about to point at it.
+        race = Race(world, folder, sole=False)
+        race.do([deeds[name] for name in chosen])
+        told = [race.ended[at].document.get("message") for at in range(len(chosen)) if race.codes[at]]
+        assert not told, f"seed {seed}: {chosen} {race.codes} {told}"
+        held = world.tags(NAME)
+        counting = {tag: digest for tag, digest in held.items() if _counts(tag, held)}
+        right = floating_tags(counting)
+        assert {tag: held.get(tag) for tag in right} == right, f"seed {seed}: {chosen}"
+
+
+def _counts(tag: str, held: dict[str, str]) -> bool:
+    """Whether it is an exact tag that isn't yanked."""
+    return tag.count(".") == 2 and not tag.startswith("yanked-") and f"yanked-{tag}" not in held
 
 
 def _frozen(seed: int, folder: Path) -> None:
@@ -245,6 +285,11 @@ def test_a_publisher_that_dies_leaves_what_one_reconcile_mends(batch: Batch) -> 
 def test_with_lists_that_lag(batch: Batch) -> None:
     """Nobody sees the others' versions in time; one reconcile puts every tag right."""
     batch.race(_lagging, "lists lagged, every tag right after one reconcile")
+
+
+def test_with_repairs_around(batch: Batch) -> None:
+    """Releases, undo, yank and reconcile at once: every tag is right."""
+    batch.race(_mixed, "releases, undo, yank and reconcile at once, every tag right")
 
 
 def test_of_two_images_for_one_version_one_wins(batch: Batch) -> None:

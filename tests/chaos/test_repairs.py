@@ -172,6 +172,23 @@ def test_undo_restores_every_tag(registry: str, tmp_path: Path, capsys: pytest.C
     _say(capsys, f"undone {len(TEN)} releases ({registry}): every tag that existed is back, byte for byte")
 
 
+def test_undo_takes_floating_tags_along_that_came_later(tmp_path: Path) -> None:
+    """A yank of a higher version has moved latest to the one that is undone: it falls back further."""
+    with World() as world:
+        put_versions(world, NAME, THREE)
+        run, image = Run(world, 0, tmp_path / "machine"), put_image(world, NAME, "1.2.0")
+        released = release_of(run, f"docker://{NAME}@{image.digest}", "1.2.0", NAME)
+        assert released.states[f"{NAME}:latest"] == "kept"
+        assert yank_of(run, "2.0.0", NAME).code == 0
+        assert world.tags(NAME)["latest"] == str(image.digest)
+        world.watch = lambda _asked: check_state(world.store, NAME)
+        ended = undo_of(run, receipt=released.document["id"])
+        assert ended.code == 0, ended
+        held = world.tags(NAME)
+        assert str(image.digest) not in held.values()
+        assert held["latest"] == held["1"] == held["1.1.0"]
+
+
 @pytest.mark.parametrize("registry", REGISTRIES)
 def test_yank_of_each_version_of_ten(registry: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The floating tags fall back as if it were not there, stay so, and come back with --undo."""

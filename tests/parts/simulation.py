@@ -93,9 +93,12 @@ class World:
         """Let time pass when nobody runs."""
         self.schedule.now += seconds
 
-    def more_runs(self, runs: int = 1) -> None:
+    def more_runs(self, runs: int = 1, seed: int = 0) -> None:
         """The runs so far have ended, and others begin."""
-        self.schedule = _later(self.schedule, runs)
+        now = self.schedule.now
+        self.schedule = Schedule(seed, runs)
+        self.schedule.now = now
+        self.trace.clear()
 
     def tags(self, name: str) -> dict[str, str]:
         """Every tag and its digest, as they are."""
@@ -135,12 +138,6 @@ class World:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-
-def _later(before: Schedule, runs: int) -> Schedule:
-    after = Schedule(int(before.now * 1000), runs)
-    after.now = before.now
-    return after
 
 
 class _Here(ThreadPoolExecutor):
