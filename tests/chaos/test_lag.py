@@ -84,9 +84,14 @@ def test_repairs(kind: str, name: str, tmp_path: Path) -> None:
         run = Run(world, 0, tmp_path / "machine")
         assert release(world, run.machine, "1.2.0").code == 0
         world.put(NAME, world.manifest(NAME, world.tags(NAME)["1.0.0"]), "1.1")
+        if name == "reconcile":
+            world.store.delete(NAME, "1.0")
         world.wait(100)
+        world.trace.clear()
         ended = DEEDS[name](run)
         assert ended.code == 0, ended
+        writes = Counter(one.path for one in world.trace if one.method == "PUT")
+        assert kind != "lists-by-a-minute" or set(writes.values()) == {1}, writes
         world.wait(100)
         if name == "yank":
             assert yank_of(run, "1.1.0", NAME, options=YankOptions(undo=True)).code == 0
