@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import threading
+from collections import deque
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, Self
 
@@ -13,15 +14,18 @@ from publisher.model.errors import BadManifest, BadReference, PublishError
 from publisher.model.manifest import parse_manifest
 from publisher.registry.relay_requests import RelayRequests
 from publisher.registry.relayed import RelayedUpload, UnknownUpload
+from publisher.registry.upload import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from publisher.model.manifest import Content
+    from publisher.model.manifest import Content, Descriptor
     from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
 
 _LOOPBACK: Final = "127.0.0.1"
+_MOST_CLOSING: Final = 8
+"""Small blobs that the engine has sent and the registry has still to take."""
 
 
 class Relay:
@@ -44,6 +48,7 @@ class Relay:
         self.failure: PublishError | None = None
         """What went wrong last on the way to the target; the engine only prints its text."""
         self._uploads: dict[str, RelayedUpload] = {}
+        self._closing: deque[RelayedUpload] = deque()
         self._blobs: dict[Digest, int] = {}
         self._sent: list[int] = []
         self._mounted = 0
@@ -74,7 +79,7 @@ class Relay:
 
     def __exit__(self, *_error: object) -> None:
         self._server.shutdown()
-        for upload in tuple(self._uploads.values()):
+        for upload in (*self._uploads.values(), *self._closing):
             upload.abandon("the relay has ended")
         self._server.hang_up()
         self._server.server_close()
@@ -109,18 +114,33 @@ class Relay:
             raise UnknownUpload("no such upload") from None
 
     def finish(self, name: str, stated: str) -> Digest:
-        """Complete a session; raises BadManifest where the bytes aren't what the engine says."""
+        """Complete a session; raises BadManifest where the bytes aren't what the engine says.
+
+        A small blob is held whole until the registry has it, so that the engine needn't wait for that: the manifest
+        does.
+        """
         upload = self.upload(name)
         try:
-            sent = upload.finish()
-        finally:
+            sent = _whole(upload, stated)
+        except BaseException:
             self.drop(name)
-        if Digest.parse(stated) != sent.digest:
-            raise BadManifest(f"the engine sent {sent.digest} as {stated}")
-        self._blobs[sent.digest] = sent.size
+            raise
         with self._lock:
+            self._uploads.pop(name, None)
+            self._closing.append(upload)
+            self._blobs[sent.digest] = sent.size
             self._sent.append(sent.size)
+        self._await(_MOST_CLOSING)
         return sent.digest
+
+    def _await(self, most: int) -> None:
+        """Wait until at most so many uploads have still to be closed; raises what one of them raised."""
+        while True:
+            with self._lock:
+                if len(self._closing) <= most:
+                    return
+                oldest = self._closing.popleft()
+            oldest.result()
 
     def drop(self, name: str) -> None:
         """Forget a session, ending it where it isn't over."""
@@ -134,6 +154,7 @@ class Relay:
         content = parse_manifest(body, media_type)
         if ":" in target and not Digest.parse(target).matches(body):
             raise BadReference(f"the engine's manifest is not {target}")
+        self._await(0)
         self.target.put_manifest(content)
         self._manifests |= {target: content, str(content.digest): content}
         self.content, self.failure = content, None
@@ -146,6 +167,17 @@ class Relay:
     def note(self, error: PublishError) -> None:
         """Keep what the workflow has to raise when the engine's push fails."""
         self.failure = error
+
+
+def _whole(upload: RelayedUpload, stated: str) -> Descriptor:
+    """End an upload; one that is too large to be held is waited for."""
+    upload.end()
+    if upload.blob.received > SMALL:
+        upload.result()
+    sent = upload.blob.descriptor()
+    if Digest.parse(stated) != sent.digest:
+        raise BadManifest(f"the engine sent {sent.digest} as {stated}")
+    return sent
 
 
 class _Server(ThreadingHTTPServer):

@@ -54,6 +54,8 @@ class Leads(Value, frozen=True):
             total=image.size,
             missing=0 if new is None else image.size - sum(self.sizes[:new]),
             fresh=image.size - nearest.image.size if nearest else image.size,
+            layers=len(image.diff_ids),
+            fresh_layers=len(image.diff_ids) - (len(nearest.image.diff_ids) if nearest else 0),
             bar=bar,
         )
 
