@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from publisher import __version__
+from publisher.cli.reporting import Aside
 from publisher.model.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Globals:
     verbose: bool
     quiet: bool
     color: bool
+    aside: Aside = field(default_factory=Aside)
 
 
 class Program(click.Group):
@@ -194,7 +196,14 @@ def _refuse_usage(error: click.ClickException, arguments: Sequence[str], secrets
         from publisher.model.errors import UsageError
 
         return _refuse(UsageError(error.format_message()), arguments, secrets)
-    error.show()
+    from io import StringIO
+
+    from publisher.model.printable import printable
+    from publisher.report.progress import safe_lines
+
+    shown = StringIO()
+    error.show(file=shown)  # it quotes what it was given, whatever that is
+    click.echo(safe_lines(printable(shown.getvalue())), err=True, nl=False)
     return error.exit_code
 
 

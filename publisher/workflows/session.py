@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from publisher.model.protocols import CredentialSource, Progress
     from publisher.model.reference import Repository
     from publisher.model.settings import Settings
+    from publisher.planning.lines import Published
+    from publisher.planning.rules import Ruleset
     from publisher.receipts.journal import Journal
     from publisher.registry.repository import RemoteRepository
 
@@ -70,6 +72,7 @@ class Session:
         self._destinations: frozenset[str] = frozenset()
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
+        self._looked: list[tuple[Ruleset, Published]] = []
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
 
     @cached_property
@@ -131,6 +134,18 @@ class Session:
     @cached_property
     def _anonymous_client(self) -> Client:
         return self.client_with(lambda _registry, _repository: None)
+
+    def looked(self, ruleset: Ruleset, state: Published) -> Published:
+        """Note what a repository was seen to hold; returns it."""
+        self._looked.append((ruleset, state))
+        return state
+
+    def seen_versions(self) -> dict[str, str]:
+        """Which version a digest is, as far as this run has seen."""
+        from publisher.planning.lines import published_versions
+
+        seen = (one for ruleset, state in self._looked for one in published_versions(ruleset, state).values())
+        return {str(one.digest): str(one.version) for one in seen if one.digest}
 
     def learn(self, secret: str) -> None:
         """Take a secret out of all that is printed from now on."""

@@ -30,7 +30,7 @@ def read_repository(session: Session, asked: Candidates, repository: Repository)
     """The state of one repository, as far as the plan needs it."""
     remote = session.remote(repository)
     tags = frozenset(remote.tags())
-    return Published(tags, read_tags(session, remote, to_read(asked, tags)))
+    return session.looked(asked.ruleset, Published(tags, read_tags(session, remote, to_read(asked, tags))))
 
 
 def read_tags(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Digest]:
