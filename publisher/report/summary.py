@@ -16,6 +16,7 @@ from publisher.report.markdown import code, plain, rows
 from publisher.report.outputs import plans_in, receipts_in
 from publisher.report.picture import Pointer, picture
 from publisher.report.progress import size
+from publisher.report.tables import drifting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,7 +83,8 @@ def _aim(move: Move, known: Mapping[str, str]) -> Pointer:
 def _receipt(receipt: Receipt, versions: Mapping[str, str], timings: Mapping[str, float]) -> list[str]:
     changes, plan = receipt.moves, receipt.plan
     known = {**versions, **_exact((one.kind, one.after, one.version) for one in changes)}
-    reasons = {move.reference: move.reason for move in plan.moves} if plan else {}
+    reasons = {one.reference: _reason(receipt.command, one) for one in changes}
+    reasons |= {move.reference: move.reason for move in plan.moves} if plan else {}
     rehearsed = "(rehearsal)" if receipt.sandbox is True else ""
     name = (plan.release or plan.version) if plan else None
     lines = _title(receipt.command, name, f"- {receipt.outcome}", rehearsed)
@@ -107,29 +109,48 @@ def _changed(change: Change, reasons: Mapping[str, str], known: Mapping[str, str
     )
 
 
+def _reason(command: str, change: Change) -> str:
+    """Why a command that makes no plan writes a tag."""
+    match command, change.kind:
+        case "retag", _:
+            return "asked for by hand"
+        case "undo", _:
+            return "back to where it was before"
+        case "yank", Kind.REF:
+            return f"marks {change.version} as yanked, or no longer so"
+        case _, Kind.FLOATING if change.version:
+            return f"it belongs to {change.version}, the newest version that it can point to"
+        case _:
+            return ""
+
+
 def _facts(receipt: Receipt, timings: Mapping[str, float]) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if image := receipt.image:
         pinned = receipt.plan.images if receipt.plan else ()
         facts += [("to pin", code(f"{one}@{image.digest}")) for one in pinned]
-        facts += [("digest", code(image.digest)), ("platforms", plain(", ".join(image.platforms)) or "one")]
+        facts += [("digest", code(image.digest))]
+        facts += [("platforms", plain(", ".join(image.platforms)))] if image.platforms else []
         facts += [("size", size(image.size))] if image.size else []
     if proof := receipt.verification:
         smoke = ", smoke run passed" if proof.smoke and proof.smoke.get("passed") else ""
         read = f", {size(proof.bytes)} read" if proof.bytes else ""
         pulled = f", pulled {plain(proof.pulled)}" if proof.pulled != "none" else ""
-        facts += [("verified", f"{plain(proof.level)}: {proof.blobs} blobs{read}{pulled}{smoke}")]
+        blobs = f": {proof.blobs} blobs" if proof.blobs else ""
+        facts += [("verified", f"{plain(proof.level)}{blobs}{read}{pulled}{smoke}")]
     facts += [("sent by", plain(receipt.via))] if receipt.via else []
     facts += [("sent by", "nobody: the same image was there already")] if receipt.adopted else []
     return [*facts, ("time", _time(receipt, timings)), ("receipt", code(receipt.id))]
 
 
 def _time(receipt: Receipt, timings: Mapping[str, float]) -> str:
-    steps = ", ".join(f"{plain(step)} {seconds:.1f} s" for step, seconds in timings.items())
     if not receipt.finished:
         return f"{plain(receipt.started)}, not finished"
+    if timings:
+        steps = ", ".join(f"{plain(step)} {seconds:.1f} s" for step, seconds in timings.items())
+        return f"{sum(timings.values()):.1f} s: {steps}; ended {plain(receipt.finished)}"
     passed = (datetime.fromisoformat(receipt.finished) - datetime.fromisoformat(receipt.started)).total_seconds()
-    return f"{plain(receipt.finished)}, after {passed:.0f} s" + (f": {steps}" if steps else "")
+    return f"{passed:.0f} s; ended {plain(receipt.finished)}"
 
 
 # Status, verdicts, errors.
@@ -137,7 +158,7 @@ def _time(receipt: Receipt, timings: Mapping[str, float]) -> str:
 
 def _status(status: Status) -> list[str]:
     count = len(status.drifted)
-    lines = _title("Status -", f"{count} floating tags not in place" if count else "every floating tag is true")
+    lines = _title("Status -", f"{drifting(count)} not in place" if count else "every floating tag is true")
     for one in status.repositories:
         known = {each.digest: each.version for each in one.versions if each.digest}
         yanked = [each.version for each in one.versions if each.yanked]

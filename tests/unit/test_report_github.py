@@ -131,7 +131,7 @@ def test_summary_of_a_receipt() -> None:
     text = "\n".join(summary_of(RECEIPT, VERSIONS, {"push": 1.25, "verify": 0.1}))
     for said in (f"`ann/app@{DIGEST}`", "linux/amd64", "3.4 MB", "digest: 3 blobs", "create (done)", "direct"):
         assert said in text
-    assert "after 2 s: push 1.2 s, verify 0.1 s" in text
+    assert "1.4 s: push 1.2 s, verify 0.1 s; ended" in text
     assert '== "now" ==>' in text
 
 
