@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -13,14 +12,13 @@ from urllib.parse import quote
 
 import pytest
 
-from publisher.sandbox.server import Sandbox
 from tests.parts.github import Runner, read_yaml
 from tests.parts.http_server import Answer, serve
 from tests.parts.layout import make_layout
 from tests.parts.registry import SECRET, USER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from tests.parts.command import Publish
     from tests.parts.github import Ended
@@ -43,13 +41,25 @@ HOSTILE = [
 
 
 @pytest.fixture
-def runner(publish: Publish, tmp_path: Path) -> Callable[..., Runner]:
-    """Makes a runner for an event, with an image in its workspace."""
+def bare(publish: Publish, tmp_path: Path) -> Callable[..., Runner]:
+    """Makes a runner for an event, with an image in its workspace, on which all steps of the Action run."""
 
     def make(github: Mapping[str, Any] | None = None, secrets: Mapping[str, str] | None = None) -> Runner:
-        made = Runner(tmp_path, publish.environ, {"sha": "a" * 40, **(github or {})}, secrets)
+        made = Runner(tmp_path, publish.environ, github or {}, secrets)
         if not (made.workspace / "lay out").exists():
             make_layout(made.workspace / "lay out", "one")
+        return made
+
+    return make
+
+
+@pytest.fixture
+def runner(bare: Callable[..., Runner], installed: dict[str, Ended]) -> Callable[..., Runner]:
+    """The same, where the first step was done before: the program that it made is the same each time."""
+
+    def make(*given: Any) -> Runner:
+        made = bare(*given)
+        made.installed = installed
         return made
 
     return make
@@ -86,12 +96,10 @@ def test_the_action_reads_nothing_as_code() -> None:
     assert {f"${{{{ inputs.{name} }}}}" for name in text["inputs"]} <= passed
 
 
-def test_a_release_of_a_tag_with_all_steps(
-    runner: Callable[..., Runner], private_registry: Registry, name: str
-) -> None:
+def test_a_release_of_a_tag_with_all_steps(bare: Callable[..., Runner], private_registry: Registry, name: str) -> None:
     """Hash-locked installation, release with a password, outputs, summary; nothing is left, no secret is shown."""
     image = f"{private_registry.host}/{name}"
-    on = runner(TAGGED)
+    on = bare(TAGGED)
     credential = {"registry": private_registry.host, "username": USER, "password": SECRET}
     given = {"images": image, "source": "oci:lay out", "receipt": "re ceipt.json", **credential}
     done = on.use(ACTION, given)
@@ -117,39 +125,15 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-# What follows runs on a machine where the first step has been done once: the program that it made is the same.
-
-
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ended]]:
-    """The first step's result; its folder goes with the last test."""
-    folder = tmp_path_factory.mktemp("installed")
-    runner = Runner(folder, dict(os.environ), {})
-    step = next(step for step in read_yaml(ACTION / "action.yml")["runs"]["steps"] if step.get("id") == "install")
-    done = runner.shell(step, {"GITHUB_ACTION_PATH": str(ACTION)}, runner.context())
-    assert done.code == 0, done.raw
-    yield {"install": done}
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="session")
-def sandbox() -> Iterator[str]:
-    """A sandbox that many runs share: the address for PUBLISH_SANDBOX."""
-    with Sandbox() as running:
-        yield running.url
-
-
 @pytest.mark.parametrize("at", range(10))
-def test_hostile_names_do_nothing(
-    at: int, runner: Callable[..., Runner], installed: dict[str, Ended], sandbox: str
-) -> None:
+def test_hostile_names_do_nothing(at: int, runner: Callable[..., Runner], sandbox_url: str) -> None:
     """A hundred names as branch, label, rule and description, through the real step: they are data and nothing else."""
     assert len(HOSTILE) >= 100
     for hostile in HOSTILE[at::10]:
         about = {"repository": {"description": hostile, "name": hostile, "default_branch": hostile}}
         on = runner({"ref": f"refs/heads/{hostile}", "event": about})
         given = {"command": "plan", "images": "me/app", "labels": f"x={hostile}", "tags": f"type=raw,value={hostile}"}
-        done = on.use(ACTION, given, env={"PUBLISH_SANDBOX": sandbox}, installed=installed)
+        done = on.use(ACTION, given, env={"PUBLISH_SANDBOX": sandbox_url})
         assert done.code in {0, 2, 4}, done.raw
         assert_harmless(done, on)
         assert not done.outputs.get("version", "").startswith("9")
@@ -166,9 +150,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_hostile_inputs_do_nothing(
-    name: str, runner: Callable[..., Runner], installed: dict[str, Ended], sandbox: str
-) -> None:
+def test_hostile_inputs_do_nothing(name: str, runner: Callable[..., Runner], sandbox_url: str) -> None:
     """Whatever an input holds, it stays one value: it ends in a result or in an error of ours."""
     assert TEXTS.keys() == read_yaml(ACTION / "action.yml")["inputs"].keys()
     at = list(TEXTS).index(name)
@@ -176,7 +158,7 @@ def test_hostile_inputs_do_nothing(
         on = runner()
         given = {"command": TEXTS[name], "images": "me/app", name: hostile}
         given |= {"source": "oci:lay out"} if TEXTS[name] == "retag" else {}
-        done = on.use(ACTION, given, env={"PUBLISH_SANDBOX": sandbox}, installed=installed)
+        done = on.use(ACTION, given, env={"PUBLISH_SANDBOX": sandbox_url})
         assert done.code in {0, 1, 2, 3, 4, 6}, done.raw
         assert "Traceback" not in done.raw
         if name == "receipt" and "/" not in hostile:
@@ -184,13 +166,13 @@ def test_hostile_inputs_do_nothing(
         assert_harmless(done, on)
 
 
-def test_a_hostile_registry_says_nothing(runner: Callable[..., Runner], installed: dict[str, Ended]) -> None:
+def test_a_hostile_registry_says_nothing(runner: Callable[..., Runner]) -> None:
     """What a registry answers is shown as words: no command, no control character, no markup."""
     said = "\x1b[31m\r\n::set-output name=x::y\n##[add-path]/evil <img src=x onerror=1> [a](javascript:1) | `b` \u202e"
     body = json.dumps({"errors": [{"code": "DENIED", "message": said, "detail": said}]}).encode()
     with serve(lambda _seen: Answer(403, {"Content-Type": "application/json"}, body)) as registry:
         on = runner(TAGGED)
-        done = on.use(ACTION, {"images": f"{registry.host}/me/app", "source": "oci:lay out"}, installed=installed)
+        done = on.use(ACTION, {"images": f"{registry.host}/me/app", "source": "oci:lay out"})
     assert done.code == 3, done.raw
     assert_harmless(done, on)
     assert done.document["kind"] == "denied"
@@ -198,36 +180,34 @@ def test_a_hostile_registry_says_nothing(runner: Callable[..., Runner], installe
     assert not re.search(r"<img|(?<!\\)\[a\]|\n::", done.summary)
 
 
-def test_a_rehearsal_goes_to_the_sandbox(runner: Callable[..., Runner], installed: dict[str, Ended]) -> None:
+def test_a_rehearsal_goes_to_the_sandbox(runner: Callable[..., Runner]) -> None:
     """With sandbox an image for Docker Hub is released on a tag without account and network; no credential is read."""
     on = runner(TAGGED, {"TOKEN": "unused-token"})
     given = {"images": "me/app", "source": "oci:lay out", "sandbox": "true", "password": "unused-token"}
-    done = on.use(ACTION, given, env={"DOCKERHUB_TOKEN": "half a pair"}, installed=installed)
+    done = on.use(ACTION, given, env={"DOCKERHUB_TOKEN": "half a pair"})
     assert done.code == 0, done.raw
     assert done.document["sandbox"] is True
     assert done.outputs["moved"].splitlines()[-1] == "docker.io/me/app:latest"
     assert "(rehearsal)" in done.summary.replace("\\", "")
 
 
-def test_a_fork_plans_and_never_pushes(
-    runner: Callable[..., Runner], installed: dict[str, Ended], registry: Registry, name: str
-) -> None:
+def test_a_fork_plans_and_never_pushes(runner: Callable[..., Runner], registry: Registry, name: str) -> None:
     """A fork's pull request is planned or rehearsed, whatever credentials lie about; what would write only looks."""
     before = [asked for asked in registry.requests() if asked.method not in {"GET", "HEAD"}]
     image = f"{registry.host}/{name}"
     given = {"images": image, "source": "oci:lay out", "username": "me", "password": "a-secret"}
     on = runner(fork("pull_request"))
     lying = {"DOCKERHUB_TOKEN": "half a pair", "PUBLISH_PASSWORD": "half a pair"}
-    done = on.use(ACTION, given, env=lying, installed=installed)
+    done = on.use(ACTION, given, env=lying)
     assert done.code == 0, done.raw
     assert done.outputs["tags"] == f"{image}:pr-7"
     assert done.document["schema"] == "publish.plan/1"
-    rehearsed = on.use(ACTION, {**given, "sandbox": "true"}, installed=installed)
+    rehearsed = on.use(ACTION, {**given, "sandbox": "true"})
     assert rehearsed.code == 0, rehearsed.raw
     assert (rehearsed.document["sandbox"], rehearsed.outputs["moved"]) == (True, f"{image}:pr-7")
     assert registry_writes(registry) == before
-    on.use(ACTION, {"command": "reconcile", "images": image}, installed=installed)
-    on.use(ACTION, {"command": "retag", "source": f"{image}:1", "tags": ":2"}, installed=installed)
+    on.use(ACTION, {"command": "reconcile", "images": image})
+    on.use(ACTION, {"command": "retag", "source": f"{image}:1", "tags": ":2"})
     assert registry_writes(registry) == before
 
 
@@ -237,33 +217,29 @@ def registry_writes(registry: Registry) -> list[object]:
 
 
 @pytest.mark.parametrize("kind", ["pull_request_target", "workflow_run"])
-def test_a_fork_gets_no_secret(
-    kind: str, runner: Callable[..., Runner], installed: dict[str, Ended], registry: Registry, name: str
-) -> None:
+def test_a_fork_gets_no_secret(kind: str, runner: Callable[..., Runner], registry: Registry, name: str) -> None:
     """Events with secrets refuse a fork's head where one was given, in whatever way; our own head is served."""
     given = {"images": f"{registry.host}/{name}", "source": "oci:lay out", "command": "plan", "version": "1.0.0"}
     credential = {"username": "me", "password": "a-secret"}
     on = runner(fork(kind))
     for more, env in ((credential, {}), ({}, {"DOCKERHUB_TOKEN": "a-secret"}), ({"context": "."}, {})):
         bare = {key: value for key, value in given.items() if not (more.get("context") and key == "source")}
-        refused = on.use(ACTION, {**bare, **more}, env=env, installed=installed)
+        refused = on.use(ACTION, {**bare, **more}, env=env)
         assert (refused.code, "fork" in refused.log) == (2, True), refused.raw
-    assert on.use(ACTION, {**given, **credential, "allow-fork": "true"}, installed=installed).code == 0
-    assert on.use(ACTION, given, installed=installed).code == 0
-    assert runner(fork(kind, "me/app")).use(ACTION, {**given, **credential}, installed=installed).code == 0
+    assert on.use(ACTION, {**given, **credential, "allow-fork": "true"}).code == 0
+    assert on.use(ACTION, given).code == 0
+    assert runner(fork(kind, "me/app")).use(ACTION, {**given, **credential}).code == 0
     gone = {"event": {"workflow_run": {"head_repository": None}, "pull_request": {"head": {"repo": None}}}}
-    assert runner({**fork(kind), **gone}).use(ACTION, {**given, **credential}, installed=installed).code == 2
+    assert runner({**fork(kind), **gone}).use(ACTION, {**given, **credential}).code == 2
 
 
-def test_the_commands_after_a_release(
-    runner: Callable[..., Runner], installed: dict[str, Ended], registry: Registry, name: str
-) -> None:
+def test_the_commands_after_a_release(runner: Callable[..., Runner], registry: Registry, name: str) -> None:
     """verify, status, retag, yank and reconcile hand on what makes sense for them, each with a page."""
     image = f"{registry.host}/{name}"
     on = runner()
 
     def use(command: str, **given: str) -> Ended:
-        return on.use(ACTION, {"command": command, **given}, installed=installed)
+        return on.use(ACTION, {"command": command, **given})
 
     for version in ("1.0.0", "1.1.0"):
         shutil.rmtree(on.workspace / "lay out")
@@ -285,7 +261,7 @@ def test_the_commands_after_a_release(
     assert f"{image}:latest" in yanked.outputs["moved"].splitlines()
     assert re.search(r't\w+\(\["latest"\]\) == "now" ==> v\w+\["1\.0\.0"\]', yanked.summary)
     assert '-. "before" .-> ' in yanked.summary
-    on.use(ACTION, {"command": "retag", "source": f"{image}:1.1.0", "tags": ":latest"}, installed=installed)
+    on.use(ACTION, {"command": "retag", "source": f"{image}:1.1.0", "tags": ":latest"})
     drifted = use("status", images=image)
     assert (drifted.code, drifted.document["schema"]) == (4, "publish.status/1")
     assert '"belongs"' in drifted.summary
@@ -302,35 +278,35 @@ def test_the_commands_after_a_release(
     ],
 )
 def test_inputs_that_would_not_do_what_they_say(
-    given: dict[str, str], said: str, runner: Callable[..., Runner], installed: dict[str, Ended]
+    given: dict[str, str], said: str, runner: Callable[..., Runner]
 ) -> None:
     """A switch that is neither true nor false, or an input that has no effect, is refused and not passed over."""
-    done = runner().use(ACTION, given, installed=installed)
+    done = runner().use(ACTION, given)
     assert done.code == 2
     assert said in done.log
 
 
-def test_a_machine_without_python(runner: Callable[..., Runner], tmp_path: Path) -> None:
+def test_a_machine_without_python(bare: Callable[..., Runner], tmp_path: Path) -> None:
     """An error says what to install, and nothing is left behind."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for tool in ("bash", "mktemp", "rm"):
         (tools / tool).symlink_to(shutil.which(tool) or tool)
-    on = runner()
+    on = bare()
     on.environ["PATH"] = str(tools)
     done = on.use(ACTION, {"command": "status"})
     assert (done.code, "no Python 3.11 or newer" in done.log) == (2, True), done.raw
     assert list(on.temp.iterdir()) == []
 
 
-def test_a_dependency_that_has_changed(runner: Callable[..., Runner], tmp_path: Path) -> None:
+def test_a_dependency_that_has_changed(bare: Callable[..., Runner], tmp_path: Path) -> None:
     """Another file under a locked name is refused by its hash; nothing is left behind."""
     copy = tmp_path / "che ckout"
     for name in (".github/actions/publish", "publisher", "requirements"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     lock = copy / "requirements" / "publish.txt"
     lock.write_text(re.sub(r"sha256:[0-9a-f]{8}", "sha256:00000000", lock.read_text()))
-    on = runner()
+    on = bare()
     done = on.use(copy / ".github/actions/publish", {"command": "status"})
     assert (done.code, "DO NOT MATCH THE HASHES" in done.log) == (1, True), done.raw
     assert list(on.temp.iterdir()) == []

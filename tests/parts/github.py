@@ -79,7 +79,8 @@ class Ended:
 class Runner:
     """One job on a runner. environ: the machine's own variables. github: the context `github` beside the fixed parts.
 
-    Folders have a space in their names. `masks` are the texts that the log doesn't show.
+    Folders have a space in their names. `masks` are the texts that the log doesn't show. `installed` are an action's
+    steps, by id, that were done before on this machine.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Runner:
             "event_path": str(event), "workspace": str(self.workspace), "server_url": "https://github.com", **github,
         }  # fmt: skip
         self.environ = {**environ, "CI": "true", "GITHUB_ACTIONS": "true", **self._variables()}
+        self.installed: Mapping[str, Ended] = {}
         self._count = 0
 
     def _variables(self) -> dict[str, str]:
@@ -114,17 +116,10 @@ class Runner:
 
     # Actions.
 
-    def use(
-        self,
-        action: Path,
-        given: Mapping[str, str],
-        *,
-        env: Mapping[str, str] | None = None,
-        installed: Mapping[str, Ended] | None = None,
-    ) -> Ended:
-        """Run a composite action. installed: steps, by id, that were done before; the rest are those with another id.
+    def use(self, action: Path, given: Mapping[str, str], *, env: Mapping[str, str] | None = None) -> Ended:
+        """Run a composite action.
 
-        Without one is the step that cleans up, which would take away what the steps before have made.
+        With `installed` the steps that were done before aren't done again, nor what has no id: that cleans up.
         """
         text = read_yaml(action / "action.yml")
         assert text["runs"]["using"] == "composite"
@@ -132,10 +127,10 @@ class Runner:
         assert given.keys() <= declared.keys(), f"unexpected inputs {given.keys() - declared.keys()}"
         inputs = {name: given.get(name, str(spec.get("default", ""))) for name, spec in declared.items()}
         job = Steps(self, {**(env or {}), "GITHUB_ACTION_PATH": str(action)}, {"inputs": inputs})
-        job.done |= installed or {}
+        job.done |= self.installed
         for step in text["runs"]["steps"]:
             assert "shell" in step, "every run step of a composite action names its shell"
-            if not installed or step.get("id", next(iter(installed))) not in installed:
+            if not self.installed or step.get("id", next(iter(self.installed))) not in self.installed:
                 job.run(step)
         context = self.context(inputs=inputs, steps=job.context())
         outputs = {name: fill(spec["value"], context) for name, spec in text.get("outputs", {}).items()}
@@ -153,9 +148,7 @@ class Runner:
         env = {key: fill(str(value), context) for key, value in {**text.get("env", {}), **spec.get("env", {})}.items()}
         job = Steps(self, env, {"inputs": dict(inputs or {})})
         for step in spec["steps"]:
-            if "uses" in step and not str(step["uses"]).startswith("./"):
-                assert re.fullmatch(r"actions/(checkout|setup-python)@[0-9a-f]{40}", step["uses"]), step["uses"]
-            else:
+            if not re.fullmatch(r"actions/(checkout|setup-python)@[0-9a-f]{40}", step.get("uses", "")):
                 job.run({"shell": "bash", **step} if "run" in step else step)
         return job.ended({})
 
@@ -237,7 +230,7 @@ class Steps:
             return
         if "uses" in step:
             given = {key: fill(_text(value), context) for key, value in step.get("with", {}).items()}
-            ended = self._runner.use(_OURS / step["uses"], given, env=self._env)
+            ended = self._runner.use(_action(step["uses"]), given, env=self._env)
         else:
             ended = self._runner.shell(step, self._env, context)
         self.all.append(ended)
@@ -253,6 +246,13 @@ class Steps:
             "".join(one.summary for one in self.all), dict(pair for one in self.all for pair in one.env.items()),
             [line for one in self.all for line in one.path],
         )  # fmt: skip
+
+
+def _action(uses: str) -> Path:
+    """Where an action of this project lives: in the same repository, or pinned from another one."""
+    path = re.fullmatch(r"\$/(\.github/\S+)|OWNER/publish/(\.github/\S+)@[0-9a-f]{40}", uses)
+    assert path, f"not an action of ours: {uses}"
+    return _OURS / (path[1] or path[2])
 
 
 def _text(value: object) -> str:
