@@ -8,14 +8,17 @@ import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
+from publisher.sandbox.server import Sandbox
 from tests.parts.github import Runner, read_yaml
 from tests.parts.http_server import Answer, serve
 from tests.parts.layout import make_layout
-from tests.parts.registry import SECRET, USER
+from tests.parts.process import wait_until
+from tests.parts.registry import SECRET, USER, run_registry
+from tests.parts.tokens import run_token_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -310,3 +313,33 @@ def test_a_dependency_that_has_changed(bare: Callable[..., Runner], tmp_path: Pa
     done = on.use(copy / ".github/actions/publish", {"command": "status"})
     assert (done.code, "DO NOT MATCH THE HASHES" in done.log) == (1, True), done.raw
     assert list(on.temp.iterdir()) == []
+
+
+def test_tokens_of_a_registry_are_masked(runner: Callable[..., Runner], name: str, tmp_path: Path) -> None:
+    """What a token service gives for the password is as secret as the password: the log blanks it before it is used."""
+    with (
+        run_token_service(tmp_path / "tokens") as tokens,
+        run_registry(tmp_path / "registry", tokens=tokens) as registry,
+    ):
+        on = runner(TAGGED)
+        trusted = f'[registry."{registry.host}"]\ntrusted-realms = ["{urlsplit(tokens.realm).netloc}"]\n'
+        (on.workspace / "publish.toml").write_text(trusted)
+        given = {"images": f"{registry.host}/{name}", "source": "oci:lay out", "username": USER, "password": SECRET}
+        done = on.use(ACTION, given)
+    assert done.code == 0, done.raw
+    assert any(mask.startswith("eyJ") and mask.count(".") == 2 for mask in on.masks)
+
+
+def test_a_cancelled_job(runner: Callable[..., Runner], publish: Publish) -> None:
+    """The runner's signal reaches publish: it stops between two requests, keeps its receipt, and its page says so."""
+    with Sandbox(faults=["PUT /manifests/latest every 503"]) as sandbox:
+        on = runner(TAGGED)
+
+        def is_promoting() -> bool:
+            return any("/manifests/latest" in str(one["path"]) for one in tuple(sandbox.requests))
+
+        on.cancels = lambda: wait_until(is_promoting, seconds=20, what="a release")
+        done = on.use(ACTION, {"images": "me/app", "source": "oci:lay out"}, env={"PUBLISH_SANDBOX": sandbox.url})
+    assert (done.code, "Traceback" in done.raw) == (130, False), done.raw
+    assert "interrupted" in done.summary.lower()
+    assert json.loads(next((publish.home / "state").rglob("*.json")).read_text())["outcome"] == "incomplete"

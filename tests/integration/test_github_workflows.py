@@ -195,3 +195,12 @@ def test_gitlab(
     assert "a-job-token" not in done.stdout + done.stderr
     for path in text[job].get("artifacts", {}).get("paths", []):
         assert json.loads((tmp_path / path).read_text())["outcome"] == "done"
+
+
+def test_the_documentation_shows_the_examples() -> None:
+    """GitLab's pipeline in the docs is the file; every input and output of the Action has its row."""
+    text = (ROOT / "docs" / "ci.md").read_text()
+    assert f"```yaml\n{GITLAB.read_text()}```\n" in text
+    action = read_yaml(ROOT / ".github" / "actions" / "publish" / "action.yml")
+    told = set(re.findall(r"`([a-z-]+)`", "".join(re.findall(r"^\| (`.+?) \|", text, re.MULTILINE))))
+    assert told == action["inputs"].keys() | action["outputs"].keys()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from ruamel.yaml import YAML
 from tests.parts.expressions import Context, evaluate, fill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
 _COMMAND = re.compile(r"^\s*::([A-Za-z-]+)(?: ([^:]*))?::(.*)$|^.*##\[([A-Za-z-]+)[^]]*\](.*)$")
@@ -80,7 +81,7 @@ class Runner:
     """One job on a runner. environ: the machine's own variables. github: the context `github` beside the fixed parts.
 
     Folders have a space in their names. `masks` are the texts that the log doesn't show. `installed` are an action's
-    steps, by id, that were done before on this machine.
+    steps, by id, that were done before on this machine. `cancels` waits until somebody cancels the job.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Runner:
         }  # fmt: skip
         self.environ = {**environ, "CI": "true", "GITHUB_ACTIONS": "true", **self._variables()}
         self.installed: Mapping[str, Ended] = {}
+        self.cancels: Callable[[], None] | None = None
         self._count = 0
 
     def _variables(self) -> dict[str, str]:
@@ -169,12 +171,18 @@ class Runner:
         words = [*shlex.split("bash --noprofile --norc -e -o pipefail"), str(script)]
         where = self.workspace / fill(step.get("working-directory", "."), context)
         told = {name: str(path) for name, path in paths.items()}
-        done = subprocess.run(
-            words, env={**self.environ, **env, **own, **told}, cwd=where, stdin=subprocess.DEVNULL, capture_output=True,
-            check=False, timeout=180,
+        process = subprocess.Popen(
+            words, env={**self.environ, **env, **own, **told}, cwd=where, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
+        if self.cancels:
+            # To the step's process alone, not to what it has started.
+            self.cancels()
+            process.send_signal(signal.SIGINT)
+            self.cancels = None
+        output, errors = process.communicate(timeout=180)
         said = {name: paths[name].read_bytes().decode() for name in _FILES}
-        ended = self._read(done.returncode, (done.stdout + done.stderr).decode(), said)
+        ended = self._read(process.returncode, (output + errors).decode(), said)
         for path in (*paths.values(), script):
             path.unlink()
         files.rmdir()
