@@ -1,4 +1,5 @@
 # publish as an image of its own: docker run --rm ghcr.io/OWNER/publish plan --image me/app --version 1.0.0
+# A tag, which its registry may move; with a digest it is pinned: --build-arg BASE=python:3.13-slim@sha256:…
 ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from publisher import __version__
-from publisher.cli.reporting import Aside
+from publisher.cli.reporting import Aside, is_wanted
 from publisher.model.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _interrupt(number: int, _frame: object) -> None:
 
 
 def _refuse_usage(error: click.ClickException, arguments: Sequence[str], secrets: Secrets) -> int:
-    if wants_json(arguments):
+    if wants_json(arguments) or is_wanted():
         from publisher.model.errors import UsageError
 
         return _refuse(UsageError(error.format_message()), arguments, secrets)
