@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from publisher import __version__
-from publisher.cli.reporting import Aside, is_wanted
+from publisher.cli.reporting import Aside
 from publisher.model.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -192,19 +192,21 @@ def _interrupt(number: int, _frame: object) -> None:
 
 
 def _refuse_usage(error: click.ClickException, arguments: Sequence[str], secrets: Secrets) -> int:
-    if wants_json(arguments) or is_wanted():
-        from publisher.model.errors import UsageError
+    """A bare group shows its help; any other slip is told as every error is, with the help to look into."""
+    from publisher.model.errors import UsageError
 
-        return _refuse(UsageError(error.format_message()), arguments, secrets)
-    from io import StringIO
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    hint = f"see '{_path(error, arguments)} --help'"
+    return _refuse(UsageError(error.format_message().removesuffix("."), hint=hint), arguments, secrets)
 
-    from publisher.model.printable import printable
-    from publisher.report.progress import safe_lines
 
-    shown = StringIO()
-    error.show(file=shown)  # it quotes what it was given, whatever that is
-    click.echo(safe_lines(printable(shown.getvalue())), err=True, nl=False)
-    return error.exit_code
+def _path(error: click.ClickException, arguments: Sequence[str]) -> str:
+    """The command whose help to look into; click doesn't know it where an option has no value."""
+    if isinstance(error, click.UsageError) and error.ctx:
+        return error.ctx.command_path
+    return " ".join(["publish", *(word for word in arguments if word in COMMANDS)][:2])
 
 
 def _refuse(error: BaseException, arguments: Sequence[str], secrets: Secrets) -> int:
