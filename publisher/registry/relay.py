@@ -15,7 +15,10 @@ from publisher.registry.relay_requests import RelayRequests
 from publisher.registry.relayed import RelayedUpload, UnknownUpload
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from publisher.model.manifest import Content
+    from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
 
 _LOOPBACK: Final = "127.0.0.1"
@@ -26,18 +29,24 @@ class Relay:
 
     A context manager. The engine gets no credential; `repository` holds a random part, so that nobody else on this
     machine pushes with ours.
+    origins: repositories of the target's registry from which a blob that the engine asks for may be mounted.
     """
 
-    def __init__(self, target: RemoteRepository) -> None:
+    def __init__(self, target: RemoteRepository, origins: Sequence[Repository] = ()) -> None:
         self.target = target
+        self._origins = tuple(origin for origin in origins if origin != target.repository)
         self.name = f"{secrets.token_hex(8)}/{target.repository.name.rpartition('/')[2]}"
         """The one repository that the relay knows."""
         self.content: Content | None = None
         """What the engine put last, as it stands in the target."""
+        self.was_asked = False
+        """Whether the engine has reached the relay at all."""
         self.failure: PublishError | None = None
         """What went wrong last on the way to the target; the engine only prints its text."""
         self._uploads: dict[str, RelayedUpload] = {}
         self._blobs: dict[Digest, int] = {}
+        self._sent: list[int] = []
+        self._mounted = 0
         self._manifests: dict[str, Content] = {}
         self._lock = threading.Lock()
         self._server = _Server(self)
@@ -52,6 +61,12 @@ class Relay:
     def repository(self) -> str:
         """What the engine has to call the image, without a tag: 127.0.0.1:PORT/NAME."""
         return f"{self.address}/{self.name}"
+
+    @property
+    def tally(self) -> str:
+        """What became of the blobs, in one line."""
+        there = len(self._blobs) - len(self._sent) - self._mounted
+        return f"{there} blobs were there, {self._mounted} mounted, {len(self._sent)} sent ({sum(self._sent):,} bytes)"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -68,9 +83,12 @@ class Relay:
     # What the engine's requests do.
 
     def blob_size(self, digest: Digest) -> int | None:
-        """The size of a blob that the target holds."""
+        """The size of a blob that the target holds, or has just taken over from another repository."""
         if digest not in self._blobs:
             size = self.target.blob_size(digest)
+            if size is None and any(self.target.mount(digest, origin) for origin in self._origins):
+                size = self.target.blob_size(digest)
+                self._mounted += 1
             if size is None:
                 return None
             self._blobs[digest] = size
@@ -100,6 +118,8 @@ class Relay:
         if Digest.parse(stated) != sent.digest:
             raise BadManifest(f"the engine sent {sent.digest} as {stated}")
         self._blobs[sent.digest] = sent.size
+        with self._lock:
+            self._sent.append(sent.size)
         return sent.digest
 
     def drop(self, name: str) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from publisher.planning.rules import Ruleset
     from publisher.receipts.journal import Journal
     from publisher.registry.repository import RemoteRepository
+    from publisher.transfer.cache import BlobCache
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -226,6 +227,19 @@ class Session:
         state = state_folder(self.environ)
         kept = self.environ.get("PUBLISH_SANDBOX_STATE") if self.sandbox else None
         return Journal(Path(kept) if kept else state / ("sandbox" if self.sandbox else "receipts"))
+
+    @cached_property
+    def blob_cache(self) -> BlobCache:
+        """What this machine remembers of layers that it sent; a rehearsal's apart from the rest."""
+        from publisher.transfer.cache import BlobCache
+
+        home = self.environ.get("XDG_CACHE_HOME") or Path(self.environ.get("HOME") or Path.home()) / ".cache"
+        return BlobCache(Path(home) / "publish" / ("sandbox-blobs.jsonl" if self.sandbox else "blobs.jsonl"))
+
+    def tell(self, text: str) -> None:
+        """A line for `--verbose`."""
+        if self._trace:
+            self._trace(text)
 
     def parallel(self, work: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
         """Do `work` on each item side by side; results in order, the first error raised once all have ended.
