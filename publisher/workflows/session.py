@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from publisher.hub.access import Access
     from publisher.hub.repository import HubPage
     from publisher.model.credential import Credential
+    from publisher.model.digest import Digest
     from publisher.model.facts import Facts
     from publisher.model.protocols import CredentialSource, Progress
     from publisher.model.reference import Repository
     from publisher.model.settings import Settings
-    from publisher.planning.lines import Published
-    from publisher.planning.rules import Ruleset
     from publisher.receipts.journal import Journal
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.cache import BlobCache
@@ -73,7 +72,7 @@ class Session:
         self._destinations: frozenset[str] = frozenset()
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
-        self._looked: list[tuple[Ruleset, Published]] = []
+        self._seen: dict[str, Digest] = {}
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
 
     @cached_property
@@ -136,17 +135,15 @@ class Session:
     def _anonymous_client(self) -> Client:
         return self.client_with(lambda _registry, _repository: None)
 
-    def looked(self, ruleset: Ruleset, state: Published) -> Published:
-        """Note what a repository was seen to hold; returns it."""
-        self._looked.append((ruleset, state))
-        return state
+    def saw(self, held: Mapping[str, Digest]) -> None:
+        """Note what tags were seen to hold."""
+        self._seen.update(held)
 
     def seen_versions(self) -> dict[str, str]:
-        """Which version a digest is, as far as this run has seen."""
-        from publisher.planning.lines import published_versions
+        """Which version a digest is, as far as this run has seen, and a version's tag says without any rules."""
+        from publisher.planning.version import version_of
 
-        seen = (one for ruleset, state in self._looked for one in published_versions(ruleset, state).values())
-        return {str(one.digest): str(one.version) for one in seen if one.digest}
+        return {str(digest): str(version) for tag, digest in self._seen.items() if (version := version_of(tag))}
 
     def learn(self, secret: str) -> None:
         """Take a secret out of all that is printed from now on."""

@@ -79,7 +79,7 @@ def look(session: Session, place: Place) -> Looked:
     remote = session.remote(place.repository)
     tags = frozenset(remote.tags())
     state = Published(tags, read_tags(session, remote, survey_reads(place.ruleset, tags)))
-    return Looked(place, session.looked(place.ruleset, state), survey(place.ruleset, state))
+    return Looked(place, state, survey(place.ruleset, state))
 
 
 def status(session: Session, wish: Wish) -> Status:

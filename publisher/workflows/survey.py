@@ -30,12 +30,14 @@ def read_repository(session: Session, asked: Candidates, repository: Repository)
     """The state of one repository, as far as the plan needs it."""
     remote = session.remote(repository)
     tags = frozenset(remote.tags())
-    return session.looked(asked.ruleset, Published(tags, read_tags(session, remote, to_read(asked, tags))))
+    return Published(tags, read_tags(session, remote, to_read(asked, tags)))
 
 
 def read_tags(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Digest]:
     """The digests of those of `tags` that are there."""
-    return {tag: held.digest for tag, held in read_heads(session, remote, tags).items()}
+    found = {tag: held.digest for tag, held in read_heads(session, remote, tags).items()}
+    session.saw(found)
+    return found
 
 
 def read_heads(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Descriptor]:
