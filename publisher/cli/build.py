@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from publisher.cli.options import LINES, formats, open_session, planning, wish
+from publisher.cli.reporting import is_wanted
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
+    from publisher.workflows.build import BuildReport
 
 
 @click.command("build")
@@ -54,11 +57,25 @@ def command(
         report = build_image(session, only_job(session.settings, wanted), wanted, options)
         if report.miss:
             session.progress.step(report.miss)
-        for one in report.advice:
-            where = f"line {one.line}: " if one.line else ""
-            session.progress.warn(f"{where}{one.message} [{one.rule}]")
+        advice = [f"{f'line {one.line}: ' if one.line else ''}{one.message} [{one.rule}]" for one in report.advice]
+        for text in advice:
+            session.progress.warn(text)
+    _tell(report, advice)
     if form == "json":
         show_json(report)
     else:
         show_text(f"{report.images[0]} {report.id}\n")
     return 0
+
+
+def _tell(report: BuildReport, advice: list[str]) -> None:
+    """Show it on a step's page; its outputs are those of what is done with the image."""
+    if not is_wanted():
+        return
+    from publisher.report.github_files import write_summary
+    from publisher.report.summary import build_summary
+
+    cached = sum(step.cached for step in report.steps)
+    notes = [report.miss, *advice] if report.miss else advice
+    page = build_summary(report.images[0], seconds=report.seconds, steps=len(report.steps), cached=cached, notes=notes)
+    write_summary(os.environ, page)

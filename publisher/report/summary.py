@@ -191,6 +191,12 @@ def _failure(failure: Failure) -> list[str]:
     return [*lines, *rows(("", ""), [*facts, ("exit code", f"{failure.code} ({plain(failure.kind)})")]), ""]
 
 
+def build_summary(name: str, *, seconds: float, steps: int, cached: int, notes: Iterable[str]) -> list[str]:
+    """What was built. notes: where the cache ended, and what the Dockerfile could do better."""
+    facts = f"{plain(name)}: {steps} steps, {cached} of them from the cache, in {seconds:.1f} s"
+    return [*_title("Build"), facts, "", *(f"- {plain(note)}" for note in notes), ""]
+
+
 # Parts.
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -271,6 +272,23 @@ def test_the_commands_after_a_release(runner: Callable[..., Runner], registry: R
     assert use("reconcile", images=image).outputs["moved"] == f"{image}:latest"
 
 
+def test_blocks_as_of_metadata_action(runner: Callable[..., Runner], sandbox_url: str) -> None:
+    """images, tags and flavor come along from docker/metadata-action as they are: comments, records, empty lines."""
+    given = {
+        "command": "plan",
+        "images": "# where to\nme/app\n\nname=ghcr.io/me/app,enable=false\n",
+        "tags": "type=semver,pattern={{version}}\n  # the branch\n  type=ref,event=branch\ntype=raw,value=edge\n",
+        "flavor": "latest=false\nsuffix=-alpine",
+        "labels": "maintainer=ann <ann@localhost>\n",
+    }
+    done = runner(TAGGED).use(ACTION, given, env={"PUBLISH_SANDBOX": sandbox_url})
+    assert done.code == 0, done.raw
+    assert done.outputs["tags"].splitlines() == ["me/app:1.2.3-alpine", "me/app:edge-alpine"]
+    assert done.outputs["version"] == "1.2.3-alpine"
+    assert "maintainer=ann <ann@localhost>" in done.outputs["labels"].splitlines()
+    assert f"manifest:org.opencontainers.image.revision={'a' * 40}" in done.outputs["annotations"].splitlines()
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -291,25 +309,34 @@ def test_inputs_that_would_not_do_what_they_say(
 
 def test_a_machine_without_python(bare: Callable[..., Runner], tmp_path: Path) -> None:
     """An error says what to install, and nothing is left behind."""
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for tool in ("bash", "mktemp", "rm"):
-        (tools / tool).symlink_to(shutil.which(tool) or tool)
     on = bare()
-    on.environ["PATH"] = str(tools)
+    on.environ["PATH"] = few_tools(tmp_path)
     done = on.use(ACTION, {"command": "status"})
     assert (done.code, "no Python 3.11 or newer" in done.log) == (2, True), done.raw
     assert list(on.temp.iterdir()) == []
 
 
+def few_tools(folder: Path) -> str:
+    """A PATH with what the steps need beside Python."""
+    tools = folder / "bin"
+    tools.mkdir()
+    for tool in ("bash", "mktemp", "rm", "mkdir", "cp"):
+        (tools / tool).symlink_to(shutil.which(tool) or tool)
+    return str(tools)
+
+
 def test_a_dependency_that_has_changed(bare: Callable[..., Runner], tmp_path: Path) -> None:
-    """Another file under a locked name is refused by its hash; nothing is left behind."""
+    """Another file under a locked name is refused by its hash; nothing is left behind. Python is that of the tools."""
     copy = tmp_path / "che ckout"
     for name in (".github/actions/publish", "publisher", "requirements"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     lock = copy / "requirements" / "publish.txt"
     lock.write_text(re.sub(r"sha256:[0-9a-f]{8}", "sha256:00000000", lock.read_text()))
     on = bare()
+    on.environ["PATH"] = few_tools(tmp_path)
+    python = on.tools / "Python" / "3.11.9" / "x64" / "bin" / "python3"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(getattr(sys, "_base_executable", sys.executable))
     done = on.use(copy / ".github/actions/publish", {"command": "status"})
     assert (done.code, "DO NOT MATCH THE HASHES" in done.log) == (1, True), done.raw
     assert list(on.temp.iterdir()) == []

@@ -90,6 +90,7 @@ def test_the_examples_on_a_real_registry(machine: Any, private_registry: Registr
         assert done.code == 0, done.raw
         assert SECRET not in done.log + done.summary
         assert f"{image}:latest" in done.summary
+        assert re.search(r"### Build\n\n\S+\\:1\S+: \d+ steps, \d+ of them from the cache, in ", done.summary)
     retag = for_registry(EXAMPLES / "retag.yml", private_registry, tmp_path)
     on = machine({"event_name": "workflow_dispatch"}, SECRETS)
     for dry, code in (("true", 0), ("false", 0)):
@@ -121,6 +122,31 @@ def test_the_example_rehearses_a_fork(machine: Any, registry: Registry, name: st
     assert done.code == 0, done.raw
     assert f"`{image}:pr-7`" in done.summary
     assert len(registry.requests()) == asked
+
+
+def test_the_inputs_of_a_build(machine: Any, engine: Engine, sandbox_url: str) -> None:
+    """A context, a Dockerfile elsewhere, a stage and arguments, with spaces; labels by the rules; then a release."""
+    on = machine({"event_name": "push", "ref": "refs/tags/v1.2.3"})
+    (on.workspace / "the app").mkdir()
+    shutil.copy(BUSYBOX, on.workspace / "the app" / "busybox")
+    (on.workspace / "a Dockerfile").write_text(
+        "FROM scratch AS first\nARG WORDS\nENV WORDS=$WORDS\nCOPY busybox /bin/busybox\nWORKDIR /\n"
+        'CMD ["/bin/busybox", "true"]\nFROM first AS last\nENV LAST=1\n'
+    )
+    given = {"images": "me/built", "tags": "type=semver,pattern={{version}},suffix=-x", "labels": "a=b c"}
+    build = {
+        "context": "the app",
+        "file": "a Dockerfile",
+        "target": "first",
+        "build-args": "WORDS=two words\nOTHER=$HOME",
+    }
+    done = on.use(ROOT / ".github/actions/publish", {**given, **build}, env={"PUBLISH_SANDBOX": sandbox_url})
+    assert done.code == 0, done.raw
+    assert done.outputs["moved"].splitlines() == ["docker.io/me/built:1.2.3-x", "docker.io/me/built:latest"]
+    config = json.loads(engine.docker("image", "inspect", "-f", "{{json .Config}}", "built:1.2.3"))
+    assert "WORDS=two words" in config["Env"]
+    assert "LAST=1" not in config["Env"]
+    assert (config["Labels"]["a"], config["Labels"]["org.opencontainers.image.version"]) == ("b c", "1.2.3-x")
 
 
 def test_a_build_that_fails(machine: Any) -> None:
