@@ -15,6 +15,7 @@ from publisher.transfer.assemble import assemble
 from publisher.transfer.direct import send_loose
 from publisher.transfer.identity import platform_of
 from publisher.transfer.stored import send_stored
+from publisher.workflows.carry import carry, carry_referrers
 from publisher.workflows.reuse import find_leads
 from publisher.workflows.through_engine import NeverReached, choose_way, through_engine
 
@@ -64,15 +65,8 @@ def push(session: Session, sources: Sequence[Source], repositories: Sequence[Rep
         content = assemble(parts, platform_reader(remote), how.annotations)
         remote.put_manifest(content)
     for other in others:
-        copy(session, remote, content, other)
+        carry(session, remote, content, other)
     return Pushed(content, sent[0].via)
-
-
-def copy(session: Session, origin: RemoteRepository, content: Content, target: Repository) -> None:
-    """Bring content from one repository to another; blobs are mounted within one registry."""
-    image = RemoteImage(origin, Reference(origin.repository, digest=content.digest))
-    near = (origin.repository,) if origin.repository.registry == target.registry else ()
-    send_stored(image, session.remote(target), session.progress, origins=near, root=content)
 
 
 def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipping) -> Pushed:
@@ -81,6 +75,8 @@ def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipp
     if isinstance(source.image, StoredImage):
         near = _nearby(source, remote)
         content = send_stored(source.image, remote, session.progress, origins=near, root=source.root)
+        if isinstance(source.image, RemoteImage):
+            carry_referrers(session, source.image.remote, content, remote.repository)
         return Pushed(content, "copy")
     how.compression.check()
     leads = find_leads(session, source.image, source.held, remote, how.compression, how.previous)

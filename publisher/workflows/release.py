@@ -25,13 +25,14 @@ from publisher.model.reference import Reference
 from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
+from publisher.workflows.carry import carry
 from publisher.workflows.clock import now
 from publisher.workflows.filed import file_receipt
 from publisher.workflows.hub import describe_after_release
 from publisher.workflows.hub_preflight import create_missing, refuse_frozen
 from publisher.workflows.plan import Draft, draft
 from publisher.workflows.promote import Promotion
-from publisher.workflows.push import Pushed, Shipping, copy, push
+from publisher.workflows.push import Pushed, Shipping, push
 from publisher.workflows.record import Begun, Record, Run, incomplete
 from publisher.workflows.reuse import earlier_releases
 from publisher.workflows.smoke import prove, running_of
@@ -228,7 +229,7 @@ def _adopt(session: Session, made: Draft, holder: tuple[Repository, Digest]) -> 
     writing = {Reference.parse(move.reference).repository for move in made.plan.moves if move.action.writes}
     for other in made.job.repositories:
         if other in writing and other != repository and session.remote(other).head(digest) is None:
-            copy(session, origin, content, other)
+            carry(session, origin, content, other)
     return content, None, True
 
 
