@@ -42,6 +42,7 @@ def command(
     publish build ./web --file web.Dockerfile --image me/web
     """
     from publisher.cli.rendering import show_json, show_text
+    from publisher.model.settings import BuildSettings
     from publisher.workflows.build import BuildOptions, build_image
     from publisher.workflows.jobs import only_job
 
@@ -49,26 +50,29 @@ def command(
     if bad := next((key for key, equals, _ in pairs if not equals or not key), None):
         raise click.UsageError(f"--build-arg {bad}: expected KEY=VALUE")
     options = BuildOptions(
-        context=context, dockerfile=file, names=names, target=target, platform=platform,
-        args={key: value for key, _, value in pairs}, pull=pull, cache=not no_cache,
+        names=names, target=target, platform=platform, args={key: value for key, _, value in pairs}, pull=pull,
+        cache=not no_cache,
     )  # fmt: skip
     wanted = wish(**asked)
     with open_session(given) as session:
-        report = build_image(session, only_job(session.settings, wanted), wanted, options)
+        job = only_job(session.settings, wanted)
+        own = job.settings.build or session.settings.build or BuildSettings()
+        job = job.built_from(own, context and Path.cwd() / context, file and Path.cwd() / file)
+        report = build_image(session, job, wanted, options)
         if report.miss:
             session.progress.step(report.miss)
-        advice = [f"{f'line {one.line}: ' if one.line else ''}{one.message} [{one.rule}]" for one in report.advice]
-        for text in advice:
-            session.progress.warn(text)
-    _tell(report, advice)
+        for one in report.advice:
+            where = f"line {one.line}: " if one.line else ""
+            session.progress.warn(f"{where}{one.message} [{one.rule}]")
     if form == "json":
         show_json(report)
     else:
         show_text(f"{report.images[0]} {report.id}\n")
+    _tell(report)
     return 0
 
 
-def _tell(report: BuildReport, advice: list[str]) -> None:
+def _tell(report: BuildReport) -> None:
     """Show it on a step's page; its outputs are those of what is done with the image."""
     if not is_wanted():
         return
@@ -76,6 +80,7 @@ def _tell(report: BuildReport, advice: list[str]) -> None:
     from publisher.report.summary import build_summary
 
     cached = sum(step.cached for step in report.steps)
-    notes = [report.miss, *advice] if report.miss else advice
+    advice = (f"{f'line {one.line}: ' if one.line else ''}{one.message}" for one in report.advice)
+    notes = filter(None, (report.miss, *advice))
     page = build_summary(report.images[0], seconds=report.seconds, steps=len(report.steps), cached=cached, notes=notes)
     write_summary(os.environ, page)

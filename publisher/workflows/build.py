@@ -18,7 +18,6 @@ from publisher.workflows.plan import ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from publisher.workflows.jobs import Job, Wish
     from publisher.workflows.session import Session
@@ -37,10 +36,8 @@ class BuildReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """What the options add to `[build]`; context and dockerfile are relative to the working directory."""
+    """What the options add to `[build]`."""
 
-    context: Path | None = None
-    dockerfile: Path | None = None
     names: tuple[str, ...] = ()
     target: str | None = None
     platform: str | None = None
@@ -54,11 +51,11 @@ def build_image(session: Session, job: Job, wish: Wish, options: BuildOptions) -
     began = time.monotonic()
     settings = job.settings.build or session.settings.build or BuildSettings()
     asked = ask(session, job, wish)
-    context = session.directory / options.context if options.context else session.configuration.path(settings.context)
+    context = session.configuration.path(settings.context)
     names = options.names or (_name(job, str(asked.release) if asked.release else "dev"),)
     request = BuildRequest(
         context=context,
-        dockerfile=_dockerfile(session, settings, options),
+        dockerfile=settings.dockerfile,
         names=names,
         args={**_reproducible(), **settings.args, **options.args},
         labels=asked.labels,
@@ -78,13 +75,6 @@ def build_image(session: Session, job: Job, wish: Wish, options: BuildOptions) -
         miss=first_miss(made.steps),
         advice=advice,
     )
-
-
-def _dockerfile(session: Session, settings: BuildSettings, options: BuildOptions) -> str:
-    """Within the context as `[build]` names it, or a whole path; another context has one of its own."""
-    if options.dockerfile:
-        return str(session.directory / options.dockerfile)
-    return "Dockerfile" if options.context else settings.dockerfile
 
 
 def _reproducible() -> dict[str, str]:
