@@ -40,15 +40,20 @@ SHORTEST = 4
 
 
 class Refusal(Exception):
-    """Why nothing was done."""
+    """Why nothing was done, and the exit code."""
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Inputs:
-    """The inputs as the step's environment holds them."""
+    """The inputs as the step's environment holds them, trimmed as GitHub's own actions do."""
 
     def __init__(self) -> None:
-        self._texts = {name: os.environ.get(f"INPUT_{name}", "") for name in (*OF_RELEASES, *FOR_ALL, *SWITCHES)}
-        self.command = self["COMMAND"].strip() or "release"
+        names = (*OF_RELEASES, *FOR_ALL, *SWITCHES)
+        self._texts = {name: os.environ.get(f"INPUT_{name}", "").strip() for name in names}
+        self.command = self["COMMAND"] or "release"
         self.switches: dict[str, bool] = {}
 
     def __getitem__(self, name: str) -> str:
@@ -63,11 +68,11 @@ class Inputs:
         if self.command not in TAKES:
             raise Refusal(f"the input command is {self.command!r}; it must be one of {', '.join(TAKES)}")
         for name, default in SWITCHES.items():
-            text = self[name].strip().lower() or default
+            text = self[name].lower() or default
             if text not in {"true", "false"}:
                 raise Refusal(f"the input {shown(name)} is {text!r}; it must be true or false")
             self.switches[name] = text == "true"
-        idle = [name for name in self._texts if self[name].strip() and name not in self._useful]
+        idle = [name for name in self._texts if self[name] and name not in self._useful]
         if idle:
             raise Refusal(f"the input {shown(idle[0])} says nothing to the command {self.command}; leave it out")
         if self.builds and self.lines("SOURCE"):
@@ -80,7 +85,7 @@ class Inputs:
     @property
     def builds(self) -> bool:
         """Whether an image is built first."""
-        return any(self[name].strip() for name in OF_BUILDS)
+        return any(self[name] for name in OF_BUILDS)
 
 
 def shown(name: str) -> str:
@@ -95,9 +100,10 @@ def main() -> int:
     try:
         given.check()
         foreign = is_foreign() and not may_have_secrets(given)
+        secret = credential(given, foreign=foreign)
     except Refusal as refusal:
         sys.stderr.write(safe_lines(f"publish: {printable(str(refusal))}.\n"))
-        return 2
+        return refusal.code
     environ = environment(given, foreign=foreign)
     command = given.command
     sources = given.lines("SOURCE")
@@ -111,12 +117,12 @@ def main() -> int:
         sources = [f"docker-daemon:{json.loads(done.stdout)['images'][0]}"]
     words = arguments(command, given, sources)
     # In this process's place: signals of the runner reach publish itself.
-    return os.execve(words[0], words, environ | credential(given, foreign=foreign))
+    return os.execve(words[0], words, environ | secret)
 
 
 def mask(secret: str, username: str) -> None:
     """Have the runner blank the secret and all forms that it takes on its way, before anything is done with it."""
-    if not secret.strip():
+    if not secret:
         return
     # A secret of several lines is in a log line by line; a line that is but a brace would blank every brace.
     parts = [line for line in secret.splitlines() if len(line) >= SHORTEST]
@@ -170,6 +176,8 @@ def credential(given: Inputs, *, foreign: bool) -> dict[str, str]:
     """The password, for publish alone; a build has no business with it."""
     if foreign or given.switches["SANDBOX"] or not given["PASSWORD"]:
         return {}
+    if not given["USERNAME"]:
+        raise Refusal("the input password is given and username is not; they go together", code=3)
     found = {"PUBLISH_USERNAME": given["USERNAME"], "PUBLISH_PASSWORD": given["PASSWORD"]}
     return found | ({"PUBLISH_REGISTRY": given["REGISTRY"]} if given["REGISTRY"] else {})
 
@@ -182,7 +190,7 @@ PUBLISH = (sys.executable, "-I", "-m", "publisher.cli")
 
 def one(option: str, value: str) -> list[str]:
     """An option, where it has a value."""
-    return [f"{option}={value}"] if value.strip() else []
+    return [f"{option}={value}"] if value else []
 
 
 def planned(given: Inputs) -> list[str]:
@@ -207,7 +215,7 @@ def build_words(given: Inputs) -> list[str]:
     words = [*program(given), "build", "--format=json", *labelled(given)]
     words += [*one("--file", given["FILE"]), *one("--target", given["TARGET"])]
     words += [f"--build-arg={line}" for line in given.lines("BUILD_ARGS")]
-    return [*words, "--", *([given["CONTEXT"]] if given["CONTEXT"].strip() else [])]
+    return [*words, "--", *filter(None, [given["CONTEXT"]])]
 
 
 def arguments(command: str, given: Inputs, sources: list[str]) -> list[str]:
@@ -222,7 +230,7 @@ def arguments(command: str, given: Inputs, sources: list[str]) -> list[str]:
         case "verify":
             return [*words, "--", *sources]
         case "yank":
-            return [*words, *planned(given), "--", given["VERSION"].strip()]
+            return [*words, *planned(given), "--", given["VERSION"]]
         case _:
             return [*words, *planned(given)]
 
