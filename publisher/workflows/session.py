@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from publisher.hub.access import Access
     from publisher.hub.repository import HubPage
     from publisher.model.credential import Credential
+    from publisher.model.digest import Digest
     from publisher.model.facts import Facts
     from publisher.model.protocols import CredentialSource, Progress
     from publisher.model.reference import Repository
@@ -71,6 +72,7 @@ class Session:
         self._destinations: frozenset[str] = frozenset()
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
+        self._seen: dict[str, Digest] = {}
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
 
     @cached_property
@@ -132,6 +134,16 @@ class Session:
     @cached_property
     def _anonymous_client(self) -> Client:
         return self.client_with(lambda _registry, _repository: None)
+
+    def saw(self, held: Mapping[str, Digest]) -> None:
+        """Note what tags were seen to hold."""
+        self._seen.update(held)
+
+    def seen_versions(self) -> dict[str, str]:
+        """Which version a digest is, as far as this run has seen, and a version's tag says without any rules."""
+        from publisher.planning.version import version_of
+
+        return {str(digest): str(version) for tag, digest in self._seen.items() if (version := version_of(tag))}
 
     def learn(self, secret: str) -> None:
         """Take a secret out of all that is printed from now on."""

@@ -49,7 +49,7 @@ class Engine:
 def run_engine(number: int, *, apart: bool = False) -> Iterator[Engine]:
     """Start dockerd, as root; `number` tells several apart. apart: in a network of its own, without a way out."""
     folder = Path(tempfile.mkdtemp(prefix=f"pt{number}-", dir="/tmp"))
-    bridge = f"pt{os.getpid()}"
+    bridge = f"pt{os.getpid()}n{number}"
     if not apart:
         _make_bridge(bridge, number)
     command = ["unshare", "--net", *_command(folder, "none", bridge)] if apart else _command(folder, bridge, bridge)
