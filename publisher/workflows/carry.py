@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from publisher.model.artifact import RECEIPT_TYPE
 from publisher.model.manifest import Index
 from publisher.model.reference import Reference, Tag
 from publisher.registry.artifacts import announce
 from publisher.registry.image import RemoteImage
 from publisher.transfer.stored import send_stored
-from publisher.workflows.filed import RECEIPT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from publisher.model.artifact import SmallBlob, compose_artifact
+from publisher.model.artifact import RECEIPT_TYPE, SmallBlob, compose_artifact
 from publisher.model.errors import PublishError
 from publisher.model.manifest import Descriptor, Index, Manifest
 from publisher.model.receipt import Outcome, Receipt
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from publisher.workflows.jobs import Wish
     from publisher.workflows.session import Session
 
-RECEIPT_TYPE: Final = "application/vnd.publish.receipt.v1+json"
 _LARGEST: Final = 16 << 20
 _MOST: Final = 20
 

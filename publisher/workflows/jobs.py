@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from publisher.model.errors import ConfigError
 from publisher.model.settings import ImageSettings, Settings
 from publisher.model.value import Value
-from publisher.planning.candidates import read_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +40,8 @@ class Job(Value, frozen=True):
     @property
     def repositories(self) -> tuple[Repository, ...]:
         """Where it goes, each once."""
+        from publisher.planning.candidates import read_images
+
         return tuple(image.repository for image in read_images(self.images))
 
     def built_from(self, build: BuildSettings, context: Path | None, dockerfile: Path | None) -> Job:

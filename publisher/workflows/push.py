@@ -12,7 +12,6 @@ from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
 from publisher.registry.image import RemoteImage
 from publisher.transfer.assemble import assemble
-from publisher.transfer.direct import send_loose
 from publisher.transfer.identity import platform_of
 from publisher.transfer.stored import send_stored
 from publisher.workflows.carry import carry, carry_referrers
@@ -89,6 +88,8 @@ def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipp
 
 
 def _directly(session: Session, image: LooseImage, remote: RemoteRepository, leads: Leads, how: Shipping) -> Content:
+    from publisher.transfer.direct import send_loose
+
     def remember(diff_id: Digest, blob: Descriptor) -> None:
         session.blob_cache.remember(remote.repository, how.compression, {diff_id: blob})
 

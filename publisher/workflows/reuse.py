@@ -10,7 +10,6 @@ from publisher.model.errors import PublishError
 from publisher.model.manifest import LARGEST, Index, Manifest
 from publisher.model.reference import Reference
 from publisher.model.value import Value
-from publisher.planning.lines import published_versions
 from publisher.transfer.reuse import Placed, layers_of, pair_layers
 from publisher.transfer.ways import Cargo
 
@@ -62,6 +61,8 @@ class Leads(Value, frozen=True):
 
 def earlier_releases(made: Draft) -> tuple[Digest, ...]:
     """What the first repository holds that may share layers with this release: the newest version, and what moves."""
+    from publisher.planning.lines import published_versions
+
     first = made.job.repositories[0]
     versions = published_versions(made.asked.ruleset, made.published[first])
     newest = [found.digest for _version, found in sorted(versions.items(), reverse=True)]

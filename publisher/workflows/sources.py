@@ -12,8 +12,6 @@ from publisher.model.manifest import Index, Manifest
 from publisher.model.plan import Kind
 from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
-from publisher.planning.plan import Known
-from publisher.planning.rules import MARKER
 from publisher.transfer.identity import Identity, identity, platform_of, single
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
+    from publisher.planning.plan import Known
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
@@ -113,6 +112,8 @@ def find_known(
     session: Session, sources: Sequence[Source], asked: Candidates, published: Mapping[Repository, Published]
 ) -> Known | None:
     """What is known of the content: its digest where one source has a manifest, and who holds the same image."""
+    from publisher.planning.plan import Known
+
     if not sources:
         return None
     root = sources[0].root if len(sources) == 1 else None
@@ -139,6 +140,8 @@ def _joined(sources: Sequence[Source]) -> Identity:
 
 def _decisive(asked: Candidates, state: Published) -> Iterable[Digest]:
     """What the tags hold whose image decides: a floating tag's never does, and each look costs a pull on Docker Hub."""
+    from publisher.planning.rules import MARKER
+
     names = [str(name.tag) for kind in (Kind.EXACT, Kind.REF) for name in asked.of_kind(kind)]
     names += asked.spellings
     return {state.held[tag] for name in names for tag in (name, MARKER + name) if tag in state.held}
