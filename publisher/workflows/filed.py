@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from publisher.model.artifact import SmallBlob, compose_artifact
+from publisher.model.artifact import RECEIPT_TYPE, SmallBlob, compose_artifact
 from publisher.model.errors import PublishError, VerificationFailed
-from publisher.model.manifest import Descriptor, Index, Manifest, compose_index
+from publisher.model.manifest import Descriptor, Index, Manifest
 from publisher.model.receipt import Outcome, Receipt
-from publisher.model.reference import Reference, Tag
-from publisher.registry.artifacts import send_blobs
+from publisher.model.reference import Reference
+from publisher.registry.artifacts import announce, send_blobs
 from publisher.workflows.status import look, places
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from publisher.workflows.jobs import Wish
     from publisher.workflows.session import Session
 
-RECEIPT_TYPE: Final = "application/vnd.publish.receipt.v1+json"
 _LARGEST: Final = 16 << 20
 _MOST: Final = 20
 
@@ -44,12 +43,8 @@ def file_receipt(session: Session, receipt: Receipt, content: Content, repositor
 def _file(remote: RemoteRepository, artifact: Manifest, blobs: Iterable[SmallBlob], subject: Digest) -> None:
     send_blobs(remote, blobs)
     remote.put_manifest(artifact)
-    listed = remote.referrers(subject)
-    if any(entry.digest == artifact.digest for entry in listed):
-        return
-    # A registry without the referrers API: the tag that stands in for it lists them (distribution-spec).
     entry = Descriptor(artifact.media_type, artifact.digest, len(artifact.content), artifact_type=RECEIPT_TYPE)
-    remote.put(compose_index((*listed, entry)), Tag(f"{subject.algorithm}-{subject.hex}"))
+    announce(remote, entry, subject)
 
 
 def filed_receipt(session: Session, wish: Wish) -> Receipt | None:

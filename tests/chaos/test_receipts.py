@@ -143,9 +143,8 @@ def test_undo_with_no_receipt_at_all(referrers: bool, tmp_path: Path) -> None:
 
 def _leave_foreign_receipt(world: World, shop: Shop) -> None:
     """Somebody who may push has left a receipt of another image on 1.1.0, newer than the true one."""
-    from publisher.model.artifact import SmallBlob, compose_artifact
+    from publisher.model.artifact import RECEIPT_TYPE, SmallBlob, compose_artifact
     from publisher.model.manifest import Descriptor
-    from publisher.workflows.filed import RECEIPT_TYPE
 
     receipt: dict[str, Any] = json.loads(shop.receipts[0].read_text())
     receipt["id"] = "20990101T000000.000Z-aaaaaa"

@@ -272,7 +272,8 @@ class SimulatedSession(Session):
     facts = Facts(now=datetime(2026, 1, 1, tzinfo=UTC))
 
     def __init__(self, run: Run, folder: Path | None = None) -> None:
-        environ = {"PUBLISH_SANDBOX": URL, "XDG_STATE_HOME": str(run.machine), "DOCKER_HOST": "unix:///nowhere"}
+        home = str(run.machine)
+        environ = {"PUBLISH_SANDBOX": URL, "HOME": home, "XDG_STATE_HOME": home, "DOCKER_HOST": "unix:///nowhere"}
         super().__init__(environ, folder or run.machine, Teller(quiet=True))
         self._run = run
 
