@@ -84,8 +84,16 @@ def send_loose(
         raise VerificationFailed("the image's config lists other layers than the engine said before")
     if missing := [diff_id for diff_id in diff_ids if diff_id not in made]:
         raise VerificationFailed(f"the export lacks the layer {missing[0]} that its config names")
-    config = store.upload(_WholeBlob(image.config, media.OCI_CONFIG))
+    config = _send_config(store, _WholeBlob(image.config, media.OCI_CONFIG), resumes=not sent)
     return Delivery(compose_manifest(config, tuple(made[diff_id] for diff_id in diff_ids)), there, sent)
+
+
+def _send_config(store: BlobStore, blob: _WholeBlob, *, resumes: bool) -> Descriptor:
+    """The config goes last: where no layer was left to send, a run before this one may have sent it too."""
+    described = blob.descriptor()
+    if resumes and store.blob_size(described.digest) == described.size:
+        return described
+    return store.upload(blob)
 
 
 def _listed(config: bytes) -> tuple[Digest, ...]:

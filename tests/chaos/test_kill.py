@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.parts.command import Publish
     from tests.parts.faults import Kind
 
-_EVERY = {"kill": 3, "signal": 6}
+_EVERY = {"kill": 5, "signal": 8}
 _TAGS = ("1.1.0", "1.1", "1", "latest")
 
 
@@ -46,11 +46,21 @@ class Shop:
     def __init__(self, publish: Publish, folder: Path, sandbox: Sandbox, link: FaultyLink) -> None:
         self._publish, self._folder, self.sandbox, self.link = publish, folder, sandbox, link
         self.digests = {version: str(make_layout(folder / version, version)) for version in ("1.0.0", "1.1.0")}
+        self._sources = {version: f"oci:{folder / version}" for version in self.digests}
 
     def words(self, version: str, name: str) -> list[str]:
         """One release."""
         image = f"{self.link.host}/{name}"
-        return ["release", f"oci:{self._folder / version}", "--image", image, "--version", version, "--format", "json"]
+        return ["release", self._sources[version], "--image", image, "--version", version, "--format", "json"]
+
+    def archive(self, version: str) -> None:
+        """Release it from docker's archive instead: its layer is compressed on the way, its manifest is made here."""
+        archive = f"docker-archive:{self._folder / version}.tar"
+        given = ["skopeo", "--insecure-policy", "copy", "-q", self._sources[version], f"{archive}:app:{version}"]
+        subprocess.run(given, check=True)
+        self._sources[version] = archive
+        self.release(version, "made")
+        self.digests[version] = self.held("made")[version]
 
     def release(self, version: str, name: str) -> list[dict[str, Any]]:
         """Release without a fault; what the registry was asked meanwhile."""
@@ -115,11 +125,14 @@ def _positions(shop: Shop, config: pytest.Config, every: int) -> range:
     return range(1, len(shop.link.requests) + 1, 1 if config.getoption("--whole") else every)
 
 
+@pytest.mark.parametrize("source", ["oci", "docker-archive"])
 @pytest.mark.parametrize("kind", ["hold", "held"], ids=["before", "after"])
 def test_a_killed_release_is_finished_by_a_rerun(
-    kind: Kind, shop: Shop, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
+    kind: Kind, source: str, shop: Shop, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In between no tag points to content that is missing; after it each is right, and no blob is sent twice."""
+    if source == "docker-archive":
+        shop.archive("1.1.0")
     positions = _positions(shop, pytestconfig, _EVERY["kill"])
     for number in positions:
         name = f"app-{number}"
@@ -130,8 +143,8 @@ def test_a_killed_release_is_finished_by_a_rerun(
         assert shop.held(name) == shop.right, f"at {number}"
         assert not sent & _uploads(again), f"a blob was sent twice, killed at {number}"
     with capsys.disabled():
-        told = f"killed {len(positions)} times at {positions.stop - 1} requests, {kind}: every rerun finished"
-        sys.stdout.write(f"\n{told}, no blob was sent twice\n")
+        told = f"killed {len(positions)} times at {positions.stop - 1} requests ({source}, {kind})"
+        sys.stdout.write(f"\n{told}: every rerun finished, no blob was sent twice\n")
 
 
 @pytest.mark.parametrize("kind", ["stall", "stalled"], ids=["before", "after"])
