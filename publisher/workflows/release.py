@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -20,12 +20,13 @@ from publisher.model.errors import (
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
-from publisher.model.receipt import Change, State, Verification
+from publisher.model.receipt import State, Verification
 from publisher.model.reference import Reference
 from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
 from publisher.workflows.carry import carry
+from publisher.workflows.changes import Changes
 from publisher.workflows.clock import now
 from publisher.workflows.filed import file_receipt
 from publisher.workflows.hub import describe_after_release
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from publisher.model.plan import Move, Plan
+    from publisher.model.plan import Plan
     from publisher.model.receipt import Receipt
     from publisher.model.reference import Repository
     from publisher.receipts.journal import Entry
@@ -145,8 +146,9 @@ def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
             via=via,
             adopted=adopted,
         )
-        record = Record(session, begun, _changes(made.plan, None), options.receipt)
-        return _promote(session, made, content, record, entry, options)
+        changes = Changes(session, made.plan, content.digest)
+        record = Record(session, begun, changes.at(None), options.receipt)
+        return _promote(session, made, content, Recording(changes, record, entry), options)
 
 
 def _open_entry(session: Session, made: Draft) -> Entry:
@@ -282,19 +284,43 @@ def _read_as_stranger(session: Session, repository: Repository, content: Content
 # Promote, settle, record.
 
 
-def _promote(
-    session: Session, made: Draft, content: Content, record: Record, entry: Entry, options: ReleaseOptions
-) -> Run:
+class Recording(NamedTuple):
+    """A release's receipt while its tags move: its lines, and where they are kept."""
+
+    changes: Changes
+    record: Record
+    entry: Entry
+
+    def save(self, progress: Progress | None) -> None:
+        """Keep what is known so far."""
+        self.record.save(self.entry, self.changes.at(progress))
+
+    def finish(self, progress: Progress | None, error: PublishError | None = None) -> Run:
+        """The end; `error` is what it ends with."""
+        return self.record.finish(self.entry, self.changes.at(progress), error)
+
+    def stopped(self, progress: Progress, error: PublishError | Interrupted) -> Run:
+        """Before the first tag the error is the run's own; after it the run is incomplete. An interrupt stays one."""
+        if isinstance(error, Interrupted):
+            self.finish(progress, error.told())
+            raise error
+        if not progress.is_under_way:
+            self.finish(progress, error)
+            raise error
+        return self.finish(progress, incomplete(error, self.changes.at(progress)))
+
+
+def _promote(session: Session, made: Draft, content: Content, recording: Recording, options: ReleaseOptions) -> Run:
     if not _writes(made.plan):
-        return record.finish(entry, _changes(made.plan, None))
-    record.save(entry, _changes(made.plan, None))
-    promotion = Promotion(session, made, content, lambda reached: record.save(entry, _changes(made.plan, reached)))
+        return recording.finish(None)
+    recording.save(None)
+    promotion = Promotion(session, made, content, recording.save)
     try:
         _write_exact(session, made, promotion, options)
         promotion.floating()
     except (PublishError, Interrupted) as error:
-        return _stopped(made.plan, promotion.progress, record, entry, error)
-    run = record.finish(entry, _changes(made.plan, promotion.progress))
+        return recording.stopped(promotion.progress, error)
+    run = recording.finish(promotion.progress)
     session.progress.step(f"promoted {_tally(run.receipt)}")
     if made.job.settings.tags.record:
         file_receipt(session, run.receipt, content, made.job.repositories)
@@ -315,40 +341,9 @@ def _write_exact(session: Session, made: Draft, promotion: Promotion, options: R
         promotion.exact()
 
 
-def _stopped(plan: Plan, progress: Progress, record: Record, entry: Entry, error: PublishError | Interrupted) -> Run:
-    """Before the first tag the error is the run's own; after it the run is incomplete. An interrupt stays one."""
-    changes = _changes(plan, progress)
-    if isinstance(error, Interrupted):
-        record.finish(entry, changes, error.told())
-        raise error
-    if not progress.is_under_way:
-        record.finish(entry, changes, error)
-        raise error
-    return record.finish(entry, changes, incomplete(error, changes))
-
-
 def _tally(receipt: Receipt) -> str:
     done = sum(change.state is State.DONE for change in receipt.moves)
     return f"{done} of {len(receipt.moves)} tags written"
-
-
-def _changes(plan: Plan, progress: Progress | None) -> tuple[Change, ...]:
-    return tuple(_change(move, progress) for move in plan.moves)
-
-
-def _change(move: Move, progress: Progress | None) -> Change:
-    states = {Action.KEEP: State.KEPT, Action.UNCHANGED: State.UNCHANGED}
-    state = progress.states.get(move.reference) if progress else None
-    after = progress.after.get(move.reference) if progress else None
-    return Change(
-        reference=move.reference,
-        kind=move.kind,
-        version=move.version,
-        action=move.action,
-        before=move.before,
-        after=str(after) if after else (None if progress else move.before),
-        state=state or states.get(move.action, State.NOT_DONE),
-    )
 
 
 def _size(session: Session, made: Draft, content: Content, proof: Proof) -> int:

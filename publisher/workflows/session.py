@@ -79,7 +79,7 @@ class Session:
     def _patience(self) -> Patience:
         from publisher.http.retry import Patience
 
-        return Patience(sleep=self._pause)
+        return Patience(sleep=self.pause)
 
     def redact(self, text: str) -> str:
         """`text` without the run's secrets."""
@@ -258,8 +258,8 @@ class Session:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _pause(self, seconds: float) -> None:
-        """A pause before another try; an interrupt ends it, so that only the request under way is waited for."""
+    def pause(self, seconds: float) -> None:
+        """A pause before another try or look; an interrupt ends it, so that only a request under way is waited for."""
         if self._interrupted.wait(seconds) and self._interrupt:
             raise self._interrupt
 

@@ -26,10 +26,15 @@ def read_registries(session: Session, asked: Candidates) -> dict[Repository, Pub
     return dict(zip(repositories, found, strict=True))
 
 
-def read_repository(session: Session, asked: Candidates, repository: Repository) -> Published:
-    """The state of one repository, as far as the plan needs it."""
+def read_repository(
+    session: Session, asked: Candidates, repository: Repository, written: Iterable[str] = ()
+) -> Published:
+    """The state of one repository, as far as the plan needs it.
+
+    written: tags that must be there, whether or not the list shows them yet: lists may lag behind.
+    """
     remote = session.remote(repository)
-    tags = frozenset(remote.tags())
+    tags = frozenset((*remote.tags(), *written))
     return Published(tags, read_tags(session, remote, to_read(asked, tags)))
 
 

@@ -13,11 +13,13 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Literal
 
+from tests.parts.order import Logged
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedIOBase
 
-Kind = Literal["reset", "lost", "cut", "busy", "forbidden", "hold", "held"]
+Kind = Literal["reset", "lost", "cut", "busy", "forbidden", "hold", "held", "stall", "stalled"]
 Passing = Literal[
     "408",
     "429",
@@ -41,17 +43,18 @@ _RESET = struct.pack("ii", 1, 0)
 
 @dataclass
 class FaultyLink:
-    """A running proxy: `host` is host:port, `requests` what came so far.
+    """A running proxy: `host` is host:port, `requests` what came so far, `trace` what the registry behind it answered.
 
     reset: the connection breaks before anything is done; lost: after it is done; cut: within the answer's body;
     busy: 503; forbidden: 403. hold: nothing is done; held: it is done; with both `struck` is set, and the connection
-    breaks once `go` is.
+    breaks once `go` is. stall, stalled: the same, but the request goes on, or its answer comes, once `go` is set.
     A number: that status, 429 with Retry-After as it says; broken: the connection breaks behind the answer's header;
     slow: the answer comes byte by byte; garbage: another protocol answers.
     """
 
     host: str
     requests: list[tuple[str, str]] = field(default_factory=list)
+    trace: list[Logged] = field(default_factory=list)
     struck: threading.Event = field(default_factory=threading.Event)
     go: threading.Event = field(default_factory=threading.Event)
     _kind: Kind | Passing | None = None
@@ -67,6 +70,7 @@ class FaultyLink:
         """
         with self._lock:
             self.requests.clear()
+            self.trace.clear()
             self.struck.clear()
             self.go.clear()
             self._kind, self._nth, self._last = kind, nth, None if rest else nth + times - 1
@@ -127,8 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass(self) -> None:
         kind = self.server.link.take(self.command, self.path)
+        if kind in {"hold", "stall"}:
+            self._wait()
         if kind in {"reset", "hold"}:
-            self._wait(kind)
             self._break()
             return
         body = _read_body(self.rfile, self.headers.get("Transfer-Encoding"), self.headers.get("Content-Length"))
@@ -139,9 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(_PASSING[kind], [("Content-Length", "0"), *_retry_after(kind)], b"")
             return
         status, headers, content = self._ask(self.server.link.carry("up", body))
+        self.server.link.trace.append(Logged(self.command, self.path, status))
         content = self.server.link.carry("down", content)
+        if kind in {"held", "stalled"}:
+            self._wait()
         if kind in {"lost", "held"}:
-            self._wait(kind)
             self._break()
         elif kind == "broken" or (kind == "cut" and content):
             self._answer(status, headers, content[: len(content) // 2] if kind == "cut" else b"")
@@ -178,10 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"" if pause else content)
         self.wfile.flush()
 
-    def _wait(self, kind: Kind | None) -> None:
-        if kind in {"hold", "held"}:
-            self.server.link.struck.set()
-            self.server.link.go.wait(30)
+    def _wait(self) -> None:
+        self.server.link.struck.set()
+        self.server.link.go.wait(30)
 
     def _break(self) -> None:
         self.close_connection = True
