@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.options import formats, open_session
+from publisher.model.printable import printable
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
@@ -56,7 +57,7 @@ def told(found: Login) -> str:
     """Who one is, in a line."""
     how = "" if found.proven else " (unproven: the registry asks nobody who they are)"
     may = f", which may {' or '.join(found.may)}" if found.may else ""
-    return f"{found.registry}: {found.username}, by a {found.kind}{may}{how}"
+    return printable(f"{found.registry}: {found.username}, by a {found.kind}{may}{how}")
 
 
 def _credential(registry: str, username: str | None, *, password_stdin: bool) -> Credential:

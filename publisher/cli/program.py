@@ -84,9 +84,8 @@ class Program(click.Group):
 
         found: click.Command = import_module(f"publisher.cli.{cmd_name}").command
         name_variables(found, f"PUBLISH_{cmd_name.upper()}")
-        # In a raw docstring click's mark for "leave these lines as they are" is two characters.
         for one in (found, *getattr(found, "commands", {}).values()):
-            one.help = (one.help or "").replace("\\b\n", "\b\n")
+            _part_examples(one)
         return found
 
     def resolve_command(
@@ -97,7 +96,7 @@ class Program(click.Group):
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else " See 'publish --help'."
+            hint = f" Did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -108,6 +107,17 @@ class Program(click.Group):
             if rows:
                 with formatter.section(section):
                     formatter.write_dl(rows)
+
+
+def _part_examples(command: click.Command) -> None:
+    """Let the examples, a docstring's last part, stand below the options, line by line.
+
+    In a raw docstring click's mark for "leave these lines as they are" is two characters.
+    """
+    text, mark, examples = (command.help or "").partition("\\b\n")
+    if mark:
+        lines = "".join(f"\n  {line.strip()}" for line in examples.strip().splitlines())
+        command.help, command.epilog = text.rstrip(), f"\b\nExamples:{lines}"
 
 
 def name_variables(command: click.Command, prefix: str) -> None:
@@ -190,12 +200,21 @@ def _interrupt(number: int, _frame: object) -> None:
 
 
 def _refuse_usage(error: click.ClickException, arguments: Sequence[str], secrets: Secrets) -> int:
-    if wants_json(arguments):
-        from publisher.model.errors import UsageError
+    """A bare group shows its help; any other slip is told as every error is, with the help to look into."""
+    from publisher.model.errors import UsageError
 
-        return _refuse(UsageError(error.format_message()), arguments, secrets)
-    error.show()
-    return error.exit_code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    hint = f"see '{_path(error, arguments)} --help'"
+    return _refuse(UsageError(error.format_message().removesuffix("."), hint=hint), arguments, secrets)
+
+
+def _path(error: click.ClickException, arguments: Sequence[str]) -> str:
+    """The command whose help to look into; click doesn't know it where an option has no value."""
+    if isinstance(error, click.UsageError) and error.ctx:
+        return error.ctx.command_path
+    return " ".join(["publish", *(word for word in arguments if word in COMMANDS)][:2])
 
 
 def _refuse(error: BaseException, arguments: Sequence[str], secrets: Secrets) -> int:
@@ -210,7 +229,7 @@ def _is_verbose(arguments: Sequence[str]) -> bool:
 
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the command line or the environment asks for JSON, even where the rest of it can't be parsed."""
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
         if word == "--format=json" or (word == "--format" and following == "json"):
             return True
     named = [word for word in arguments if not word.startswith("-")]

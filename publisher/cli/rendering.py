@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from publisher.model.errors import PublishError, Stopped
+from publisher.model.printable import printable_json
 from publisher.report.failure import document, paragraph, understand
 from publisher.report.progress import safe_lines
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def show_json(found: Any) -> None:
     """One document on stdout, and nothing else."""
-    click.echo(msgspec.json.encode(found))
+    click.echo(printable_json(msgspec.json.encode(found).decode()))
 
 
 def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:

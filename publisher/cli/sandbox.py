@@ -53,7 +53,9 @@ def command() -> None:
 
 @command.command("serve")
 def serve(port: int, store: Path | None, faults: tuple[str, ...], **behaviour: Any) -> None:
-    r"""Run a sandbox until Ctrl-C; set PUBLISH_SANDBOX to the address that it prints, or open it in a browser.
+    r"""Run a sandbox until Ctrl-C.
+
+    Set PUBLISH_SANDBOX to the address that it prints, or open it in a browser.
 
     \b
     publish sandbox serve --port 5000 --store ./sandbox
