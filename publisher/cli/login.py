@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cli.completing import registries
 from publisher.cli.options import formats, open_session
 from publisher.model.printable import printable
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("login")
-@click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]")
+@click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]", shell_complete=registries)
 @click.option("-u", "--username", metavar="USER", help="The user at the registry.")
 @click.option("--password-stdin", is_flag=True, help="Read the password or token from stdin.")
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from publisher.cli.completing import repositories
 from publisher.model.record import lines
 
 if TYPE_CHECKING:
@@ -49,7 +50,13 @@ def planning(command: Command) -> Command:
     for option in reversed(
         (
             click.option(
-                "--image", "images", multiple=True, type=LINES, metavar="REPO", help="Publish to REPO (repeat)."
+                "--image",
+                "images",
+                multiple=True,
+                type=LINES,
+                metavar="REPO",
+                help="Publish to REPO (repeat).",
+                shell_complete=repositories,
             ),
             click.option("--rule", "rules", multiple=True, type=LINES, metavar="RULE", help="A tag rule (repeat)."),
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
@@ -66,7 +73,15 @@ def selection(command: Command) -> Command:
     """The options of commands that look at what is published: which repositories, and by which rules."""
     for option in reversed(
         (
-            click.option("--image", "images", multiple=True, type=LINES, metavar="REPO", help="Look at REPO (repeat)."),
+            click.option(
+                "--image",
+                "images",
+                multiple=True,
+                type=LINES,
+                metavar="REPO",
+                help="Look at REPO (repeat).",
+                shell_complete=repositories,
+            ),
             click.option("--rule", "rules", multiple=True, type=LINES, metavar="RULE", help="A tag rule (repeat)."),
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
             click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),

@@ -84,6 +84,7 @@ class Program(click.Group):
 
         found: click.Command = import_module(f"publisher.cli.{cmd_name}").command
         name_variables(found, f"PUBLISH_{cmd_name.upper()}")
+        found.short_help = COMMANDS[cmd_name].help
         for one in (found, *getattr(found, "commands", {}).values()):
             _part_examples(one)
         return found
@@ -169,12 +170,16 @@ def program(ctx: click.Context, *, config: str | None, verbose: bool, quiet: boo
     ctx.obj = Globals(ctx.find_object(Secrets) or Secrets(), config, verbose, quiet, color=color)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the program on `arguments`; returns the exit code."""
+def run(arguments: Sequence[str], name: str = "publish") -> int:
+    """Run the program on `arguments`; returns the exit code. name: what it was called by."""
     _obey_signals()
     secrets = Secrets()
+    if "_PUBLISH_COMPLETE" in os.environ:
+        from publisher.cli.shells import register
+
+        register()
     try:
-        result: Any = program.main(args=list(arguments), prog_name="publish", standalone_mode=False, obj=secrets)
+        result: Any = program.main(args=list(arguments), prog_name=name, standalone_mode=False, obj=secrets)
     except click.ClickException as error:
         return _refuse_usage(error, arguments, secrets)
     except click.Abort:

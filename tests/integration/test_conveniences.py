@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from publisher.cli.plugin import own
 from tests.parts.layout import make_layout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.parts.command import Publish, Result
     from tests.parts.registry import Registry
 
@@ -78,7 +81,7 @@ def test_schemas_are_listed_and_guessed(publish: Publish) -> None:
 def complete(publish: Publish, *words: str) -> list[str]:
     """What the shell is offered after `words`, by bash's protocol."""
     line = " ".join(["publish", *words])
-    given = {"_PUBLISH_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words))}
+    given = {"_PUBLISH_COMPLETE": "bash_complete", "COMP_WORDS": line}
     return [row.partition(",")[2] for row in publish(environ=given).stdout.splitlines()]
 
 
@@ -111,12 +114,58 @@ def test_misspelt_options_are_answered(publish: Publish) -> None:
     assert "Did you mean --dry-run?" in missed.stderr.replace("'", "")
 
 
-def test_docker_runs_publish_as_its_plugin(publish: Publish) -> None:
-    """`docker publish` reaches publish where docker-publish lies among docker's plugins."""
+@pytest.fixture
+def docker(publish: Publish) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """docker's CLI with publish among its plugins."""
     plugins = publish.home / "docker" / "cli-plugins"
     plugins.mkdir(parents=True)
     (plugins / "docker-publish").symlink_to(SCRIPTS / "docker-publish")
-    words = ["docker", "publish", "schema", "plan"]
-    done = subprocess.run(words, env=publish.environ, capture_output=True, text=True, check=False)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["docker", *words], env=publish.environ, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_docker_runs_publish_as_its_plugin(
+    docker: Callable[..., subprocess.CompletedProcess[str]], publish: Publish
+) -> None:
+    """`docker publish` reaches publish where docker-publish lies among docker's plugins; it knows what it is called."""
+    done = docker("publish", "schema", "plan")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads(publish("schema", "plan").stdout)
+    assert docker("publish", "release", "--help").stdout.startswith("Usage: docker publish release ")
+    missed = docker("publish", "relese")
+    assert (missed.returncode, "See 'docker publish --help'" in missed.stderr) == (2, True)
+    assert "Release images and keep their tags true" in docker("--help").stdout
+
+
+def test_docker_passes_its_own_options_on(publish: Publish) -> None:
+    """What docker was told before the plugin's name holds for publish too, as docker's newer CLIs hand it on."""
+    told: dict[str, str] = {}
+    words = ["--context", "far", "-H=unix:///x.sock", "--config", "/c", "-l", "debug", "publish", "plan", "publish"]
+    assert own(words, told) == ["plan", "publish"]
+    assert told == {"DOCKER_CONTEXT": "far", "DOCKER_HOST": "unix:///x.sock", "DOCKER_CONFIG": "/c"}
+    environ = {**publish.environ, "HOME": str(publish.home)}
+    words = [str(SCRIPTS / "docker-publish"), "--host", "unix:///absent.sock", "publish", "doctor", "--format", "json"]
+    done = subprocess.run(words, env=environ, cwd=publish.home, capture_output=True, text=True, check=False)
+    assert "unix:///absent.sock" in done.stdout
+    helped = subprocess.run(
+        [words[0], "help", "publish", "yank"], env=environ, capture_output=True, text=True, check=False
+    )
+    assert helped.stdout.startswith("Usage: docker publish yank ")
+
+
+def test_docker_completes_its_plugin(released: Result, publish: Publish) -> None:
+    """By cobra's protocol, in which docker asks its plugins: answers, and whether files may follow."""
+
+    def asked(*words: str) -> list[str]:
+        done = subprocess.run(
+            [SCRIPTS / "docker-publish", "__complete", "publish", *words],
+            env=publish.environ, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout.splitlines()
+
+    assert asked("rec") == ["reconcile\tPut the floating tags where they belong.", ":4"]
+    assert asked("undo", "") == [released.document["id"], ":4"]
+    assert asked("release", "--receipt", "")[-1] == ":0"
