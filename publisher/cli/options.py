@@ -103,12 +103,14 @@ def agree(given: Globals, dry_run: Callable[[], Run], question: str, *, yes: boo
     """
     if not can_ask(yes=yes):
         return
-    from publisher.report.tables import receipt_text
+    from publisher.report.cells import columns
+    from publisher.report.tables import intended_text
 
-    receipt = dry_run().receipt
-    click.echo(receipt_text(receipt, color=given.color), err=True, nl=False)
-    if receipt.moves:
+    run = dry_run()
+    click.echo(intended_text(run.receipt, run.intended, color=given.color, width=columns(sys.stderr)), err=True)
+    if run.receipt.moves:
         click.confirm(question, abort=True, err=True)
+        click.echo(err=True)
 
 
 def confirm(shown: Callable[[], str], question: str, *, yes: bool) -> None:

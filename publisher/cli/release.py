@@ -124,11 +124,12 @@ def _show_plan(given: Globals, plan: Plan) -> None:
 
 def _agree(given: Globals, made: Draft, *, yes: bool, form: str) -> None:
     """Show the plan; on a terminal ask."""
+    from publisher.report.cells import columns
     from publisher.report.tables import plan_text
     from publisher.workflows.release import refuse
 
     if form == "text" and not given.quiet:
-        click.echo(plan_text(made.plan, color=given.color and sys.stderr.isatty()), err=True, nl=False)
+        click.echo(plan_text(made.plan, color=given.color and sys.stderr.isatty(), width=columns(sys.stderr)), err=True)
     refuse(made.plan)
     writes = any(move.action.writes for move in made.plan.moves)
     if writes and can_ask(yes=yes):

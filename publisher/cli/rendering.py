@@ -12,6 +12,7 @@ import msgspec
 
 from publisher.model.errors import PublishError, Stopped
 from publisher.model.printable import printable_json
+from publisher.report.cells import told
 from publisher.report.failure import document, paragraph, understand
 from publisher.report.progress import safe_lines
 
@@ -32,7 +33,7 @@ def show_json(found: Any) -> None:
 def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:
     """Show the receipts of runs, and tell of what went wrong in them; returns the exit code."""
     from publisher.model.receipt import Receipts
-    from publisher.report.tables import receipt_text
+    from publisher.report.tables import intended_text, receipt_text
 
     receipts = tuple(run.receipt for run in runs)
     document = receipts[0] if len(receipts) == 1 else Receipts(receipts=receipts)
@@ -40,8 +41,15 @@ def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:
     if form == "json":
         show_json(document)
     else:
-        for receipt in receipts:
-            show_text(receipt_text(receipt, color=given.color and sys.stdout.isatty()))
+        color = given.color and sys.stdout.isatty()
+        if sys.stdout.isatty() and not given.quiet and any(receipt.command == "release" for receipt in receipts):
+            click.echo(err=True)  # apart from the steps above it
+        for run in runs:
+            is_dry = run.intended and not any(change.state.may_be_written for change in run.receipt.moves)
+            if is_dry and run.error is None:
+                show_text(intended_text(run.receipt, run.intended, color=color))
+            else:
+                show_text(receipt_text(run.receipt, color=color))
     return max((tell(run.error, given.secrets.redact) for run in runs if run.error), default=0)
 
 
@@ -73,7 +81,8 @@ def show_text(text: str) -> None:
 
 def tell(error: PublishError, redact: Callable[[str], str]) -> int:
     """Tell of an error on stderr, secrets taken out by `redact`; returns its exit code."""
-    click.echo(f"publish: {safe_lines(paragraph(error, redact))}", err=True)
+    text = f"publish: {safe_lines(paragraph(error, redact))}"
+    click.echo("\n".join(told(text, sys.stderr, "  ")), err=True)
     return error.status if isinstance(error, Stopped) else error.exit_code
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING, Final
+import sys
+from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,6 +15,16 @@ _JOINTS: Final = re.compile(r"[/:@,=&?-]")
 # What a last column of sentences, and any other, keep as long as something else can give way.
 _SENTENCE: Final = 20
 _NARROW: Final = 8
+
+
+def columns(stream: TextIO) -> int:
+    """Cells a line of `stream` has room for: a terminal's, or $COLUMNS; without end in a file or a pipe."""
+    if (told := os.environ.get("COLUMNS", "")).isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or sys.maxsize
+    except (OSError, ValueError):
+        return sys.maxsize
 
 
 def width(text: str) -> int:
@@ -47,6 +59,25 @@ def wrap(text: str, room: int, indent: str = "") -> list[str]:
                 joined = indent + piece
             line = joined
     return [*lines, line] if line else lines
+
+
+def told(text: str, stream: TextIO, indent: str = "") -> list[str]:
+    """The lines of running text for `stream`: on a terminal broken between words, elsewhere as they are."""
+    lines = text.split("\n")
+    return [part for line in lines for part in fold(line, columns(stream), indent)] if stream.isatty() else lines
+
+
+def fold(line: str, room: int, indent: str = "") -> list[str]:
+    """Break a line between words, which stay whole however long they are: a digest is copied. Its own spaces stay."""
+    lines: list[str] = []
+    while width(line) > room:
+        space = line.rfind(" ", len(indent) + 1 if lines else 1, _fitting(line, room) + 1)
+        space = space if space > 0 else line.find(" ", _fitting(line, room))
+        if space < 0 or not line[space:].strip() or not line[:space].strip():
+            break
+        lines.append(line[:space].rstrip())
+        line = indent + line[space:].lstrip()
+    return [*lines, line]
 
 
 def _cut(word: str, room: int) -> Iterator[str]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from itertools import groupby, zip_longest
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
 from publisher.model.printable import printable
 from publisher.model.receipt import State
 from publisher.model.reference import Reference, Repository
 from publisher.model.verdict import VerdictState
-from publisher.report.cells import fit, longest_word, pad, wrap
+from publisher.report.cells import columns, fit, longest_word, pad, wrap
 from publisher.report.cells import width as width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from publisher.model.digest import Digest
     from publisher.model.plan import Plan
     from publisher.model.receipt import Change, Receipt
     from publisher.model.status import Status
@@ -27,7 +27,7 @@ _COLORS: Final = {
     "create": "32", "move": "36", "keep": "33", "unchanged": "2", "refuse": "31",
     "done": "32", "kept": "33", "not-done": "31", "unknown": "31", "restored": "36",
     "ok": "32", "drift": "31", "orphan": "33", "yanked": "33", "incomplete": "31", "failed": "31",
-    "goes": "31", "deleted": "31", "undone": "33",
+    "goes": "31", "deleted": "31", "delete": "31", "undone": "33",
     "equal": "32", "different": "31", "missing": "31", "passed": "32", "warning": "33", "broken": "31",
 }  # fmt: skip
 _BOLD, _DIM = "1", "2"
@@ -66,11 +66,40 @@ def _is_of(reference: str, tag: str, image: str, plan: Plan) -> bool:
     return reference == f"{Repository.parse(image)}:{tag}" or len(plan.images) == 1
 
 
+def intended_text(
+    receipt: Receipt, intended: Mapping[str, Digest | None], *, color: bool, width: int | None = None
+) -> str:
+    """What a dry run would write: what each tag holds now, what it would hold then, and of which version that is."""
+    lines: list[str] = []
+    counts: Counter[str] = Counter()
+    for repository, changes in _by_repository(receipt):
+        rows = []
+        for change in changes:
+            goal = intended.get(change.reference)
+            action = "delete" if change.reference in intended and goal is None else str(change.action)
+            counts[action] += 1
+            rows.append(
+                (
+                    _tag(change),
+                    short(change.before),
+                    short(str(goal) if goal else None),
+                    action,
+                    _version(receipt, change),
+                )
+            )
+        lines += [painted(repository.familiar, _BOLD, color=color)]
+        lines += [*table(("tag", "now", "then", "action", "version"), rows, color=color, width=width), ""]
+    return _finish([*lines, ", ".join(f"{count} {action}" for action, count in counts.items()) or "nothing to write"])
+
+
 def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> str:
     """A table a repository: what each tag held, what it holds, how it ended; a count; the digest to pin last."""
     lines: list[str] = []
-    for repository, changes in groupby(receipt.moves, lambda change: Reference.parse(change.reference).repository):
-        rows = [_change_row(change) for change in changes]
+    for repository, changes in _by_repository(receipt):
+        rows = [
+            (_tag(change), short(change.before), short(change.after), change.state, _version(receipt, change))
+            for change in changes
+        ]
         lines += [painted(repository.familiar, _BOLD, color=color)]
         lines += [*table(("tag", "before", "after", "state", "version"), rows, color=color, width=width), ""]
     counts = Counter(str(change.state) for change in receipt.moves)
@@ -81,7 +110,8 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
         and receipt.plan.images
         and all(change.state is not State.UNKNOWN for change in receipt.moves)
     ):
-        lines += ["", *(f"{image}@{receipt.image.digest}" for image in receipt.plan.images)]
+        pins = (f"{image}@{receipt.image.digest}" for image in receipt.plan.images)
+        lines += ["", *(painted(pin, _BOLD, color=color) for pin in pins)]
     return _finish(lines)
 
 
@@ -165,9 +195,17 @@ def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None
     return _finish(table(("state", "reference", "digest", "platforms", "detail"), rows, color=color, width=width))
 
 
-def _change_row(change: Change) -> tuple[str, ...]:
-    tag = Reference.parse(change.reference).tag or "-"
-    return (tag, short(change.before), short(change.after), change.state, change.version or "")
+def _by_repository(receipt: Receipt) -> Iterator[tuple[Repository, Iterator[Change]]]:
+    return groupby(receipt.moves, lambda change: Reference.parse(change.reference).repository)
+
+
+def _tag(change: Change) -> str:
+    return str(Reference.parse(change.reference).tag or "-")
+
+
+def _version(receipt: Receipt, change: Change) -> str:
+    """Of what the tag goes to; an undo's receipt names the one that it came from."""
+    return "" if receipt.command == "undo" else change.version or ""
 
 
 def short(digest: str | None, none: str = "-") -> str:
@@ -190,16 +228,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, color: bool, wi
     for row in grid[1:]:
         lines += _row(row, widths, color=color)
     return lines
-
-
-def columns(stream: TextIO) -> int:
-    """Characters a line of `stream` has room for: a terminal's, or $COLUMNS; without end in a file or a pipe."""
-    if (told := os.environ.get("COLUMNS", "")).isdecimal() and int(told):
-        return int(told)
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or sys.maxsize
-    except (OSError, ValueError):
-        return sys.maxsize
 
 
 def _row(cells: Sequence[str], widths: Sequence[int], *, color: bool) -> list[str]:

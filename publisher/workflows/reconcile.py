@@ -59,9 +59,11 @@ def lock(session: Session, repositories: Iterable[Repository]) -> Entry:
     return session.journal.open(["floating", *sorted(map(str, repositories))])
 
 
-def repair_record(session: Session, command: str, steps: Iterable[Step], receipt: Path | None) -> Record:
+def repair_record(session: Session, command: str, steps: Sequence[Step], receipt: Path | None) -> Record:
     """The receipt of a run that brings no content of its own."""
-    return Record(session, Begun(command=command, started=now()), [step.change for step in steps], receipt)
+    record = Record(session, Begun(command=command, started=now()), [step.change for step in steps], receipt)
+    record.intended = {str(step.reference): step.wanted for step in steps}
+    return record
 
 
 def settle(

@@ -54,7 +54,7 @@ def completed(shell: Terminal, typed: str, expected: str) -> None:
     shell.type(typed)
     shell.press("Tab")
     shell.wait_for(expected)
-    shell.press("C-c")
+    shell.press("C-u")
 
 
 def test_tab(shell: Terminal, repository: str, publish: Publish) -> None:

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 _SETTINGS = (
     "set -g default-terminal tmux-256color\nset -g status off\nset -g remain-on-exit on\nset -g history-limit 5000\n"
-    "set -s escape-time 0\nset -g set-titles off\n"
+    "set -g remain-on-exit-format ''\nset -s escape-time 0\nset -g set-titles off\n"
 )
 
 
 class Terminal:
     """One screen; `run_terminal` makes it."""
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
+    def __init__(self, folder: Path) -> None:
+        self._socket, self._status = folder / "socket", folder / "status"
 
     def tmux(self, *words: str) -> str:
         """One command of tmux's."""
@@ -54,13 +54,17 @@ class Terminal:
         return shown
 
     def end(self, seconds: float = 60) -> int:
-        """Wait until the program has ended; returns its exit code."""
+        """Wait until the program has ended and all that it wrote is shown; returns its exit code."""
         deadline = time.monotonic() + seconds
-        while not (status := self.tmux("display-message", "-p", "#{?pane_dead,#{pane_dead_status},}").strip()):
+        while not self._status.exists() or self.tmux("display-message", "-p", "#{pane_dead}").strip() != "1":
             if time.monotonic() > deadline:
                 raise AssertionError(f"it did not end; the screen shows:\n{self.screen()}")
             time.sleep(0.03)
-        return int(status)
+        return int(self._status.read_text())
+
+
+# tmux itself loses the status of a program that ends as its terminal does.
+_KEEP_STATUS = '"$@"; echo $? >"$0.new"; mv "$0.new" "$0"'
 
 
 @contextmanager
@@ -68,18 +72,18 @@ def run_terminal(
     words: Sequence[str], environ: Mapping[str, str], *, width: int = 80, height: int = 60, cwd: Path | None = None
 ) -> Iterator[Terminal]:
     """Run a program in a terminal of that size."""
-    with TemporaryDirectory(prefix="terminal-") as folder:
-        socket, settings = Path(folder, "socket"), Path(folder, "tmux.conf")
-        settings.write_text(_SETTINGS)
-        start = ["tmux", "-S", str(socket), "-f", str(settings), "-u", "new-session", "-d"]
+    with TemporaryDirectory(prefix="terminal-") as name:
+        folder = Path(name)
+        (folder / "tmux.conf").write_text(_SETTINGS)
+        start = ["tmux", "-S", str(folder / "socket"), "-f", str(folder / "tmux.conf"), "-u", "new-session", "-d"]
         place = ["-x", str(width), "-y", str(height), "-c", str(cwd or folder)]
-        # An empty PS1 of a shell's own making, and no other surprise of this machine's.
+        program = ["sh", "-c", _KEEP_STATUS, str(folder / "status"), *words]
         clean = {name: value for name, value in environ.items() if name not in {"TMUX", "COLUMNS", "LINES", "NO_COLOR"}}
         subprocess.run(
-            [*start, *place, "--", *words], env={**clean, "TERM": "xterm-256color", "LANG": "C.UTF-8"}, check=True,
+            [*start, *place, "--", *program], env={**clean, "TERM": "xterm-256color", "LANG": "C.UTF-8"}, check=True,
             timeout=20,
         )  # fmt: skip
-        terminal = Terminal(socket)
+        terminal = Terminal(folder)
         try:
             yield terminal
         finally:

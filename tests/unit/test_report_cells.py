@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.report.cells import fit, pad, width, wrap
+from publisher.report.cells import fit, fold, pad, width, wrap
 from publisher.report.tables import table
 
 # Words as they come from elsewhere: wide ones, combining marks, control characters, nothing at all.
@@ -78,3 +78,27 @@ def test_wide_characters_keep_columns_aligned() -> None:
 def test_a_column_that_holds_nothing_is_left_out() -> None:
     """Its head too."""
     assert table(("a", "b", "c"), [("1", "", "3")], color=False, width=80) == ["a  c", "1  3"]
+
+
+@pytest.mark.parametrize(
+    ("line", "room", "expected"),
+    [
+        pytest.param("push     oci:layout of it", 80, ["push     oci:layout of it"], id="fits"),
+        pytest.param("push     oci:layout of it", 20, ["push     oci:layout", "    of it"], id="breaks"),
+        pytest.param(
+            "pushed   sha256:0123456789 (copy)", 12, ["pushed", "    sha256:0123456789", "    (copy)"], id="whole"
+        ),
+        pytest.param("0123456789", 4, ["0123456789"], id="one-word"),
+        pytest.param("漢字 漢字 x", 5, ["漢字", "    漢字", "    x"], id="wide"),
+        pytest.param("", 4, [""], id="empty"),
+    ],
+)
+def test_fold(line: str, room: int, expected: list[str]) -> None:
+    """Between words, which stay whole; the spaces within a line stay."""
+    assert fold(line, room, "    ") == expected
+
+
+@given(st.text(st.sampled_from("ab 漢"), max_size=40), st.integers(1, 30))
+def test_fold_loses_no_word(line: str, room: int) -> None:
+    """Whatever the line and the room."""
+    assert " ".join(fold(line, room, "  ")).split() == line.split()
