@@ -41,7 +41,7 @@ def test_a_sample_is_there(publish: Publish, tmp_path: Path) -> None:
             told = publish(
                 "-v", "release", "docker://sandbox/sample", "--image", "a/b", "--version", "1.0.0", environ=environ
             )
-            assert (told.code, "docker.io/sandbox/sample" in told.stderr) == (0, True), "its password is no secret"
+            assert (told.code, "***" in told.stderr) == (0, False), "its password is no secret"
             digests.add(found["digest"])
     with Sandbox(options=Options(sample=True)) as fresh:
         digests.add(fresh.store.state()["sandbox/sample"]["latest"])
