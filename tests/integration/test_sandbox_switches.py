@@ -38,7 +38,8 @@ def test_a_sample_is_there(publish: Publish, tmp_path: Path) -> None:
             assert checked.code == 0, checked.stderr
             [found] = checked.document["results"]
             assert found["platforms"] == ["linux/amd64", "linux/arm64"]
-            told = publish()
+            words = ("release", "docker://sandbox/sample", "--image", "a/b", "--version", "1.0.0")
+            told = publish(*words, environ=environ)
             assert (told.code, "***" in told.stderr) == (0, False), "its password is no secret"
             digests.add(found["digest"])
     with Sandbox(options=Options(sample=True)) as fresh:
