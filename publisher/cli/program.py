@@ -166,7 +166,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
 @click.pass_context
 def program(ctx: click.Context, *, config: str | None, verbose: bool, quiet: bool, no_color: bool) -> None:
     """Put container images into Docker Hub and other OCI registries, and keep their tags true."""
-    color = not no_color and not os.environ.get("NO_COLOR")
+    color = not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     ctx.obj = Globals(ctx.find_object(Secrets) or Secrets(), config, verbose, quiet, color=color)
 
 

@@ -31,8 +31,9 @@ def _escape(character: str) -> str:
 def printable_json(text: str) -> str:
     """The same JSON document, with hidden characters as JSON's own escapes: it is read on terminals too.
 
-    What JSON allows raw, such characters can stand in its strings only.
+    So is `##[`, which is a command to GitHub's runner wherever it stands. All these can stand in strings only.
     """
+    text = text.replace("##[", r"#\u0023[")
     return text if text.isascii() and "\x7f" not in text else "".join(map(_escape_in_json, text))
 
 
