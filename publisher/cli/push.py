@@ -27,10 +27,14 @@ def command(
     given: Globals, /, sources: tuple[str, ...], *, images: tuple[str, ...], only: str | None, tag: str | None,
     digest_file: Path | None, via: str, username: str | None, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
-    """Send content by digest; no tag moves.
+    r"""Send content by digest; no tag moves.
 
     Each machine of a build fleet pushes its platform; then one `publish release docker://REPO@DIGEST...` puts
     them together and moves the tags.
+
+    \b
+    publish push docker-daemon:goalapp --image yeongyin/goalapp --digest-file digest.txt
+    publish push oci-archive:goalapp-arm64.tar --image yeongyin/goalapp
     """
     from publisher.cli.rendering import show_json
     from publisher.workflows.jobs import Wish
