@@ -19,17 +19,11 @@ ROOT = Path(__file__).parents[2]
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """publish as pip installs it from its wheel; what it depends on is taken from here, since there is no network."""
     folder = tmp_path_factory.mktemp("stranger")
-    words = [
-        "install",
-        "-q",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-        "--prefix",
-        str(folder / "usr"),
-        str(ROOT),
-    ]
+    # --ignore-installed: the publish that runs the tests stays where it is.
+    words = ["install", "-q", "--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed"]
+    words += ["--prefix", str(folder / "usr"), str(ROOT)]
     subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", *words], check=True, timeout=120)
+    assert Path(sys.executable).with_name("publish").exists()
     return folder / "usr"
 
 
