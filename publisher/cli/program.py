@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from publisher import __version__
+from publisher.cli.reporting import Aside
 from publisher.model.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Globals:
     verbose: bool
     quiet: bool
     color: bool
+    aside: Aside = field(default_factory=Aside)
 
 
 class Program(click.Group):

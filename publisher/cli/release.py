@@ -70,7 +70,8 @@ def command(
             prepare(session, job, wanted, sources_of(session, job, wanted, sources, build=builds), options)
             for job in jobs(session.settings, wanted)
         ]
-        if dry_run or session.facts.is_pull_request:
+        # In a sandbox nothing is pushed to anybody: there a pull request is rehearsed.
+        if dry_run or (session.facts.is_pull_request and not session.sandbox):
             return _only_plan(given, drafts, form)
         for made in drafts:
             _agree(given, made, yes=yes, form=form)
@@ -102,12 +103,13 @@ def _options(
 
 
 def _only_plan(given: Globals, drafts: list[Draft], form: str) -> int:
-    from publisher.cli.rendering import report, show_json
+    from publisher.cli.rendering import show_json
+    from publisher.cli.reporting import report
     from publisher.model.plan import Plans
 
     plans = {made.job.name or "": made.plan for made in drafts}
     found = plans[""] if "" in plans else Plans(plans=plans)
-    report(found)
+    report(found, given.aside)
     if form == "json":
         show_json(found)
     else:

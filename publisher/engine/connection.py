@@ -36,6 +36,7 @@ _EXPORT_SECONDS: Final = 3600
 """An export's first byte comes after most of its time."""
 _BUFFER: Final = 1 << 20
 _MISREAD: Final = (InvalidConfigFile, ValueError, TypeError, AttributeError)
+_FIRST_WITH_ZSTD: Final = 23
 _CONTAINERD: Final = "io.containerd.snapshotter.v1"
 
 
@@ -83,6 +84,15 @@ class Engine:
         """The engine's version."""
         with spoken(self.address):
             return str(self._api.version()["Version"])
+
+    @property
+    def reads_zstd(self) -> bool:
+        """Whether it can pull layers that are compressed with zstd: Docker can since 23, podman always could."""
+        with spoken(self.address):
+            found = self._api.version()
+        names = [str(part.get("Name")) for part in found.get("Components") or ()]
+        major = str(found["Version"]).partition(".")[0]
+        return any(name.startswith("Podman") for name in names) or (major.isdigit() and int(major) >= _FIRST_WITH_ZSTD)
 
     @property
     def api_version(self) -> str:

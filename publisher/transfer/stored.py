@@ -39,9 +39,13 @@ def _collect(image: StoredImage, content: Content, found: dict[str, Content], de
     if depth > _DEEPEST:
         raise BadManifest(f"the index is nested deeper than {_DEEPEST} levels")
     if isinstance(content, Index):
-        for entry in content.manifests:
-            if str(entry.digest) not in found:
-                _collect(image, _child(image, entry), found, depth + 1)
+        new = [entry for entry in content.manifests if str(entry.digest) not in found]
+        if len(new) + len(found) > MOST_ENTRIES:
+            raise BadManifest(f"the image has more than {MOST_ENTRIES:,} manifests")
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="collect") as pool:
+            children = list(pool.map(lambda entry: _child(image, entry), new))
+        for child in children:
+            _collect(image, child, found, depth + 1)
     found[str(content.digest)] = content
     if len(found) > MOST_ENTRIES + 1:
         raise BadManifest(f"the image has more than {MOST_ENTRIES:,} manifests")
@@ -100,9 +104,18 @@ def send_stored(
     halt = Halt()
     with progress.meter("copy", sum(blob.size for blob in blobs.values())) as meter:
         _send_blobs(_Copying(image, store, nearby, meter, halt, Budget(_BUDGET, halt)), tuple(blobs.values()))
-    for content in manifests:
-        store.put_manifest(content)
+    _put_manifests(store, manifests)
     return manifests[-1]
+
+
+def _put_manifests(store: BlobStore, manifests: tuple[Content, ...]) -> None:
+    """Images side by side, then the indexes that list them, each after its children."""
+    images = [content for content in manifests if isinstance(content, Manifest)]
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="manifest") as pool:
+        list(pool.map(store.put_manifest, images))
+    for content in manifests:
+        if isinstance(content, Index):
+            store.put_manifest(content)
 
 
 def _send_blobs(copying: _Copying, blobs: tuple[Descriptor, ...]) -> None:

@@ -8,10 +8,9 @@ import msgspec
 
 from publisher.model.artifact import SmallBlob, compose_artifact
 from publisher.model.errors import PublishError
-from publisher.model.manifest import Descriptor, Index, Manifest, compose_index
+from publisher.model.manifest import Descriptor, Index, Manifest
 from publisher.model.receipt import Outcome, Receipt
-from publisher.model.reference import Tag
-from publisher.registry.artifacts import send_blobs
+from publisher.registry.artifacts import announce, send_blobs
 from publisher.workflows.status import look, places
 
 if TYPE_CHECKING:
@@ -44,12 +43,8 @@ def file_receipt(session: Session, receipt: Receipt, content: Content, repositor
 def _file(remote: RemoteRepository, artifact: Manifest, blobs: Iterable[SmallBlob], subject: Digest) -> None:
     send_blobs(remote, blobs)
     remote.put_manifest(artifact)
-    listed = remote.referrers(subject)
-    if any(entry.digest == artifact.digest for entry in listed):
-        return
-    # A registry without the referrers API: the tag that stands in for it lists them (distribution-spec).
     entry = Descriptor(artifact.media_type, artifact.digest, len(artifact.content), artifact_type=RECEIPT_TYPE)
-    remote.put(compose_index((*listed, entry)), Tag(f"{subject.algorithm}-{subject.hex}"))
+    announce(remote, entry, subject)
 
 
 def filed_receipt(session: Session, wish: Wish) -> Receipt | None:

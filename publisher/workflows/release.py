@@ -19,23 +19,26 @@ from publisher.model.errors import (
 )
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
+from publisher.model.protocols import StoredImage
 from publisher.model.receipt import Change, State, Verification
 from publisher.model.reference import Reference
 from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
+from publisher.workflows.carry import carry
 from publisher.workflows.clock import now
 from publisher.workflows.filed import file_receipt
 from publisher.workflows.hub import describe_after_release
 from publisher.workflows.hub_preflight import create_missing, refuse_frozen
 from publisher.workflows.plan import Draft, draft
 from publisher.workflows.promote import Promotion
-from publisher.workflows.push import Pushed, Shipping, copy, push
+from publisher.workflows.push import Pushed, Shipping, push
 from publisher.workflows.record import Begun, Record, Run, incomplete
+from publisher.workflows.reuse import earlier_releases
 from publisher.workflows.smoke import prove, running_of
 from publisher.workflows.sources import check_revision, chosen_sources
 from publisher.workflows.stale import warn_of_stale_copies
-from publisher.workflows.verify import Proof, take_inventory, verify_content
+from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +89,11 @@ def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], opti
     check_revision(made.sources, made.plan.revision, allow=options.allow_dirty)
     if options.saved:
         options.saved.hold(job.name, made.plan)
+    if not all(isinstance(source.image, StoredImage) for source in made.sources):
+        compression = _compression(job, options)
+        compression.check()
+        smokes = bool(job.settings.smoke) and options.smoke
+        refuse_unreadable(session, compression, level_of(session, options.verify), smokes=smokes)
     refuse_frozen(session, made)
     return made
 
@@ -195,10 +203,12 @@ def _wrote_early(session: Session, made: Draft, error: PublishError) -> PublishE
 
 
 def _send(session: Session, made: Draft, options: ReleaseOptions) -> Pushed:
-    transfer = made.job.settings.transfer
-    compression = options.compression or Compression(transfer.compression, transfer.level)
-    how = Shipping(options.via, compression, dict(made.plan.annotations))
+    how = Shipping(options.via, _compression(made.job, options), dict(made.plan.annotations), earlier_releases(made))
     return push(session, made.sources, made.job.repositories, how)
+
+
+def _compression(job: Job, options: ReleaseOptions) -> Compression:
+    return options.compression or Compression(job.settings.transfer.compression, job.settings.transfer.level)
 
 
 def _holder(made: Draft) -> tuple[Repository, Digest] | None:
@@ -221,7 +231,7 @@ def _adopt(session: Session, made: Draft, holder: tuple[Repository, Digest]) -> 
     writing = {Reference.parse(move.reference).repository for move in made.plan.moves if move.action.writes}
     for other in made.job.repositories:
         if other in writing and other != repository and session.remote(other).head(digest) is None:
-            copy(session, origin, content, other)
+            carry(session, origin, content, other)
     return content, None, True
 
 
@@ -231,7 +241,7 @@ def _adopt(session: Session, made: Draft, holder: tuple[Repository, Digest]) -> 
 def _verify(session: Session, made: Draft, content: Content, options: ReleaseOptions) -> Proof:
     if not _writes(made.plan):
         return Proof(Verification(level="none"), None)
-    level = options.verify or ("pull" if session.engine_at_hand else "digest")
+    level = level_of(session, options.verify)
     proofs = [_verify_one(session, repository, content, level) for repository in made.job.repositories]
     session.progress.step(f"verified {level}: {proofs[0].verification.blobs} blobs")
     return proofs[0]

@@ -19,6 +19,7 @@ from publisher.transfer.identity import Identity, identity, platform_of, single
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from publisher.engine.image import EngineImage
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Platform
     from publisher.model.protocols import ImageSource
@@ -34,6 +35,7 @@ class Source:
     """An image that was found: what it is, as far as that is known without reading its layers.
 
     root: its manifest or index, None for an engine's image, which has none yet. labels: of an engine's image.
+    held: an engine's image of the classic store, as the engine describes it.
     """
 
     name: SourceName
@@ -41,6 +43,7 @@ class Source:
     root: Content | None
     identity: Identity
     labels: Mapping[str, str]
+    held: EngineImage | None = None
 
     @property
     def platform(self) -> Platform:
@@ -103,7 +106,7 @@ def _of_engine(session: Session, name: SourceName) -> Source:
         return _of_stored(name, open_engine_layout(lambda: engine.open_export(name.rest)), found.labels)
     # By id: the name may be moved to another image while we work.
     export = DockerArchive(lambda: engine.open_export(found.id), found.config, found.diff_ids, found.platform)
-    return Source(name, export, None, single(str(found.config)), found.labels)
+    return Source(name, export, None, single(str(found.config)), found.labels, found)
 
 
 def find_known(

@@ -35,7 +35,9 @@ def read_repository(session: Session, asked: Candidates, repository: Repository)
 
 def read_tags(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Digest]:
     """The digests of those of `tags` that are there."""
-    return {tag: held.digest for tag, held in read_heads(session, remote, tags).items()}
+    found = {tag: held.digest for tag, held in read_heads(session, remote, tags).items()}
+    session.saw(found)
+    return found
 
 
 def read_heads(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Descriptor]:
