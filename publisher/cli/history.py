@@ -52,15 +52,12 @@ def command(given: Globals, /, *, plot: Path | None, form: str) -> int:
 
 
 def _draw(receipts: Sequence[Receipt], file: Path) -> None:
-    """Write the picture, whole or not at all."""
+    """Write the picture."""
+    from publisher.cli.rendering import write_file
     from publisher.model.errors import UsageError
-    from publisher.receipts.atomic import write_atomically
     from publisher.report.history_plot import history_svg
 
     picture = history_svg(receipts)
     if not picture:
         raise UsageError("no receipt on this machine tells of a tag that was written", hint="a release leaves one")
-    try:
-        write_atomically(file, picture.encode())
-    except OSError as error:
-        raise UsageError(f"the picture can't be written: {error.strerror}", reference=file) from error
+    write_file(file, picture)

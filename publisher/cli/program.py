@@ -11,7 +11,7 @@ import click
 
 from publisher import __version__
 from publisher.cli.reporting import Aside
-from publisher.model.errors import Interrupted
+from publisher.model.errors import Interrupted, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -185,7 +185,7 @@ def run(arguments: Sequence[str], name: str = "publish") -> int:
     except click.ClickException as error:
         return _refuse_usage(error, arguments, secrets)
     except click.Abort:
-        return 130
+        return _refuse(Stopped(signal.SIGINT, "stopped: the answer was no"), arguments, secrets)
     except BrokenPipeError:
         _forget_stdout()
         return 1

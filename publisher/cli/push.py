@@ -36,14 +36,14 @@ def command(
     publish push docker-daemon:goalapp --image yeongyin/goalapp --digest-file digest.txt
     publish push oci-archive:goalapp-arm64.tar --image yeongyin/goalapp
     """
-    from publisher.cli.rendering import show_json
+    from publisher.cli.rendering import show_json, write_file
     from publisher.workflows.jobs import Wish
     from publisher.workflows.parts import push_parts
 
     with open_session(given, username, password_stdin=password_stdin) as session:
         part = push_parts(session, Wish(images=images, labels={}, only=only), sources, via=via, tag=tag)
     if digest_file:
-        digest_file.write_text(f"{part.digest}\n")
+        write_file(digest_file, f"{part.digest}\n")
     if form == "json":
         show_json(part)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from contextlib import suppress
@@ -11,7 +12,7 @@ import click
 import msgspec
 
 from publisher.cli.reporting import is_wanted, report
-from publisher.model.errors import PublishError, Stopped
+from publisher.model.errors import PublishError, Stopped, UsageError
 from publisher.model.printable import printable_json
 from publisher.report.cells import told
 from publisher.report.failure import document, paragraph, understand
@@ -19,6 +20,7 @@ from publisher.report.progress import safe_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from publisher.cli.program import Globals
     from publisher.workflows.record import Run
@@ -50,6 +52,16 @@ def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:
             else:
                 show_text(receipt_text(run.receipt, color=color))
     return max((tell(run.error, given.secrets.redact) for run in runs if run.error), default=0)
+
+
+def write_file(file: Path, content: str) -> None:
+    """Write what an option names a file for; raises UsageError where that can't be."""
+    try:
+        file.write_text(content, encoding="utf-8")
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise UsageError(f"{file} can't be written: {error.strerror}", reference=file) from error
 
 
 def show_text(text: str) -> None:

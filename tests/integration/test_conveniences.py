@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.cli.plugin import own
+from publisher.sandbox.options import Options
+from publisher.sandbox.server import Sandbox
 from tests.parts.layout import make_layout
 
 if TYPE_CHECKING:
@@ -132,3 +134,51 @@ def test_docker_completes_its_plugin(released: Result, publish: Publish) -> None
     assert asked("rec") == ["reconcile\tPut the floating tags where they belong.", ":4"]
     assert asked("undo", "") == [released.document["id"], ":4"]
     assert asked("release", "--receipt", "")[-1] == ":0"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", "--offline", "--image", "a/b", "--version", "1.0.0", "-o", "/nowhere/plan.json"],
+        ["push", "docker://sandbox/sample", "--image", "a/b", "--digest-file", "/nowhere/digest"],
+    ],
+    ids=["plan", "push"],
+)
+def test_a_file_that_cannot_be_written(words: list[str], publish: Publish) -> None:
+    """A slip, told as one."""
+    with Sandbox(options=Options(sample=True)) as sandbox:
+        result = publish(*words, "--format", "json", environ={"PUBLISH_SANDBOX": sandbox.url})
+    assert (result.code, result.document["kind"]) == (2, "usage")
+    assert "can't be written: No such file or directory" in result.stderr
+
+
+@pytest.fixture
+def two_images(tmp_path: Path) -> Path:
+    """A project that publishes two images."""
+    tables = (f'[images.{name}]\nrepositories = ["acme/{name}"]\nsource = "oci:{name}"\n' for name in "ab")
+    (tmp_path / "publish.toml").write_text("".join(tables))
+    for name in "ab":
+        make_layout(tmp_path / name, name)
+    return tmp_path
+
+
+def test_the_second_image_fails(publish: Publish, two_images: Path) -> None:
+    """What was released stands in the document, with what stopped the next image: exit 7, and a rerun finishes."""
+    words = ["release", "--version", "1.0.0", "--format", "json"]
+    with Sandbox(faults=["PUT /acme/b/manifests/ 1st 403"]) as sandbox:
+        stopped, again = (publish(*words, cwd=two_images, environ={"PUBLISH_SANDBOX": sandbox.url}) for _ in range(2))
+    assert stopped.code == 7, stopped.stderr
+    assert stopped.document["plan"]["images"] == ["acme/a"]
+    assert "acme/b was not released, other images were" in " ".join(stopped.stderr.split())
+    assert (again.code, len(again.document["receipts"])) == (0, 2)
+
+
+def test_the_second_image_is_refused(publish: Publish, two_images: Path) -> None:
+    """What can be refused is refused before anything of the first image is sent."""
+    with Sandbox() as sandbox:
+        environ = {"PUBLISH_SANDBOX": sandbox.url}
+        taken = publish("release", "oci:a", "--only", "b", "--version", "1.0.0", cwd=two_images, environ=environ)
+        assert taken.code == 0, taken.stderr
+        refused = publish("release", "--version", "1.0.0", "--format", "json", cwd=two_images, environ=environ)
+        assert (refused.code, refused.document["kind"]) == (4, "exact-tag-taken")
+        assert "acme/a" not in sandbox.store.state()
