@@ -82,8 +82,10 @@ def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], opti
         # Preflight: an image that can't be run here must not be found out after it was sent.
         running_of(session, job.settings.smoke, "image")
         session.engine.about()
-    _check_tree(session, options)
     names = chosen_sources(sources, job.settings.source)
+    # What is in a registry already was not made from this tree.
+    if not all(name.startswith("docker://") for name in names):
+        _check_tree(session, options)
     made = draft(session, job, wish, names)
     check_revision(made.sources, made.plan.revision, allow=options.allow_dirty)
     if options.saved:
