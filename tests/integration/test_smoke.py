@@ -26,29 +26,29 @@ SERVE = (
 
 
 @pytest.fixture
-def base(engine: Engine, tmp_path: Path) -> str:
+def base(any_engine: Engine, tmp_path: Path) -> str:
     """An image with a shell."""
-    return make_base(engine, tmp_path / "base")
+    return make_base(any_engine, tmp_path / "base")
 
 
 @pytest.fixture
-def smoke(base: str, engine: Engine, publish_with_engine: Publish, tmp_path: Path) -> object:
+def smoke(base: str, any_engine: Engine, publish_with_any: Publish, tmp_path: Path) -> object:
     """Runs `publish smoke` with a [smoke] table, and checks that nothing is left."""
 
     def run(table: str, *words: str, image: str = base) -> Result:
-        (tmp_path / "publish.toml").write_text(f"[smoke]\ntimeout = 10\n{table}\n")
-        result = publish_with_engine("smoke", image, *words, cwd=tmp_path)
-        assert not left(engine), result.stderr
+        (tmp_path / "publish.toml").write_text(f"[smoke]\ntimeout = 3\n{table}\n")
+        result = publish_with_any("smoke", image, *words, cwd=tmp_path)
+        assert not left(any_engine), result.stderr
         return result
 
     return run
 
 
-def left(engine: Engine) -> list[str]:
+def left(any_engine: Engine) -> list[str]:
     """Containers, volumes and networks of ours that are still there."""
     chosen = ("--filter", "label=publish.run", "-q")
     listed = (("ps", "-a", *chosen), ("volume", "ls", *chosen), ("network", "ls", *chosen))
-    return [line for words in listed for line in engine.docker(*words).splitlines()]
+    return [line for words in listed for line in any_engine.docker(*words).splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,12 @@ def test_fails(table: str, said: str, smoke: object) -> None:
     assert said in result.stderr
 
 
-def test_healthcheck(engine: Engine, base: str, smoke: object, tmp_path: Path) -> None:
+def test_healthcheck(any_engine: Engine, base: str, smoke: object, tmp_path: Path) -> None:
     """The image's own HEALTHCHECK has to become healthy."""
     (tmp_path / "h").mkdir()
     check = "HEALTHCHECK --interval=1s CMD test -e /tmp/up || exit 1"
     (tmp_path / "h" / "Dockerfile").write_text(f"FROM {base}\nRUN mkdir -p /tmp\n{check}\n")
-    engine.docker("build", "-q", "-t", "healthy", str(tmp_path / "h"))
+    any_engine.docker("build", "-q", "-t", "healthy", str(tmp_path / "h"))
     table = 'command = ["sh", "-c", "touch /tmp/up; sleep 60"]\nhealthcheck = true'
     assert smoke(table, image="healthy").code == 0  # type: ignore[operator] # a function
 
@@ -147,7 +147,7 @@ def test_bad_tables(table: str, said: str, smoke: object) -> None:
     assert (result.code, said in result.stderr) == (2, True), result.stderr
 
 
-def test_the_printed_line_means_the_same(engine: Engine, base: str, smoke: object, tmp_path: Path) -> None:
+def test_the_printed_line_means_the_same(any_engine: Engine, base: str, smoke: object, tmp_path: Path) -> None:
     """The docker run line does what the smoke run does."""
     (tmp_path / "fixtures").mkdir()
     (tmp_path / "fixtures" / "file").write_text("bound")
@@ -158,55 +158,55 @@ def test_the_printed_line_means_the_same(engine: Engine, base: str, smoke: objec
     line = smoke(table, "--print").stdout  # type: ignore[operator] # a function
     words = shlex.split(line)
     assert words[:3] == ["docker", "run", "--rm"]
-    assert engine.docker(*words[1:]) == "bounda b\n/bin"
+    assert any_engine.docker(*words[1:]) == "bounda b\n/bin"
 
 
-def test_keep_and_clean(engine: Engine, base: str, publish_with_engine: Publish, tmp_path: Path) -> None:
+def test_keep_and_clean(any_engine: Engine, base: str, publish_with_any: Publish, tmp_path: Path) -> None:
     """--keep says how to look at what is left, doctor names it, and doctor --clean takes exactly that away."""
     (tmp_path / "publish.toml").write_text('[smoke]\ncommand = ["true"]\nvolumes = ["data:/data"]\n')
-    other = engine.docker("volume", "create", "not-ours")
-    kept = publish_with_engine("smoke", base, "--keep", cwd=tmp_path)
+    other = any_engine.docker("volume", "create", "not-ours")
+    kept = publish_with_any("smoke", base, "--keep", cwd=tmp_path)
     assert "docker logs publish-smoke-" in kept.stdout
-    assert len(left(engine)) == 2
-    assert "left over" in publish_with_engine("doctor", cwd=tmp_path).stdout
-    publish_with_engine("doctor", "--clean", cwd=tmp_path)
-    assert not left(engine)
-    assert other in engine.docker("volume", "ls", "-q").splitlines()
+    assert len(left(any_engine)) == 2
+    assert "left over" in publish_with_any("doctor", cwd=tmp_path).stdout
+    publish_with_any("doctor", "--clean", cwd=tmp_path)
+    assert not left(any_engine)
+    assert other in any_engine.docker("volume", "ls", "-q").splitlines()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_runs_leave_nothing(
-    number: int, engine: Engine, base: str, publish_with_engine: Publish, tmp_path: Path
+    number: int, any_engine: Engine, base: str, publish_with_any: Publish, tmp_path: Path
 ) -> None:
     """A signal in the middle of a run takes everything away, and ends with the signal's code."""
     (tmp_path / "publish.toml").write_text('[smoke]\ncommand = ["sleep", "60"]\nvolumes = ["data:/data", "/x"]\n')
-    command = [publish_with_engine.program, "smoke", base]
-    process = subprocess.Popen(command, env=publish_with_engine.environ, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    command = [publish_with_any.program, "smoke", base]
+    process = subprocess.Popen(command, env=publish_with_any.environ, cwd=tmp_path, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 20
-    while not left(engine) and time.monotonic() < deadline:
+    while not left(any_engine) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
     assert process.wait(30) == 128 + number
-    assert not left(engine)
+    assert not left(any_engine)
 
 
 def test_a_broken_image_moves_no_tag(
-    engine: Engine, base: str, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path
+    any_engine: Engine, base: str, registry: Registry, publish_with_any: Publish, name: str, tmp_path: Path
 ) -> None:
     """A release whose smoke run fails is exit 5 and leaves every tag; one that passes says so in its receipt."""
     image = f"{registry.host}/{name}"
     config = tmp_path / "publish.toml"
     words = ["release", f"docker-daemon:{base}", "--version", "1.0.0", "--format", "json"]
     config.write_text(f'images = ["{image}"]\n[smoke]\ncommand = ["sh", "-c", "echo broken; exit 1"]\n')
-    failed = publish_with_engine(*words, cwd=tmp_path)
+    failed = publish_with_any(*words, cwd=tmp_path)
     assert (failed.code, failed.document["kind"]) == (5, "smoke"), failed.stderr
     assert "log: broken" in failed.stderr
-    status = publish_with_engine("status", "--format", "json", cwd=tmp_path).document
+    status = publish_with_any("status", "--format", "json", cwd=tmp_path).document
     assert status["repositories"][0]["versions"] == []
-    skipped = publish_with_engine(*words, "--no-smoke", cwd=tmp_path)
+    skipped = publish_with_any(*words, "--no-smoke", cwd=tmp_path)
     assert skipped.code == 0, skipped.stderr
     config.write_text(f'images = ["{image}"]\n[smoke]\ncommand = ["true"]\n')
-    passed = publish_with_engine(*[word.replace("1.0.0", "1.1.0") for word in words], cwd=tmp_path)
+    passed = publish_with_any(*[word.replace("1.0.0", "1.1.0") for word in words], cwd=tmp_path)
     assert passed.code == 0, passed.stderr
     assert passed.document["verification"]["smoke"]["passed"] is True
-    assert not left(engine)
+    assert not left(any_engine)
