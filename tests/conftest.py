@@ -11,8 +11,8 @@ import pytest
 
 from tests.parts.command import Publish
 from tests.parts.engine import Engine, run_engine
-from tests.parts.podman import run_podman
 from tests.parts.network import stay_at_home
+from tests.parts.podman import run_podman
 from tests.parts.registry import Registry, run_registry
 
 if TYPE_CHECKING:

@@ -46,6 +46,7 @@ class Engine:
         self._api = api
         self._where = address
         self._about: dict[str, Any] | None = None
+        self._podman: bool | None = None
 
     @classmethod
     def connect(cls, environ: Mapping[str, str]) -> Self:
@@ -90,6 +91,28 @@ class Engine:
         return str(self._api.api_version)
 
     @property
+    def is_near(self) -> bool:
+        """Whether it is behind a socket of this machine."""
+        return self.address.startswith("unix:")
+
+    @property
+    def is_podman(self) -> bool:
+        """Whether it is podman that answers, in docker's words."""
+        if self._podman is None:
+            with spoken(self.address):
+                parts = self._api.version().get("Components") or ()
+            self._podman = any("podman" in str(part.get("Name")).lower() for part in parts)
+        return self._podman
+
+    def podman_health(self, container: str) -> bool:
+        """Run the image's HEALTHCHECK now: podman itself runs it only where systemd's timers do."""
+        with spoken(container):
+            url = f"{self._api.base_url}/v4.0.0/libpod/containers/{container}/healthcheck"
+            answer = self._api.get(url, timeout=_GREETING_SECONDS)
+            _raise_refusal(answer)
+            return bool(answer.json().get("Status") == "healthy")
+
+    @property
     def loopback_is_ours(self) -> bool:
         """Whether 127.0.0.1 is the same to the engine as to this process.
 
@@ -99,11 +122,7 @@ class Engine:
         about = self.about()
         rootless = any("name=rootless" in str(option) for option in about.get("SecurityOptions") or ())
         here = (os.uname().release, socket.gethostname())
-        return (
-            self.address.startswith("unix:")
-            and not rootless
-            and (about.get("KernelVersion"), about.get("Name")) == here
-        )
+        return self.is_near and not rootless and (about.get("KernelVersion"), about.get("Name")) == here
 
     def inspect(self, name: str) -> EngineImage | None:
         """Look an image up by name or id; None if it isn't there."""
@@ -166,15 +185,22 @@ class Engine:
         """As `pull`, with the name held until the block ends."""
         before = self.inspect(reference)
         held = self._ids()
-        downloaded = self.pull_tag(reference, credential)
-        found = self.inspect(reference)
-        if found is None:
-            raise Unreachable("the engine pulled it and doesn't have it", reference=reference)
         try:
+            downloaded = self.pull_tag(reference, credential)
+            found = self.inspect(reference)
+            if found is None:
+                raise Unreachable("the engine pulled it and doesn't have it", reference=reference)
             yield Pulled(found.id, downloaded)
         finally:
+            if before is None:
+                self._give_back(reference, held)
+
+    def _give_back(self, reference: str, held: frozenset[str]) -> None:
+        """Take away the name that a pull left; `held`: what was there before it."""
+        with suppress(PublishError):
+            found = self.inspect(reference)
             # An image that had no name before keeps this one: without any the engine would delete it.
-            if before is None and (found.id not in held or len(found.references) > 1):
+            if found and (found.id not in held or len(found.references) > 1):
                 self._forget(reference)
 
     def _ids(self) -> frozenset[str]:

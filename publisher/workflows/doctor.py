@@ -122,9 +122,9 @@ def _left_over(session: Session) -> Iterator[Check]:
     """What runs of ours have left in the engine."""
     if session.engine_at_hand is None:
         return
-    from publisher.engine.containers import Containers
+    from publisher.engine.leftovers import Leftovers
 
-    found = Containers(session.engine.api).found()
+    found = Leftovers(session.engine).found()
     names = [name for names in found.values() for name in names]
     if names:
         detail = ", ".join(f"{len(kind)} {what}" for what, kind in found.items() if kind)
@@ -135,9 +135,9 @@ def _left_over(session: Session) -> Iterator[Check]:
 
 def clean(session: Session) -> dict[str, list[str]]:
     """Take away what carries our label, and nothing else; what went, by kind."""
-    from publisher.engine.containers import Containers
+    from publisher.engine.leftovers import Leftovers
 
-    return Containers(session.engine.api).clean()
+    return Leftovers(session.engine).clean()
 
 
 def _credentials(session: Session) -> Iterator[Check]:

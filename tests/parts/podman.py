@@ -16,9 +16,6 @@ from tests.parts.process import end, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# As low as a small machine's: podman's own defaults are above them.
-_NOFILE, _NPROC = 4096, 8192
-
 
 @contextmanager
 def run_podman(number: int, insecure: str) -> Iterator[Engine]:
@@ -53,8 +50,7 @@ def _command(folder: Path) -> list[str]:
     if runc := shutil.which("runc", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
         # crun wants all controllers of cgroups in one hierarchy.
         words += ["--runtime", runc]
-    limits = ["prlimit", f"--nofile={_NOFILE}:{_NOFILE}", f"--nproc={_NPROC}:{_NPROC}"]
-    return [*limits, *words, "system", "service", "-t", "0", f"unix://{folder}/sock"]
+    return [*words, "system", "service", "-t", "0", f"unix://{folder}/sock"]
 
 
 def _answers(engine: Engine, process: subprocess.Popen[bytes], folder: Path) -> bool:
