@@ -175,6 +175,12 @@ class Engine:
         finally:
             self._forget(name)
 
+    def nameless(self) -> tuple[int, int]:
+        """How many images have no name any more, and their bytes, layers that they share with others included."""
+        with spoken(self.address):
+            found = self._api.images(filters={"dangling": True})
+        return len(found), sum(int(image.get("Size") or 0) for image in found)
+
     def pull(self, reference: str, credential: Credential | None) -> Pulled:
         """Pull `repository@digest`; the name that the pull leaves is removed unless it was there before."""
         with self.borrowed(reference, credential) as pulled:
