@@ -35,7 +35,7 @@ def command(
     publish build -t goalapp:dev --build-arg BASE=node:22-alpine
     """
     from publisher.cli.rendering import show_json, show_text
-    from publisher.workflows.build import BuildOptions, build_image
+    from publisher.workflows.build import BuildOptions, build_image, tell_advice
     from publisher.workflows.jobs import only_job
 
     pairs = [text.partition("=") for text in args]
@@ -48,11 +48,7 @@ def command(
     wanted = wish((), (), (), labels, version, only)
     with open_session(given) as session:
         report = build_image(session, only_job(session.settings, wanted), wanted, options)
-        if report.miss:
-            session.progress.step(report.miss)
-        for one in report.advice:
-            where = f"line {one.line}: " if one.line else ""
-            session.progress.warn(f"{where}{one.message} [{one.rule}]")
+        tell_advice(session, report)
     if form == "json":
         show_json(report)
     else:

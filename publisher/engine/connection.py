@@ -22,6 +22,7 @@ from publisher.engine.image import EngineImage, Pulled
 from publisher.engine.refusal import BREAKS, spoken, unavailable
 from publisher.engine.stream import ExportStream, pieces
 from publisher.model.errors import ConfigError, PublishError, SourceNotFound, Unreachable, UsageError
+from publisher.model.manifest import Platform
 from publisher.model.printable import printable
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ class Engine:
         """The engine's version."""
         with spoken(self.address):
             return str(self._api.version()["Version"])
+
+    @property
+    def platform(self) -> Platform:
+        """What its own builder makes images for."""
+        with spoken(self.address):
+            about = self._api.version()
+        return Platform(str(about.get("Os")), str(about.get("Arch")))
 
     @property
     def api_version(self) -> str:

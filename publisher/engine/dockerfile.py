@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -42,8 +43,19 @@ class Instruction:
     @property
     def sources(self) -> list[str]:
         """What a COPY or ADD takes from the context; nothing where it takes from another stage."""
-        words = [word for word in self.rest.split() if not word.startswith("--")]
-        return [] if "--from=" in self.rest else words[:-1]
+        return [] if "--from=" in self.rest else self._words[:-1]
+
+    @property
+    def _words(self) -> list[str]:
+        """What follows the options, in either form: words or a list."""
+        words = self.rest.split()
+        while words and words[0].startswith("--"):
+            words.pop(0)
+        try:
+            listed = json.loads(" ".join(words)) if words and words[0].startswith("[") else None
+        except ValueError:
+            listed = None
+        return [str(word) for word in listed] if isinstance(listed, list) else words
 
     @property
     def copies_all(self) -> bool:
@@ -53,7 +65,7 @@ class Instruction:
     @property
     def target(self) -> str:
         """Where a COPY or ADD puts things."""
-        return self.rest.split()[-1] if self.rest.split() else ""
+        return self._words[-1] if self._words else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
