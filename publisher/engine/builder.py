@@ -6,7 +6,7 @@ import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 from docker.errors import APIError
@@ -69,11 +69,31 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The image's id, the steps that made it, and what the builder warned of."""
+    """The image's id, the steps that made it, what the builder warned of; its working folder and exposed ports."""
 
     id: str
     steps: tuple[BuildStep, ...]
     warnings: tuple[str, ...] = ()
+    workdir: str = ""
+    exposed: tuple[int, ...] = ()
+
+    @classmethod
+    def of(
+        cls, request: BuildRequest, found: Mapping[str, Any], steps: Iterable[BuildStep], warnings: Iterable[str] = ()
+    ) -> Self:
+        """From what the engine says of the image; raises BuildFailed for one of another platform.
+
+        The classic builder makes images of its own platform, whatever it is asked.
+        """
+        asked = Platform.parse(request.platform) if request.platform else None
+        made = (str(found.get("Os")), str(found.get("Architecture")))
+        if asked and (asked.os, asked.architecture) != made:
+            raise BuildFailed(f"the builder made an image for {'/'.join(made)}, not for {asked}")
+        config = found.get("Config") or {}
+        ports = (name.partition("/")[0] for name in config.get("ExposedPorts") or ())
+        return cls(
+            str(found["Id"]), tuple(steps), tuple(warnings), str(config.get("WorkingDir") or ""), tuple(map(int, ports))
+        )
 
 
 def context_files(context: Path) -> tuple[str, ...]:
@@ -105,8 +125,7 @@ def build(api: docker.APIClient, request: BuildRequest, tell: Callable[[str], No
         reader.read(events)
         name_also(untyped, reader.image, request.names[1:])
         found = untyped.inspect_image(reader.image)
-    check_platform(request, str(found.get("Os")), str(found.get("Architecture")))
-    return Built(str(found["Id"]), tuple(reader.steps), tuple(reader.warnings))
+    return Built.of(request, found, reader.steps, reader.warnings)
 
 
 def name_also(api: Any, image: str, names: Iterable[str]) -> None:
@@ -115,13 +134,6 @@ def name_also(api: Any, image: str, names: Iterable[str]) -> None:
         repository, colon, tag = name.rpartition(":")
         has_tag = colon and "/" not in tag
         api.tag(image, repository if has_tag else name, tag if has_tag else "latest")
-
-
-def check_platform(request: BuildRequest, system: str, machine: str) -> None:
-    """Raise BuildFailed for an image of another platform: the classic builder makes its own, whatever it is asked."""
-    asked = Platform.parse(request.platform) if request.platform else None
-    if asked and (asked.os, asked.architecture) != (system, machine):
-        raise BuildFailed(f"the builder made an image for {system}/{machine}, not for {asked}")
 
 
 @contextmanager

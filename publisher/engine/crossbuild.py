@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from publisher.engine.builder import BuildStep, Built, check_platform, name_also
+from publisher.engine.builder import BuildStep, Built, name_also
 from publisher.engine.dockerfile import read_dockerfile
 from publisher.engine.refusal import spoken
 from publisher.model.environment import clean_environment
@@ -69,8 +69,7 @@ def build_elsewhere(
     with spoken(request.names[0]):
         found = untyped.inspect_image(request.names[0])
         name_also(untyped, found["Id"], request.names[1:])
-    check_platform(request, str(found.get("Os")), str(found.get("Architecture")))
-    return Built(str(found["Id"]), steps)
+    return Built.of(request, found, steps)
 
 
 def _through_archive(

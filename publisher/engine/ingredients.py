@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -93,7 +92,7 @@ def _reasons(step: BuildStep, before: Ingredients, now: Ingredients) -> Iterator
     """What is different from the last build, and bears on the step."""
     instruction = read_dockerfile(step.instruction)[0]
     found = False
-    if changed := [path for path in _changed(before.files, now.files) if _is_copied(path, instruction.sources)]:
+    if changed := [path for path in _changed(before.files, now.files) if instruction.takes(path)]:
         found = True
         yield _listed(_told(path, before, now) for path in changed)
     if instruction.word == "LABEL" and (keys := _changed(before.labels, now.labels)):
@@ -116,14 +115,6 @@ def _changed(before: Mapping[str, object], now: Mapping[str, object]) -> list[st
 def _content(value: object) -> object:
     """What docker's cache looks at: a file that was only touched is the same."""
     return (value.hash, value.mode) if isinstance(value, Mark) else value
-
-
-def _is_copied(path: str, sources: Iterable[str]) -> bool:
-    """Whether a COPY of `sources` takes `path` along."""
-    for source in (source.removeprefix("./").rstrip("/") for source in sources):
-        if source in {"", "."} or path == source or path.startswith(f"{source}/") or fnmatchcase(path, source):
-            return True
-    return False
 
 
 def _told(path: str, before: Ingredients, now: Ingredients) -> str:

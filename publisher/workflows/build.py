@@ -75,7 +75,7 @@ def build_image(session: Session, job: Job, wish: Wish, options: BuildOptions) -
         steps=made.steps,
         seconds=round(time.monotonic() - began, 2),
         miss=first_miss(made.steps, before, now) if request.cache else "",
-        advice=_advice(job, request, files),
+        advice=_advice(job, request, files, made),
     )
 
 
@@ -166,12 +166,14 @@ def _name(job: Job, version: str) -> str:
     return f"{last}:{version}"
 
 
-def _advice(job: Job, request: BuildRequest, files: tuple[str, ...]) -> tuple[Advice, ...]:
+def _advice(job: Job, request: BuildRequest, files: tuple[str, ...], made: Built) -> tuple[Advice, ...]:
     smoke = job.settings.smoke
     around = Surroundings(
         files=files,
         ignores=(request.context / ".dockerignore").is_file(),
         ports=tuple(Port.parse(port).number for port in smoke.ports) if smoke else (),
+        workdir=made.workdir,
+        exposed=made.exposed,
     )
     return advise((request.context / request.dockerfile).read_text(), around)
 

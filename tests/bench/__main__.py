@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.bench.builds import build_rows
 from tests.bench.link import slow_link
 from tests.bench.row import Row, timed
 from tests.bench.starts import start_rows
@@ -184,6 +185,7 @@ def main() -> int:
             rows.append(peak_memory(bench, "tree"))
             make_tree(bench, "large", 1 << 30)
             rows += [peak_memory(bench, "large"), *start_rows(publish, folder)]
+            rows += build_rows(engine, publish, folder)
     print(f"{os.cpu_count()} processors, median of {_RUNS}")
     for row in rows:
         print(row)
