@@ -90,12 +90,14 @@ def _text(given: Globals, report: SmokeReport) -> str:
 
 def _looks(kept: str, *, runs: bool) -> list[str]:
     """What to do with a container that was kept."""
-    return [
-        f"kept as {kept}, which {'runs' if runs else 'has ended'}:",
-        f"  docker logs {kept}              what it printed",
-        f"  docker start -a {kept}          start it again",
-        f"  docker attach {kept}            join it while it runs; Ctrl-C ends it",
-        f"  docker exec -it {kept} sh       a shell inside while it runs",
-        f"  docker cp {kept}:/etc/hostname .    copy a file out; the other way round copies one in",
-        "  publish doctor --clean       take it away",
-    ]
+    words = {
+        f"docker logs {kept}": "what it printed",
+        f"docker start -a {kept}": "start it again",
+        f"docker attach {kept}": "join it while it runs; Ctrl-C ends it",
+        f"docker exec -it {kept} sh": "a shell inside while it runs",
+        f"docker cp {kept}:/PATH .": "copy a file out; the other way round copies one in",
+        "publish doctor --clean": "take it away",
+    }
+    widest = max(map(len, words))
+    lines = [f"  {command.ljust(widest)}  {does}" for command, does in words.items()]
+    return [f"kept as {kept}, which {'runs' if runs else 'has ended'}:", *lines]

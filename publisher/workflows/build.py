@@ -16,11 +16,13 @@ from publisher.engine.dockerfile import Advice, Surroundings, advise
 from publisher.engine.ingredients import Ingredients, first_miss, take
 from publisher.engine.running import Port
 from publisher.model.digest import Digest
-from publisher.model.errors import UsageError
+from publisher.model.errors import NoVersion, UsageError
 from publisher.model.manifest import Platform
 from publisher.model.settings import BuildSettings
+from publisher.planning.labels import make_labels
 from publisher.receipts.atomic import write_atomically
 from publisher.workflows.plan import ask
+from publisher.workflows.plan import request_of as request_of_plan
 from publisher.workflows.sources import chosen_sources
 
 if TYPE_CHECKING:
@@ -82,15 +84,15 @@ def build_image(session: Session, job: Job, wish: Wish, options: BuildOptions) -
 def request_of(session: Session, job: Job, wish: Wish, options: BuildOptions) -> BuildRequest:
     """What is to be built; raises ConfigError where there is no Dockerfile."""
     settings = job.settings.build or session.settings.build or BuildSettings()
-    asked = ask(session, job, wish)
+    version, labels = _stamp(session, job, wish)
     if options.platform:
         Platform.parse(options.platform)
     request = BuildRequest(
         context=session.configuration.path(settings.context),
         dockerfile=settings.dockerfile,
-        names=options.names or (_name(job, str(asked.release) if asked.release else "dev"),),
+        names=options.names or (_name(job, version or "dev"),),
         args={**_reproducible(session), **settings.args, **options.args},
-        labels=asked.labels,
+        labels=labels,
         target=options.target or settings.target,
         platform=options.platform,
         pull=options.pull,
@@ -98,6 +100,15 @@ def request_of(session: Session, job: Job, wish: Wish, options: BuildOptions) ->
     )
     request.check()
     return request
+
+
+def _stamp(session: Session, job: Job, wish: Wish) -> tuple[str | None, Mapping[str, str]]:
+    """The version, where there is one, and the plan's labels; a first try needs neither git nor a version."""
+    try:
+        asked = ask(session, job, wish)
+    except NoVersion:
+        return None, make_labels(session.facts, None, request_of_plan(session, job, wish).labels)
+    return str(asked.release) if asked.release else None, asked.labels
 
 
 def _build(session: Session, request: BuildRequest) -> Built:

@@ -90,6 +90,9 @@ def _nearby(source: Source, remote: RemoteRepository) -> tuple[Repository, ...]:
 
 def _engine_can(session: Session) -> bool:
     """Whether the engine reaches a relay on our loopback; `direct` serves the rest."""
+    if session.engine.is_podman:
+        session.progress.warn("podman wants TLS of a relay on this machine: sending directly")
+        return False
     if session.engine.loopback_is_ours:
         return True
     session.progress.warn(f"the engine at {session.engine.address} does not share our loopback: sending directly")

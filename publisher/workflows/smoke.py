@@ -129,7 +129,9 @@ def failure(session: Session, report: SmokeReport) -> SmokeFailed:
     said = f"{failed.name}: {failed.detail}" if failed else "it failed"
     for line in report.logs:
         session.progress.warn(f"log: {line}")
-    return SmokeFailed(f"the image does not pass its smoke run: {session.redact(said)}", reference=report.image)
+    hint = None if report.kept else "'publish smoke --keep' leaves the container for a look"
+    message = f"the image does not pass its smoke run: {session.redact(said)}"
+    return SmokeFailed(message, reference=report.image, hint=hint)
 
 
 @contextmanager

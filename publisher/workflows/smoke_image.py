@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.archives.source import SourceName, Transport
-from publisher.model.errors import BadReference, ConfigError, PublishError
+from publisher.model.errors import BadReference, ConfigError, PublishError, SourceNotFound
 from publisher.model.reference import Reference
 from publisher.workflows.jobs import Wish, only_job
 from publisher.workflows.stale import stale_copy
@@ -63,13 +63,22 @@ def at_hand(session: Session, image: Chosen) -> Iterator[str]:
         yield image.name
         return
     if not image.may_be_pulled:
-        session.engine.need(image.name)
+        _need(session, image.name)
     reference = Reference.parse(image.name)
     content = session.remote(reference.repository).get(reference.digest or reference.target)
     found = f"{session.engine_name(reference.repository)}@{content.digest}"
     session.progress.step(f"pull     {found}")
     with session.engine.borrowed(found, session.engine_credential(reference.repository)):
         yield found
+
+
+def _need(session: Session, name: str) -> None:
+    try:
+        session.engine.need(name)
+    except SourceNotFound as error:
+        if session.settings.build is None or "did you mean" in (error.hint or ""):
+            raise
+        raise SourceNotFound(error.message, reference=error.reference, hint="'publish build' makes it") from error
 
 
 def _tell_if_stale(session: Session, name: str, held: EngineImage) -> None:
