@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,6 @@ from publisher.model.errors import NoVersion, UsageError
 from publisher.model.manifest import Platform
 from publisher.model.settings import BuildSettings
 from publisher.planning.labels import make_labels
-from publisher.receipts.atomic import write_atomically
 from publisher.workflows.plan import ask
 from publisher.workflows.plan import request_of as request_of_plan
 from publisher.workflows.sources import chosen_sources
@@ -165,7 +165,10 @@ class _Notes:
     def write(self, found: Ingredients) -> None:
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomically(self.path, msgspec.json.encode(found))
+            # Unlike a receipt it need not be on the disk before anything goes on.
+            beside = self.path.with_suffix(f".{os.getpid()}")
+            beside.write_bytes(msgspec.json.encode(found))
+            beside.replace(self.path)
 
 
 def _name(job: Job, version: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import statistics
 import sysconfig
 from itertools import islice
 from pathlib import Path
@@ -46,8 +45,9 @@ def build_rows(engine: Engine, publish: Publish, folder: Path) -> list[Row]:
 
     ours()
     theirs()
+    # The least of each: whatever else the machine does adds to both, and not evenly.
     pairs = [(timed(ours), timed(theirs)) for _ in range(_TIMES)]
-    mine, docker = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+    mine, docker = (min(pair[side] for pair in pairs) for side in (0, 1))
     detail = f"{mine:.3f} s, docker build {docker:.3f} s, {_FILES} files"
     return [Row("seconds of a cached build beyond 1.1 x docker's", mine - 1.1 * docker, 0.5, False, detail)]
 
