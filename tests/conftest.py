@@ -13,6 +13,7 @@ from tests.parts.command import Publish
 from tests.parts.engine import Engine, run_engine
 from tests.parts.network import stay_at_home
 from tests.parts.podman import run_podman
+from tests.parts.process import alone
 from tests.parts.registry import Registry, run_registry
 
 if TYPE_CHECKING:
@@ -70,6 +71,13 @@ def any_engine(request: pytest.FixtureRequest) -> Engine:
     found = request.getfixturevalue("engine" if request.param == "docker" else "podman")
     assert isinstance(found, Engine)
     return found
+
+
+@pytest.fixture
+def networks() -> Iterator[None]:
+    """Networks made by engines that don't know of each other take the same addresses: one test at a time."""
+    with alone("networks"):
+        yield
 
 
 @pytest.fixture(scope="session")

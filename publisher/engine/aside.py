@@ -26,9 +26,9 @@ def finished(work: Callable[[], Made]) -> Made:
     job.start()
     interrupt: BaseException | None = None
     deadline = float("inf")
-    while job.is_alive() and (left := deadline - time.monotonic()) > 0:
+    while not job.done.is_set() and (left := deadline - time.monotonic()) > 0:
         try:
-            job.join(min(left, _PATIENCE))
+            job.done.wait(min(left, _PATIENCE))
         except BaseException as error:  # noqa: BLE001 - whatever a signal raises; it is raised again
             interrupt = interrupt or error
             deadline = min(deadline, time.monotonic() + _PATIENCE)
@@ -42,15 +42,18 @@ def within(work: Callable[[], Made], seconds: float) -> Made | None:
     """What `work` gives within that time; None where it hasn't ended by then, and it is left to itself."""
     job = _Job(work)
     job.start()
-    job.join(max(seconds, 0.0))
-    return None if job.is_alive() else job.result()
+    return job.result() if job.done.wait(max(seconds, 0.0)) else None
 
 
 class _Job(threading.Thread):
-    """A thread with a result; as a daemon, since the program may end before it."""
+    """A thread with a result; as a daemon, since the program may end before it.
+
+    done: its end. A join that a signal breaks off takes the thread for ended (Python before 3.13), so nobody joins it.
+    """
 
     def __init__(self, work: Callable[[], Any]) -> None:
         super().__init__(daemon=True, name="aside")
+        self.done = threading.Event()
         self._work = work
         self._made: Any = None
         self._error: BaseException | None = None
@@ -60,6 +63,8 @@ class _Job(threading.Thread):
             self._made = self._work()
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             self._error = error
+        finally:
+            self.done.set()
 
     def result(self) -> Any:
         if self._error is not None:

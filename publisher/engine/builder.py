@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     import docker
 
-_STEP: Final = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
+# "Step 2/3 : COPY …" is docker's, "[1/2] STEP 2/3: COPY …" podman's.
+_STEP: Final = re.compile(r"(?:\[\d+/\d+\] )?(?:Step|STEP) (\d+)/(\d+) ?: (.*)", re.DOTALL)
 _BUILT: Final = re.compile(r"Successfully built ([0-9a-f]+)")
 _SHOWN: Final = 20
 _BAD_REQUEST: Final = 400

@@ -7,6 +7,7 @@ import os
 import socket
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from docker.errors import DockerException, InvalidConfigFile, NotFound, create_a
 from docker.tls import TLSConfig
 
 from publisher.engine.address import Address
+from publisher.engine.aside import finished
 from publisher.engine.events import read_pull, read_push
 from publisher.engine.image import EngineImage, Pulled
 from publisher.engine.refusal import BREAKS, spoken, unavailable
@@ -207,7 +209,7 @@ class Engine:
             yield Pulled(found.id, downloaded)
         finally:
             if before is None:
-                self._give_back(reference, held)
+                finished(partial(self._give_back, reference, held))
 
     def _give_back(self, reference: str, held: frozenset[str]) -> None:
         """Take away the name that a pull left; `held`: what was there before it."""

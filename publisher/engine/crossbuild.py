@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from publisher.engine.builder import BuildRequest
 
 # "STEP 2/3: COPY …" is buildah's, "#6 [stage 2/3] COPY …" buildx's.
-_STEP: Final = re.compile(r"(?:STEP (\d+)/(\d+): |#\d+ \[(?:[^\]]* )?(\d+)/(\d+)\] )(.+)")
+_STEP: Final = re.compile(r"(?:(?:\[\d+/\d+\] )?STEP (\d+)/(\d+): |#\d+ \[(?:[^\]]* )?(\d+)/(\d+)\] )(.+)")
 _CACHED: Final = re.compile(r"--> Using cache |#\d+ CACHED")
 _SHOWN: Final = 20
 

@@ -14,7 +14,7 @@ import msgspec
 from publisher.engine.containers import Containers
 from publisher.engine.leftovers import Leftovers
 from publisher.engine.running import Running
-from publisher.model.errors import PublishError, SmokeFailed
+from publisher.model.errors import Interrupted, PublishError, SmokeFailed
 from publisher.workflows.smoke_checks import Check, Looker, Scene, checks_of, host_of
 
 if TYPE_CHECKING:
@@ -138,13 +138,23 @@ def failure(session: Session, report: SmokeReport) -> SmokeFailed:
 def _prepared(session: Session, running: Running, *, keep: bool) -> Iterator[tuple[Containers, Running]]:
     """What a run needs before its container; Ctrl-C in the middle of it cleans up too."""
     containers = Containers(session.engine)
+    kept = False
     try:
         yield containers, replace(running, network=containers.network(running))
-    except BaseException:
-        Leftovers(session.engine, running.run).clean()
+        kept = keep
+    finally:
+        if not kept:
+            _take_away(session, running)
+
+
+def _take_away(session: Session, running: Running) -> None:
+    leftovers = Leftovers(session.engine, running.run)
+    try:
+        leftovers.clean()
+    except Interrupted:
+        # It may have come before anything was begun.
+        leftovers.clean()
         raise
-    if not keep:
-        Leftovers(session.engine, running.run).clean()
 
 
 def _first(run: _Run, image: str, options: SmokeOptions) -> SmokeReport:

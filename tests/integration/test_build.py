@@ -107,6 +107,25 @@ def test_what_made_the_cache_end(
     assert (said in miss, bool(miss)) == (True, bool(said)), miss
 
 
+def test_on_podman(project: Path, podman: Engine, publish_with_engine: Publish, name: str) -> None:
+    """Its steps and its cache are read too, and what failed is told."""
+    (project / "Dockerfile").write_text(DOCKERFILE.replace("FROM scratch AS runtime", "FROM other AS runtime"))
+    there = {"DOCKER_HOST": podman.host}
+    words = ("build", "-t", f"{name}:x", "--format", "json")
+    first = publish_with_engine(*words, cwd=project, environ=there)
+    assert first.code == 0, first.stderr
+    (project / "page").write_text("two")
+    again = publish_with_engine(*words, cwd=project, environ=there).document
+    cached = {step["instruction"]: step["cached"] for step in again["steps"]}
+    assert (cached["WORKDIR /app"], cached["COPY page /app/page"]) == (True, False), cached
+    assert "COPY page /app/page: page has changed; all after it" in again["miss"]
+    (project / "page").unlink()
+    failed = publish_with_engine(*words, cwd=project, environ=there)
+    assert (failed.code, "The build failed at step" in failed.stderr) == (1, True), failed.stderr
+    target = publish_with_engine(*words, "--target", "absent", cwd=project, environ=there)
+    assert (target.code, "absent" in target.stderr) == (1, True), target.stderr
+
+
 def test_options(project: Path, engine: Engine, publish_with_engine: Publish, name: str) -> None:
     """Names, stage, arguments and labels of the options come before the configuration's."""
     names = [f"{name}:a", f"{name}:b", f"{name}-c"]

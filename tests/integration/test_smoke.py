@@ -47,7 +47,6 @@ PASSES = {
     "user": SHELL.format("test $(id -u) = 7") + 'user = "7"',
     "read-only": SHELL.format("! touch /x") + "read-only = true",
     "network-none": SHELL.format("test ! -e /sys/class/net/eth0") + 'network = "none"',
-    "network-of-its-own": SERVE + 'network = "apart"\nhttp = { path = "/health" }',
     "memory": 'command = ["true"]\nmemory = "32m"',
     "cpus": QUOTA + 'cpus = 0.5\noutput = "^50000"',
     "timeout": SHELL.format("sleep 1") + "timeout = 30",
@@ -124,6 +123,13 @@ def test_passes(table: str, smoking: Smoking) -> None:
     result = smoking.smoke(table, "--format", "json", seconds=15)
     assert result.code == 0, result.stdout + result.stderr
     assert result.document["passed"] is True
+
+
+@pytest.mark.usefixtures("networks")
+def test_a_network_of_its_own(smoking: Smoking) -> None:
+    """A network that isn't there is made for the run, and goes with it."""
+    result = smoking.smoke(SERVE + 'network = "apart"\nhttp = { path = "/health" }', seconds=15)
+    assert result.code == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(("any_engine", "name"), FAILING, indirect=["any_engine"])
