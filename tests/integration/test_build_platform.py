@@ -50,6 +50,19 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def without_docker(tmp_path: Path) -> str:
+    """A PATH that leads to git and buildah alone: where docker's CLI has buildx, that comes first."""
+    return _path(tmp_path / "with-buildah", "git", "buildah")
+
+
+def _path(folder: Path, *commands: str) -> str:
+    folder.mkdir()
+    for command in commands:
+        (folder / command).symlink_to(str(shutil.which(command)))
+    return str(folder)
+
+
+@pytest.fixture
 def build(publish_with_engine: Publish, project: Path, name: str) -> object:
     """Builds with buildah's store in the test's folder."""
     storage = project / "storage.conf"
@@ -69,28 +82,28 @@ def seen(engine: Engine, image: str) -> tuple[str, str, object]:
     return found["Architecture"], str(found["Config"]["Env"]), found["Config"]["Labels"]
 
 
-def test_buildah(build: object, engine: Engine, name: str) -> None:
+def test_buildah(build: object, without_docker: str, engine: Engine, name: str) -> None:
     """What the engine isn't is made by buildah, with the same arguments, stage, labels and names."""
     words = ("--platform", "linux/arm64", "-t", f"{name}:y")
-    first = build(*words)  # type: ignore[operator] # a function
+    first = build(*words, PATH=without_docker)  # type: ignore[operator] # a function
     assert first.code == 0, first.stderr
     assert "for linux/arm64 by buildah" in first.stderr
     for tag in ("x", "y"):
         machine, environ, labels = seen(engine, f"{name}:{tag}")
         assert (machine, "WHO=me" in environ, "LAST" in environ) == ("arm64", True, False)
         assert labels["org.opencontainers.image.version"] == "1.0.0"  # type: ignore[index] # JSON
-    again = build(*words).document  # type: ignore[operator] # a function
+    again = build(*words, PATH=without_docker).document  # type: ignore[operator] # a function
     assert [step["cached"] for step in again["steps"] if "COPY" in step["instruction"]] == [True]
 
 
-def test_the_same_bytes_again(build: object, project: Path) -> None:
+def test_the_same_bytes_again(build: object, without_docker: str, project: Path) -> None:
     """With SOURCE_DATE_EPOCH and --platform two builds without a cache give one id, even for the engine's platform."""
     ids = set()
     for number in range(2):
         (project / "page").write_text("one")
         os.utime(project / "page", (number, number))
         words = ("--platform", "linux/amd64", "--no-cache")
-        result = build(*words, SOURCE_DATE_EPOCH="1000000000")  # type: ignore[operator] # a function
+        result = build(*words, PATH=without_docker, SOURCE_DATE_EPOCH="1000000000")  # type: ignore[operator] # a function
         assert result.code == 0, result.stderr
         assert "time of the build" not in result.stderr
         ids.add(result.document["id"])
@@ -123,9 +136,7 @@ def test_buildx_comes_first(build: object, engine: Engine, publish_with_engine: 
 
 def test_no_builder(build: object, publish_with_engine: Publish, tmp_path: Path) -> None:
     """The engine's own builder would give its own platform under that name: it is refused, with what to install."""
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "git").symlink_to(str(shutil.which("git")))
-    bare = {"PATH": str(tmp_path / "bin")}
+    bare = {"PATH": _path(tmp_path / "bare", "git")}
     result = build("--platform", "linux/arm64", **bare)  # type: ignore[operator] # a function
     assert result.code == 2
     assert "makes images for linux/amd64 only, and neither buildx nor buildah is here" in result.stderr
@@ -134,10 +145,10 @@ def test_no_builder(build: object, publish_with_engine: Publish, tmp_path: Path)
     assert build("--platform", "amd64").code == 2  # type: ignore[operator] # a function
 
 
-def test_a_failing_build(build: object, project: Path) -> None:
+def test_a_failing_build(build: object, without_docker: str, project: Path) -> None:
     """What buildah says last is told."""
     (project / "page").unlink()
-    result = build("--platform", "linux/arm64")  # type: ignore[operator] # a function
+    result = build("--platform", "linux/arm64", PATH=without_docker)  # type: ignore[operator] # a function
     assert (result.code, "Buildah failed: " in result.stderr) == (1, True), result.stderr
 
 

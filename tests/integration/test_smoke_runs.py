@@ -108,7 +108,8 @@ def test_keep_and_clean(smoking: Smoking) -> None:
 
 
 @pytest.mark.usefixtures("networks")
-def test_on_a_terminal(docker_smoking: Smoking) -> None:
+@pytest.mark.parametrize(("ends_by", "code"), [("typing", 3), ("signal", 143)])
+def test_on_a_terminal(ends_by: str, code: int, docker_smoking: Smoking) -> None:
     """-i opens the image on the terminal, in a container of ours; nothing of it stays."""
     docker_smoking.configure('command = ["sh"]\nvolumes = ["data:/data", "/scratch"]\nnetwork = "apart"')
     main, side = pty.openpty()
@@ -117,15 +118,16 @@ def test_on_a_terminal(docker_smoking: Smoking) -> None:
         words, env=docker_smoking.publish.environ, cwd=docker_smoking.folder, stdin=side, stdout=side, stderr=side
     )
     os.close(side)
-    shown = ""
-    for typed, awaited in (("echo $((6*7))-$(ls -d /data)\n", "42-/data"), ("exit 3\n", "exit 3")):
-        os.write(main, typed.encode())
-        deadline = time.monotonic() + 20
-        while awaited not in shown and time.monotonic() < deadline:
-            shown += os.read(main, 4096).decode(errors="replace")
-        if awaited == "42-/data":
-            assert len(docker_smoking.left()) == 3, shown
-    assert process.wait(30) == 3
+    os.write(main, b"echo $((6*7))-$(ls -d /data)\n")
+    shown, deadline = "", time.monotonic() + 20
+    while "42-/data" not in shown and time.monotonic() < deadline:
+        shown += os.read(main, 4096).decode(errors="replace")
+    assert len(docker_smoking.left()) == 3, shown
+    if ends_by == "typing":
+        os.write(main, b"exit 3\n")
+    else:
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == code
     os.close(main)
     assert not docker_smoking.left()
 

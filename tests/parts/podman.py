@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.parts.engine import AS_ROOT, Engine, as_root
-from tests.parts.process import end, wait_until
+from tests.parts.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
 @contextmanager
@@ -23,21 +25,16 @@ def run_podman(number: int, insecure: str) -> Iterator[Engine]:
     # Its run folder may have no more than 50 characters.
     folder = Path(tempfile.mkdtemp(prefix=f"pp{number}-", dir="/tmp"))
     (folder / "registries.conf").write_text(f'[[registry]]\nlocation = "{insecure}"\ninsecure = true\n')
-    environ = {
-        **os.environ,
-        "CONTAINERS_REGISTRIES_CONF": f"{folder}/registries.conf",
-        "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
-        "TMPDIR": str(folder),
-    }
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*AS_ROOT, *_command(folder)], stdout=log, stderr=log, env=environ)
+        process = subprocess.Popen([*AS_ROOT, *_command(folder)], stdout=log, stderr=log)
     engine = Engine(f"unix://{folder}/sock", "podman")
     try:
         wait_until(lambda: _answers(engine, process, folder), seconds=30, what="podman")
         yield engine
     finally:
         _remove_all(engine)
-        end(process)
+        as_root("kill", str(process.pid))
+        process.wait(30)
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         for mount in reversed([mount for mount in mounts if mount.startswith(f"{folder}/")]):
             as_root("umount", "-l", mount)
@@ -47,10 +44,12 @@ def run_podman(number: int, insecure: str) -> Iterator[Engine]:
 def _command(folder: Path) -> list[str]:
     words = ["podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--tmpdir", f"{folder}/tmp"]
     words += ["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--network-config-dir", f"{folder}/net"]
-    if runc := shutil.which("runc", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
+    if runc := shutil.which("runc", path=_PATH):
         # crun wants all controllers of cgroups in one hierarchy.
         words += ["--runtime", runc]
-    return [*words, "system", "service", "-t", "0", f"unix://{folder}/sock"]
+    # Within the command, since sudo keeps no environment.
+    given = [f"CONTAINERS_REGISTRIES_CONF={folder}/registries.conf", f"TMPDIR={folder}", f"PATH={_PATH}"]
+    return ["env", *given, *words, "system", "service", "-t", "0", f"unix://{folder}/sock"]
 
 
 def _answers(engine: Engine, process: subprocess.Popen[bytes], folder: Path) -> bool:
