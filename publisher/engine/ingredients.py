@@ -28,7 +28,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     hash: str
 
 
-class Ingredients(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.ingredients/1"):
+class Ingredients(msgspec.Struct, frozen=True, kw_only=True, tag_field="form", tag="ingredients/1"):
     """All that a build was made from; of arguments only hashes, since they may be secrets."""
 
     dockerfile: str

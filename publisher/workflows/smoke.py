@@ -18,13 +18,14 @@ from publisher.model.errors import Interrupted, PublishError, SmokeFailed
 from publisher.workflows.smoke_checks import Check, Looker, Scene, checks_of, host_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from publisher.model.settings import SmokeSettings
     from publisher.workflows.session import Session
 
 _POLL: Final = 0.1
 _SHOWN_LINES: Final = 20
+_LONGEST_LINE: Final = 1 << 16
 _LAST_WORDS: Final = 2.0
 """Seconds in which the last lines of a container that has ended are shown."""
 
@@ -223,6 +224,18 @@ def _redacted(session: Session, check: Check) -> Check:
 def _follow(run: _Run, container: str) -> None:
     """Show the logs until the container is gone, which ends them in the middle."""
     with suppress(PublishError):
-        for piece in run.containers.follow(container):
-            for line in piece.decode("utf-8", "replace").splitlines():
-                run.session.progress.step(f"log      {run.session.redact(line)}")
+        for line in _lines(run.containers.follow(container)):
+            run.session.progress.step(f"log      {run.session.redact(line)}")
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Whole lines: a secret that came in two pieces must be seen as one."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
+        if len(rest) > _LONGEST_LINE:
+            yield rest.decode("utf-8", "replace")
+            rest = b""
+    if rest:
+        yield rest.decode("utf-8", "replace")

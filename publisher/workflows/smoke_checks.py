@@ -210,7 +210,7 @@ class _Exec:
         if ended is None:
             return Check(name=name, passed=False, detail="it is still running")
         code, output = ended
-        said = f"exit code {code}: {output.strip()[-_SAID:]}"
+        said = ": ".join(filter(None, (f"exit code {code}", output.strip()[-_SAID:])))
         return Check(name=name, passed=code == 0, detail="" if code == 0 else said)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.test_conveniences import check
 from tests.integration.test_goalapp import make_base
 from tests.parts.engine import BUSYBOX
 
@@ -60,6 +61,7 @@ def test_build(project: Path, engine: Engine, publish_with_engine: Publish, name
     """The image is named after the repository and the version, and has the plan's labels."""
     result = publish_with_engine("build", "--format", "json", cwd=project)
     assert result.code == 0, result.stderr
+    check(publish_with_engine, "build", result.stdout, project)
     image = f"{name.rpartition('/')[2]}:1.2.3"
     assert result.document["images"] == [image]
     config = inspect(engine, image)
@@ -124,6 +126,17 @@ def test_on_podman(project: Path, podman: Engine, publish_with_engine: Publish, 
     assert (failed.code, "The build failed at step" in failed.stderr) == (1, True), failed.stderr
     target = publish_with_engine(*words, "--target", "absent", cwd=project, environ=there)
     assert (target.code, "absent" in target.stderr) == (1, True), target.stderr
+
+
+def test_a_first_try_needs_neither_git_nor_a_version(
+    engine: Engine, publish_with_engine: Publish, name: str, tmp_path: Path
+) -> None:
+    """It is built as `dev`."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nWORKDIR /app\n")
+    (tmp_path / "publish.toml").write_text(f'images = ["me/{name}"]\n')
+    result = publish_with_engine("build", "--format", "json", cwd=tmp_path)
+    assert result.code == 0, result.stderr
+    assert result.document["images"] == [f"{name.rpartition('/')[2]}:dev"]
 
 
 def test_options(project: Path, engine: Engine, publish_with_engine: Publish, name: str) -> None:
