@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from publisher.archives.docker_listing import Listed, choose, read_diff_ids, read_listing
 from publisher.archives.layer import open_layer
+from publisher.archives.layer_ids import chain_ids, find_layer
 from publisher.archives.packed import Packed
 from publisher.archives.tar import Tar
 from publisher.model.digest import Digest
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from publisher.archives.tar import Member
     from publisher.model.protocols import Layer
 
-# Engines before 25 write the first forms, later ones the last; podman writes HEX.tar.
+# Engines before 25 write the first forms, with names of their own; later ones the last. Podman writes DIFFID.tar.
 _CONFIG: Final = re.compile(r"(?:([0-9a-f]{64})\.json|blobs/sha256/([0-9a-f]{64}))")
-_LAYER: Final = re.compile(r"(?:[0-9a-f]{64}/layer\.tar|[0-9a-f]{64}\.tar)")
-_BLOB: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})")
+_LEGACY: Final = re.compile(r"([0-9a-f]{64})/layer\.tar")
+_LEGACY_DOCUMENT: Final = re.compile(r"([0-9a-f]{64})/json")
+_NAMED: Final = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(\.tar)?")
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -68,12 +70,26 @@ class DockerArchive:
             yield self._walk(Tar(stream), wanted)
 
     def _walk(self, tar: Tar, wanted: frozenset[Digest]) -> Iterator[tuple[Digest | None, Layer]]:
+        chain = chain_ids(self.diff_ids)
+        found: dict[str, Digest] = {}
         for member in tar:
             self._keep_config(tar, member)
-            blob = _BLOB.fullmatch(member.name)
-            stated = Digest("sha256", blob[1]) if blob else None
-            if stated in wanted or _LAYER.fullmatch(member.name):
+            if document := _LEGACY_DOCUMENT.fullmatch(member.name):
+                place = find_layer(tar.read_whole(member), chain)
+                found |= {} if place is None else {document[1]: self.diff_ids[place]}
+            stated, is_layer = self._layer(member.name, found)
+            if is_layer and (stated is None or stated in wanted):
                 yield stated, open_layer(partial(tar.read, member), member.size)
+
+    def _layer(self, name: str, found: dict[str, Digest]) -> tuple[Digest | None, bool]:
+        """A layer's diffID, as far as its name tells it, and whether it is a layer at all."""
+        if legacy := _LEGACY.fullmatch(name):
+            return found.get(legacy[1]), True
+        named = _NAMED.fullmatch(name)
+        stated = Digest("sha256", named[1]) if named else None
+        if stated in self.diff_ids:
+            return stated, True
+        return None, bool(named and named[2])
 
     def _keep_config(self, tar: Tar, member: Member) -> None:
         found = _CONFIG.fullmatch(member.name)

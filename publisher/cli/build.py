@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.cli.options import LINES, formats, open_session, wish
+from publisher.cli.options import LINES, formats, open_session, planning, wish
+from publisher.cli.reporting import is_wanted
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
+    from publisher.workflows.build import BuildReport
 
 
 @click.command("build")
+@click.argument("context", required=False, metavar="[CONTEXT]", type=click.Path(path_type=Path))
+@click.option("-f", "--file", type=click.Path(path_type=Path), metavar="FILE", help="The Dockerfile.")
 @click.option("-t", "--tag", "names", multiple=True, type=LINES, metavar="NAME", help="Name it NAME (repeat).")
 @click.option("--platform", metavar="P", help="Build for P, as linux/arm64, where the engine can.")
 @click.option("--target", metavar="STAGE", help="Build this stage.")
 @click.option("--build-arg", "args", multiple=True, type=LINES, metavar="K=V", help="An argument (repeat).")
 @click.option("--pull", is_flag=True, help="Ask the registry for a newer base image.")
 @click.option("--no-cache", is_flag=True, help="Make every step anew.")
-@click.option("--label", "labels", multiple=True, type=LINES, metavar="K=V", help="A label (repeat).")
-@click.option("--version", metavar="V", help="The version, instead of git's.")
-@click.option("--only", metavar="NAME", help="Only this one of several [images.NAME].")
+@planning
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, names: tuple[str, ...], platform: str | None, target: str | None, args: tuple[str, ...],
-    labels: tuple[str, ...], version: str | None, only: str | None, form: str, *, pull: bool, no_cache: bool,
+    given: Globals, /, context: Path | None, file: Path | None, names: tuple[str, ...], platform: str | None,
+    target: str | None, args: tuple[str, ...], form: str, *, pull: bool, no_cache: bool, **asked: Any,
 ) -> int:  # fmt: skip
     r"""Build the image that [build] describes; shows which steps came from the cache, and what could be better.
+
+    CONTEXT and --file stand in for [build] context and dockerfile.
 
     \b
     publish build
     publish build -t goalapp:dev --build-arg BASE=node:22-alpine
+    publish build ./web --file web.Dockerfile --image me/web
     """
     from publisher.cli.rendering import show_json, show_text
+    from publisher.model.settings import BuildSettings
     from publisher.workflows.build import BuildOptions, build_image, tell_advice
     from publisher.workflows.jobs import only_job
 
@@ -45,12 +53,30 @@ def command(
         names=names, target=target, platform=platform, args={key: value for key, _, value in pairs}, pull=pull,
         cache=not no_cache,
     )  # fmt: skip
-    wanted = wish((), (), (), labels, version, only)
+    wanted = wish(**asked)
     with open_session(given) as session:
-        report = build_image(session, only_job(session.settings, wanted), wanted, options)
+        job = only_job(session.settings, wanted)
+        own = job.settings.build or session.settings.build or BuildSettings()
+        job = job.built_from(own, context and Path.cwd() / context, file and Path.cwd() / file)
+        report = build_image(session, job, wanted, options)
         tell_advice(session, report)
     if form == "json":
         show_json(report)
     else:
         show_text(f"{report.images[0]} {report.id}\n")
+    _tell(report)
     return 0
+
+
+def _tell(report: BuildReport) -> None:
+    """Show it on a step's page; its outputs are those of what is done with the image."""
+    if not is_wanted():
+        return
+    from publisher.report.github_files import write_summary
+    from publisher.report.summary import build_summary
+
+    cached = sum(step.cached for step in report.steps)
+    advice = (f"{f'line {one.line}: ' if one.line else ''}{one.message}" for one in report.advice)
+    notes = filter(None, (report.miss, *advice))
+    page = build_summary(report.images[0], seconds=report.seconds, steps=len(report.steps), cached=cached, notes=notes)
+    write_summary(os.environ, page)

@@ -143,24 +143,27 @@ def wish(
 
 def open_session(given: Globals, username: str | None = None, *, password_stdin: bool = False) -> Session:
     """A session as the global options want it."""
+    from publisher.cli.reporting import masks
     from publisher.http.redaction import Redactor
     from publisher.model.environment import SECRET_VARIABLES
     from publisher.report.progress import Teller
     from publisher.workflows.session import Session
 
-    redactor = given.secrets.redact = Redactor()
+    redactor = given.secrets.redact = Redactor(masks())
     for name in SECRET_VARIABLES:
         redactor.learn(os.environ.get(name, ""))
     teller = Teller(quiet=given.quiet, color=given.color, redact=redactor)
-    return Session(
+    session = Session(
         os.environ,
         Path.cwd(),
-        teller,
+        given.aside.watch(teller),
         config=given.config,
         credential=_credential(username, password_stdin=password_stdin),
         trace=teller.trace if given.verbose else None,
         redactor=redactor,
     )
+    given.aside.versions = session.seen_versions
+    return session
 
 
 def _credential(username: str | None, *, password_stdin: bool) -> Credential | None:

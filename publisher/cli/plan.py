@@ -50,14 +50,15 @@ def command(
 def _show(given: Globals, document: Plan | Plans, made: dict[str, Plan], file: Path | None, form: str) -> None:
     import msgspec
 
-    from publisher.cli.rendering import show_json, show_text, write_report
+    from publisher.cli.rendering import show_json, show_text
+    from publisher.cli.reporting import write_report
     from publisher.report.tables import plan_text
 
     if file:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
     if form == "json":
         return show_json(document)
-    if form == "github" and (unwritten := write_report(document)):
+    if form == "github" and (unwritten := write_report(document, given.aside)):
         # Outside GitHub Actions: what would be written.
         from publisher.report.github_files import encode_outputs
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from publisher import __version__
+from publisher.cli.reporting import Aside
 from publisher.model.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Globals:
     verbose: bool
     quiet: bool
     color: bool
+    aside: Aside = field(default_factory=Aside)
 
 
 class Program(click.Group):
@@ -190,12 +192,21 @@ def _interrupt(number: int, _frame: object) -> None:
 
 
 def _refuse_usage(error: click.ClickException, arguments: Sequence[str], secrets: Secrets) -> int:
-    if wants_json(arguments):
-        from publisher.model.errors import UsageError
+    """A bare group shows its help; any other slip is told as every error is, with the help to look into."""
+    from publisher.model.errors import UsageError
 
-        return _refuse(UsageError(error.format_message()), arguments, secrets)
-    error.show()
-    return error.exit_code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    hint = f"see '{_path(error, arguments)} --help'"
+    return _refuse(UsageError(error.format_message().removesuffix("."), hint=hint), arguments, secrets)
+
+
+def _path(error: click.ClickException, arguments: Sequence[str]) -> str:
+    """The command whose help to look into; click doesn't know it where an option has no value."""
+    if isinstance(error, click.UsageError) and error.ctx:
+        return error.ctx.command_path
+    return " ".join(["publish", *(word for word in arguments if word in COMMANDS)][:2])
 
 
 def _refuse(error: BaseException, arguments: Sequence[str], secrets: Secrets) -> int:

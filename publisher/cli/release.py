@@ -65,7 +65,8 @@ def command(
         if plan_file:
             saved = SavedPlans.read(plan_file)
             wanted, options = saved.wish(wanted, session.facts), replace(options, saved=saved)
-        dry_run = dry_run or session.facts.is_pull_request
+        # In a sandbox nothing is pushed to anybody: there a pull request is rehearsed.
+        dry_run = dry_run or (session.facts.is_pull_request and not session.sandbox)
         options = replace(options, build=builds, dry_run=dry_run)
         drafts = [prepare(session, job, wanted, sources, options) for job in jobs(session.settings, wanted)]
         if dry_run:
@@ -100,12 +101,13 @@ def _options(
 
 
 def _only_plan(given: Globals, drafts: list[Draft], form: str) -> int:
-    from publisher.cli.rendering import report, show_json
+    from publisher.cli.rendering import show_json
+    from publisher.cli.reporting import report
     from publisher.model.plan import Plans
 
     plans = {made.job.name or "": made.plan for made in drafts}
     found = plans[""] if "" in plans else Plans(plans=plans)
-    report(found)
+    report(found, given.aside)
     if form == "json":
         show_json(found)
     else:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from publisher.cli.reporting import is_wanted, report
 from publisher.model.errors import PublishError, Stopped
 from publisher.report.failure import document, paragraph, understand
 from publisher.report.progress import safe_lines
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from publisher.cli.program import Globals
-    from publisher.model.plan import Plan, Plans
-    from publisher.model.receipt import Receipt, Receipts
     from publisher.workflows.record import Run
 
 
@@ -35,34 +34,13 @@ def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:
 
     receipts = tuple(run.receipt for run in runs)
     document = receipts[0] if len(receipts) == 1 else Receipts(receipts=receipts)
-    report(document)
+    report(document, given.aside)
     if form == "json":
         show_json(document)
     else:
         for receipt in receipts:
             show_text(receipt_text(receipt, color=given.color and sys.stdout.isatty()))
     return max((tell(run.error, given.secrets.redact) for run in runs if run.error), default=0)
-
-
-def report(found: Receipt | Receipts | Plan | Plans) -> None:
-    """Tell a step of GitHub Actions, where PUBLISH_REPORT=github asks for it, as the Action does."""
-    if os.environ.get("PUBLISH_REPORT") == "github":
-        write_report(found)
-
-
-def write_report(found: Receipt | Receipts | Plan | Plans) -> dict[str, str]:
-    """Write a step's outputs and its summary; returns the outputs that no file was named for."""
-    from publisher.model.plan import Plan, Plans
-    from publisher.report.github_files import write_outputs, write_summary
-    from publisher.report.summary import plan_outputs, plan_summary, receipt_outputs, receipt_summary
-
-    if isinstance(found, Plan | Plans):
-        outputs, summary = plan_outputs(found), plan_summary(found)
-    else:
-        outputs, summary = receipt_outputs(found), receipt_summary(found)
-    written = write_outputs(os.environ, outputs)
-    write_summary(os.environ, summary)
-    return {} if written else outputs
 
 
 def show_text(text: str) -> None:
@@ -82,6 +60,9 @@ def render_failure(error: BaseException, redact: Callable[[str], str], *, as_jso
     if verbose:
         click.echo(safe_lines(redact("".join(traceback.format_exception(error)))), err=True, nl=False)
     code = tell(known, redact)
+    if is_wanted():
+        with suppress(PublishError):  # the file of the step's outputs may be what went wrong
+            report(document(known, redact))
     if as_json:
         show_json(document(known, redact))
     return code

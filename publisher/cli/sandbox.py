@@ -37,6 +37,9 @@ def _placed(command: click.Command) -> click.Command:
         ),
         click.Option(["--immutable"], multiple=True, type=LINES, metavar="REGEX", help="Tags that never change."),
         click.Option(["--lag"], type=click.FloatRange(0), default=0.0, help="Seconds until a change of a tag is seen."),
+        click.Option(
+            ["--list-lag"], type=click.FloatRange(0), default=0.0, help="Seconds until the list of tags shows it."
+        ),
         click.Option(["--collect"], type=click.FloatRange(0), help="Drop untagged manifests after so many seconds."),
         click.Option(["--pull-limit"], type=click.IntRange(0), default=0, help="Manifests to read in 6 hours."),
         click.Option(["--api-limit"], type=click.IntRange(0), default=0, help="Calls of Hub's API in a minute."),

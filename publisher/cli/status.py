@@ -28,12 +28,14 @@ def command(
     publish status --image yeongyin/goalapp --format json
     """
     from publisher.cli.rendering import show_json, show_text, tell
+    from publisher.cli.reporting import report
     from publisher.model.errors import Drift
     from publisher.report.tables import drifting, status_text
     from publisher.workflows.status import ages, status
 
     with open_session(given, username, password_stdin=password_stdin) as session:
         found = status(session, selected(images, rules, flavor, only))
+        report(found)
         if form == "json":
             show_json(found)
         else:

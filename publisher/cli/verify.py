@@ -32,6 +32,7 @@ def command(
     publish verify --local yeongyin/goalapp:latest
     """
     from publisher.cli.rendering import show_json, show_text
+    from publisher.cli.reporting import report
     from publisher.model.reference import Reference
     from publisher.model.verdict import Verdicts
     from publisher.report.tables import all_equal, verdicts_text
@@ -41,6 +42,7 @@ def command(
     with open_session(given, username, password_stdin=password_stdin) as session:
         session.aim([reference.repository for reference in parsed])
         results = verify_references(session, parsed, Expectation(level, source, local))
+    report(Verdicts(results=results))
     if form == "json":
         show_json(Verdicts(results=results))
     else:

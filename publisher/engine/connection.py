@@ -39,6 +39,7 @@ _EXPORT_SECONDS: Final = 3600
 """An export's first byte comes after most of its time."""
 _BUFFER: Final = 1 << 20
 _MISREAD: Final = (InvalidConfigFile, ValueError, TypeError, AttributeError)
+_FIRST_WITH_ZSTD: Final = 23
 _CONTAINERD: Final = "io.containerd.snapshotter.v1"
 
 
@@ -94,6 +95,14 @@ class Engine:
         with spoken(self.address):
             about = self._api.version()
         return Platform(str(about.get("Os")), str(about.get("Arch")))
+
+    @property
+    def reads_zstd(self) -> bool:
+        """Whether it can pull layers that are compressed with zstd: Docker can since 23, podman always could."""
+        with spoken(self.address):
+            found = self._api.version()
+        major = str(found["Version"]).partition(".")[0]
+        return self.is_podman or (major.isdigit() and int(major) >= _FIRST_WITH_ZSTD)
 
     @property
     def api_version(self) -> str:

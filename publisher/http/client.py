@@ -46,7 +46,7 @@ class Client:
     """Sends requests: redirects, authorisation, retries and waits are done here; final statuses are returned.
 
     credentials: the credential for (host, repository). hosts: how to reach a host[:port].
-    trace: takes one line for each request sent, redacted.
+    trace: takes one line for each request sent, redacted. wires: makes the connections to an origin (a seam for tests).
     """
 
     def __init__(
@@ -57,10 +57,12 @@ class Client:
         trace: Callable[[str], None] | None = None,
         patience: Patience | None = None,
         redactor: Redactor | None = None,
+        wires: Callable[[str, ssl.SSLContext | None, Callable[[str], None]], Wire] = Wire,
     ) -> None:
         self._credentials = credentials
         self._hosts = hosts
         self._trace = trace
+        self._make_wire = wires
         self.redactor = redactor or Redactor()
         patience = patience or Patience()
         self._persistence = Persistence(patience)
@@ -190,7 +192,8 @@ class Client:
         key = (origin, guarded)
         with self._lock:
             if key not in self._wires:
-                self._wires[key] = Wire(url, self._context(origin, url), self._watch(origin, guarded=guarded))
+                seen = self._watch(origin, guarded=guarded)
+                self._wires[key] = self._make_wire(url, self._context(origin, url), seen)
             return self._wires[key]
 
     def _context(self, origin: Origin, url: str) -> ssl.SSLContext | None:

@@ -6,7 +6,11 @@ import base64
 import json
 import re
 import threading
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HIDDEN = "***"
 _SHORTEST = 4
@@ -19,9 +23,13 @@ _PATTERNS = re.compile(
 
 
 class Redactor:
-    """Knows the run's secrets in every form that they could be printed in; may be used from many threads."""
+    """Knows the run's secrets in every form that they could be printed in; may be used from many threads.
 
-    def __init__(self) -> None:
+    tell: gets each form when it is learnt, which is before it is used.
+    """
+
+    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
+        self._tell = tell
         self._known: set[tuple[str, str]] = set()
         self._forms: tuple[str, ...] = ()
         self._lock = threading.Lock()
@@ -31,11 +39,15 @@ class Redactor:
         if len(secret) < _SHORTEST or (secret, username) in self._known:
             return
         plain = {secret, f"{username}:{secret}"} if username else {secret}
-        found = set().union(*map(_forms, plain))
+        found = set().union(*map(forms, plain))
         with self._lock:
             self._known.add((secret, username))
             # The longest first: a form inside another one must not leave the other's rest behind.
-            self._forms = tuple(sorted(found.union(self._forms), key=len, reverse=True))
+            new = found.difference(self._forms)
+            self._forms = tuple(sorted(new.union(self._forms), key=len, reverse=True))
+        if self._tell:
+            for form in sorted(new, key=len, reverse=True):
+                self._tell(form)
 
     def __call__(self, text: str) -> str:
         """`text` with every secret replaced by three asterisks."""
@@ -56,8 +68,8 @@ class Redactor:
         return self(urlunsplit(plain))
 
 
-def _forms(text: str) -> set[str]:
-    """How `text` may be written."""
+def forms(text: str) -> set[str]:
+    """How `text` may be written: as it is, base64, hexadecimal, URL-encoded, JSON-escaped."""
     content = text.encode("utf-8", "surrogateescape")
     standard, safe = base64.b64encode(content).decode(), base64.urlsafe_b64encode(content).decode()
     quoted = {quote(content, safe=""), quote(content), quote_plus(content)}

@@ -7,12 +7,12 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from markdown_it import MarkdownIt
-
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from markdown_it.token import Token
 
 # Docker Hub's clients count bytes, its API's description counts characters: the bytes satisfy both.
 MOST_README: Final = 25_000
@@ -100,7 +100,7 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
 
 def _blocks(text: str) -> list[tuple[int, int]]:
     """The lines of each code block."""
-    tokens = MarkdownIt().parse(text)
+    tokens = _parsed(text)
     return [(token.map[0], token.map[1]) for token in tokens if token.type in _CODE_BLOCKS and token.map]
 
 
@@ -131,7 +131,7 @@ def _cut(text: str, most: int) -> str:
     ends = [0]
     for line in lines:
         ends.append(ends[-1] + len(line.encode()))
-    tokens = MarkdownIt().parse(text)
+    tokens = _parsed(text)
     headings = [token.map[0] for token in tokens if token.type == _HEADING and token.map and token.level == 0]
     blocks = [token.map[0] for token in tokens if token.map and token.level == 0]
     for starts in (headings, blocks):
@@ -144,3 +144,10 @@ def _cut(text: str, most: int) -> str:
 
 def _first(text: str, most: int) -> str:
     return text.encode()[:most].decode(errors="ignore")
+
+
+def _parsed(text: str) -> list[Token]:
+    """Imported here: a release that describes nothing does without the parser."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt().parse(text)

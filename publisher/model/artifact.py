@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
+RECEIPT_TYPE: Final = "application/vnd.publish.receipt.v1+json"
+"""A release's receipt, which refers to what was released."""
 
 
 @dataclass(slots=True)

@@ -18,9 +18,10 @@ from publisher.receipts.atomic import write_atomically
 from publisher.receipts.lock import Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, MutableSequence
 
 _ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
+_OWN: Final = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6}")
 _LARGEST: Final = 16 << 20
 
 
@@ -28,6 +29,11 @@ def new_id() -> str:
     """An id that sorts by time, to the millisecond: 20261124T001352.123Z and six random hex digits."""
     now = datetime.now(UTC)
     return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}Z-{secrets.token_hex(3)}"
+
+
+def is_id(text: str) -> bool:
+    """Whether a file's name is one that new_id made, whatever the file holds."""
+    return _OWN.fullmatch(text) is not None
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
@@ -57,14 +63,17 @@ class Journal:
 
     def list(self) -> tuple[tuple[Receipt, ...], tuple[Path, ...]]:
         """The receipts, newest first, and the files among them that are torn or not receipts; these are left alone."""
-        good: list[Receipt] = []
         bad: list[Path] = []
+        return tuple(self.newest(bad)), tuple(bad)
+
+    def newest(self, bad: MutableSequence[Path] | None = None) -> Iterator[Receipt]:
+        """The receipts one by one, newest first; what is none of them is put into `bad`."""
         for path in sorted(self.folder.glob("*.json"), reverse=True):
             try:
-                good.append(_own(path))
+                yield _own(path)
             except UsageError:
-                bad.append(path)
-        return tuple(good), tuple(bad)
+                if bad is not None:
+                    bad.append(path)
 
     def find(self, text: str) -> Receipt:
         """The receipt that `text` means: an id, the start of one, or a file; raises UsageError for none or several."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from publisher.model.errors import (
     Denied,
     ImmutableTag,
     PublishError,
+    QuotaUsedUp,
     Refused,
     Unreachable,
     VerificationFailed,
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
 
 # Registries word it differently: Docker Hub and ECR "immutability"/"immutable", ECR's older exception its own name.
 _FROZEN = ("immutab", "imagetagalreadyexists")
+# Harbor says 403 "… will exceed the configured upper limit …", others 400, 403, 412 or 413 in their own words.
+_FULL = re.compile(
+    r"quota.{0,40}(?:exceed|used up|reached|limit)|(?:exceed|over|reached).{0,40}quota|configured upper limit"
+    r"|storage limit|out of storage|no space left",
+    re.IGNORECASE,
+)
+_INSUFFICIENT_STORAGE = 507
 _LACKS_BLOBS = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 _LONGEST_TEXT = 300
 
@@ -45,6 +54,7 @@ class Trouble:
     codes: frozenset[str]
     text: str
     is_frozen: bool = False
+    is_full: bool = False
 
     @classmethod
     def read(cls, response: Response) -> Trouble:
@@ -54,7 +64,8 @@ class Trouble:
         codes = frozenset(str(entry.get("code", "")).upper() for entry in entries) - {""}
         text = "; ".join(filter(None, map(_sentence, entries))) or ("" if entries else raw[:_LONGEST_TEXT].strip())
         is_frozen = response.status < 500 and any(word in raw.lower() for word in _FROZEN)  # noqa: PLR2004 - its own fault
-        return cls(response.status, codes, text[: 3 * _LONGEST_TEXT], is_frozen)
+        is_full = response.status == _INSUFFICIENT_STORAGE or _FULL.search(raw) is not None
+        return cls(response.status, codes, text[: 3 * _LONGEST_TEXT], is_frozen, is_full)
 
     @property
     def said(self) -> str:
@@ -85,6 +96,9 @@ def refusal(response: Response, what: str, reference: object, principal: str) ->
     named = str(reference)
     if trouble.is_frozen:
         return ImmutableTag(f"{named} is frozen: {trouble.said}", reference=named, hint="release a new version instead")
+    if trouble.is_full:
+        hint = "make room there or raise the quota, then run the same command again"
+        return QuotaUsedUp(f"there is no room left for {named}: {trouble.said}", reference=named, hint=hint)
     if trouble.status in {401, 403} or trouble.codes & {"DENIED", "UNAUTHORIZED"}:
         return _denied(trouble, what, named, principal)
     if trouble.status in TEMPORARY:

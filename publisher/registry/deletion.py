@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from publisher.model import media
-from publisher.model.errors import Refused, VerificationFailed
+from publisher.model.errors import Refused
 from publisher.model.manifest import Index
 from publisher.model.reference import Tag
 
@@ -32,7 +32,10 @@ class Deletion:
         self._lock = threading.Lock()
 
     def delete(self, tag: Tag) -> bool:
-        """Delete one tag; False if it isn't there. Raises Refused where something else would go along."""
+        """Delete one tag; False if it isn't there. Raises Refused where something else would go along.
+
+        Whether it has gone is for the caller to look: reads may lag behind.
+        """
         held = self._remote.head(tag)
         if held is None:
             return False
@@ -41,8 +44,6 @@ class Deletion:
         except Refused as refusal:
             self._check_alone(tag, held.digest, refusal)
             self._remote.delete(held.digest)
-        if self._remote.head(tag) is not None:
-            raise VerificationFailed(f"{self._remote.repository}:{tag} is still there after it was deleted")
         return True
 
     def _check_alone(self, tag: Tag, digest: Digest, refusal: Refused) -> None:

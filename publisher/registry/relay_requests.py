@@ -73,6 +73,7 @@ class RelayRequests(BaseHTTPRequestHandler):
     def _route(self) -> None:
         if not is_loopback(self.headers.get("Host", "").rpartition(":")[0]):
             return self._refuse(403, "DENIED", "only this machine may use the relay")
+        self._relay.was_asked = True
         address = urlsplit(self.path)
         if address.path.rstrip("/") == "/v2":
             return self._answer(200, {"Docker-Distribution-Api-Version": "registry/2.0"}, b"{}")

@@ -117,11 +117,14 @@ class RelayedUpload:
             self._thread.start()
         self.blob.write(piece)
 
-    def finish(self) -> Descriptor:
-        """Wait until the registry holds the blob; raises what the upload raised."""
+    def end(self) -> None:
+        """Every byte was written."""
         if self._thread.ident is None:
             self._thread.start()
         self.blob.end()
+
+    def result(self) -> Descriptor:
+        """Wait until the registry holds the blob; raises what the upload raised."""
         self._thread.join()
         if self._error is not None:
             raise self._error

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _PAGE: Final = 1000
 _BUFFER: Final = 256 * 1024
 _DONE: Final = frozenset({200, 201, 202, 204})
+_DAMAGED: Final = frozenset({"DIGEST_INVALID", "MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
+_DAMAGED_TRIES: Final = 3
 _ABSENT_REPOSITORY: Final = frozenset({"NAME_UNKNOWN", "NOT_FOUND"})
 
 _OK: Final = 200
@@ -192,8 +194,15 @@ class RemoteRepository:
         return frozenset(tag for tag in tags if tag in written)
 
     def _put(self, content: Content, target: Tag | Digest, query: str = "") -> Response:
+        """Send the whole manifest; again where it was damaged on its way, which under a tag only the answer tells."""
         headers = {"Content-Type": content.media_type}
-        return self.ask("PUT", self.url(f"manifests/{target}{query}"), body=content.content, headers=headers)
+        url = self.url(f"manifests/{target}{query}")
+        for _try in range(_DAMAGED_TRIES - 1):
+            response = self.ask("PUT", url, body=content.content, headers=headers)
+            if not _is_damaged(response, content):
+                return response
+            response.close()
+        return self.ask("PUT", url, body=content.content, headers=headers)
 
     def _agree(self, response: Response, content: Content, target: Tag | Digest) -> None:
         stated = stated_digest(response)
@@ -333,3 +342,11 @@ def _described(response: Response, target: Tag | Digest) -> Descriptor | None:
         raise VerificationFailed(f"asked for {target}, the registry answers with {stated}", reference=target)
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
     return Descriptor(kind, stated, int(length))
+
+
+def _is_damaged(response: Response, content: Content) -> bool:
+    """Whether a registry seems to have got other bytes than `content`: it names another digest, or can't read them."""
+    if response.status in _DONE:
+        stated = stated_digest(response)
+        return stated is not None and not stated.matches(content.content)
+    return response.status == 400 and bool(Trouble.read(response).codes & _DAMAGED)  # noqa: PLR2004 - bad request

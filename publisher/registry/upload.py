@@ -22,7 +22,8 @@ _SEGMENT: Final = 512 * 1024 * 1024
 _UNBOUNDED: Final = 1 << 62
 _PIECE: Final = 4 * 1024 * 1024
 """Bytes of one request with a Content-Range, for registries that don't take a stream."""
-_SMALL: Final = 1024 * 1024
+SMALL: Final = 1024 * 1024
+"""Bytes of a blob that is held whole until the registry has it: it can always be sent again."""
 _TRIES: Final = 8
 _HEADWAY: Final = 1024 * 1024
 """Bytes that a try must bring the blob forward not to count against the limit of tries."""
@@ -72,7 +73,7 @@ class _Transmission:
         self._furthest = 0
 
     def run(self) -> Descriptor:
-        small = self._feed.whole(_SMALL)
+        small = self._feed.whole(SMALL)
         self._location = self._sessions.take()
         while True:
             try:

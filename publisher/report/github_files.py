@@ -15,6 +15,7 @@ from publisher.model.errors import ConfigError, PublishError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+_MOST_BYTES: Final = 1_000_000
 OUTPUTS: Final = ("version", "tags", "digest", "json", "labels", "annotations", "receipt", "moved", "kept")
 
 
@@ -39,7 +40,20 @@ def write_outputs(environ: Mapping[str, str], outputs: Mapping[str, str]) -> boo
 
 def write_summary(environ: Mapping[str, str], lines: Iterable[str]) -> bool:
     """Add Markdown to a step's summary; False where no file is named."""
-    return _append(environ, "GITHUB_STEP_SUMMARY", "\n".join(lines) + "\n")
+    return _append(environ, "GITHUB_STEP_SUMMARY", "\n".join(_cut(lines)) + "\n")
+
+
+def _cut(lines: Iterable[str]) -> list[str]:
+    """As many whole lines as GitHub takes: it drops a summary of more than 1 MiB altogether."""
+    kept: list[str] = []
+    room = _MOST_BYTES
+    for line in lines:
+        room -= len(line.encode()) + 1
+        if room < 0:
+            is_open = sum(one.startswith("```") for one in kept) % 2
+            return [*kept, *(["```"] if is_open else []), "", "… the rest is in the output `json`"]
+        kept.append(line)
+    return kept
 
 
 def _append(environ: Mapping[str, str], name: str, text: str) -> bool:

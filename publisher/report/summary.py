@@ -1,149 +1,246 @@
-"""Plans and receipts as a step of GitHub Actions shows them: outputs, and a page for people."""
+"""Plans, receipts, status and verdicts as a page for people, in Markdown."""
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from publisher.model.plan import Action, Kind, Plan, Plans
-from publisher.model.receipt import Receipt, Receipts, State
-from publisher.model.reference import Reference
+from publisher.model.plan import Kind, Plan, Plans
+from publisher.model.receipt import Change, Failure, Receipt, Receipts
+from publisher.model.reference import Reference, Repository
+from publisher.model.status import Status
+from publisher.model.verdict import Verdicts
 from publisher.report.markdown import code, plain, rows
+from publisher.report.outputs import plans_in, receipts_in
+from publisher.report.picture import Pointer, picture
+from publisher.report.progress import size
+from publisher.report.tables import drifting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from publisher.model.plan import Move
+    from publisher.report.outputs import Document
+
+_MOVES = ("tag", "from", "to", "action", "reason")
 
 
-def plan_outputs(document: Plan | Plans) -> dict[str, str]:
-    """A plan's outputs; of several plans the lists follow one another and the version is the first one's."""
-    plans = _plans(document)
-    moves = [move for plan in plans for move in plan.moves]
-    return {
-        "version": next((plan.version for plan in plans if plan.version), ""),
-        "tags": _lines(tag for plan in plans for tag in plan.tags),
-        "digest": next((move.after for move in moves if move.after and move.action is not Action.KEEP), ""),
-        "json": msgspec.json.encode(document).decode(),
-        "labels": _lines(f"{key}={value}" for plan in plans for key, value in plan.labels.items()),
-        "annotations": _lines(f"manifest:{key}={value}" for plan in plans for key, value in plan.annotations.items()),
-        "moved": _lines(move.reference for move in moves if move.action.writes),
-        "kept": _lines(move.reference for move in moves if move.action is Action.KEEP),
-    }
+def summary_of(
+    document: Document, versions: Mapping[str, str] | None = None, timings: Mapping[str, float] | None = None
+) -> list[str]:
+    """The page's lines. versions: which version a digest is, as far as was seen. timings: seconds by step."""
+    known = versions or {}
+    match document:
+        case Plan() | Plans():
+            return [line for plan in plans_in(document) for line in _plan(plan, known)]
+        case Receipt() | Receipts():
+            return [line for receipt in receipts_in(document) for line in _receipt(receipt, known, timings or {})]
+        case Status():
+            return _status(document)
+        case Verdicts():
+            return _verdicts(document)
+        case Failure():
+            return _failure(document)
 
 
-def receipt_outputs(document: Receipt | Receipts) -> dict[str, str]:
-    """A run's outputs; the plan's, with what was really moved."""
-    receipts = document.receipts if isinstance(document, Receipts) else (document,)
-    plans = [receipt.plan for receipt in receipts if receipt.plan]
-    changes = [change for receipt in receipts for change in receipt.moves]
-    planned = plan_outputs(Plans(plans={str(at): plan for at, plan in enumerate(plans)})) if plans else {}
-    return {
-        **planned,
-        "digest": next((receipt.image.digest for receipt in receipts if receipt.image), ""),
-        "json": msgspec.json.encode(document).decode(),
-        "receipt": _lines(receipt.id for receipt in receipts),
-        "moved": _lines(change.reference for change in changes if change.state.is_written),
-        "kept": _lines(change.reference for change in changes if change.state is State.KEPT),
-    }
+def _title(*words: str | None) -> list[str]:
+    return [f"### {plain(' '.join(word for word in words if word))}", ""]
 
 
-def _plans(document: Plan | Plans) -> tuple[Plan, ...]:
-    return tuple(document.plans.values()) if isinstance(document, Plans) else (document,)
+# A plan.
 
 
-def _lines(found: Iterable[str]) -> str:
-    return "\n".join(dict.fromkeys(found))
+def _plan(plan: Plan, versions: Mapping[str, str]) -> list[str]:
+    known = {**versions, **_exact((move.kind, move.after, move.version) for move in plan.moves)}
+    rehearsed = "(rehearsal)" if plan.sandbox is True else ""
+    lines = _title("Plan for", plan.release or plan.version or "nothing", rehearsed)
+    counts = Counter(str(move.action) for move in plan.moves)
+    lines += [_tally(counts), "", *_table(_MOVES, [_planned(move, known) for move in plan.moves])]
+    if not plan.images and plan.tags:
+        lines += [" ".join(map(code, plan.tags)), ""]
+    lines += _pictures([(move.reference, move.kind, _aim(move, known)) for move in plan.moves], after="after")
+    return lines + [f"> **Warning:** {plain(warning)}\n" for warning in plan.warnings]
 
 
-def plan_summary(document: Plan | Plans) -> list[str]:
-    """What a release would do, with a picture of where the floating tags point before and after."""
-    lines: list[str] = []
-    for plan in _plans(document):
-        lines += [f"### Plan for {code(plan.release or plan.version or 'nothing')}", ""]
-        lines += _moves(
-            ("tag", "from", "to", "action", "reason"), [_planned(plan, at) for at in range(len(plan.moves))]
-        )
-        lines += _picture([(move.tag, move.kind, move.version, move.action.writes) for move in plan.moves])
-        lines += [f"> **Warning:** {plain(warning)}\n" for warning in plan.warnings]
+def _planned(move: Move, known: Mapping[str, str]) -> tuple[str, ...]:
+    then = _named(move.after, known) if move.after else plain(move.version or "-") if move.action.writes else "-"
+    return (_name(move.reference), _named(move.before, known), then, str(move.action), plain(move.reason))
+
+
+def _aim(move: Move, known: Mapping[str, str]) -> Pointer:
+    """Where a plan's tag points; what isn't known to be a version is called by its digest."""
+    before = _word(move.before, known)
+    if not move.action.writes:
+        return Pointer(move.tag, before, before)
+    return Pointer(move.tag, before, move.version or _word(move.after, known) or "this build")
+
+
+# A receipt.
+
+
+def _receipt(receipt: Receipt, versions: Mapping[str, str], timings: Mapping[str, float]) -> list[str]:
+    changes, plan = receipt.moves, receipt.plan
+    known = {**versions, **_exact((one.kind, one.after, one.version) for one in changes)}
+    reasons = {one.reference: _reason(receipt.command, one) for one in changes}
+    reasons |= {move.reference: move.reason for move in plan.moves} if plan else {}
+    rehearsed = "(rehearsal)" if receipt.sandbox is True else ""
+    name = (plan.release or plan.version) if plan else None
+    lines = _title(receipt.command, name, f"- {receipt.outcome}", rehearsed)
+    lines += [f"> **{plain(receipt.error.message)}**", ""] if receipt.error else []
+    lines += [_tally(Counter(str(change.state) for change in changes)), ""]
+    lines += _table(_MOVES, [_changed(change, reasons, known) for change in changes])
+    lines += [*rows(("", ""), _facts(receipt, timings)), ""]
+    pointers = [
+        (one.reference, one.kind, Pointer(_tag(one), _word(one.before, known), _word(one.after, known)))
+        for one in changes
+    ]
+    return lines + _pictures(pointers, after="now")
+
+
+def _changed(change: Change, reasons: Mapping[str, str], known: Mapping[str, str]) -> tuple[str, ...]:
+    return (
+        _name(change.reference),
+        _named(change.before, known),
+        _named(change.after, known),
+        f"{change.action} ({change.state})",
+        plain(reasons.get(change.reference, "")),
+    )
+
+
+def _reason(command: str, change: Change) -> str:
+    """Why a command that makes no plan writes a tag."""
+    match command, change.kind:
+        case "retag", _:
+            return "asked for by hand"
+        case "undo", _:
+            return "back to where it was before"
+        case "yank", Kind.REF:
+            return f"marks {change.version} as yanked, or no longer so"
+        case _, Kind.FLOATING if change.version:
+            return f"it belongs to {change.version}, the newest version that it can point to"
+        case _:
+            return ""
+
+
+def _facts(receipt: Receipt, timings: Mapping[str, float]) -> list[tuple[str, str]]:
+    facts: list[tuple[str, str]] = []
+    if image := receipt.image:
+        pinned = receipt.plan.images if receipt.plan else ()
+        facts += [("to pin", code(f"{one}@{image.digest}")) for one in pinned]
+        facts += [("digest", code(image.digest))]
+        facts += [("platforms", plain(", ".join(image.platforms)))] if image.platforms else []
+        facts += [("size", size(image.size))] if image.size else []
+    if proof := receipt.verification:
+        smoke = ", smoke run passed" if proof.smoke and proof.smoke.get("passed") else ""
+        read = f", {size(proof.bytes)} read" if proof.bytes else ""
+        pulled = f", pulled {plain(proof.pulled)}" if proof.pulled != "none" else ""
+        blobs = f": {proof.blobs} blobs" if proof.blobs else ""
+        facts += [("verified", f"{plain(proof.level)}{blobs}{read}{pulled}{smoke}")]
+    facts += [("sent by", plain(receipt.via))] if receipt.via else []
+    facts += [("sent by", "nobody: the same image was there already")] if receipt.adopted else []
+    return [*facts, ("time", _time(receipt, timings)), ("receipt", code(receipt.id))]
+
+
+def _time(receipt: Receipt, timings: Mapping[str, float]) -> str:
+    if not receipt.finished:
+        return f"{plain(receipt.started)}, not finished"
+    if timings:
+        steps = ", ".join(f"{plain(step)} {seconds:.1f} s" for step, seconds in timings.items())
+        return f"{sum(timings.values()):.1f} s: {steps}; ended {plain(receipt.finished)}"
+    passed = (datetime.fromisoformat(receipt.finished) - datetime.fromisoformat(receipt.started)).total_seconds()
+    return f"{passed:.0f} s; ended {plain(receipt.finished)}"
+
+
+# Status, verdicts, errors.
+
+
+def _status(status: Status) -> list[str]:
+    count = len(status.drifted)
+    lines = _title("Status -", f"{drifting(count)} not in place" if count else "every floating tag is true")
+    for one in status.repositories:
+        known = {each.digest: each.version for each in one.versions if each.digest}
+        yanked = [each.version for each in one.versions if each.yanked]
+        told = f"{len(one.versions)} versions" + (f", yanked: {', '.join(yanked)}" if yanked else "")
+        lines += [f"{code(Repository.parse(one.repository).familiar)}: {plain(told)}", ""]
+        table = [
+            (code(line.tag), _named(line.digest, known), _named(line.desired, known), str(line.state))
+            for line in one.floating
+        ]
+        lines += _table(("tag", "holds", "belongs to", "state"), table)
+        pointers = [Pointer(line.tag, _word(line.digest, known), line.version or "") for line in one.floating]
+        lines += picture(pointers, before="holds", after="belongs")
     return lines
 
 
-def _planned(plan: Plan, at: int) -> tuple[str, ...]:
-    move = plan.moves[at]
-    return (_name(move.reference), _short(move.before), _short(move.after), str(move.action), plain(move.reason))
-
-
-def receipt_summary(document: Receipt | Receipts) -> list[str]:
-    """What a run did: its moves, the digest to pin, what was verified, how long it took."""
-    receipts = document.receipts if isinstance(document, Receipts) else (document,)
-    return [line for receipt in receipts for line in _receipt(receipt)]
-
-
-def _receipt(receipt: Receipt) -> list[str]:
-    reasons = {move.reference: move.reason for move in receipt.plan.moves} if receipt.plan else {}
+def _verdicts(verdicts: Verdicts) -> list[str]:
+    counts = Counter(str(one.state) for one in verdicts.results)
     table = [
-        (
-            _name(change.reference),
-            _short(change.before),
-            _short(change.after),
-            f"{change.action} ({change.state})",
-            plain(reasons.get(change.reference, "")),
-        )
-        for change in receipt.moves
+        (str(one.state), _name(one.reference), _short(one.digest), plain(", ".join(one.platforms)), plain(one.detail))
+        for one in verdicts.results
     ]
-    lines = [f"### {plain(receipt.command)}: {plain(receipt.outcome)}", ""]
-    lines += [f"> **{plain(receipt.error.message)}**", ""] if receipt.error else []
-    lines += _moves(("tag", "from", "to", "action", "reason"), table)
-    return lines + _facts(receipt) + _picture([(_tag(one.reference), one.kind, one.version, one.state.is_written)
-                                               for one in receipt.moves])  # fmt: skip
+    head = ("state", "reference", "digest", "platforms", "detail")
+    return [*_title("Verify -", _tally(counts)), *_table(head, table)]
 
 
-def _facts(receipt: Receipt) -> list[str]:
-    facts: list[tuple[str, str]] = []
-    if image := receipt.image:
-        facts += [("digest", code(image.digest)), ("platforms", plain(", ".join(image.platforms)) or "one")]
-        facts += [("size", f"{image.size / 1e6:.1f} MB")] if image.size else []
-    if proof := receipt.verification:
-        smoke = ", smoke run passed" if proof.smoke and proof.smoke.get("passed") else ""
-        facts += [("verified", f"{plain(proof.level)}: {proof.blobs} blobs, pulled {plain(proof.pulled)}{smoke}")]
-    facts += [("sent by", plain(receipt.via))] if receipt.via else []
-    facts += [("time", f"{plain(receipt.started)} to {plain(receipt.finished or 'not finished')}")]
-    facts += [("receipt", code(receipt.id))]
-    return [*rows(("", ""), facts), ""]
+def _failure(failure: Failure) -> list[str]:
+    lines = [*_title("Failed"), f"> **{plain(failure.message)}**", ""]
+    facts = [("about", code(failure.reference))] if failure.reference else []
+    facts += [("next", plain(failure.hint))] if failure.hint else []
+    return [*lines, *rows(("", ""), [*facts, ("exit code", f"{failure.code} ({plain(failure.kind)})")]), ""]
 
 
-def _moves(head: Sequence[str], table: Sequence[Sequence[str]]) -> list[str]:
-    return [*rows(head, table), ""] if table else ["No tags.", ""]
+def build_summary(name: str, *, seconds: float, steps: int, cached: int, notes: Iterable[str]) -> list[str]:
+    """What was built. notes: where the cache ended, and what the Dockerfile could do better."""
+    facts = f"{plain(name)}: {steps} steps, {cached} of them from the cache, in {seconds:.1f} s"
+    return [*_title("Build"), facts, "", *(f"- {plain(note)}" for note in notes), ""]
+
+
+# Parts.
+
+
+def _tally(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in counts.items()) or "no tags"
+
+
+def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    return [*rows(head, body), ""] if body else []
+
+
+def _pictures(pointers: Iterable[tuple[str, Kind, Pointer]], *, after: str) -> list[str]:
+    """One for each repository, but for those that look the same."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    floating = ((reference, pointer) for reference, kind, pointer in pointers if kind is Kind.FLOATING)
+    for repository, group in groupby(floating, lambda entry: Reference.parse(entry[0]).repository.familiar):
+        drawn = picture([pointer for _reference, pointer in group], before="before", after=after)
+        found.setdefault(tuple(drawn), []).append(repository)
+    return [line for drawn, where in found.items() if drawn for line in (" ".join(map(code, where)), "", *drawn)]
+
+
+def _exact(found: Iterable[tuple[Kind, str | None, str | None]]) -> dict[str, str]:
+    """Which version a digest is, by the exact tags of a document."""
+    return {digest: version for kind, digest, version in found if kind is Kind.EXACT and digest and version}
+
+
+def _word(digest: str | None, known: Mapping[str, str]) -> str:
+    """What a digest is called in a picture."""
+    return known.get(digest) or digest.partition(":")[2][:12] if digest else ""
+
+
+def _named(digest: str | None, known: Mapping[str, str]) -> str:
+    """A digest in a table, behind the version that it is."""
+    version = f"{plain(known[digest])} " if digest and digest in known else ""
+    return version + _short(digest)
 
 
 def _name(reference: str) -> str:
     return code(Reference.parse(reference).familiar)
 
 
-def _tag(reference: str) -> str:
-    return str(Reference.parse(reference).tag or "")
+def _tag(change: Change) -> str:
+    return str(Reference.parse(change.reference).tag or "")
 
 
 def _short(digest: str | None) -> str:
     return code(digest.partition(":")[2][:12]) if digest else "-"
-
-
-def _picture(tags: Sequence[tuple[str, Kind, str | None, bool]]) -> list[str]:
-    """Floating tags and the versions that they point to: a thick arrow moved, a thin one stayed."""
-    arrows = list(
-        dict.fromkeys(
-            f'  t{_id(tag)}("{tag}") {"==>" if moved else "-->"} v{_id(version)}["{_quoted(version)}"]'
-            for tag, kind, version, moved in tags
-            if kind is Kind.FLOATING and version
-        )
-    )
-    return ["```mermaid", "flowchart LR", *arrows, "```", ""] if arrows else []
-
-
-def _id(name: str) -> str:
-    """Letters and digits that no other name gives."""
-    return name.encode().hex()
-
-
-def _quoted(text: str) -> str:
-    return "".join(sign if sign.isalnum() or sign in ".+-!" else "?" for sign in text)

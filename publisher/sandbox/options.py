@@ -48,7 +48,7 @@ class Options:
     multi_tag: `PUT manifests/DIGEST?tag=A&tag=B` writes those tags. put_by_digest: manifests are taken by digest.
     referrers: the referrers API; without it 404, as registries before 1.1.
     page: the most tags in one answer, whatever is asked; 0 for no limit.
-    lag: seconds until a change of a tag can be seen.
+    lag: seconds until a change of a tag can be seen; list_lag: until the list of tags shows it, if that is longer.
     immutable: tags that fully match one of these patterns never change (Docker Hub's immutable tags).
     manifest_limit: bytes. pull_limit: manifests in six hours; api_limit: calls of Docker Hub's API in a minute; 0 for
     no limit. collect: seconds after which a manifest that no tag leads to is gone; None for never.
@@ -64,6 +64,7 @@ class Options:
     referrers: bool = True
     page: int = 0
     lag: float = 0
+    list_lag: float = 0
     immutable: tuple[str, ...] = ()
     manifest_limit: int = LARGEST
     pull_limit: int = 0
@@ -78,8 +79,8 @@ class Options:
                 raise UsageError(f"'{pattern}' is not a pattern of immutable tags: {error}") from error
         if not 0 < self.manifest_limit <= LARGEST:
             raise UsageError(f"a limit of {self.manifest_limit} bytes for manifests is not within 1 and {LARGEST}")
-        if self.lag < 0 or self.page < 0 or self.token_life <= 0:
-            raise UsageError("lag and page can't be below 0, and a token has to live for some time")
+        if min(self.lag, self.list_lag, self.page) < 0 or self.token_life <= 0:
+            raise UsageError("lags and page can't be below 0, and a token has to live for some time")
 
     def proves(self, name: str, password: str) -> bool:
         """Whether `name` may sign in with that password."""

@@ -53,7 +53,7 @@ class Sandbox:
             self._socket = opened.enter_context(_listen(port))
             self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
             shelf = opened.enter_context(contextlib.closing(FolderShelf(store) if store else MemoryShelf()))
-            self.store = Store(shelf, lag=options.lag, collect=options.collect)
+            self.store = Store(shelf, lag=options.lag, list_lag=options.list_lag, collect=options.collect)
             application = Application(self.url, self.store, options, rules)
             self._opened = opened.pop_all()
         self.requests = application.requests

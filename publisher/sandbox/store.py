@@ -63,8 +63,8 @@ class Holding:
 class Store:
     """Repositories on a shelf. Its methods may be called from any thread; some wait for the disk.
 
-    lag: seconds until a change of a tag is seen by resolve() and tags(). collect: seconds after which a manifest that
-    no tag leads to is gone. clock: seconds, never going back.
+    lag: seconds until a change of a tag is seen by resolve(); list_lag: by tags(), if that is longer. collect: seconds
+    after which a manifest that no tag leads to is gone. clock: seconds, never going back.
     Raises UsageError where the shelf's records aren't a sandbox's.
     """
 
@@ -73,13 +73,14 @@ class Store:
         shelf: Shelf,
         *,
         lag: float = 0,
+        list_lag: float = 0,
         collect: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.shelf = shelf
         self._collect = collect
         self.lock = threading.RLock()
-        self._lag, self._clock = lag, clock
+        self._lag, self._list_lag, self._clock = lag, max(lag, list_lag), clock
         self._sessions: dict[str, Session] = {}
         self._holdings: dict[str, Holding] = defaultdict(Holding)
         for raw in shelf.records():
@@ -132,7 +133,7 @@ class Store:
         """The tags that can be seen, sorted by their bytes."""
         with self.lock:
             found = self._holdings[name].tags if self.knows(name) else {}
-            return sorted(tag for tag, moves in found.items() if moves.at(self._clock() - self._lag))
+            return sorted(tag for tag, moves in found.items() if moves.at(self._clock() - self._list_lag))
 
     def resolve(self, name: str, target: str | Digest) -> Digest | None:
         """The digest of the manifest that a tag or a digest names, if it can be seen."""
@@ -186,7 +187,7 @@ class Store:
             self._save(name)
 
     def _move(self, name: str, tag: str, digest: Digest | None) -> None:
-        self._holdings[name].tags[tag].move(self._clock(), digest, lag=self._lag)
+        self._holdings[name].tags[tag].move(self._clock(), digest, lag=self._list_lag)
 
     def delete(self, name: str, target: str | Digest) -> None:
         """Delete a tag, or a manifest with all its tags."""

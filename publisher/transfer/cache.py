@@ -10,89 +10,130 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import PublishError
-from publisher.model.manifest import Descriptor, read_document
+from publisher.model.manifest import Descriptor
+from publisher.model.reference import Repository
+from publisher.transfer.reuse import Placed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from publisher.model.manifest import Manifest
     from publisher.transfer.compression import Compression
 
 _MOST: Final = 4_096
 _LARGEST: Final = 4 << 20
-_REUSABLE: Final = {
-    media.OCI_LAYER_GZIP: media.OCI_LAYER_GZIP,
-    media.DOCKER_LAYER_GZIP: media.OCI_LAYER_GZIP,  # the same bytes under docker's name
-    media.OCI_LAYER_ZSTD: media.OCI_LAYER_ZSTD,
-    media.OCI_LAYER_TAR: media.OCI_LAYER_TAR,
-}
+_AS_IT_IS: Final = "none"
+_SCHEMA: Final = "publish.blob/1"
 
 
-class _Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One layer at one registry: what it is uncompressed, how it was compressed, what came of it."""
+class _Row(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=_SCHEMA):
+    """One layer in one repository: what it is uncompressed, how it was compressed, what came of it."""
 
-    host: str
+    repository: str
     diff_id: str
     compression: str
     digest: str
     size: int
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.blobs/1"):
-    rows: tuple[_Row, ...]
-
-
 class BlobCache:
-    """A file of guesses, newest last, at most 4,096; deleting it costs time only, and what is torn is ignored.
+    """A file of guesses, one a line, newest last; deleting it costs time only, and what is torn is ignored.
 
-    A guess is looked up in the registry before it is relied on, so a wrong one costs one request.
+    A guess is looked up in the registry before it is relied on, so a wrong one costs one request. A line is added in
+    one write, so that runs side by side and threads don't disturb each other.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def known(self, host: str, compression: Compression, diff_ids: Iterable[Digest]) -> dict[Digest, Descriptor]:
-        """What `host` (host[:port]) was sent for `diff_ids`, compressed the same way."""
+    def known(self, target: Repository, compression: Compression, diff_ids: Iterable[Digest]) -> dict[Digest, Placed]:
+        """What the registry of `target` was sent for `diff_ids`, compressed the same way; its own blobs first."""
         wanted = {str(diff_id) for diff_id in diff_ids}
-        rows = (row for row in self._read() if row.host == host and row.compression == _kind(compression))
-        found: dict[Digest, Descriptor] = {}
-        for row in rows:
-            if row.diff_id in wanted:
+        found: dict[Digest, Placed] = {}
+        for row in self._read():
+            if row.diff_id in wanted and row.compression == _kind(compression):
                 with suppress(PublishError):
-                    blob = Descriptor(compression.media_type, Digest.parse(row.digest), row.size)
-                    found[Digest.parse(row.diff_id)] = blob
+                    origin = Repository.parse(row.repository)
+                    diff_id = Digest.parse(row.diff_id)
+                    if origin.registry == target.registry and (origin == target or diff_id not in found):
+                        found[diff_id] = Placed(
+                            Descriptor(compression.media_type, Digest.parse(row.digest), row.size), origin
+                        )
         return found
 
-    def remember(self, host: str, compression: Compression, layers: Mapping[Digest, Descriptor]) -> None:
-        """Add what `host` now holds. A cache that can't be written is none: nothing is raised."""
-        new = tuple(
-            _Row(host=host, diff_id=str(diff), compression=_kind(compression), digest=str(blob.digest), size=blob.size)
-            for diff, blob in layers.items()
+    def places(self, target: Repository, digests: Iterable[Digest]) -> dict[Digest, Repository]:
+        """Another repository of the same registry that was sent a blob, or is known to hold it; the newest."""
+        wanted = {str(digest) for digest in digests}
+        found: dict[Digest, Repository] = {}
+        for row in self._read():
+            if row.digest in wanted:
+                with suppress(PublishError):
+                    origin = Repository.parse(row.repository)
+                    if origin.registry == target.registry and origin != target:
+                        found[Digest.parse(row.digest)] = origin
+        return found
+
+    def remember_blob(self, repository: Repository, blob: Descriptor) -> None:
+        """Add a blob that passes as it is."""
+        digest = str(blob.digest)
+        self._add([_Row(repository=str(repository), diff_id="", compression=_AS_IT_IS, digest=digest, size=blob.size)])
+
+    def remember(self, repository: Repository, compression: Compression, layers: Mapping[Digest, Descriptor]) -> None:
+        """Add what `repository` holds, or is about to. A cache that can't be written is none: nothing is raised."""
+        self._add(
+            _Row(
+                repository=str(repository),
+                diff_id=str(diff_id),
+                compression=_kind(compression),
+                digest=str(blob.digest),
+                size=blob.size,
+            )
+            for diff_id, blob in layers.items()
             if blob.media_type == compression.media_type
         )
-        kept = {(row.host, row.diff_id, row.compression): row for row in self._read()}
-        for row in new:
-            kept.pop((row.host, row.diff_id, row.compression), None)
-            kept[row.host, row.diff_id, row.compression] = row
-        with suppress(OSError):
-            self._write(_File(rows=tuple(kept.values())[-_MOST:]))
 
-    def _read(self) -> tuple[_Row, ...]:
+    def _add(self, rows: Iterable[_Row]) -> None:
+        with suppress(OSError):
+            self._append(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+
+    def _read(self) -> Iterator[_Row]:
+        decoder = msgspec.json.Decoder(_Row)
+        for line in self._lines():
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                yield decoder.decode(line)
+
+    def _lines(self) -> list[bytes]:
         try:
             with self._path.open("rb") as file:
-                return msgspec.json.decode(file.read(_LARGEST), type=_File).rows
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return ()
+                file.seek(max(0, self._path.stat().st_size - _LARGEST))
+                return file.read(_LARGEST).splitlines()
+        except OSError:
+            return []
 
-    def _write(self, content: _File) -> None:
+    def _append(self, lines: bytes) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._path.open("ab", buffering=0) as file:
+            # A line that was cut off by a crash ends here, not in the middle of the next.
+            file.write(b"\n" + lines if self._is_torn() else lines)
+            grown = file.tell() > _LARGEST
+        if grown:
+            self._shorten()
+
+    def _is_torn(self) -> bool:
+        with self._path.open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+
+    def _shorten(self) -> None:
+        """Keep the newest; what another run adds meanwhile may be lost, which costs time only."""
+        kept = self._lines()[-_MOST:]
         handle, beside = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode(content))
+                file.writelines(line + b"\n" for line in kept)
             Path(beside).replace(self._path)
         except BaseException:
             Path(beside).unlink(missing_ok=True)
@@ -101,19 +142,3 @@ class BlobCache:
 
 def _kind(compression: Compression) -> str:
     return f"{compression.name}:{compression.level}"
-
-
-def layers_of(manifest: Manifest, config: bytes) -> dict[Digest, Descriptor]:
-    """The layers of a published image by diffID, as its config lists them; none where the two don't fit together.
-
-    Raises BadManifest or BadReference for a config that is malformed.
-    """
-    rootfs = read_document(config).get("rootfs")
-    listed = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-    if not isinstance(listed, list) or len(listed) != len(manifest.layers):
-        return {}
-    return {
-        Digest.parse(str(diff_id)): Descriptor(_REUSABLE[layer.media_type], layer.digest, layer.size)
-        for diff_id, layer in zip(listed, manifest.layers, strict=True)
-        if layer.media_type in _REUSABLE
-    }

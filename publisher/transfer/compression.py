@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from isal import isal_zlib
+from typing import TYPE_CHECKING, Final, Protocol
 
 from publisher.model import media
 from publisher.model.digest import Digest
@@ -16,31 +16,62 @@ from publisher.model.manifest import Descriptor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_GZIP = 31  # zlib's window bits for a gzip header: no name, no time, so the same bytes every time
-_LEVELS = range(4)
-_AT_LEAST = 256 * 1024
+_GZIP: Final = 31  # zlib's window bits for a gzip header: no name, no time, so the same bytes every time
+_LEVELS: Final = {"gzip": range(10), "zstd": range(1, 23)}
+_FAST: Final = 3
+"""isal's highest level; what is above is zlib's, smaller and many times slower."""
+_MEDIA_TYPES: Final = {"gzip": media.OCI_LAYER_GZIP, "zstd": media.OCI_LAYER_ZSTD}
+_AT_LEAST: Final = 256 * 1024
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """How layers are compressed: isal's gzip, levels 0 (fastest) to 3."""
+    """How layers are compressed: gzip at levels 0, the fastest, to 9, or zstd at 1 to 22."""
 
     name: str = "gzip"
     level: int = 1
 
     def check(self) -> None:
-        """Raise ConfigError for what this version can't do."""
-        if self.name != "gzip":
-            raise ConfigError(
-                f"compression '{self.name}' is not in this version of publish", hint='use compression = "gzip"'
-            )
-        if self.level not in _LEVELS:
-            raise ConfigError(f"compression level {self.level} is not known", hint="gzip takes 0 to 3, 1 by default")
+        """Raise ConfigError for a way or a level that there isn't."""
+        levels = _LEVELS.get(self.name)
+        if levels is None:
+            raise ConfigError(f"compression '{self.name}' is not known", hint=f"it is one of {', '.join(_LEVELS)}")
+        if self.level not in levels:
+            hint = f"{self.name} takes {levels.start} to {levels.stop - 1}, 1 by default"
+            raise ConfigError(f"compression level {self.level} is not one of {self.name}'s", hint=hint)
 
     @property
     def media_type(self) -> str:
         """Of the layers it makes."""
-        return media.OCI_LAYER_GZIP
+        return _MEDIA_TYPES[self.name]
+
+    def start(self) -> _Compressor:
+        """A compressor for one layer, with one thread: several would make other bytes of it."""
+        return _zstd(self.level) if self.name == "zstd" else _gzip(self.level)
+
+
+def _gzip(level: int) -> _Compressor:
+    if level > _FAST:
+        return zlib.compressobj(level, zlib.DEFLATED, _GZIP)
+    from isal import isal_zlib
+
+    made: _Compressor = isal_zlib.compressobj(level, isal_zlib.DEFLATED, _GZIP)
+    return made
+
+
+def _zstd(level: int) -> _Compressor:
+    if sys.version_info >= (3, 14):
+        from compression.zstd import CompressionParameter, ZstdCompressor
+    else:
+        from backports.zstd import CompressionParameter, ZstdCompressor
+    # The checksum costs nothing beside sha256, and lets an engine tell which layer was damaged.
+    options: dict[int, int] = {CompressionParameter.compression_level: level, CompressionParameter.checksum_flag: 1}
+    return ZstdCompressor(options=options)
 
 
 class Compressed:
@@ -53,7 +84,7 @@ class Compressed:
 
     def run(self, raw: Iterable[bytes]) -> Iterator[bytes]:
         """Compress `raw`, in pieces of at least 256 KiB but for the last."""
-        compressor = isal_zlib.compressobj(self._compression.level, isal_zlib.DEFLATED, _GZIP)
+        compressor = self._compression.start()
         gathered: list[bytes] = []
         waiting = 0
         for piece in raw:
@@ -61,16 +92,18 @@ class Compressed:
             gathered.append(made)
             waiting += len(made)
             if waiting >= _AT_LEAST:
-                yield self._count(b"".join(gathered))
+                yield b"".join(gathered)
                 gathered, waiting = [], 0
         gathered.append(compressor.flush())
-        yield self._count(b"".join(gathered))
+        yield b"".join(gathered)
 
-    def _count(self, made: bytes) -> bytes:
-        self._hasher.update(made)
-        self._size += len(made)
-        return made
+    def counted(self, made: Iterable[bytes]) -> Iterator[bytes]:
+        """What `run` made, as it is sent; it may run in another thread."""
+        for piece in made:
+            self._hasher.update(piece)
+            self._size += len(piece)
+            yield piece
 
     def descriptor(self) -> Descriptor:
-        """What was made; valid after the last piece."""
+        """What was counted; valid after the last piece."""
         return Descriptor(self._compression.media_type, Digest.finish(self._hasher), self._size)

@@ -1,4 +1,4 @@
-"""The pipe between the reader of an export and the thread that sends a layer."""
+"""The pipe between two threads that work on one layer."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ class Pipe:
         self._halt = halt
         self._left = threading.Event()
 
-    def put(self, piece: bytes) -> None:
-        """Wait for room; raises Stopped when the work ends, and drops the piece when nobody reads any more."""
+    def put(self, piece: bytes) -> bool:
+        """Wait for room; raises Stopped when the work ends; False, the piece dropped, when nobody reads any more."""
         while not self._left.is_set():
             self._halt.check()
             with suppress(Full):
                 self._queue.put(piece, timeout=_LOOK)
-                break
+                return True
+        return False
 
     def leave(self) -> None:
         """Stop reading; the writer goes on without waiting."""

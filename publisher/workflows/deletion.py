@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from publisher.model.errors import VerificationFailed
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from publisher.model.reference import Repository, Tag
     from publisher.workflows.session import Session
 
-# Docker Hub's registry may show a tag a little longer than its API.
+# A registry may show a tag a little longer, Docker Hub's than its API.
 _WAITS: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -25,6 +24,7 @@ class TagDeletion:
     """
 
     def __init__(self, session: Session, repository: Repository, going: Iterable[str] = ()) -> None:
+        self._session = session
         self._repository = repository
         self._remote = session.remote(repository)
         self._page = session.hub(repository) if repository.on_hub else None
@@ -33,10 +33,12 @@ class TagDeletion:
     def delete(self, tag: Tag) -> bool:
         """Delete one tag; False if it wasn't there. Raises Refused where something else would go along."""
         # What Docker Hub's API doesn't know, its registry may: only the registry's answer counts.
-        if self._page is None or not self._page.delete_tag(tag):
-            return self._at_registry.delete(tag)
+        by_page = self._page is not None and self._page.delete_tag(tag)
+        if not by_page and not self._at_registry.delete(tag):
+            return False
         for seconds in _WAITS:
-            time.sleep(seconds)
+            if seconds:
+                self._session.pause(seconds)
             if self._remote.head(tag) is None:
                 return True
-        raise VerificationFailed(f"{self._repository}:{tag} is still there after Docker Hub deleted it")
+        raise VerificationFailed(f"{self._repository}:{tag} is still there after it was deleted")

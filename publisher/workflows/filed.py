@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from publisher.model.artifact import SmallBlob, compose_artifact
-from publisher.model.errors import PublishError
-from publisher.model.manifest import Descriptor, Index, Manifest, compose_index
+from publisher.model.artifact import RECEIPT_TYPE, SmallBlob, compose_artifact
+from publisher.model.errors import PublishError, VerificationFailed
+from publisher.model.manifest import Descriptor, Index, Manifest
 from publisher.model.receipt import Outcome, Receipt
-from publisher.model.reference import Tag
-from publisher.registry.artifacts import send_blobs
+from publisher.model.reference import Reference
+from publisher.registry.artifacts import announce, send_blobs
 from publisher.workflows.status import look, places
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from publisher.workflows.jobs import Wish
     from publisher.workflows.session import Session
 
-RECEIPT_TYPE: Final = "application/vnd.publish.receipt.v1+json"
 _LARGEST: Final = 16 << 20
 _MOST: Final = 20
 
@@ -44,12 +43,8 @@ def file_receipt(session: Session, receipt: Receipt, content: Content, repositor
 def _file(remote: RemoteRepository, artifact: Manifest, blobs: Iterable[SmallBlob], subject: Digest) -> None:
     send_blobs(remote, blobs)
     remote.put_manifest(artifact)
-    listed = remote.referrers(subject)
-    if any(entry.digest == artifact.digest for entry in listed):
-        return
-    # A registry without the referrers API: the tag that stands in for it lists them (distribution-spec).
     entry = Descriptor(artifact.media_type, artifact.digest, len(artifact.content), artifact_type=RECEIPT_TYPE)
-    remote.put(compose_index((*listed, entry)), Tag(f"{subject.algorithm}-{subject.hex}"))
+    announce(remote, entry, subject)
 
 
 def filed_receipt(session: Session, wish: Wish) -> Receipt | None:
@@ -59,27 +54,41 @@ def filed_receipt(session: Session, wish: Wish) -> Receipt | None:
         for place in places(session, wish)
         for version in look(session, place).survey.versions[:_MOST]
         if version.digest
-        for receipt in _receipts(session.remote(place.repository), version.digest)
+        for receipt in _receipts(session, session.remote(place.repository), version.digest)
     ]
     usable = [receipt for receipt in found if receipt.outcome is not Outcome.UNDONE]
     return max(usable, key=lambda receipt: receipt.id, default=None)
 
 
-def _receipts(remote: RemoteRepository, subject: Digest) -> list[Receipt]:
-    return [
-        receipt
-        for entry in remote.referrers(subject)
-        if entry.artifact_type == RECEIPT_TYPE and (receipt := _read(remote, entry))
-    ]
+def _receipts(session: Session, remote: RemoteRepository, subject: Digest) -> list[Receipt]:
+    found = []
+    for entry in remote.referrers(subject):
+        if entry.artifact_type != RECEIPT_TYPE:
+            continue
+        receipt = _read(remote, entry)
+        if receipt and _speaks_of(receipt, remote.repository, subject):
+            found.append(receipt)
+        else:
+            where = f"{remote.repository}@{entry.digest}"
+            session.progress.warn(f"{where} is not a receipt of what it refers to; it is left alone")
+    return found
 
 
 def _read(remote: RemoteRepository, entry: Descriptor) -> Receipt | None:
-    """What isn't a receipt is somebody else's, and left alone."""
-    artifact = remote.get(entry.digest)
-    if isinstance(artifact, Index) or not artifact.layers:
-        return None
-    with remote.open_blob(artifact.layers[0]) as stream:
-        try:
-            return msgspec.json.decode(stream.read(_LARGEST), type=Receipt)
-        except msgspec.MsgspecError:
+    """The receipt that an artifact holds, as a whole; else it is somebody else's, or torn."""
+    try:
+        artifact = remote.get(entry.digest)
+        if isinstance(artifact, Index) or not artifact.layers:
             return None
+        with remote.open_blob(artifact.layers[0]) as stream:
+            receipt = msgspec.json.decode(stream.read(_LARGEST), type=Receipt)
+            # The stream checks its digest at its end.
+            return receipt if not stream.read(1) else None
+    except (msgspec.MsgspecError, VerificationFailed, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _speaks_of(receipt: Receipt, repository: Repository, subject: Digest) -> bool:
+    """Whether it is the record of releasing that content there: anybody who may push can leave an artifact."""
+    here = any(Reference.parse(change.reference).repository == repository for change in receipt.moves)
+    return here and receipt.image is not None and receipt.image.digest == str(subject)

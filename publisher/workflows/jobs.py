@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from publisher.model.errors import ConfigError
 from publisher.model.settings import ImageSettings, Settings
 from publisher.model.value import Value
-from publisher.planning.candidates import read_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from publisher.model.reference import Repository
+    from publisher.model.settings import BuildSettings
 
 
 class Wish(Value, frozen=True, kw_only=True):
@@ -37,7 +40,17 @@ class Job(Value, frozen=True):
     @property
     def repositories(self) -> tuple[Repository, ...]:
         """Where it goes, each once."""
+        from publisher.planning.candidates import read_images
+
         return tuple(image.repository for image in read_images(self.images))
+
+    def built_from(self, build: BuildSettings, context: Path | None, dockerfile: Path | None) -> Job:
+        """The same, built from another folder or Dockerfile; another folder has a Dockerfile of its own."""
+        if context:
+            build = replace(build, context=str(context), dockerfile="Dockerfile")
+        if dockerfile:
+            build = replace(build, dockerfile=str(dockerfile))
+        return replace(self, settings=replace(self.settings, build=build))
 
 
 def jobs(settings: Settings, wish: Wish, *, nameless: bool = False) -> tuple[Job, ...]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from publisher.model.errors import Interrupted, PublishError, VerificationFailed
+from publisher.model.errors import Interrupted, PublishError, Refused, VerificationFailed
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State
 from publisher.model.reference import Reference, Tag
 from publisher.workflows.deletion import TagDeletion
-from publisher.workflows.doubt import settle_doubt
+from publisher.workflows.doubt import Doubt, settle_doubt
+from publisher.workflows.reading import read_back
 from publisher.workflows.record import Record, Run, incomplete, touched
 from publisher.workflows.stale import warn_of_stale_copies
 
@@ -42,15 +43,20 @@ class Step:
     state: State = State.DONE
 
     @property
+    def left(self) -> Change:
+        """The same for a tag that is left as it is."""
+        return msgspec.structs.replace(self.change, after=str(self.before) if self.before else None, state=State.KEPT)
+
+    @property
     def change(self) -> Change:
-        """The step as a receipt's line, not done yet."""
+        """The step as a receipt's line, not done yet: `after` is what the tag is to hold."""
         return Change(
             reference=str(self.reference),
             kind=self.kind,
             version=self.version,
             action=Action.CREATE if self.before is None else Action.MOVE,
             before=str(self.before) if self.before else None,
-            after=str(self.before) if self.before else None,
+            after=str(self.wanted) if self.wanted else None,
             state=State.NOT_DONE,
         )
 
@@ -63,6 +69,8 @@ class Ledger:
         self._record = record
         self._entry = entry
         self._changes: dict[str, Change] = {change.reference: change for change in record.receipt.moves}
+        self._waiting = {change.reference for change in record.receipt.moves if change.state is State.NOT_DONE}
+        self._overtaken: dict[Reference, Digest | None] = {}
         record.save(entry, self.changes)
 
     @property
@@ -73,35 +81,64 @@ class Ledger:
     def write(self, steps: Sequence[Step]) -> None:
         """Write tags side by side; raises where one can't be written."""
         for step in steps:
-            self._changes.setdefault(str(step.reference), step.change)
+            if str(step.reference) not in self._changes:
+                self._changes[str(step.reference)] = step.change
+                self._waiting.add(str(step.reference))
         self._session.parallel(self._write, steps)
 
-    def leave(self, step: Step, state: State = State.KEPT) -> None:
+    def leave(self, step: Step) -> None:
         """Note a tag that is left as it is."""
-        self._note(step, step.before, state)
+        self._note(step, step.before, State.KEPT)
+
+    def remove(self, step: Step) -> Refused | None:
+        """Delete a tag; one that can't be deleted alone is left, and the reason is returned."""
+        try:
+            self.write([step])
+        except Refused as refusal:
+            self.leave(step)
+            return refusal
+        return None
 
     def _write(self, step: Step) -> None:
         try:
-            self._do(step)
+            if not self._do(step):
+                return
         except (PublishError, Interrupted) as error:
-            settle_doubt(self._session, step.reference, step.wanted, error, partial(self._note, step))
+            doubt = Doubt(step.reference, step.wanted, step.before)
+            settle_doubt(self._session, doubt, error, partial(self._note, step))
         self._note(step, step.wanted, step.state)
 
-    def _do(self, step: Step) -> None:
+    def _do(self, step: Step) -> bool:
+        """Write or delete; whether the tag is as it was wanted after that."""
         remote, tag = self._session.remote(step.reference.repository), _tag(step.reference)
         if step.wanted is None:
             TagDeletion(self._session, step.reference.repository).delete(tag)
-            return
+            return True
         content = step.content or remote.get(step.wanted)
         remote.put(content, tag)
-        found = remote.head(tag)
-        if found is None or found.digest != step.wanted:
-            held = found.digest if found else "nothing"
-            raise VerificationFailed(f"{step.reference} holds {held} after it was written", reference=step.reference)
+        held = read_back(self._session, step.reference, {step.before} - {step.wanted})
+        if held == step.wanted:
+            return True
+        if step.kind is not Kind.FLOATING:
+            raise _unseen(step.reference, held)
+        # Another run came after us, and it too decides by what is published: the next look tells.
+        self._note(step, held, State.NOT_DONE)
+        self._overtaken[step.reference] = held
+        return False
+
+    def agree(self) -> None:
+        """A look has found every floating tag in its place: those that other runs have written since are kept."""
+        for reference in tuple(self._overtaken):
+            found = self._session.remote(reference.repository).head(_tag(reference))
+            change, after = self._changes[str(reference)], str(found.digest) if found else None
+            self._changes[str(reference)] = msgspec.structs.replace(change, after=after, state=State.KEPT)
+            del self._overtaken[reference]
 
     def _note(self, step: Step, digest: Digest | None, state: State) -> None:
         known = self._changes.get(str(step.reference), step.change)
         after = str(digest) if digest else None
+        self._waiting.discard(str(step.reference))
+        self._overtaken.pop(step.reference, None)
         self._changes[str(step.reference)] = msgspec.structs.replace(known, after=after, state=state)
         self._record.save(self._entry, self.changes)
 
@@ -109,13 +146,25 @@ class Ledger:
         """Do the work and end the receipt: an error before the first tag raises, a later one is told in the run."""
         try:
             work()
+            if self._overtaken:
+                raise _unseen(*next(iter(self._overtaken.items())))
         except (PublishError, Interrupted) as error:
             return self._stopped(error)
+        self._end_waiting(State.KEPT)
         run = self._record.finish(self._entry, self.changes)
         warn_of_stale_copies(self._session, run.receipt)
         return run
 
+    def _end_waiting(self, state: State) -> None:
+        """Lines that were planned and not come to: where the rest is done, another run has done them."""
+        for reference in self._waiting:
+            change = self._changes[reference]
+            after = change.before if state is State.NOT_DONE else change.after
+            self._changes[reference] = msgspec.structs.replace(change, after=after, state=state)
+        self._waiting.clear()
+
     def _stopped(self, error: PublishError | Interrupted) -> Run:
+        self._end_waiting(State.NOT_DONE)
         if isinstance(error, Interrupted):
             self._record.finish(self._entry, self.changes, error.told())
             raise error
@@ -123,6 +172,10 @@ class Ledger:
             self._record.finish(self._entry, self.changes, error)
             raise error
         return self._record.finish(self._entry, self.changes, incomplete(error, self.changes))
+
+
+def _unseen(reference: Reference, held: Digest | None) -> VerificationFailed:
+    return VerificationFailed(f"{reference} holds {held or 'nothing'} after it was written", reference=reference)
 
 
 def in_order(steps: Iterable[Step], last: str) -> tuple[list[Step], list[Step]]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from publisher.model.digest import Digest
-from publisher.model.errors import ExactTagTaken, Interrupted, PublishError, Unreachable, VerificationFailed
+from publisher.model.errors import (
+    ExactTagTaken,
+    Interrupted,
+    PublishError,
+    Unreachable,
+    VerificationFailed,
+)
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import State
 from publisher.model.reference import Reference, Tag
 from publisher.planning.plan import Known
 from publisher.planning.scene import set_scene
-from publisher.workflows.doubt import settle_doubt
+from publisher.workflows.doubt import Doubt, settle_doubt
+from publisher.workflows.reading import LOOKS, ROUNDS, read_back
 from publisher.workflows.survey import read_repository
 
 if TYPE_CHECKING:
@@ -29,9 +35,8 @@ if TYPE_CHECKING:
     from publisher.workflows.plan import Draft
     from publisher.workflows.session import Session
 
-_ROUNDS = 5
-_LAG = 0.2
-"""Seconds before a read that may have been too early is done again, times the round."""
+_UNSEEN = "the registry does not show the tags that it took"
+_NEXT = "release a new version"
 
 
 @dataclass
@@ -44,8 +49,8 @@ class Progress:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether any tag may have been written: from here on there is no way back."""
-        return bool(self.wrote) or State.UNKNOWN in self.states.values()
+        """Whether any tag holds what was written, or may: from here on there is no way back."""
+        return any(state.may_be_written for state in self.states.values())
 
     def note(self, reference: Reference, digest: Digest | None, state: State) -> None:
         """A tag is known to hold `digest`."""
@@ -67,10 +72,14 @@ class Promotion:
         self._draft = made
         self._content = content
         self._saved = saved
+        self._lost: list[Reference] = []
+        self._moved = False
         self.progress = Progress()
         for move in made.plan.moves:
             before = Digest.parse(move.before) if move.before else None
             self.progress.note(Reference.parse(move.reference), before, _STATES[move.action])
+        self._before = dict(self.progress.after)
+        """What each tag held before it was written."""
 
     def exact(self) -> None:
         """Write the tags that never move again; raises where one was taken in the meantime."""
@@ -85,68 +94,99 @@ class Promotion:
         reference = Reference.parse(move.reference)
         held = self._session.remote(reference.repository).head(_tag(reference))
         if held is not None and held.digest != self._content.digest:
+            self.progress.note(reference, held.digest, State.NOT_DONE)
             raise ExactTagTaken(
                 f"{reference} was published by another run in the meantime, with another image",
                 reference=reference,
-                hint="release a new version",
+                hint=_NEXT,
             )
 
+    def _hold(self, reference: Reference, held: Digest) -> None:
+        """Take note of what an exact tag of ours holds; another image there means that the race for it is lost."""
+        if held != self._content.digest:
+            self.progress.note(reference, held, State.NOT_DONE)
+            self._lost.append(reference)
+
+    def _taken(self, reference: Reference) -> ExactTagTaken:
+        said = f"{reference} holds another image than this release wrote: another run published the version too"
+        return ExactTagTaken(said, reference=reference, hint=_NEXT)
+
     def floating(self) -> None:
-        """Decide by what is published now and write, until a look finds every tag where it belongs."""
-        for number in range(_ROUNDS + 1):
-            if number > 1:
-                time.sleep(_LAG * number)
+        """Decide by what is published now and write, until a look finds every tag where it belongs.
+
+        Where another run has overwritten the exact tag, the floating ones go to what is there, and that is raised.
+        """
+        for number, seconds in enumerate(LOOKS):
+            if seconds:
+                self._session.pause(seconds)
+            self._lost.clear()
             wrong = [entry for image in self._draft.asked.images for entry in self._misplaced(image)]
+            if self._lost and not (wrong and self._moved):
+                raise self._taken(self._lost[0])
             if not wrong:
                 return
-            if number == _ROUNDS:
-                break
-            last = [entry for entry in wrong if entry[0].tag == self._draft.asked.ruleset.flavor.latest_name]
-            self._session.parallel(self._place, [entry for entry in wrong if entry not in last])
-            self._session.parallel(self._place, last)
+            if number < ROUNDS:
+                self._write_round(wrong)
         for reference, _digest in wrong:
             self.progress.note(reference, None, State.UNKNOWN)
-        raise Unreachable("the registry does not show the tags that it took", reference=wrong[0][0])
+        raise Unreachable(_UNSEEN, reference=wrong[0][0])
+
+    def _write_round(self, wrong: list[tuple[Reference, Digest]]) -> None:
+        last = [entry for entry in wrong if entry[0].tag == self._draft.asked.ruleset.flavor.latest_name]
+        self._moved = True
+        self._session.parallel(self._place, [entry for entry in wrong if entry not in last])
+        self._session.parallel(self._place, last)
 
     def _misplaced(self, image: ImageName) -> list[tuple[Reference, Digest]]:
         """The tags of a repository that are not where its published versions say, as it stands now."""
-        state = read_repository(self._session, self._draft.asked, image.repository)
-        self._check_exact(image.repository, state)
-        wanted = belongings(self._draft.asked, image, state, self._content.digest)
+        own = (Reference.parse(text) for text in self.progress.wrote)
+        written = [str(reference.tag) for reference in own if reference.repository == image.repository]
+        state = read_repository(self._session, self._draft.asked, image.repository, written)
+        wanted = belongings(self._draft.asked, image, state, self._released(image.repository, state))
         wrong = []
         for tag, digest in wanted.items():
             reference = image.repository.tag(tag)
             held = state.held.get(tag)
             if held != digest:
                 wrong.append((reference, digest))
+                self._note_wrong(reference, held)
             else:
-                self.progress.note(reference, held, self._settled(reference))
+                self.progress.note(reference, held, self._settled(reference, held))
         self._note_kept(image, state, wanted)
         return wrong
 
-    def _settled(self, reference: Reference) -> State:
+    def _note_wrong(self, reference: Reference, held: Digest | None) -> None:
+        """A tag that still shows what it held before we wrote it may be read too early."""
+        late = str(reference) in self.progress.wrote and held == self._before[str(reference)]
+        self.progress.note(reference, held, State.UNKNOWN if late else State.NOT_DONE)
+
+    def _settled(self, reference: Reference, held: Digest) -> State:
         """The state of a tag that is where it belongs."""
-        if str(reference) in self.progress.wrote:
-            return State.DONE
         known = self.progress.states[str(reference)]
-        return State.KEPT if known is State.KEPT else State.UNCHANGED
+        if held != self._content.digest and (str(reference) in self.progress.wrote or known is not State.UNCHANGED):
+            return State.KEPT
+        return State.DONE if str(reference) in self.progress.wrote else State.UNCHANGED
+
+    def _released(self, repository: Repository, state: Published) -> Digest:
+        """What the version's exact tag holds at this moment: ours, unless another run has overwritten it."""
+        found = []
+        for name in self._draft.asked.of_kind(Kind.EXACT):
+            reference = repository.tag(name.tag)
+            stale = {None, self._before[str(reference)]} - {self._content.digest}
+            held = state.held.get(name.tag)
+            if held in stale:
+                held = read_back(self._session, reference, stale)
+            if held is None or held in stale:
+                self.progress.note(reference, None, State.UNKNOWN)
+                raise Unreachable(_UNSEEN, reference=reference)
+            self._hold(reference, held)
+            found.append(held)
+        return found[0] if found else self._content.digest
 
     def _note_kept(self, image: ImageName, state: Published, wanted: Mapping[str, Digest]) -> None:
         for name in self._draft.asked.of_kind(Kind.FLOATING):
             if name.tag not in wanted:
                 self.progress.note(image.repository.tag(name.tag), state.held.get(name.tag), State.KEPT)
-
-    def _check_exact(self, repository: Repository, state: Published) -> None:
-        """What was written must be there; a list that lags is asked again by HEAD."""
-        for name in self._draft.asked.of_kind(Kind.EXACT):
-            held = state.held.get(name.tag)
-            reference = repository.tag(name.tag)
-            if held is None:
-                found = self._session.remote(repository).head(Tag(name.tag))
-                held = found.digest if found else None
-            if held != self._content.digest:
-                self.progress.note(reference, held, State.NOT_DONE if held else State.UNKNOWN)
-                raise ExactTagTaken(f"{reference} holds another image than this release wrote", reference=reference)
 
     def _place(self, entry: tuple[Reference, Digest]) -> None:
         reference, digest = entry
@@ -157,10 +197,12 @@ class Promotion:
 
     def _write(self, reference: Reference, content: Content) -> None:
         remote = self._session.remote(reference.repository)
+        self._before[str(reference)] = before = self.progress.after[str(reference)]
         try:
             remote.put(content, _tag(reference))
         except (PublishError, Interrupted) as error:
-            settle_doubt(self._session, reference, content.digest, error, partial(self.progress.note, reference))
+            doubt = Doubt(reference, content.digest, before)
+            settle_doubt(self._session, doubt, error, partial(self.progress.note, reference))
         self.progress.wrote.add(str(reference))
         self.progress.note(reference, content.digest, State.DONE)
         self._saved(self.progress)

@@ -12,17 +12,22 @@ from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
 from publisher.registry.image import RemoteImage
 from publisher.transfer.assemble import assemble
-from publisher.transfer.direct import send_loose
 from publisher.transfer.identity import platform_of
 from publisher.transfer.stored import send_stored
+from publisher.workflows.carry import carry, carry_referrers
+from publisher.workflows.reuse import find_leads
+from publisher.workflows.through_engine import NeverReached, choose_way, through_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from publisher.model.manifest import Platform
+    from publisher.model.digest import Digest
+    from publisher.model.manifest import Descriptor, Platform
+    from publisher.model.protocols import LooseImage
     from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.compression import Compression
+    from publisher.workflows.reuse import Leads
     from publisher.workflows.session import Session
     from publisher.workflows.sources import Source
 
@@ -37,11 +42,15 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Shipping:
-    """How content is sent. `annotations` go into indexes that are made here."""
+    """How content is sent. `annotations` go into indexes that are made here.
+
+    previous: manifests in the first repository whose layers may be used again.
+    """
 
     via: str
     compression: Compression
     annotations: Mapping[str, str]
+    previous: tuple[Digest, ...] = ()
 
 
 def push(session: Session, sources: Sequence[Source], repositories: Sequence[Repository], how: Shipping) -> Pushed:
@@ -55,15 +64,8 @@ def push(session: Session, sources: Sequence[Source], repositories: Sequence[Rep
         content = assemble(parts, platform_reader(remote), how.annotations)
         remote.put_manifest(content)
     for other in others:
-        copy(session, remote, content, other)
+        carry(session, remote, content, other)
     return Pushed(content, sent[0].via)
-
-
-def copy(session: Session, origin: RemoteRepository, content: Content, target: Repository) -> None:
-    """Bring content from one repository to another; blobs are mounted within one registry."""
-    image = RemoteImage(origin, Reference(origin.repository, digest=content.digest))
-    near = (origin.repository,) if origin.repository.registry == target.registry else ()
-    send_stored(image, session.remote(target), session.progress, origins=near, root=content)
 
 
 def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipping) -> Pushed:
@@ -71,14 +73,37 @@ def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipp
         raise UsageError(f"--via engine needs an image of the engine, not {source.name}")
     if isinstance(source.image, StoredImage):
         near = _nearby(source, remote)
-        content = send_stored(source.image, remote, session.progress, origins=near, root=source.root)
+        cache = session.blob_cache
+        content = send_stored(source.image, remote, session.progress, origins=near, root=source.root, cache=cache)
+        if isinstance(source.image, RemoteImage):
+            carry_referrers(session, source.image.remote, content, remote.repository)
         return Pushed(content, "copy")
-    if how.via == "engine" and _engine_can(session):
-        return Pushed(_through_engine(session, source, remote), "engine")
     how.compression.check()
-    manifest = send_loose(source.image, remote, how.compression, {}, session.progress)
-    remote.put_manifest(manifest)
-    return Pushed(manifest, "direct")
+    leads = find_leads(session, source.image, source.held, remote, how.compression, how.previous)
+    if choose_way(session, source, leads, how) == "engine":
+        try:
+            return Pushed(through_engine(session, source, remote, leads), "engine")
+        except NeverReached as error:
+            session.progress.warn(f"{error.message}: sending directly")
+    return Pushed(_directly(session, source.image, remote, leads, how), "direct")
+
+
+def _directly(session: Session, image: LooseImage, remote: RemoteRepository, leads: Leads, how: Shipping) -> Content:
+    from publisher.transfer.direct import send_loose
+
+    def remember(diff_id: Digest, blob: Descriptor) -> None:
+        session.blob_cache.remember(remote.repository, how.compression, {diff_id: blob})
+
+    delivery = send_loose(image, remote, how.compression, leads.guesses, session.progress, remember)
+    there = delivery.there
+    new = {diff_id: blob for diff_id, blob in there.held.items() if diff_id in there.mounted}
+    session.blob_cache.remember(remote.repository, how.compression, new)
+    session.tell(
+        f"transfer: {len(there.held) - len(there.mounted)} layers were there, {len(there.mounted)} mounted, "
+        f"{len(delivery.sent)} compressed and sent ({sum(blob.size for blob in delivery.sent.values()):,} bytes)"
+    )
+    remote.put_manifest(delivery.manifest)
+    return delivery.manifest
 
 
 def _nearby(source: Source, remote: RemoteRepository) -> tuple[Repository, ...]:
@@ -86,34 +111,6 @@ def _nearby(source: Source, remote: RemoteRepository) -> tuple[Repository, ...]:
         return ()
     origin = Reference.parse(source.name.rest).repository
     return (origin,) if origin.registry == remote.repository.registry else ()
-
-
-def _engine_can(session: Session) -> bool:
-    """Whether the engine reaches a relay on our loopback; `direct` serves the rest."""
-    if session.engine.is_podman:
-        session.progress.warn("podman wants TLS of a relay on this machine: sending directly")
-        return False
-    if session.engine.loopback_is_ours:
-        return True
-    session.progress.warn(f"the engine at {session.engine.address} does not share our loopback: sending directly")
-    return False
-
-
-def _through_engine(session: Session, source: Source, remote: RemoteRepository) -> Content:
-    """The engine pushes to a relay of ours: it gets no credential and moves no tag."""
-    from publisher.registry.relay import Relay
-
-    with Relay(remote) as relay:
-        try:
-            stated = session.engine.push(source.name.rest, relay.repository, "publish")
-        except Exception:
-            if relay.failure is not None:
-                raise relay.failure from None
-            raise
-        content = relay.content
-    if content is None or content.digest != stated:
-        raise UsageError(f"the engine says it pushed {stated}, and the relay has another manifest")
-    return content
 
 
 def platform_reader(remote: RemoteRepository) -> Callable[[Content], Platform]:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from publisher.model.errors import Unreachable
 from publisher.model.plan import Kind
 from publisher.workflows.clock import now
 from publisher.workflows.ledger import Ledger, Step, in_order
+from publisher.workflows.reading import LOOKS, ROUNDS
 from publisher.workflows.record import Begun, Record, Run
 from publisher.workflows.status import look, places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from pathlib import Path
 
-    from publisher.model.reference import Repository
+    from publisher.model.receipt import Change
+    from publisher.model.reference import Reference, Repository
     from publisher.receipts.journal import Entry
     from publisher.workflows.jobs import Wish
     from publisher.workflows.session import Session
     from publisher.workflows.status import Looked, Place
-
-_ROUNDS = 5
-_LAG = 0.2
-"""Seconds before a look that may have been too early is done again, times the round."""
 
 
 def drift(found: Looked) -> list[Step]:
@@ -42,16 +39,22 @@ def drift(found: Looked) -> list[Step]:
     ]
 
 
+def wrong_in(session: Session, where: Iterable[Place], only: Container[Reference] | None = None) -> list[Step]:
+    """The same for several repositories, as they stand now; `only`: of these tags."""
+    found = (step for place in where for step in drift(look(session, place)))
+    return [step for step in found if only is None or step.reference in only]
+
+
 def reconcile(session: Session, wish: Wish, *, dry_run: bool = False, receipt: Path | None = None) -> Run:
     """Write what is not where it belongs, and look again until everything is."""
     where = places(session, wish)
-    steps = [step for place in where for step in drift(look(session, place))]
-    record = repair_record(session, "reconcile", steps, receipt)
+    steps = wrong_in(session, where)
+    record = repair_record(session, "reconcile", [step.change for step in steps], receipt)
     if dry_run or not steps:
         return record.finish(None, record.receipt.moves)
     with lock(session, [place.repository for place in where]) as entry:
         ledger = Ledger(session, record, entry)
-        return ledger.finish(lambda: settle(ledger, where, lambda place: drift(look(session, place)), steps))
+        return ledger.finish(lambda: settle(session, ledger, where, steps))
 
 
 def lock(session: Session, repositories: Iterable[Repository]) -> Entry:
@@ -59,29 +62,37 @@ def lock(session: Session, repositories: Iterable[Repository]) -> Entry:
     return session.journal.open(["floating", *sorted(map(str, repositories))])
 
 
-def repair_record(session: Session, command: str, steps: Iterable[Step], receipt: Path | None) -> Record:
+def repair_record(session: Session, command: str, changes: Iterable[Change], receipt: Path | None) -> Record:
     """The receipt of a run that brings no content of its own."""
-    return Record(session, Begun(command=command, started=now()), [step.change for step in steps], receipt)
+    return Record(session, Begun(command=command, started=now()), changes, receipt)
 
 
 def settle(
+    session: Session,
     ledger: Ledger,
     where: Sequence[Place],
-    decide: Callable[[Place], list[Step]],
-    first: Sequence[Step] | None = None,
+    wrong: Sequence[Step],
+    only: Container[Reference] | None = None,
 ) -> None:
-    """Write what `decide` finds wrong, `latest` last, and look again, at most five times.
+    """Write what is wrong, `latest` last, and look again, at most five times; `only`: at these tags.
 
     Raises Unreachable where the registry never shows what it took.
     """
-    wrong = list(first) if first is not None else [step for place in where for step in decide(place)]
-    for number in range(1, _ROUNDS + 1):
-        for place in where:
-            own = [step for step in wrong if step.reference.repository == place.repository]
-            for part in in_order(own, place.ruleset.flavor.latest_name):
-                ledger.write(part)
-        wrong = [step for place in where for step in decide(place)]
+    for number, seconds in enumerate(LOOKS[1:], 1):
         if not wrong:
-            return
-        time.sleep(_LAG * number)
+            return ledger.agree()
+        if number <= ROUNDS:
+            _write(ledger, where, wrong)
+        if seconds:
+            session.pause(seconds)
+        wrong = wrong_in(session, where, only)
+    if not wrong:
+        return ledger.agree()
     raise Unreachable("the registry does not show the tags that it took", reference=wrong[0].reference)
+
+
+def _write(ledger: Ledger, where: Sequence[Place], wrong: Sequence[Step]) -> None:
+    for place in where:
+        own = [step for step in wrong if step.reference.repository == place.repository]
+        for part in in_order(own, place.ruleset.flavor.latest_name):
+            ledger.write(part)

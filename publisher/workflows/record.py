@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from publisher import __version__
-from publisher.model.errors import Incomplete, PublishError
+from publisher.model.errors import Incomplete, PublishError, Refused
 from publisher.model.manifest import Content, Manifest
 from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, State, Verification
 from publisher.receipts.journal import new_id, save
@@ -115,5 +115,6 @@ def incomplete(error: PublishError, changes: Iterable[Change]) -> Incomplete:
         what = "some tags were moved and not all"
     else:
         what = "all tags were moved, and the last look at them failed"
-    hint = "run the same command again: it finishes what is left"
+    again = "run the same command again: it finishes what is left"
+    hint = "the same command would be refused too: 'publish undo' goes back" if isinstance(error, Refused) else again
     return Incomplete(f"{what}: {error.message}", reference=error.reference, hint=hint)

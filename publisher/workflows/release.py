@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -19,30 +19,34 @@ from publisher.model.errors import (
 )
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
-from publisher.model.receipt import Change, State, Verification
+from publisher.model.protocols import StoredImage
+from publisher.model.receipt import State, Verification
 from publisher.model.reference import Reference
 from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
 from publisher.workflows.build import sources_of
+from publisher.workflows.carry import carry
+from publisher.workflows.changes import Changes
 from publisher.workflows.clock import now
 from publisher.workflows.filed import file_receipt
 from publisher.workflows.hub import describe_after_release
 from publisher.workflows.hub_preflight import create_missing, refuse_frozen
 from publisher.workflows.plan import Draft, draft
 from publisher.workflows.promote import Promotion
-from publisher.workflows.push import Pushed, Shipping, copy, push
+from publisher.workflows.push import Pushed, Shipping, push
 from publisher.workflows.record import Begun, Record, Run, incomplete
+from publisher.workflows.reuse import earlier_releases
 from publisher.workflows.smoke import prove, running_of
 from publisher.workflows.sources import check_revision
 from publisher.workflows.stale import warn_of_stale_copies
-from publisher.workflows.verify import Proof, take_inventory, verify_content
+from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from publisher.model.plan import Move, Plan
+    from publisher.model.plan import Plan
     from publisher.model.receipt import Receipt
     from publisher.model.reference import Repository
     from publisher.receipts.journal import Entry
@@ -82,12 +86,20 @@ def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], opti
         # Preflight: an image that can't be run here must not be found out after it was sent.
         running_of(session, job.settings.smoke, "image")
         session.engine.about()
-    _check_tree(session, options)
+    named = sources or [job.settings.source or ""]
+    # What is in a registry already was not made from this tree.
+    if options.build or not all(name.startswith("docker://") for name in named):
+        _check_tree(session, options)
     names = sources_of(session, job, wish, sources, build=options.build, dry_run=options.dry_run)
     made = draft(session, job, wish, names or ())
     check_revision(made.sources, made.plan.revision, allow=options.allow_dirty)
     if options.saved:
         options.saved.hold(job.name, made.plan)
+    if not all(isinstance(source.image, StoredImage) for source in made.sources):
+        compression = _compression(job, options)
+        compression.check()
+        smokes = bool(job.settings.smoke) and options.smoke
+        refuse_unreadable(session, compression, level_of(session, options.verify), smokes=smokes)
     refuse_frozen(session, made)
     return made
 
@@ -141,8 +153,9 @@ def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
             via=via,
             adopted=adopted,
         )
-        record = Record(session, begun, _changes(made.plan, None), options.receipt)
-        return _promote(session, made, content, record, entry, options)
+        changes = Changes(session, made.plan, content.digest)
+        record = Record(session, begun, changes.at(None), options.receipt)
+        return _promote(session, made, content, Recording(changes, record, entry), options)
 
 
 def _open_entry(session: Session, made: Draft) -> Entry:
@@ -197,10 +210,12 @@ def _wrote_early(session: Session, made: Draft, error: PublishError) -> PublishE
 
 
 def _send(session: Session, made: Draft, options: ReleaseOptions) -> Pushed:
-    transfer = made.job.settings.transfer
-    compression = options.compression or Compression(transfer.compression, transfer.level)
-    how = Shipping(options.via, compression, dict(made.plan.annotations))
+    how = Shipping(options.via, _compression(made.job, options), dict(made.plan.annotations), earlier_releases(made))
     return push(session, made.sources, made.job.repositories, how)
+
+
+def _compression(job: Job, options: ReleaseOptions) -> Compression:
+    return options.compression or Compression(job.settings.transfer.compression, job.settings.transfer.level)
 
 
 def _holder(made: Draft) -> tuple[Repository, Digest] | None:
@@ -223,7 +238,7 @@ def _adopt(session: Session, made: Draft, holder: tuple[Repository, Digest]) -> 
     writing = {Reference.parse(move.reference).repository for move in made.plan.moves if move.action.writes}
     for other in made.job.repositories:
         if other in writing and other != repository and session.remote(other).head(digest) is None:
-            copy(session, origin, content, other)
+            carry(session, origin, content, other)
     return content, None, True
 
 
@@ -233,7 +248,7 @@ def _adopt(session: Session, made: Draft, holder: tuple[Repository, Digest]) -> 
 def _verify(session: Session, made: Draft, content: Content, options: ReleaseOptions) -> Proof:
     if not _writes(made.plan):
         return Proof(Verification(level="none"), None)
-    level = options.verify or ("pull" if session.engine_at_hand else "digest")
+    level = level_of(session, options.verify)
     proofs = [_verify_one(session, repository, content, level) for repository in made.job.repositories]
     session.progress.step(f"verified {level}: {proofs[0].verification.blobs} blobs")
     return proofs[0]
@@ -276,19 +291,43 @@ def _read_as_stranger(session: Session, repository: Repository, content: Content
 # Promote, settle, record.
 
 
-def _promote(
-    session: Session, made: Draft, content: Content, record: Record, entry: Entry, options: ReleaseOptions
-) -> Run:
+class Recording(NamedTuple):
+    """A release's receipt while its tags move: its lines, and where they are kept."""
+
+    changes: Changes
+    record: Record
+    entry: Entry
+
+    def save(self, progress: Progress | None) -> None:
+        """Keep what is known so far."""
+        self.record.save(self.entry, self.changes.at(progress))
+
+    def finish(self, progress: Progress | None, error: PublishError | None = None) -> Run:
+        """The end; `error` is what it ends with."""
+        return self.record.finish(self.entry, self.changes.at(progress), error)
+
+    def stopped(self, progress: Progress, error: PublishError | Interrupted) -> Run:
+        """Before the first tag the error is the run's own; after it the run is incomplete. An interrupt stays one."""
+        if isinstance(error, Interrupted):
+            self.finish(progress, error.told())
+            raise error
+        if not progress.is_under_way:
+            self.finish(progress, error)
+            raise error
+        return self.finish(progress, incomplete(error, self.changes.at(progress)))
+
+
+def _promote(session: Session, made: Draft, content: Content, recording: Recording, options: ReleaseOptions) -> Run:
     if not _writes(made.plan):
-        return record.finish(entry, _changes(made.plan, None))
-    record.save(entry, _changes(made.plan, None))
-    promotion = Promotion(session, made, content, lambda reached: record.save(entry, _changes(made.plan, reached)))
+        return recording.finish(None)
+    recording.save(None)
+    promotion = Promotion(session, made, content, recording.save)
     try:
         _write_exact(session, made, promotion, options)
         promotion.floating()
     except (PublishError, Interrupted) as error:
-        return _stopped(made.plan, promotion.progress, record, entry, error)
-    run = record.finish(entry, _changes(made.plan, promotion.progress))
+        return recording.stopped(promotion.progress, error)
+    run = recording.finish(promotion.progress)
     session.progress.step(f"promoted {_tally(run.receipt)}")
     if made.job.settings.tags.record:
         file_receipt(session, run.receipt, content, made.job.repositories)
@@ -309,40 +348,9 @@ def _write_exact(session: Session, made: Draft, promotion: Promotion, options: R
         promotion.exact()
 
 
-def _stopped(plan: Plan, progress: Progress, record: Record, entry: Entry, error: PublishError | Interrupted) -> Run:
-    """Before the first tag the error is the run's own; after it the run is incomplete. An interrupt stays one."""
-    changes = _changes(plan, progress)
-    if isinstance(error, Interrupted):
-        record.finish(entry, changes, error.told())
-        raise error
-    if not progress.is_under_way:
-        record.finish(entry, changes, error)
-        raise error
-    return record.finish(entry, changes, incomplete(error, changes))
-
-
 def _tally(receipt: Receipt) -> str:
     done = sum(change.state is State.DONE for change in receipt.moves)
     return f"{done} of {len(receipt.moves)} tags written"
-
-
-def _changes(plan: Plan, progress: Progress | None) -> tuple[Change, ...]:
-    return tuple(_change(move, progress) for move in plan.moves)
-
-
-def _change(move: Move, progress: Progress | None) -> Change:
-    states = {Action.KEEP: State.KEPT, Action.UNCHANGED: State.UNCHANGED}
-    state = progress.states.get(move.reference) if progress else None
-    after = progress.after.get(move.reference) if progress else None
-    return Change(
-        reference=move.reference,
-        kind=move.kind,
-        version=move.version,
-        action=move.action,
-        before=move.before,
-        after=str(after) if after else (None if progress else move.before),
-        state=state or states.get(move.action, State.NOT_DONE),
-    )
 
 
 def _size(session: Session, made: Draft, content: Content, proof: Proof) -> int:

@@ -21,8 +21,9 @@ from publisher.model.receipt import Change, State, Verification
 from publisher.model.reference import Reference, Tag
 from publisher.planning.version import is_exact_name, is_floating_name, lowers, version_of
 from publisher.transfer.assemble import narrow
+from publisher.workflows.carry import carry
 from publisher.workflows.clock import now
-from publisher.workflows.push import copy, platform_reader
+from publisher.workflows.push import platform_reader
 from publisher.workflows.record import Begun, Record, Run, incomplete, touched
 from publisher.workflows.stale import warn_of_stale_copies
 
@@ -176,12 +177,9 @@ def _version_under(remote: RemoteRepository, held: str, above: str) -> str | Non
 
 def _carry(session: Session, source: Reference, content: Content, targets: Sequence[Reference]) -> None:
     """Bring content, and what refers to it, to the repositories that lack it."""
-    origin = session.remote(source.repository)
     others = {target.repository for target in targets} - {source.repository}
     for repository in sorted(others):
-        copy(session, origin, content, repository)
-        for referrer in origin.referrers(content.digest):
-            copy(session, origin, origin.get(referrer.digest), repository)
+        carry(session, session.remote(source.repository), content, repository)
 
 
 def _write_all(session: Session, content: Content, record: Record, entry: Entry) -> Run:

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from publisher.hub.access import Access
     from publisher.hub.repository import HubPage
     from publisher.model.credential import Credential
+    from publisher.model.digest import Digest
     from publisher.model.facts import Facts
     from publisher.model.protocols import CredentialSource, Progress
     from publisher.model.reference import Repository
     from publisher.model.settings import Settings
     from publisher.receipts.journal import Journal
     from publisher.registry.repository import RemoteRepository
+    from publisher.transfer.cache import BlobCache
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -70,13 +72,14 @@ class Session:
         self._destinations: frozenset[str] = frozenset()
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
+        self._seen: dict[str, Digest] = {}
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
 
     @cached_property
     def _patience(self) -> Patience:
         from publisher.http.retry import Patience
 
-        return Patience(sleep=self._pause)
+        return Patience(sleep=self.pause)
 
     def redact(self, text: str) -> str:
         """`text` without the run's secrets."""
@@ -131,6 +134,16 @@ class Session:
     @cached_property
     def _anonymous_client(self) -> Client:
         return self.client_with(lambda _registry, _repository: None)
+
+    def saw(self, held: Mapping[str, Digest]) -> None:
+        """Note what tags were seen to hold."""
+        self._seen.update(held)
+
+    def seen_versions(self) -> dict[str, str]:
+        """Which version a digest is, as far as this run has seen, and a version's tag says without any rules."""
+        from publisher.planning.version import version_of
+
+        return {str(digest): str(version) for tag, digest in self._seen.items() if (version := version_of(tag))}
 
     def learn(self, secret: str) -> None:
         """Take a secret out of all that is printed from now on."""
@@ -212,6 +225,19 @@ class Session:
         kept = self.environ.get("PUBLISH_SANDBOX_STATE") if self.sandbox else None
         return Journal(Path(kept) if kept else state / ("sandbox" if self.sandbox else "receipts"))
 
+    @cached_property
+    def blob_cache(self) -> BlobCache:
+        """What this machine remembers of layers that it sent; a rehearsal's apart from the rest."""
+        from publisher.transfer.cache import BlobCache
+
+        home = self.environ.get("XDG_CACHE_HOME") or Path(self.environ.get("HOME") or Path.home()) / ".cache"
+        return BlobCache(Path(home) / "publish" / ("sandbox-blobs.jsonl" if self.sandbox else "blobs.jsonl"))
+
+    def tell(self, text: str) -> None:
+        """A line for `--verbose`."""
+        if self._trace:
+            self._trace(text)
+
     def parallel(self, work: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
         """Do `work` on each item side by side; results in order, the first error raised once all have ended.
 
@@ -232,8 +258,8 @@ class Session:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _pause(self, seconds: float) -> None:
-        """A pause before another try; an interrupt ends it, so that only the request under way is waited for."""
+    def pause(self, seconds: float) -> None:
+        """A pause before another try or look; an interrupt ends it, so that only a request under way is waited for."""
         if self._interrupted.wait(seconds) and self._interrupt:
             raise self._interrupt
 

@@ -12,19 +12,19 @@ from publisher.model.manifest import Index, Manifest
 from publisher.model.plan import Kind
 from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
-from publisher.planning.plan import Known
-from publisher.planning.rules import MARKER
 from publisher.transfer.identity import Identity, identity, platform_of, single
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from publisher.engine.image import EngineImage
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Platform
     from publisher.model.protocols import ImageSource
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
+    from publisher.planning.plan import Known
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
@@ -34,6 +34,7 @@ class Source:
     """An image that was found: what it is, as far as that is known without reading its layers.
 
     root: its manifest or index, None for an engine's image, which has none yet. labels: of an engine's image.
+    held: an engine's image of the classic store, as the engine describes it.
     """
 
     name: SourceName
@@ -41,6 +42,7 @@ class Source:
     root: Content | None
     identity: Identity
     labels: Mapping[str, str]
+    held: EngineImage | None = None
 
     @property
     def platform(self) -> Platform:
@@ -103,13 +105,15 @@ def _of_engine(session: Session, name: SourceName) -> Source:
         return _of_stored(name, open_engine_layout(lambda: engine.open_export(name.rest)), found.labels)
     # By id: the name may be moved to another image while we work.
     export = DockerArchive(lambda: engine.open_export(found.id), found.config, found.diff_ids, found.platform)
-    return Source(name, export, None, single(str(found.config)), found.labels)
+    return Source(name, export, None, single(str(found.config)), found.labels, found)
 
 
 def find_known(
     session: Session, sources: Sequence[Source], asked: Candidates, published: Mapping[Repository, Published]
 ) -> Known | None:
     """What is known of the content: its digest where one source has a manifest, and who holds the same image."""
+    from publisher.planning.plan import Known
+
     if not sources:
         return None
     root = sources[0].root if len(sources) == 1 else None
@@ -136,6 +140,8 @@ def _joined(sources: Sequence[Source]) -> Identity:
 
 def _decisive(asked: Candidates, state: Published) -> Iterable[Digest]:
     """What the tags hold whose image decides: a floating tag's never does, and each look costs a pull on Docker Hub."""
+    from publisher.planning.rules import MARKER
+
     names = [str(name.tag) for kind in (Kind.EXACT, Kind.REF) for name in asked.of_kind(kind)]
     names += asked.spellings
     return {state.held[tag] for name in names for tag in (name, MARKER + name) if tag in state.held}

@@ -14,7 +14,7 @@ from publisher.model.reference import Repository
 from publisher.model.status import FloatingStatus, RepositoryStatus, Status, VersionStatus
 from publisher.planning.candidates import PlanRequest, bound_rules
 from publisher.planning.lines import Published
-from publisher.planning.survey import survey, survey_reads
+from publisher.planning.survey import LineState, survey, survey_reads
 from publisher.workflows.jobs import jobs
 from publisher.workflows.plan import request_of
 from publisher.workflows.survey import read_tags
@@ -75,11 +75,19 @@ def place_of(session: Session, repository: Repository, wish: Wish) -> Place:
 
 
 def look(session: Session, place: Place) -> Looked:
-    """One tag list, and one HEAD for each tag that is a version, a marker, or may float."""
+    """One tag list, and one HEAD for each tag that is a version, a marker, or may float.
+
+    A floating tag that the list doesn't show is asked for too: lists may lag behind.
+    """
     remote = session.remote(place.repository)
     tags = frozenset(remote.tags())
     state = Published(tags, read_tags(session, remote, survey_reads(place.ruleset, tags)))
-    return Looked(place, state, survey(place.ruleset, state))
+    found = survey(place.ruleset, state)
+    late = read_tags(session, remote, (line.tag for line in found.lines if line.state is LineState.MISSING))
+    if late:
+        state = Published(tags | late.keys(), {**state.held, **late})
+        found = survey(place.ruleset, state)
+    return Looked(place, state, found)
 
 
 def status(session: Session, wish: Wish) -> Status:

@@ -26,16 +26,23 @@ def read_registries(session: Session, asked: Candidates) -> dict[Repository, Pub
     return dict(zip(repositories, found, strict=True))
 
 
-def read_repository(session: Session, asked: Candidates, repository: Repository) -> Published:
-    """The state of one repository, as far as the plan needs it."""
+def read_repository(
+    session: Session, asked: Candidates, repository: Repository, written: Iterable[str] = ()
+) -> Published:
+    """The state of one repository, as far as the plan needs it.
+
+    written: tags that must be there, whether or not the list shows them yet: lists may lag behind.
+    """
     remote = session.remote(repository)
-    tags = frozenset(remote.tags())
+    tags = frozenset((*remote.tags(), *written))
     return Published(tags, read_tags(session, remote, to_read(asked, tags)))
 
 
 def read_tags(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Digest]:
     """The digests of those of `tags` that are there."""
-    return {tag: held.digest for tag, held in read_heads(session, remote, tags).items()}
+    found = {tag: held.digest for tag, held in read_heads(session, remote, tags).items()}
+    session.saw(found)
+    return found
 
 
 def read_heads(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Descriptor]:

@@ -14,20 +14,22 @@ from publisher.model.receipt import Outcome, State
 from publisher.model.reference import Reference, Tag
 from publisher.planning.lines import desired, eligible, published_versions
 from publisher.planning.rules import is_marker
+from publisher.receipts.journal import is_id
 from publisher.workflows.filed import filed_receipt
 from publisher.workflows.ledger import Ledger, Step, in_order
 from publisher.workflows.markers import lift, marking
-from publisher.workflows.reconcile import lock, repair_record
+from publisher.workflows.reconcile import lock, repair_record, settle, wrong_in
 from publisher.workflows.status import Place, look, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from publisher.model.receipt import Change, Receipt
     from publisher.planning.lines import Published
+    from publisher.receipts.journal import Entry
     from publisher.workflows.jobs import Wish
-    from publisher.workflows.record import Run
+    from publisher.workflows.record import Record, Run
     from publisher.workflows.session import Session
 
 
@@ -52,18 +54,34 @@ def find_receipt(session: Session, text: str | None, wish: Wish) -> Receipt:
         session.progress.warn(f"{path} is not a receipt; it is left alone")
     for receipt in receipts:
         if receipt.command != "undo" and receipt.outcome is not Outcome.UNDONE and _written(receipt):
-            return receipt
+            return _behind_none(receipt, torn)
     named = wish.images or session.settings.images
     if named and (filed := filed_receipt(session, wish)):
-        return filed
+        return _behind_none(filed, torn)
     raise UsageError(
         "no receipt on this machine changed a tag", hint="name a receipt's file: publish undo receipt.json"
     )
 
 
+def _behind_none(receipt: Receipt, torn: Iterable[Path]) -> Receipt:
+    """A receipt that is meant only because a later one can't be read is not the last one."""
+    later = [path for path in torn if is_id(path.stem) and path.stem > receipt.id]
+    if later:
+        raise UsageError(
+            f"{later[0]} is torn, so that it is not known what the last run has changed",
+            hint=f"to go back from the run before it: publish undo {receipt.id}",
+        )
+    return receipt
+
+
 def _written(receipt: Receipt) -> tuple[Change, ...]:
-    """The lines of tags that the run has, or may have, written."""
-    return tuple(change for change in receipt.moves if change.state.may_be_written)
+    """The lines of tags that the run has written, or may have: a killed one may have done more than it noted."""
+    killed = receipt.finished is None
+
+    def may_be(change: Change) -> bool:
+        return change.state.may_be_written or (killed and change.action.writes and change.state is State.NOT_DONE)
+
+    return tuple(filter(may_be, receipt.moves))
 
 
 def undo(session: Session, receipt: Receipt, wish: Wish, options: UndoOptions) -> Run:
@@ -77,28 +95,40 @@ def undo(session: Session, receipt: Receipt, wish: Wish, options: UndoOptions) -
     parts = [_Part.of(session, place_of(session, one, wish), receipt, changes, options) for one in repositories]
     steps = [step for part in parts for step in part.steps]
     left = [step for part in parts for step in part.left]
-    record = repair_record(session, "undo", [*steps, *left], options.receipt)
+    changes_now = [*(step.change for step in steps), *(step.left for step in left)]
+    record = repair_record(session, "undo", changes_now, options.receipt)
     for step in left:
         session.progress.warn(f"{step.reference} was moved since, and is left alone; --force moves it too")
-    if options.dry_run or not (steps or left):
+    if options.dry_run:
         return record.finish(None, record.receipt.moves)
     with lock(session, repositories) as entry:
-        ledger = Ledger(session, record, entry)
-        run = ledger.finish(lambda: _carry_out(session, ledger, parts))
+        run = _go_back(session, receipt, record, entry, parts) if steps or left else record.finish(None, ())
         if run.error is None and (session.journal.folder / f"{receipt.id}.json").is_file():
             entry.write(msgspec.structs.replace(receipt, outcome=Outcome.UNDONE))
         return run
 
 
+def _go_back(session: Session, receipt: Receipt, record: Record, entry: Entry, parts: list[_Part]) -> Run:
+    ledger = Ledger(session, record, entry)
+
+    def work() -> None:
+        _carry_out(session, ledger, parts)
+        # Another run may have come between; what was put back by the versions is held against them once more.
+        where = [part.place for part in parts if part.computes]
+        left = {step.reference for part in parts for step in part.left}
+        own = {Reference.parse(change.reference) for change in receipt.moves} - left
+        settle(session, ledger, where, wrong_in(session, where, own), own)
+
+    return ledger.finish(work)
+
+
 def _carry_out(session: Session, ledger: Ledger, parts: list[_Part]) -> None:
     """Exact tags get their bytes back, then the floating ones follow, and only then goes what was created."""
     for part in parts:
-        for step in part.left:
-            ledger.leave(step)
         ledger.write([step for step in part.steps if step.kind is not Kind.FLOATING and step.wanted is not None])
         for together in in_order(part.floating, part.place.ruleset.flavor.latest_name):
             ledger.write([step for step in together if step.wanted is not None])
-        for step in part.steps:
+        for step in sorted(part.steps, key=lambda step: step.kind is Kind.EXACT):
             if step.wanted is None:
                 _take_away(session, ledger, step)
 
@@ -108,25 +138,26 @@ def _take_away(session: Session, ledger: Ledger, step: Step) -> None:
     if is_marker(str(step.reference.tag)):
         lift(session, ledger, step)
         return
-    try:
-        ledger.write([step])
-    except Refused as refusal:
-        ledger.leave(step)
-        if step.kind is Kind.EXACT and step.before is not None:
-            tag = str(step.reference.tag)
-            ledger.write([marking(session, step.reference.repository, tag, step.version, step.before)])
-            session.progress.warn(f"{step.reference} can't be deleted, so its version is yanked: {refusal.message}")
-        else:
-            session.progress.warn(f"{step.reference} can't be deleted, and stays: {refusal.message}")
+    refusal = ledger.remove(step)
+    if refusal and step.kind is Kind.EXACT and step.before is not None:
+        tag = str(step.reference.tag)
+        ledger.write([marking(session, step.reference.repository, tag, step.version, step.before)])
+        session.progress.warn(f"{step.reference} stays, and its version is yanked: {refusal.message}")
+    elif refusal:
+        session.progress.warn(f"{step.reference} stays: {refusal.message}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What an undo does in one repository. left: tags that others have moved since."""
+    """What an undo does in one repository. left: tags that others have moved since.
+
+    computes: whether the floating tags go where the versions say, rather than to what they held.
+    """
 
     place: Place
     steps: tuple[Step, ...]
     left: tuple[Step, ...]
+    computes: bool
 
     @property
     def floating(self) -> tuple[Step, ...]:
@@ -137,7 +168,7 @@ class _Part:
         cls, session: Session, place: Place, receipt: Receipt, changes: tuple[Change, ...], options: UndoOptions
     ) -> _Part:
         """Decide, by what the repository holds now."""
-        own = [change for change in changes if Reference.parse(change.reference).repository == place.repository]
+        own = _in(place, changes)
         state = look(session, place).state
         back = _Back(session, place, state, own, receipt)
         steps: list[Step] = []
@@ -147,8 +178,14 @@ class _Part:
             if step.before == step.wanted:
                 continue
             mine = back.is_mine(change, step.before)
-            (steps if mine or options.force else left).append(step)
-        return cls(place, tuple(steps), tuple(left))
+            if mine or change.state is not State.NOT_DONE:
+                (steps if mine or options.force else left).append(step)
+        steps += filter(None, (back.followed(change) for change in _in(place, receipt.moves) if change not in own))
+        return cls(place, tuple(steps), tuple(left), back.computes)
+
+
+def _in(place: Place, changes: Iterable[Change]) -> list[Change]:
+    return [change for change in changes if Reference.parse(change.reference).repository == place.repository]
 
 
 def _is_new(change: Change) -> bool:
@@ -172,13 +209,13 @@ class _Back:
             tag: Digest.parse(earlier) if (earlier := exact.get(str(owner))) else published[owner].digest
             for tag, owner in desired(place.ruleset, kept).items()
         }
-        self._computes = receipt.command == "release"
+        self.computes = receipt.command == "release"
 
     def step(self, change: Change) -> Step:
         """The write that takes one line back."""
         reference = Reference.parse(change.reference)
         before = Digest.parse(change.before) if change.before else None
-        wanted = self._belongs.get(str(reference.tag)) if self._computes and change.kind is Kind.FLOATING else None
+        wanted = self._belongs.get(str(reference.tag)) if self.computes and change.kind is Kind.FLOATING else None
         return Step(
             reference=reference,
             kind=change.kind,
@@ -187,6 +224,14 @@ class _Back:
             wanted=wanted or before,
             state=State.RESTORED,
         )
+
+    def followed(self, change: Change) -> Step | None:
+        """The write that takes back a floating tag which came to this version later, as by a yank of a higher one."""
+        if not self.computes or change.kind is not Kind.FLOATING or self._image is None:
+            return None
+        step = self.step(change)
+        belongs = self._belongs.get(str(step.reference.tag))
+        return step if str(step.before) == self._image and belongs not in {None, step.before} else None
 
     def _held(self, reference: Reference) -> Digest | None:
         if str(reference.tag) in self._state.held:
@@ -199,5 +244,6 @@ class _Back:
 
     def is_mine(self, change: Change, held: Digest | None) -> bool:
         """Whether the tag still holds what the run wrote; of a write whose end is unknown, what it would have."""
-        wrote = change.after or (self._image if change.state is State.UNKNOWN else None)
+        is_known = change.state not in {State.UNKNOWN, State.NOT_DONE}
+        wrote = change.after if is_known or self._image is None else self._image
         return (str(held) if held else None) == wrote

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.model.errors import PublishError, VerificationFailed
+from publisher.model.errors import ConfigError, PublishError, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Index, Manifest
 from publisher.model.receipt import Verification
 from publisher.model.verdict import Verdict, VerdictState
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from publisher.model.digest import Digest
     from publisher.model.reference import Reference
     from publisher.registry.repository import RemoteRepository
+    from publisher.transfer.compression import Compression
     from publisher.workflows.session import Session
 
 _PIECE = 1 << 20
@@ -76,6 +77,22 @@ def verify_content(session: Session, remote: RemoteRepository, digest: Digest, l
     pulls = level == "pull" or (level == "deep" and session.engine_at_hand is not None)
     pulled = _pull(session, remote, inventory) if pulls else "none"
     return Proof(Verification(level=level, blobs=len(inventory.blobs), bytes=downloaded, pulled=pulled), inventory)
+
+
+def level_of(session: Session, asked: str | None) -> str:
+    """The level that was asked for; by default `pull` where an engine is at hand, else `digest`."""
+    return asked or ("pull" if session.engine_at_hand else "digest")
+
+
+def refuse_unreadable(session: Session, compression: Compression, level: str, *, smokes: bool) -> None:
+    """Raise ConfigError where the engine is to pull what it can't read: better now than after it was sent."""
+    pulls = smokes or level == "pull" or (level == "deep" and session.engine_at_hand is not None)
+    if compression.name != "zstd" or not pulls or session.engine.reads_zstd:
+        return
+    raise ConfigError(
+        f"this engine ({session.engine.version}) can't pull layers compressed with zstd; engines since 23 can",
+        hint="take gzip, or pass --verify digest --no-smoke",
+    )
 
 
 def _check_size(remote: RemoteRepository, blob: Descriptor) -> None:

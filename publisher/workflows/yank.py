@@ -13,7 +13,7 @@ from publisher.planning.survey import survey
 from publisher.planning.version import parse_version
 from publisher.workflows.ledger import Ledger, Step
 from publisher.workflows.markers import lift
-from publisher.workflows.reconcile import drift, lock, repair_record, settle
+from publisher.workflows.reconcile import drift, lock, repair_record, settle, wrong_in
 from publisher.workflows.status import Looked, look, places
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def yank(session: Session, text: str, wish: Wish, options: YankOptions) -> Run:
     markers = [step for one, held in having if (step := _marker(one, held, options))]
     after = [step for one, held in having for step in drift(_supposed(one, held, yanked=not options.undo))]
     gone = [step for one, held in having for step in _deletions(one, held)] if options.delete else []
-    record = repair_record(session, "yank", [*markers, *after, *gone], options.receipt)
+    changes = [step.change for step in (*markers, *after, *gone)]
+    record = repair_record(session, "yank", changes, options.receipt)
     if options.dry_run or not record.receipt.moves:
         return record.finish(None, record.receipt.moves)
     where_to = [one.place for one, _ in having]
@@ -61,8 +62,10 @@ def yank(session: Session, text: str, wish: Wish, options: YankOptions) -> Run:
                     lift(session, ledger, step)
                 else:
                     ledger.write([step])
-            settle(ledger, where_to, lambda place: drift(look(session, place)))
-            ledger.write(gone)
+            settle(session, ledger, where_to, wrong_in(session, where_to))
+            for step in gone:
+                if refusal := ledger.remove(step):
+                    session.progress.warn(f"{step.reference} stays: {refusal.message}")
 
         return ledger.finish(work)
 

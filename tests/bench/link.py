@@ -1,4 +1,4 @@
-"""A link with a round trip time: a TCP relay on loopback that holds each piece back for half of it."""
+"""A link with a round trip time and a rate: a TCP relay on loopback that holds each piece back."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _PIECE = 64 * 1024
 
 
 @contextmanager
-def slow_link(host: str, round_trip: float) -> Iterator[str]:
-    """Relay to `host` with `round_trip` seconds there and back; yields its own host:port."""
+def slow_link(host: str, round_trip: float, rate: float) -> Iterator[str]:
+    """Relay to `host`, `round_trip` seconds there and back, `rate` bytes a second each way; yields its host:port."""
     listener = socket.create_server(("127.0.0.1", 0))
     closing = threading.Event()
+    lanes = (_Lane(rate), _Lane(rate))
 
     def accept() -> None:
         while not closing.is_set():
@@ -27,7 +28,7 @@ def slow_link(host: str, round_trip: float) -> Iterator[str]:
                 client, _ = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=_connect, args=(client, host, round_trip), daemon=True).start()
+            threading.Thread(target=_connect, args=(client, host, round_trip, lanes), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     try:
@@ -37,17 +38,33 @@ def slow_link(host: str, round_trip: float) -> Iterator[str]:
         listener.close()
 
 
-def _connect(client: socket.socket, host: str, round_trip: float) -> None:
+class _Lane:
+    """One direction of the link, which all connections share."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._free = 0.0
+        self._lock = threading.Lock()
+
+    def pass_through(self, size: int) -> float:
+        """The moment when the last of `size` bytes that come now has passed."""
+        with self._lock:
+            self._free = max(self._free, time.monotonic()) + size / self._rate
+            return self._free
+
+
+def _connect(client: socket.socket, host: str, round_trip: float, lanes: tuple[_Lane, _Lane]) -> None:
     time.sleep(round_trip)  # TCP's own handshake takes one
     name, _, port = host.partition(":")
     server = socket.create_connection((name, int(port)))
-    for source, target in ((client, server), (server, client)):
+    for source, target, lane in ((client, server, lanes[0]), (server, client, lanes[1])):
         source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _carry(source, target, round_trip / 2)
+        _carry(source, target, round_trip / 2, lane)
 
 
-def _carry(source: socket.socket, target: socket.socket, delay: float) -> None:
-    pieces: queue.Queue[tuple[float, bytes]] = queue.Queue()
+def _carry(source: socket.socket, target: socket.socket, delay: float, lane: _Lane) -> None:
+    # Few pieces wait, so that a sender feels the link's rate and not this relay's memory.
+    pieces: queue.Queue[tuple[float, bytes]] = queue.Queue(32)
 
     def read() -> None:
         piece = b"-"
@@ -56,7 +73,7 @@ def _carry(source: socket.socket, target: socket.socket, delay: float) -> None:
                 piece = source.recv(_PIECE)
             except OSError:
                 piece = b""
-            pieces.put((time.monotonic() + delay, piece))
+            pieces.put((lane.pass_through(len(piece)) + delay, piece))
 
     def write() -> None:
         while True:

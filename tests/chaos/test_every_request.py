@@ -1,4 +1,8 @@
-"""A release whose every request fails, against a real registry."""
+"""A release whose every request fails, against a real registry.
+
+`pytest tests/chaos/test_every_request.py --whole` takes every request; by default every third. In more ways, and with
+virtual time, tests/chaos/test_for_good.py does the same.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import pytest
 
 from tests.parts.faults import run_faulty_link
 from tests.parts.layout import make_layout
+from tests.parts.order import check_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,17 +38,21 @@ class Trial:
     name: str
     layout: Path
     digest: str
+    stride: int
 
     def release(self, number: int) -> Result:
         """One of them."""
         image = f"{self.link.host}/{self.name}/{number}"
-        return self.publish("release", f"oci:{self.layout}", "--image", image, "--version", "1.0.0", "--format", "json")
+        words = ["release", f"oci:{self.layout}", "--image", image, "--version", "1.0.0", "--format", "json"]
+        result = self.publish(*words)
+        check_order(self.link.trace, None)
+        return result
 
-    def count(self) -> int:
-        """How many requests it takes when none fails."""
+    def positions(self, half: int) -> range:
+        """Which requests to fail, of those that it takes when none fails."""
         self.link.order(None)
         assert self.release(0).code == 0
-        return len(self.link.requests)
+        return range(1 + (half - 1) * self.stride, len(self.link.requests) + 1, 2 * self.stride)
 
     def tags(self, number: int) -> dict[str, str]:
         """What the registry holds in the end, by tag."""
@@ -63,11 +72,13 @@ class Trial:
 
 
 @pytest.fixture
-def trial(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> Iterator[Trial]:
+def trial(
+    registry: Registry, publish: Publish, name: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> Iterator[Trial]:
     """A layout to release, and the link to the registry."""
-    digest = make_layout(tmp_path / "layout", name)
+    digest, stride = make_layout(tmp_path / "layout", name), 1 if pytestconfig.getoption("--whole") else 3
     with run_faulty_link(registry.host) as link:
-        yield Trial(publish, link, registry, name, tmp_path / "layout", str(digest))
+        yield Trial(publish, link, registry, name, tmp_path / "layout", str(digest), stride)
 
 
 # Each in two halves, for two workers.
@@ -75,7 +86,7 @@ def trial(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> It
 @pytest.mark.parametrize("kind", ["reset", "lost"])
 def test_a_request_that_fails_once_is_no_matter(kind: Kind, half: int, trial: Trial) -> None:
     """Whichever connection breaks, before or after the registry acted, the release is done, with every tag right."""
-    for number in range(half, trial.count() + 1, 2):
+    for number in trial.positions(half):
         trial.link.order(kind, number)
         result = trial.release(number)
         assert result.code == 0, f"{kind} at request {number}: {result.stderr}"
@@ -85,7 +96,7 @@ def test_a_request_that_fails_once_is_no_matter(kind: Kind, half: int, trial: Tr
 @pytest.mark.parametrize("half", [1, 2], ids=["odd", "even"])
 def test_what_fails_for_good_tells_the_truth(half: int, trial: Trial) -> None:
     """From any request on all is refused: the report is what the registry holds, and a rerun finishes."""
-    for number in range(half, trial.count() + 1, 2):
+    for number in trial.positions(half):
         trial.link.order("forbidden", number, rest=True)
         failed = trial.release(number)
         held = trial.tags(number)

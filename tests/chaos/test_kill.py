@@ -1,13 +1,16 @@
-"""A release that is killed at any of its requests, before and after the registry acted.
+"""A release that is killed, or asked to stop, at any of its requests, before and after the registry acted.
 
-`pytest tests/chaos/test_kill.py --whole` kills it at every request; by default at every third.
+`pytest tests/chaos/test_kill.py --whole` does so at every request; by default at some of them.
 """
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +18,7 @@ import pytest
 from publisher.sandbox.server import Sandbox
 from tests.parts.faults import FaultyLink, run_faulty_link
 from tests.parts.layout import make_layout
-from tests.parts.order import check_order, check_state
+from tests.parts.order import check_order, check_state, logged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +27,17 @@ if TYPE_CHECKING:
     from tests.parts.command import Publish
     from tests.parts.faults import Kind
 
-_EVERY = 3
+_EVERY = {"kill": 3, "signal": 6}
+_TAGS = ("1.1.0", "1.1", "1", "latest")
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """How a run that was stopped ended, and what the registry was asked until then."""
+
+    code: int
+    told: str
+    trace: list[dict[str, Any]]
 
 
 class Shop:
@@ -45,20 +58,45 @@ class Shop:
         self.link.order(None)
         result = self._publish(*self.words(version, name))
         assert result.code == 0, result.stderr
-        return self.sandbox.requests[before:]
+        trace = self.sandbox.requests[before:]
+        check_order(logged(trace), self.sandbox.store)
+        return trace
 
-    def kill(self, name: str, kind: Kind, number: int) -> list[dict[str, Any]]:
-        """Kill the release of 1.1.0 at a request; what the registry was asked until then."""
+    def stop(self, name: str, kind: Kind, number: int, how: signal.Signals) -> Stopped:
+        """Release 1.1.0 and send a signal while one of its requests is under way."""
         before = len(self.sandbox.requests)
         self.link.order(kind, number)
-        command = [self._publish.program, *self.words("1.1.0", name)]
         with subprocess.Popen(
-            command, env=self._publish.environ, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as child:
+            [self._publish.program, *self.words("1.1.0", name)],
+            env=self._publish.environ, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as child:  # fmt: skip
             assert self.link.struck.wait(30), f"request {number} never came"
-            child.kill()
-        self.link.go.set()
-        return self.sandbox.requests[before:]
+            child.send_signal(how)
+            if how is signal.SIGKILL:
+                child.wait(30)
+            self.link.go.set()
+            _out, told = child.communicate(timeout=60)
+        trace = self.sandbox.requests[before:]
+        check_order(logged(trace), self.sandbox.store)
+        check_state(self.sandbox.store, name)
+        return Stopped(child.returncode, told, trace)
+
+    def held(self, name: str) -> dict[str, str]:
+        """Every tag and its digest."""
+        return self.sandbox.store.state().get(name, {})
+
+    @property
+    def right(self) -> dict[str, str]:
+        """Where every tag belongs once both versions are there."""
+        old, new = self.digests["1.0.0"], self.digests["1.1.0"]
+        return {"1.0.0": old, "1.0": old, **dict.fromkeys(_TAGS, new)}
+
+    def receipts(self, name: str) -> list[dict[str, Any]]:
+        """Those of 1.1.0 in that repository."""
+        found = [json.loads(path.read_text()) for path in (self._publish.home / "state").rglob("*.json")]
+        return [
+            one for one in found if one["plan"]["release"] == "1.1.0" and f"/{name}:" in one["moves"][0]["reference"]
+        ]
 
 
 @pytest.fixture
@@ -70,29 +108,74 @@ def shop(publish: Publish, tmp_path: Path) -> Iterator[Shop]:
         yield Shop(publish, tmp_path, sandbox, link)
 
 
+def _positions(shop: Shop, config: pytest.Config, every: int) -> range:
+    """The requests at which a release is stopped."""
+    shop.release("1.0.0", "count")
+    shop.release("1.1.0", "count")
+    return range(1, len(shop.link.requests) + 1, 1 if config.getoption("--whole") else every)
+
+
 @pytest.mark.parametrize("kind", ["hold", "held"], ids=["before", "after"])
 def test_a_killed_release_is_finished_by_a_rerun(
     kind: Kind, shop: Shop, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In between no tag points to content that is missing; after it each is right, and no blob is sent twice."""
-    shop.release("1.0.0", "count")
-    trace = shop.release("1.1.0", "count")
-    check_order(trace, "count")
-    count, killed = len(shop.link.requests), 0
-    for number in range(1, count + 1, 1 if pytestconfig.getoption("--whole") else _EVERY):
+    positions = _positions(shop, pytestconfig, _EVERY["kill"])
+    for number in positions:
         name = f"app-{number}"
         shop.release("1.0.0", name)
-        sent = _uploads(shop.kill(name, kind, number))
-        check_state(shop.sandbox.store, name)
+        sent = _uploads(shop.stop(name, kind, number, signal.SIGKILL).trace)
         again = shop.release("1.1.0", name)
         check_state(shop.sandbox.store, name)
-        old, new = shop.digests["1.0.0"], shop.digests["1.1.0"]
-        held = shop.sandbox.store.state()[name]
-        assert held == {"1.0.0": old, "1.0": old, "1.1.0": new, "1.1": new, "1": new, "latest": new}, f"at {number}"
+        assert shop.held(name) == shop.right, f"at {number}"
         assert not sent & _uploads(again), f"a blob was sent twice, killed at {number}"
-        killed += 1
     with capsys.disabled():
-        sys.stdout.write(f"\nkilled {killed} times at {count} requests, {kind}: every rerun finished\n")
+        told = f"killed {len(positions)} times at {positions.stop - 1} requests, {kind}: every rerun finished"
+        sys.stdout.write(f"\n{told}, no blob was sent twice\n")
+
+
+@pytest.mark.parametrize("kind", ["stall", "stalled"], ids=["before", "after"])
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
+def test_a_release_that_is_asked_to_stop_tells_the_truth(
+    how: signal.Signals, code: int, kind: Kind, shop: Shop, pytestconfig: pytest.Config,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The signal's exit code, no traceback, a receipt that says what the registry holds, and a rerun finishes."""
+    positions, early = _positions(shop, pytestconfig, _EVERY["signal"]), 0
+    for number in positions:
+        name = f"app-{number}"
+        shop.release("1.0.0", name)
+        before = shop.held(name)
+        ended = shop.stop(name, kind, number, how)
+        assert ended.code == code, f"at {number}: {ended.code} {ended.told}"
+        assert "Traceback" not in ended.told, f"at {number}"
+        kept = shop.receipts(name)
+        early += not kept
+        _check_receipt(kept, before, shop.held(name), f"at {number}")
+        shop.release("1.1.0", name)
+        assert shop.held(name) == shop.right, f"at {number}"
+    with capsys.disabled():
+        told = f"{how.name} {len(positions)} times at {positions.stop - 1} requests, {kind}: exit code {code}"
+        sys.stdout.write(f"\n{told}, {early} times before a receipt, each receipt true, every rerun finished\n")
+
+
+def _check_receipt(kept: list[dict[str, Any]], before: dict[str, str], held: dict[str, str], where: str) -> None:
+    """No tag has changed that the receipt doesn't tell of; without one none has."""
+    if not kept:
+        assert held == before, where
+        return
+    (receipt,) = kept
+    states = {move["reference"].rpartition(":")[2]: move for move in receipt["moves"]}
+    assert receipt["error"]["kind"] == "interrupted", where
+    for tag, move in states.items():
+        assert move["state"] == "unknown" or move["after"] == held.get(tag), f"{where}: {tag} is {move['state']}"
+    changed = {tag for tag in held if held[tag] != before.get(tag)}
+    assert changed <= {tag for tag, move in states.items() if move["state"] in {"done", "unknown"}}, where
+    assert receipt["outcome"] == ("incomplete" if changed else "failed") or _is_unsure(states), where
+
+
+def _is_unsure(states: dict[str, Any]) -> bool:
+    return any(move["state"] == "unknown" for move in states.values())
 
 
 def _uploads(trace: list[dict[str, Any]]) -> set[str]:
@@ -102,8 +185,9 @@ def _uploads(trace: list[dict[str, Any]]) -> set[str]:
 
 
 def test_three_identical_runs(shop: Shop) -> None:
-    """The second and third write nothing."""
+    """The second and third write nothing, and ask two things more than there are tags at most."""
     shop.release("1.0.0", "same")
     for _ in range(2):
         trace = shop.release("1.0.0", "same")
-        assert not [one for one in trace if one["method"] in {"PUT", "PATCH", "DELETE"}]
+        assert not [one for one in trace if one["method"] not in {"GET", "HEAD"}]
+        assert len(trace) <= len(_TAGS) + 2, trace

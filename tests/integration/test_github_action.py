@@ -1,208 +1,373 @@
-"""The Action's step, run by GitHub's rules for composite actions: inputs, env, files, outputs, summary."""
+"""The Action, executed by GitHub's rules for composite actions: inputs, env files, outputs, summary."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
-import subprocess
+import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
 import pytest
 
+from publisher.sandbox.server import Sandbox
+from tests.parts.github import Runner, read_yaml
+from tests.parts.http_server import Answer, serve
 from tests.parts.layout import make_layout
-from tests.parts.registry import SECRET, USER
+from tests.parts.process import wait_until
+from tests.parts.registry import SECRET, USER, run_registry
+from tests.parts.tokens import run_token_service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from tests.parts.command import Publish
+    from tests.parts.github import Ended
     from tests.parts.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / ".github" / "actions" / "publish"
-TEXT = (ACTION / "action.yml").read_text()
-SCRIPT = TEXT.partition("      run: |\n")[2]
 OUTPUTS = {"version", "tags", "digest", "json", "labels", "annotations", "receipt", "moved", "kept"}
+TAGGED = {"ref": "refs/tags/v1.2.3"}
 HOSTILE = [
     before + core + after
     for core in (
         'zzz";echo${IFS}"hello";#', "$(touch pwned)", "`touch pwned`", "--force", "-rf", "a|touch pwned",
         "a&&touch pwned", "${{ github.token }}", "::set-output name=x::y", "\x1b[31mred", "x\u2028y", "x\u202ey",
         "'; touch pwned; '", "../../etc", "x<<EOF\nEOF", "%0Aversion=9", "*", "~root", "\\", "x\r\nversion=9",
+        "x\n::set-output name=version::9", "\r##[set-output name=version]9",
     )
     for before, after in (("", ""), ("v", ""), ("", ":1"), ("a/", "/b"), ('"', '"'))
 ]  # fmt: skip
 
 
-class Runner:
-    """Runs the step in a workspace whose path has a space."""
+@pytest.fixture
+def bare(publish: Publish, tmp_path: Path) -> Callable[..., Runner]:
+    """Makes a runner for an event, with an image in its workspace, on which all steps of the Action run."""
 
-    def __init__(self, publish: Publish, folder: Path) -> None:
-        self.publish, self.workspace = publish, folder / "work space"
-        self.temp, self.output, self.summary = folder / "runner temp", folder / "output", folder / "summary"
-        self.workspace.mkdir()
-        self.temp.mkdir()
+    def make(github: Mapping[str, Any] | None = None, secrets: Mapping[str, str] | None = None) -> Runner:
+        made = Runner(tmp_path, publish.environ, github or {}, secrets)
+        if not (made.workspace / "lay out").exists():
+            make_layout(made.workspace / "lay out", "one")
+        return made
 
-    def environ(self, inputs: dict[str, str], given: dict[str, str]) -> dict[str, str]:
-        """What the runner gives the step."""
-        declared = re.findall(r"^ {8}INPUT_([A-Z_]+):", TEXT, re.MULTILINE)
-        wanted = {f"INPUT_{name}": inputs.get(name.lower().replace("_", "-"), "") for name in declared}
-        self.output.write_text("")
-        self.summary.write_text("")
-        files = {"GITHUB_OUTPUT": str(self.output), "GITHUB_STEP_SUMMARY": str(self.summary)}
-        forbidden = {name: str(self.temp.parent / name) for name in ("GITHUB_ENV", "GITHUB_PATH")}
-        told = {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "me/app", "RUNNER_TEMP": str(self.temp)}
-        return {**self.publish.environ, **wanted, **files, **forbidden, **told, "ACTION_PATH": str(ACTION), **given}
-
-    def step(
-        self, inputs: dict[str, str], given: dict[str, str], *, whole: bool = False
-    ) -> subprocess.CompletedProcess[str]:
-        """Run the step's Python, or the whole script with its installation."""
-        words = [sys.executable, "-I", str(ACTION / "run.py")]
-        if whole:
-            body = "\n".join(line[8:] for line in SCRIPT.splitlines())
-            words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", body]
-        return subprocess.run(
-            words, env=self.environ(inputs, given), cwd=self.workspace, capture_output=True, text=True, check=False
-        )
-
-    def outputs(self) -> dict[str, str]:
-        """Read the outputs as GitHub's runner does."""
-        found: dict[str, str] = {}
-        rows = iter(self.output.read_text().split("\n"))
-        for row in rows:
-            if match := re.fullmatch(r"([^=<]+)<<(.+)", row):
-                value = list(iter(lambda: next(rows), match[2]))
-                found[match[1]] = "\n".join(value)
-            elif row:
-                key, _, found[key] = row.partition("=")
-        return found
+    return make
 
 
 @pytest.fixture
-def runner(publish: Publish, tmp_path: Path) -> Runner:
-    """A runner with an image in its workspace."""
-    made = Runner(publish, tmp_path)
-    make_layout(made.workspace / "lay out", "one")
-    return made
+def runner(bare: Callable[..., Runner], installed: dict[str, Ended]) -> Callable[..., Runner]:
+    """The same, where the first step was done before: the program that it made is the same each time."""
+
+    def make(*given: Any) -> Runner:
+        made = bare(*given)
+        made.installed = installed
+        return made
+
+    return make
 
 
-def event(kind: str, folder: Path) -> dict[str, str]:
-    """The facts of a fork's pull request."""
-    path = folder / "event.json"
-    path.write_text(
-        json.dumps({"number": 7, "pull_request": {"number": 7, "head": {"repo": {"full_name": "stranger/app"}}}})
-    )
-    return {
-        "GITHUB_EVENT_NAME": kind,
-        "GITHUB_EVENT_PATH": str(path),
-        "GITHUB_REF": "refs/pull/7/merge",
-        "GITHUB_SHA": "a" * 40,
-    }
+def fork(kind: str, head: str = "stranger/app") -> dict[str, Any]:
+    """The facts of a run for another repository's code."""
+    if kind == "workflow_run":
+        return {"event_name": kind, "event": {"workflow_run": {"head_repository": {"full_name": head}}}}
+    pull = {"number": 7, "head": {"repo": {"full_name": head}}}
+    return {"event_name": kind, "ref": "refs/pull/7/merge", "event": {"number": 7, "pull_request": pull}}
 
 
-def test_nothing_of_github_is_expanded_in_the_script() -> None:
-    """No expression in `run:`, no command that reads words as code, no changes to later steps."""
-    assert SCRIPT.startswith("        set -euo pipefail\n")
-    assert not re.search(r"\$\{\{|\beval\b|GITHUB_ENV|GITHUB_PATH", SCRIPT)
-    assert "--require-hashes" in SCRIPT
+def assert_harmless(done: Ended, runner: Runner) -> None:
+    """Only our outputs, nothing for later steps, no command to the runner but masks, no control character."""
+    assert done.outputs.keys() <= OUTPUTS
+    assert not done.env
+    assert not done.path
+    assert {name for name, _ in done.commands} <= {"add-mask"}
+    assert not set(done.log) & set("\x1b\u2028\u202e\r")
+    assert not set(done.summary) & set("\x1b\u2028\u202e\r")
+    assert {path.name for path in runner.workspace.iterdir()} <= {"lay out"}
 
 
-def test_the_whole_step_installs_releases_and_cleans_up(runner: Runner, private_registry: Registry, name: str) -> None:
-    """On a tag's event: hash-locked installation, release with a password, outputs, summary, an empty temp folder."""
+def test_the_action_reads_nothing_as_code() -> None:
+    """No expression in `run:`, no command that reads words as code; every input and output goes through."""
+    text = read_yaml(ACTION / "action.yml")
+    assert text["outputs"].keys() == OUTPUTS
+    for step in text["runs"]["steps"]:
+        assert step["shell"] == "bash"
+        assert step["run"].startswith("set -euo pipefail\n")
+        assert not re.search(r"\$\{\{|\beval\b|GITHUB_ENV|GITHUB_PATH|\bsudo\b", step["run"])
+    passed = {value for step in text["runs"]["steps"] for value in step.get("env", {}).values()}
+    assert {f"${{{{ inputs.{name} }}}}" for name in text["inputs"]} <= passed
+
+
+def test_a_release_of_a_tag_with_all_steps(bare: Callable[..., Runner], private_registry: Registry, name: str) -> None:
+    """Hash-locked installation, release with a password, outputs, summary; nothing is left, no secret is shown."""
     image = f"{private_registry.host}/{name}"
-    credential = {"username": USER, "password": SECRET}
-    inputs = {"command": "release", "images": image, "source": "oci:lay out", "smoke": "true", **credential}
-    facts = {"GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/tags/v1.2.3", "GITHUB_SHA": "a" * 40}
-    done = runner.step(inputs, facts, whole=True)
-    assert done.returncode == 0, done.stderr
-    found = runner.outputs()
-    assert set(found) == OUTPUTS
-    assert found["moved"].splitlines() == [f"{image}:{tag}" for tag in ("1.2.3", "1.2", "1", "latest")]
-    assert found["digest"] in runner.summary.read_text()
-    basic = base64.b64encode(f"{USER}:{SECRET}".encode()).decode()
-    assert f"::add-mask::{SECRET}\n::add-mask::" in done.stdout
-    assert f"::add-mask::{basic}\n" in done.stdout
-    unmasked = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("::add-mask::")]
-    assert SECRET not in "\n".join(unmasked) + runner.output.read_text() + runner.summary.read_text()
-    assert list(runner.temp.iterdir()) == []
-    assert not (runner.temp.parent / "GITHUB_ENV").exists()
+    on = bare(TAGGED)
+    credential = {"registry": private_registry.host, "username": USER, "password": f"{SECRET}\n"}
+    given = {"images": image, "source": "oci:lay out", "receipt": "re ceipt.json", **credential}
+    done = on.use(ACTION, given)
+    assert done.code == 0, done.raw
+    assert done.outputs.keys() == OUTPUTS
+    assert done.outputs["version"] == "1.2.3"
+    assert done.outputs["moved"].splitlines() == [f"{image}:{tag}" for tag in ("1.2.3", "1.2", "1", "latest")]
+    assert done.document == json.loads((on.workspace / "re ceipt.json").read_text())
+    assert done.outputs["receipt"] == done.document["id"]
+    for said in (done.outputs["digest"], "create (done)", "linux/amd64", "verified", "move tags", "```mermaid"):
+        assert said in done.summary
+    secret = [SECRET, quote(SECRET, safe=""), json.dumps(SECRET), *map(encoded, (SECRET, f"{USER}:{SECRET}"))]
+    assert on.masks.issuperset(secret[:2] + secret[3:])
+    for form in secret:
+        assert form not in done.log + done.summary + "".join(done.outputs.values())
+    assert list(on.temp.iterdir()) == []
+    assert not done.env
+    assert not done.path
 
 
-def test_a_rehearsal_goes_to_the_sandbox(runner: Runner) -> None:
-    """With sandbox an image for Docker Hub is released without account and network."""
-    inputs = {
-        "images": "me/app",
-        "version": "1.0.0",
-        "source": "oci:lay out",
-        "sandbox": "true",
-        "password": "unused-1",
-    }
-    done = runner.step(inputs, {})
-    assert done.returncode == 0, done.stderr
-    assert json.loads(runner.outputs()["json"])["sandbox"] is True
-
-
-def test_a_fork_plans_and_never_pushes(runner: Runner, registry: Registry, name: str, tmp_path: Path) -> None:
-    """A fork's pull request gets a plan, and with a password in an event that has secrets it is refused."""
-    before = len([asked for asked in registry.requests() if asked.method != "GET"])
-    inputs = {"images": f"{registry.host}/{name}", "source": "oci:lay out"}
-    done = runner.step(inputs, event("pull_request", tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert runner.outputs()["tags"] == f"{registry.host}/{name}:pr-7"
-    half = {**event("pull_request", tmp_path), "DOCKERHUB_TOKEN": "half a pair", "PUBLISH_PASSWORD": "half a pair"}
-    assert runner.step(inputs, half).returncode == 0
-    given = {**inputs, "password": "a-secret"}
-    refused = runner.step(given, event("pull_request_target", tmp_path))
-    assert refused.returncode == 2
-    assert "fork" in refused.stderr
-    wrote = [asked for asked in registry.requests() if asked.method not in {"GET", "HEAD"}]
-    assert len(wrote) <= before
-
-
-def test_a_workflow_run_of_a_fork_gets_no_password(
-    runner: Runner, registry: Registry, name: str, tmp_path: Path
-) -> None:
-    """workflow_run has the repository's secrets: for a fork's head they are refused, for our own used."""
-    inputs = {"images": f"{registry.host}/{name}", "source": "oci:lay out", "command": "plan", "password": "a-secret"}
-    inputs |= {"username": "me", "version": "1.0.0"}
-    file = tmp_path / "run.json"
-    for head, code in (("stranger/repo", 2), ("me/repo", 0)):
-        file.write_text(json.dumps({"workflow_run": {"head_repository": {"full_name": head}}}))
-        facts = {"GITHUB_EVENT_NAME": "workflow_run", "GITHUB_EVENT_PATH": str(file), "GITHUB_REPOSITORY": "me/repo"}
-        facts |= {"GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "a" * 40}
-        done = runner.step(inputs, facts)
-        assert done.returncode == code, done.stderr
-
-
-def test_a_harmless_name_is_planned(runner: Runner) -> None:
-    """What the hostile names are held to would notice a step that does nothing."""
-    inputs = {
-        "command": "plan",
-        "images": "me/app",
-        "labels": "x=plain",
-        "tags": "type=raw,value=plain",
-        "sandbox": "true",
-    }
-    facts = {"GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/plain", "GITHUB_SHA": "a" * 40}
-    done = runner.step(inputs, facts)
-    assert done.returncode == 0, done.stderr
-    assert runner.outputs()["tags"] == "me/app:plain"
+def encoded(text: str) -> str:
+    """As Basic authorisation writes it."""
+    return base64.b64encode(text.encode()).decode()
 
 
 @pytest.mark.parametrize("at", range(10))
-def test_hostile_names_do_nothing(at: int, runner: Runner) -> None:
-    """A hundred names as branch, version, label and rule: only our outputs, no code run, no control character."""
+def test_hostile_names_do_nothing(at: int, runner: Callable[..., Runner], sandbox_url: str) -> None:
+    """A hundred names as branch, label, rule and description, through the real step: they are data and nothing else."""
     assert len(HOSTILE) >= 100
     for hostile in HOSTILE[at::10]:
-        inputs = {"command": "plan", "images": "me/app", "labels": f"x={hostile}", "tags": f"type=raw,value={hostile}"}
-        inputs["sandbox"] = "true"
-        facts = {"GITHUB_EVENT_NAME": "push", "GITHUB_REF": f"refs/heads/{hostile}", "GITHUB_SHA": "a" * 40}
-        done = runner.step(inputs, facts)
-        assert done.returncode in {0, 2, 4}, done.stderr
-        assert set(runner.outputs()) <= OUTPUTS
-        assert not runner.outputs().get("version", "").startswith("9")
-        assert not set(done.stdout + done.stderr) & set("\x1b\u2028\u202e\r")
-        assert not any(line.startswith("::") for line in done.stdout.splitlines())
-        assert [path.name for path in runner.workspace.iterdir()] == ["lay out"]
+        about = {"repository": {"description": hostile, "name": hostile, "default_branch": hostile}}
+        on = runner({"ref": f"refs/heads/{hostile}", "event": about})
+        given = {"command": "plan", "images": "me/app", "labels": f"x={hostile}", "tags": f"type=raw,value={hostile}"}
+        done = on.use(ACTION, given, env={"PUBLISH_SANDBOX": sandbox_url})
+        assert done.code in {0, 2, 4}, done.raw
+        assert_harmless(done, on)
+        assert not done.outputs.get("version", "").startswith("9")
+
+
+# Each input, and a command that takes it.
+TEXTS = {
+    "command": "plan", "images": "plan", "tags": "retag", "flavor": "plan", "labels": "plan", "version": "yank",
+    "source": "verify", "context": "release", "file": "release", "target": "release", "build-args": "release",
+    "registry": "plan", "username": "plan", "password": "status", "config": "plan", "via": "release",
+    "verify": "release", "receipt": "reconcile", "dry-run": "plan", "smoke": "release", "sandbox": "plan",
+    "allow-fork": "plan",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_hostile_inputs_do_nothing(name: str, runner: Callable[..., Runner], sandbox_url: str) -> None:
+    """Whatever an input holds, it stays one value: it ends in a result or in an error of ours."""
+    assert TEXTS.keys() == read_yaml(ACTION / "action.yml")["inputs"].keys()
+    at = list(TEXTS).index(name)
+    for hostile in HOSTILE[at :: len(TEXTS)]:
+        on = runner()
+        given = {"command": TEXTS[name], "images": "me/app", name: hostile}
+        given |= {"source": "oci:lay out"} if TEXTS[name] == "retag" else {}
+        done = on.use(ACTION, given, env={"PUBLISH_SANDBOX": sandbox_url})
+        assert done.code in {0, 1, 2, 3, 4, 6}, done.raw
+        assert "Traceback" not in done.raw
+        if name == "receipt" and "/" not in hostile:
+            (on.workspace / hostile.strip()).unlink(missing_ok=True)  # it was asked for, by that name
+        assert_harmless(done, on)
+
+
+def test_a_hostile_registry_says_nothing(runner: Callable[..., Runner]) -> None:
+    """What a registry answers is shown as words: no command, no control character, no markup."""
+    said = "\x1b[31m\r\n::set-output name=x::y\n##[add-path]/evil <img src=x onerror=1> [a](javascript:1) | `b` \u202e"
+    body = json.dumps({"errors": [{"code": "DENIED", "message": said, "detail": said}]}).encode()
+    with serve(lambda _seen: Answer(403, {"Content-Type": "application/json"}, body)) as registry:
+        on = runner(TAGGED)
+        done = on.use(ACTION, {"images": f"{registry.host}/me/app", "source": "oci:lay out"})
+    assert done.code == 3, done.raw
+    assert_harmless(done, on)
+    assert done.document["kind"] == "denied"
+    assert "### Failed" in done.summary
+    assert not re.search(r"<img|(?<!\\)\[a\]|\n::", done.summary)
+
+
+def test_a_rehearsal_goes_to_the_sandbox(runner: Callable[..., Runner]) -> None:
+    """With sandbox an image for Docker Hub is released on a tag without account and network; no credential is read."""
+    on = runner(TAGGED, {"TOKEN": "unused-token"})
+    given = {"images": "me/app", "source": "oci:lay out", "sandbox": "true", "password": "unused-token"}
+    done = on.use(ACTION, given, env={"DOCKERHUB_TOKEN": "half a pair"})
+    assert done.code == 0, done.raw
+    assert done.document["sandbox"] is True
+    assert done.outputs["moved"].splitlines()[-1] == "docker.io/me/app:latest"
+    assert "(rehearsal)" in done.summary.replace("\\", "")
+
+
+def test_a_fork_plans_and_never_pushes(runner: Callable[..., Runner], registry: Registry, name: str) -> None:
+    """A fork's pull request is planned or rehearsed, whatever credentials lie about; what would write only looks."""
+    before = [asked for asked in registry.requests() if asked.method not in {"GET", "HEAD"}]
+    image = f"{registry.host}/{name}"
+    given = {"images": image, "source": "oci:lay out", "username": "me", "password": "a-secret"}
+    on = runner(fork("pull_request"))
+    lying = {"DOCKERHUB_TOKEN": "half a pair", "PUBLISH_PASSWORD": "half a pair"}
+    done = on.use(ACTION, given, env=lying)
+    assert done.code == 0, done.raw
+    assert done.outputs["tags"] == f"{image}:pr-7"
+    assert done.document["schema"] == "publish.plan/1"
+    rehearsed = on.use(ACTION, {**given, "sandbox": "true"})
+    assert rehearsed.code == 0, rehearsed.raw
+    assert (rehearsed.document["sandbox"], rehearsed.outputs["moved"]) == (True, f"{image}:pr-7")
+    assert registry_writes(registry) == before
+    on.use(ACTION, {"command": "reconcile", "images": image})
+    on.use(ACTION, {"command": "retag", "source": f"{image}:1", "tags": ":2"})
+    assert registry_writes(registry) == before
+
+
+def registry_writes(registry: Registry) -> list[object]:
+    """What it was asked to change."""
+    return [asked for asked in registry.requests() if asked.method not in {"GET", "HEAD"}]
+
+
+@pytest.mark.parametrize("kind", ["pull_request_target", "workflow_run"])
+def test_a_fork_gets_no_secret(kind: str, runner: Callable[..., Runner], registry: Registry, name: str) -> None:
+    """Events with secrets refuse a fork's head where one was given, in whatever way; our own head is served."""
+    given = {"images": f"{registry.host}/{name}", "source": "oci:lay out", "command": "plan", "version": "1.0.0"}
+    credential = {"username": "me", "password": "a-secret"}
+    on = runner(fork(kind))
+    for more, env in ((credential, {}), ({}, {"DOCKERHUB_TOKEN": "a-secret"}), ({"context": "."}, {})):
+        bare = {key: value for key, value in given.items() if not (more.get("context") and key == "source")}
+        refused = on.use(ACTION, {**bare, **more}, env=env)
+        assert (refused.code, "fork" in refused.log) == (2, True), refused.raw
+    assert on.use(ACTION, {**given, **credential, "allow-fork": "true"}).code == 0
+    assert on.use(ACTION, given).code == 0
+    assert runner(fork(kind, "me/app")).use(ACTION, {**given, **credential}).code == 0
+    gone = {"event": {"workflow_run": {"head_repository": None}, "pull_request": {"head": {"repo": None}}}}
+    assert runner({**fork(kind), **gone}).use(ACTION, {**given, **credential}).code == 2
+
+
+def test_the_commands_after_a_release(runner: Callable[..., Runner], registry: Registry, name: str) -> None:
+    """verify, status, retag, yank and reconcile hand on what makes sense for them, each with a page."""
+    image = f"{registry.host}/{name}"
+    on = runner()
+
+    def use(command: str, **given: str) -> Ended:
+        return on.use(ACTION, {"command": command, **given})
+
+    for version in ("1.0.0", "1.1.0"):
+        shutil.rmtree(on.workspace / "lay out")
+        make_layout(on.workspace / "lay out", version)
+        assert use("release", images=image, source="oci:lay out", version=version).code == 0
+    digest = use("verify", source=f"{image}:latest").outputs["digest"]
+    looked = use("status", images=image)
+    assert (looked.code, looked.outputs["version"], looked.outputs["digest"]) == (0, "1.1.0", digest)
+    assert f"{image}:latest" in looked.outputs["tags"].splitlines()
+    assert "every floating tag is true" in looked.summary
+    moved = use("retag", source=f"{image}:1.0.0", tags=":stable\n:tested")
+    assert (
+        moved.outputs["moved"].splitlines() == [f"{image}:stable", f"{image}:tested"] == moved.outputs["tags"].split()
+    )
+    assert use("retag", source=f"{image}:1.0.0", tags=":1").code == 4
+    dry = use("yank", images=image, version="1.1.0", **{"dry-run": "true"})
+    assert (dry.code, dry.outputs["moved"]) == (0, "")
+    yanked = use("yank", images=image, version="1.1.0")
+    assert f"{image}:latest" in yanked.outputs["moved"].splitlines()
+    assert re.search(r't\w+\(\["latest"\]\) == "now" ==> v\w+\["1\.0\.0"\]', yanked.summary)
+    assert '-. "before" .-> ' in yanked.summary
+    on.use(ACTION, {"command": "retag", "source": f"{image}:1.1.0", "tags": ":latest"})
+    drifted = use("status", images=image)
+    assert (drifted.code, drifted.document["schema"]) == (4, "publish.status/1")
+    assert '"belongs"' in drifted.summary
+    assert use("reconcile", images=image).outputs["moved"] == f"{image}:latest"
+
+
+def test_blocks_as_of_metadata_action(runner: Callable[..., Runner], sandbox_url: str) -> None:
+    """images, tags and flavor come along from docker/metadata-action as they are: comments, records, empty lines."""
+    given = {
+        "command": "plan",
+        "images": "# where to\nme/app\n\nname=ghcr.io/me/app,enable=false\n",
+        "tags": "type=semver,pattern={{version}}\n  # the branch\n  type=ref,event=branch\ntype=raw,value=edge\n",
+        "flavor": "latest=false\nsuffix=-alpine",
+        "labels": "maintainer=ann <ann@localhost>\n",
+    }
+    done = runner(TAGGED).use(ACTION, given, env={"PUBLISH_SANDBOX": sandbox_url})
+    assert done.code == 0, done.raw
+    assert done.outputs["tags"].splitlines() == ["me/app:1.2.3-alpine", "me/app:edge-alpine"]
+    assert done.outputs["version"] == "1.2.3-alpine"
+    assert "maintainer=ann <ann@localhost>" in done.outputs["labels"].splitlines()
+    assert f"manifest:org.opencontainers.image.revision={'a' * 40}" in done.outputs["annotations"].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"command": "undo"}, "must be one of release"),
+        ({"dry-run": "yes"}, "the input dry-run is 'yes'"),
+        ({"command": "retag", "images": "me/app"}, "the input images says nothing to the command retag"),
+        ({"source": "app", "context": "."}, "leave one out"),
+        ({"password": "a-secret"}, "username is not"),
+    ],
+)
+def test_inputs_that_would_not_do_what_they_say(
+    given: dict[str, str], said: str, runner: Callable[..., Runner]
+) -> None:
+    """A switch that is neither true nor false, or an input that has no effect, is refused and not passed over."""
+    done = runner().use(ACTION, given)
+    assert done.code == (3 if "password" in given else 2)
+    assert said in done.log
+
+
+def test_a_machine_without_python(bare: Callable[..., Runner], tmp_path: Path) -> None:
+    """An error says what to install, and nothing is left behind."""
+    on = bare()
+    on.environ["PATH"] = few_tools(tmp_path)
+    done = on.use(ACTION, {"command": "status"})
+    assert (done.code, "no Python 3.11 or newer" in done.log) == (2, True), done.raw
+    assert list(on.temp.iterdir()) == []
+
+
+def few_tools(folder: Path) -> str:
+    """A PATH with what the steps need beside Python."""
+    tools = folder / "bin"
+    tools.mkdir()
+    for tool in ("bash", "mktemp", "rm", "mkdir", "cp"):
+        (tools / tool).symlink_to(shutil.which(tool) or tool)
+    return str(tools)
+
+
+def test_a_dependency_that_has_changed(bare: Callable[..., Runner], tmp_path: Path) -> None:
+    """Another file under a locked name is refused by its hash; nothing is left behind. Python is that of the tools."""
+    copy = tmp_path / "che ckout"
+    for name in (".github/actions/publish", "publisher", "requirements"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    lock = copy / "requirements" / "publish.txt"
+    lock.write_text(re.sub(r"sha256:[0-9a-f]{8}", "sha256:00000000", lock.read_text()))
+    on = bare()
+    on.environ["PATH"] = few_tools(tmp_path)
+    python = on.tools / "Python" / "3.11.9" / "x64" / "bin" / "python3"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(getattr(sys, "_base_executable", sys.executable))
+    done = on.use(copy / ".github/actions/publish", {"command": "status"})
+    assert (done.code, "DO NOT MATCH THE HASHES" in done.log) == (1, True), done.raw
+    assert list(on.temp.iterdir()) == []
+
+
+def test_tokens_of_a_registry_are_masked(runner: Callable[..., Runner], name: str, tmp_path: Path) -> None:
+    """What a token service gives for the password is as secret as the password: the log blanks it before it is used."""
+    with (
+        run_token_service(tmp_path / "tokens") as tokens,
+        run_registry(tmp_path / "registry", tokens=tokens) as registry,
+    ):
+        on = runner(TAGGED)
+        trusted = f'[registry."{registry.host}"]\ntrusted-realms = ["{urlsplit(tokens.realm).netloc}"]\n'
+        (on.workspace / "publish.toml").write_text(trusted)
+        given = {"images": f"{registry.host}/{name}", "source": "oci:lay out", "username": USER, "password": SECRET}
+        done = on.use(ACTION, given)
+    assert done.code == 0, done.raw
+    assert any(mask.startswith("eyJ") and mask.count(".") == 2 for mask in on.masks)
+
+
+def test_a_cancelled_job(runner: Callable[..., Runner], publish: Publish) -> None:
+    """The runner's signal reaches publish: it stops between two requests, keeps its receipt, and its page says so."""
+    with Sandbox(faults=["PUT /manifests/latest every 503"]) as sandbox:
+        on = runner(TAGGED)
+
+        def is_promoting() -> bool:
+            return any("/manifests/latest" in str(one["path"]) for one in tuple(sandbox.requests))
+
+        on.cancels = lambda: wait_until(is_promoting, seconds=20, what="a release")
+        done = on.use(ACTION, {"images": "me/app", "source": "oci:lay out"}, env={"PUBLISH_SANDBOX": sandbox.url})
+    assert (done.code, "Traceback" in done.raw) == (130, False), done.raw
+    assert "interrupted" in done.summary.lower()
+    assert json.loads(next((publish.home / "state").rglob("*.json")).read_text())["outcome"] == "incomplete"

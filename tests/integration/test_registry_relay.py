@@ -200,6 +200,25 @@ def test_bytes_that_are_not_what_the_engine_says_are_refused(remote: RemoteRepos
         assert relay.failure is not None
 
 
+def test_a_manifest_waits_for_the_blobs_before_it(tmp_path: Path, client: Client) -> None:
+    """The engine isn't kept waiting for small blobs; what became of them is told with the manifest at the latest."""
+    config = b"{}"
+    content = compose_manifest(Descriptor(media.OCI_CONFIG, Digest.of(config), len(config)), ())
+    process, host = start(tmp_path, read_only=True)
+    try:
+        target = RemoteRepository(client, locate(Repository.parse(f"{host}/refused"), None))
+        with Relay(target) as relay:
+            base = f"/v2/{relay.name}"
+            _status, headers = ask(relay, "POST", f"{base}/blobs/uploads/")
+            assert ask(relay, "PUT", f"{headers['location']}?digest={Digest.of(config)}", config)[0] == 201
+            assert ask(relay, "PUT", f"{base}/manifests/x", content.content, Content_Type=content.media_type)[0] == 403
+            assert relay.failure is not None
+            assert relay.content is None
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_the_relay_ends_with_an_upload_under_way(remote: RemoteRepository) -> None:
     """Leaving the relay ends what the engine left open."""
     with Relay(remote) as relay:

@@ -22,9 +22,9 @@ from publisher.model.reference import Reference, Repository
 from publisher.registry.endpoint import locate
 from publisher.registry.image import RemoteImage
 from publisher.registry.repository import RemoteRepository
-from publisher.transfer.cache import layers_of
 from publisher.transfer.compression import Compression
 from publisher.transfer.direct import send_loose
+from publisher.transfer.reuse import Placed, layers_of
 from publisher.transfer.stored import send_stored
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def remote(client: Client, host: str, name: str) -> RemoteRepository:
 def test_archive_arrives_as_an_image_that_skopeo_reads(registry: str, client: Client, archive: Path) -> None:
     """An independent eye sees the same config, and the layers uncompress to what was saved."""
     target = remote(client, registry, "loose")
-    made = send_loose(open_docker_archive(archive), target, Compression(), {}, Quiet())
+    made = send_loose(open_docker_archive(archive), target, Compression(), {}, Quiet()).manifest
     target.put_manifest(made)
     target.close()
     seen = subprocess.run(
@@ -136,19 +136,20 @@ def test_archive_arrives_as_an_image_that_skopeo_reads(registry: str, client: Cl
 def test_second_release_sends_no_layer(registry: str, client: Client, archive: Path) -> None:
     """What the previous release's manifest and config name is found again."""
     target = remote(client, registry, "again")
-    first = send_loose(open_docker_archive(archive), target, Compression(), {}, Quiet())
+    first = send_loose(open_docker_archive(archive), target, Compression(), {}, Quiet()).manifest
     with target.open_blob(first.config) as stream:
-        known = layers_of(first, stream.read())
+        layers = layers_of(first, stream.read())
+    known = {diff_id: Placed(blob, target.repository) for diff_id, blob in layers.items()}
     second = send_loose(open_docker_archive(archive), target, Compression(), known, Quiet())
     target.close()
-    assert second == first
+    assert (second.manifest, second.sent) == (first, {})
 
 
 @pytest.mark.parametrize("mounted", [True, False], ids=["mounted", "streamed"])
 def test_copy_keeps_every_byte(registry: str, client: Client, archive: Path, mounted: bool) -> None:
     """To another repository by mounts, to another registry through this process."""
     source = remote(client, registry, "source")
-    made = send_loose(open_docker_archive(archive), source, Compression(), {}, Quiet())
+    made = send_loose(open_docker_archive(archive), source, Compression(), {}, Quiet()).manifest
     source.put_manifest(made)
     target = remote(client, registry, f"copy-{mounted}".lower())
     image = RemoteImage(source, Reference(source.repository, digest=made.digest))

@@ -47,14 +47,16 @@ class Engine:
 
 
 @contextmanager
-def run_engine(number: int) -> Iterator[Engine]:
-    """Start dockerd, as root; `number` tells several apart."""
+def run_engine(number: int, *, apart: bool = False) -> Iterator[Engine]:
+    """Start dockerd, as root; `number` tells several apart. apart: in a network of its own, without a way out."""
     folder = Path(tempfile.mkdtemp(prefix=f"pt{number}-", dir="/tmp"))
-    bridge = f"pt{os.getpid()}"
-    _make_bridge(bridge, number)
+    bridge = f"pt{os.getpid()}n{number}"
+    if not apart:
+        _make_bridge(bridge, number)
+    command = ["unshare", "--net", *_command(folder, "none", bridge)] if apart else _command(folder, bridge, bridge)
     with (folder / "log").open("wb") as log:
         environ = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
-        process = subprocess.Popen([*AS_ROOT, *_command(folder, bridge)], stdout=log, stderr=log, env=environ)
+        process = subprocess.Popen([*AS_ROOT, *command], stdout=log, stderr=log, env=environ)
     engine = Engine(f"unix://{folder}/docker.sock")
     try:
         wait_until(lambda: _answers(engine, process, folder / "log"), seconds=60, what="dockerd")
@@ -74,13 +76,13 @@ def _make_bridge(name: str, number: int) -> None:
         as_root("ip", *words)
 
 
-def _command(folder: Path, bridge: str) -> list[str]:
+def _command(folder: Path, bridge: str, namespace: str) -> list[str]:
     words = ["dockerd", "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
     words += ["-H", f"unix://{folder}/docker.sock", "--group", str(os.getgid())]
     words += ["--bridge", bridge, "--iptables=false"]
     # Where the machine runs a containerd it is shared with the machine's own engine: only the names keep them apart.
     # A folder's name may end with an underscore, which no namespace may.
-    return [*words, "--containerd-namespace", bridge, "--containerd-plugins-namespace", f"{bridge}-plugins"]
+    return [*words, "--containerd-namespace", namespace, "--containerd-plugins-namespace", f"{namespace}-plugins"]
 
 
 def _answers(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> bool:

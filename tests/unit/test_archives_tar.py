@@ -17,6 +17,7 @@ from publisher.model.errors import BadArchive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 END = bytes(2 * BLOCK)
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
@@ -292,3 +293,21 @@ def test_a_member_can_only_be_read_in_its_turn() -> None:
     assert tar.read(second, 9) == b"def"
     with pytest.raises(ValueError, match="a is not the member"):
         tar.read(first, 9)
+
+
+@pytest.mark.parametrize("size", [9 << 30, 1 << 40], ids=["9-GiB", "1-TiB"])
+@pytest.mark.parametrize("form", ["base-256", "pax"])
+def test_a_huge_file_is_passed_over(form: str, size: int, tmp_path: Path) -> None:
+    """More than octal digits can say; on disk it is a hole, and what comes behind it is read at once."""
+    header = block(b"huge", size=b"\x80" + size.to_bytes(11))
+    if form == "pax":
+        header = pax((b"size", b"%d" % size)) + block(b"huge")
+    path = tmp_path / "huge.tar"
+    with path.open("wb") as archive:
+        archive.write(header)
+        archive.seek(size, io.SEEK_CUR)
+        archive.write(file(b"after", b"x") + END)
+    with path.open("rb") as archive:
+        tar = Tar(archive)
+        found = {member.name: (member.size, tar.read(member, 1)) for member in tar}
+    assert found == {"huge": (size, b"\0"), "after": (1, b"x")}

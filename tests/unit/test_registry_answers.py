@@ -14,6 +14,7 @@ from publisher.model.errors import (
     Denied,
     ImmutableTag,
     PublishError,
+    QuotaUsedUp,
     Refused,
     Unreachable,
     VerificationFailed,
@@ -40,6 +41,8 @@ def answer(status: int, body: str | None = None, **entry: object) -> Response:
 
 FROZEN = "tag 1.2.3 is already assigned and cannot be updated due to immutability settings"
 
+FULL = "adding 1.2 GiB of storage resource, which when updated to 11 GiB will exceed the configured upper limit"
+
 
 @pytest.mark.parametrize(
     ("response", "kind"),
@@ -55,6 +58,10 @@ FROZEN = "tag 1.2.3 is already assigned and cannot be updated due to immutabilit
             ImmutableTag,
             id="ecr-frozen",
         ),
+        pytest.param(answer(403, code="DENIED", message=FULL), QuotaUsedUp, id="harbor-full"),
+        pytest.param(answer(412, code="PRECONDITION", message="Quota exceeded"), QuotaUsedUp, id="quota-exceeded"),
+        pytest.param(answer(507, ""), QuotaUsedUp, id="507"),
+        pytest.param(answer(403, code="DENIED", message="not for me/quota"), Denied, id="a-repository-called-quota"),
         pytest.param(answer(404, code="MANIFEST_BLOB_UNKNOWN", message="no"), BlobUnknown, id="blob-unknown-404"),
         pytest.param(answer(400, code="MANIFEST_BLOB_UNKNOWN", message="no"), BlobUnknown, id="blob-unknown-400"),
         pytest.param(answer(404, code="NAME_UNKNOWN", message="no"), Refused, id="no-repository"),
@@ -65,7 +72,6 @@ FROZEN = "tag 1.2.3 is already assigned and cannot be updated due to immutabilit
         pytest.param(answer(400, code="UNSUPPORTED", message="no"), Refused, id="unsupported"),
         pytest.param(answer(429, "Too Many Requests (HAP429).\n"), Unreachable, id="hub-abuse-text"),
         pytest.param(answer(503, "<html>"), Unreachable, id="503-html"),
-        pytest.param(answer(507, ""), Unreachable, id="507"),
         pytest.param(answer(418, ""), VerificationFailed, id="teapot"),
         pytest.param(answer(400, '{"errors": "x"}'), VerificationFailed, id="errors-no-list"),
         pytest.param(answer(400, '{"errors": [1, null]}'), VerificationFailed, id="errors-no-objects"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,13 +11,22 @@ from publisher.model.digest import Digest
 from publisher.model.errors import Unreachable
 from publisher.registry.relayed import RelayedBlob, RelayedUpload, StreamLost
 
+if TYPE_CHECKING:
+    from publisher.model.manifest import Descriptor
+
+
+def finish(upload: RelayedUpload) -> Descriptor:
+    """What the engine's last request does."""
+    upload.end()
+    return upload.result()
+
 
 def test_bytes_pass_in_order_and_are_hashed() -> None:
     """What the engine writes is what the upload reads, and the descriptor tells of it."""
     upload = RelayedUpload(lambda blob: (b"".join(blob.chunks()), blob.descriptor())[1])
     for piece in (b"one", b"two"):
         upload.write(piece)
-    assert upload.finish().digest == Digest.of(b"onetwo")
+    assert finish(upload).digest == Digest.of(b"onetwo")
 
 
 def test_the_writer_waits_for_the_reader() -> None:
@@ -43,7 +53,7 @@ def test_a_failed_upload_stops_the_writer() -> None:
 
     upload = RelayedUpload(refuse)  # type: ignore[arg-type]  # it never returns
     with pytest.raises(Unreachable, match="gone"):
-        upload.finish()
+        finish(upload)
     with pytest.raises(Unreachable, match="gone"):
         upload.write(b"x")
 
@@ -62,4 +72,4 @@ def test_an_abandoned_upload_ends() -> None:
     upload.write(b"half")
     upload.abandon("the engine hung up")
     with pytest.raises(Unreachable, match="hung up"):
-        upload.finish()
+        finish(upload)

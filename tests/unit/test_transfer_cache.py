@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.manifest import Descriptor, compose_manifest
-from publisher.transfer.cache import BlobCache, layers_of
+from publisher.model.reference import Repository
+from publisher.transfer.cache import BlobCache
 from publisher.transfer.compression import Compression
+from publisher.transfer.reuse import Placed, layers_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,48 +22,78 @@ if TYPE_CHECKING:
 GZIP = Compression()
 DIFF = Digest.of(b"raw")
 BLOB = Descriptor(media.OCI_LAYER_GZIP, Digest.of(b"made"), 4)
+HERE, NEAR, FAR = (Repository.parse(text) for text in ("a.example/app", "a.example/base", "b.example/app"))
 
 
 @pytest.mark.parametrize(
-    ("host", "compression", "found"),
+    ("target", "compression", "found"),
     [
-        pytest.param("a.example", GZIP, {DIFF: BLOB}, id="same"),
-        pytest.param("b.example", GZIP, {}, id="other-host"),
-        pytest.param("a.example", Compression(level=2), {}, id="other-level"),
+        pytest.param(HERE, GZIP, {DIFF: Placed(BLOB, HERE)}, id="same"),
+        pytest.param(NEAR, GZIP, {DIFF: Placed(BLOB, HERE)}, id="same-registry"),
+        pytest.param(FAR, GZIP, {}, id="other-registry"),
+        pytest.param(HERE, Compression(level=2), {}, id="other-level"),
+        pytest.param(HERE, Compression("zstd"), {}, id="other-compression"),
     ],
 )
-def test_guess_is_for_one_host_and_one_way(
-    tmp_path: Path, host: str, compression: Compression, found: dict[Digest, Descriptor]
+def test_guess_is_for_one_registry_and_one_way(
+    tmp_path: Path, target: Repository, compression: Compression, found: dict[Digest, Placed]
 ) -> None:
     """Else a level that was asked for would be silently another."""
-    cache = BlobCache(tmp_path / "new" / "blobs.json")
-    cache.remember("a.example", GZIP, {DIFF: BLOB})
-    assert cache.known(host, compression, [DIFF]) == found
+    cache = BlobCache(tmp_path / "new" / "blobs.jsonl")
+    cache.remember(HERE, GZIP, {DIFF: BLOB})
+    assert cache.known(target, compression, [DIFF]) == found
 
 
-def test_cut_anywhere_it_is_empty(tmp_path: Path) -> None:
-    """A torn file is no file."""
-    path = tmp_path / "blobs.json"
-    BlobCache(path).remember("a.example", GZIP, {DIFF: BLOB})
+@pytest.mark.parametrize("order", [(HERE, NEAR), (NEAR, HERE)], ids=["own-first", "own-last"])
+def test_a_repositorys_own_blob_comes_before_a_neighbours(tmp_path: Path, order: tuple[Repository, ...]) -> None:
+    """What is there needs no mount."""
+    cache = BlobCache(tmp_path / "blobs.jsonl")
+    for repository in order:
+        cache.remember(repository, GZIP, {DIFF: BLOB})
+    assert cache.known(HERE, GZIP, [DIFF]) == {DIFF: Placed(BLOB, HERE)}
+
+
+def test_cut_anywhere_what_is_whole_is_read(tmp_path: Path) -> None:
+    """A crash in the middle of a line loses that line, and not the next one either."""
+    path = tmp_path / "blobs.jsonl"
+    other = Digest.of(b"other")
+    BlobCache(path).remember(HERE, GZIP, {DIFF: BLOB})
     whole = path.read_bytes()
     for at in range(len(whole)):
         path.write_bytes(whole[:at])
-        assert BlobCache(path).known("a.example", GZIP, [DIFF]) == {}
+        found = BlobCache(path).known(HERE, GZIP, [DIFF])
+        assert found == ({DIFF: Placed(BLOB, HERE)} if at == len(whole) - 1 else {})
+        BlobCache(path).remember(HERE, GZIP, {other: BLOB})
+        assert BlobCache(path).known(HERE, GZIP, [other]) == {other: Placed(BLOB, HERE)}
 
 
 def test_oldest_guesses_go(tmp_path: Path) -> None:
     """The file doesn't grow without end."""
-    cache = BlobCache(tmp_path / "blobs.json")
-    cache.remember("a.example", GZIP, {DIFF: BLOB})
-    cache.remember("a.example", GZIP, {Digest.of(str(number).encode()): BLOB for number in range(4_096)})
-    assert cache.known("a.example", GZIP, [DIFF]) == {}
-    assert len(json.loads((tmp_path / "blobs.json").read_bytes())["rows"]) == 4_096
+    path = tmp_path / "blobs.jsonl"
+    cache = BlobCache(path)
+    cache.remember(HERE, GZIP, {DIFF: BLOB})
+    for number in range(4):
+        layers = {Digest.of(f"{number}-{place}".encode()): BLOB for place in range(4_096)}
+        cache.remember(HERE, GZIP, layers)
+    assert cache.known(HERE, GZIP, [DIFF]) == {}
+    assert len(cache.known(HERE, GZIP, layers)) == 4_096
+    assert path.stat().st_size < 5 << 20
+    assert [one.name for one in tmp_path.iterdir()] == ["blobs.jsonl"]
+
+
+def test_threads_dont_disturb_each_other(tmp_path: Path) -> None:
+    """Layers end side by side."""
+    cache = BlobCache(tmp_path / "blobs.jsonl")
+    diff_ids = [Digest.of(str(number).encode()) for number in range(400)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda diff_id: cache.remember(HERE, GZIP, {diff_id: BLOB}), diff_ids))
+    assert set(cache.known(HERE, GZIP, diff_ids)) == set(diff_ids)
 
 
 def test_cache_that_cant_be_written_is_none(tmp_path: Path) -> None:
     """A release doesn't fail for it."""
     (tmp_path / "file").write_bytes(b"")
-    BlobCache(tmp_path / "file" / "blobs.json").remember("a.example", GZIP, {DIFF: BLOB})
+    BlobCache(tmp_path / "file" / "blobs.jsonl").remember(HERE, GZIP, {DIFF: BLOB})
 
 
 def test_published_layers_are_named_by_their_configs_diff_ids() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from publisher.model import media
 from publisher.model.digest import Digest
+from publisher.model.errors import ConfigError
+from publisher.model.manifest import Descriptor
 from publisher.transfer.compression import Compressed, Compression
 
 
@@ -23,17 +27,52 @@ def test_header_holds_neither_time_nor_name() -> None:
 def test_what_is_compressed_comes_back(pieces: list[bytes]) -> None:
     """Python's own gzip reads it, whatever the pieces."""
     compressed = Compressed(Compression())
-    made = b"".join(compressed.run(pieces))
+    made = b"".join(compressed.counted(compressed.run(pieces)))
     assert gzip.decompress(made) == b"".join(pieces)
-    assert (compressed.descriptor().digest, compressed.descriptor().size) == (Digest.of(made), len(made))
+    assert compressed.descriptor() == Descriptor(media.OCI_LAYER_GZIP, Digest.of(made), len(made))
 
 
-@pytest.mark.parametrize("level", range(4))
-def test_pieces_dont_change_the_bytes(level: int) -> None:
+@given(st.lists(st.binary(max_size=2_000)))
+def test_zstd_comes_back_from_another_program(pieces: list[bytes]) -> None:
+    """Facebook's own zstd reads it, and its checksum fits."""
+    compressed = Compressed(Compression("zstd"))
+    made = b"".join(compressed.counted(compressed.run(pieces)))
+    read = subprocess.run(["zstd", "-dcq"], input=made, capture_output=True, check=True)
+    assert read.stdout == b"".join(pieces)
+    assert compressed.descriptor() == Descriptor(media.OCI_LAYER_ZSTD, Digest.of(made), len(made))
+
+
+WAYS = [Compression(level=level) for level in range(10)] + [Compression("zstd", level) for level in (1, 3, 22)]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.name}-{way.level}")
+def test_pieces_dont_change_the_bytes(way: Compression) -> None:
     """A second reading in the same pieces gives the same blob."""
     raw = [bytes([number % 251]) * 100_000 for number in range(40)]
-    first, second = (b"".join(Compressed(Compression(level=level)).run(raw)) for _ in range(2))
+    first, second = (b"".join(Compressed(way).run(raw)) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.name}-{way.level}")
+def test_known_ways_pass(way: Compression) -> None:
+    """What works is not refused."""
+    way.check()
+
+
+@pytest.mark.parametrize(
+    ("way", "why"),
+    [
+        pytest.param(Compression("xz"), "it is one of gzip, zstd", id="name"),
+        pytest.param(Compression(level=10), "gzip takes 0 to 9", id="gzip-10"),
+        pytest.param(Compression("zstd", 0), "zstd takes 1 to 22", id="zstd-0"),
+        pytest.param(Compression("zstd", 23), "zstd takes 1 to 22", id="zstd-23"),
+    ],
+)
+def test_other_ways_are_refused(way: Compression, why: str) -> None:
+    """With what there is instead."""
+    with pytest.raises(ConfigError) as caught:
+        way.check()
+    assert why in str(caught.value.hint)
 
 
 def test_pieces_are_large() -> None:

@@ -19,6 +19,7 @@ from publisher.model.manifest import Content, Descriptor, Platform
 from publisher.model.reference import Repository
 from publisher.transfer.compression import Compression
 from publisher.transfer.direct import send_loose
+from publisher.transfer.reuse import Placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,9 +85,14 @@ class Export:
 class Store:
     """Blobs in memory; `fail` is called before each piece with the number of the upload and of its piece."""
 
-    def __init__(self, fail: Callable[[int, int], None] = lambda _upload, _piece: None) -> None:
+    def __init__(
+        self,
+        fail: Callable[[int, int], None] = lambda _upload, _piece: None,
+        elsewhere: dict[Digest, bytes] | None = None,
+    ) -> None:
         self.repository = Repository.parse("127.0.0.1:1/t")
         self.blobs: dict[Digest, bytes] = {}
+        self._elsewhere = elsewhere or {}
         self.uploads = 0
         self._fail = fail
 
@@ -94,7 +100,10 @@ class Store:
         return len(self.blobs[digest]) if digest in self.blobs else None
 
     def mount(self, digest: Digest, origin: Repository) -> bool:
-        return False
+        assert origin != self.repository
+        if digest in self._elsewhere:
+            self.blobs[digest] = self._elsewhere[digest]
+        return digest in self._elsewhere
 
     def upload(self, blob: Upload) -> Descriptor:
         self.uploads += 1
@@ -107,8 +116,9 @@ class Store:
                     kept.append(content)
             except ConnectionResetError:
                 continue
-            self.blobs[blob.descriptor().digest] = b"".join(kept)
-            return blob.descriptor()
+            made = blob.descriptor()
+            self.blobs[made.digest] = b"".join(kept)
+            return made
 
     def put_manifest(self, content: Content) -> None:
         raise AssertionError
@@ -123,7 +133,7 @@ def test_manifest_lists_the_layers_in_the_configs_order() -> None:
     contents = [layer(seed) for seed in range(5)]
     export = Export(list(reversed(contents)), diff_ids=tuple(Digest.of(content) for content in contents))
     store = Store()
-    manifest = send_loose(export, store, Compression(), {}, Quiet())
+    manifest = send_loose(export, store, Compression(), {}, Quiet()).manifest
     assert [gzip.decompress(store.blobs[entry.digest]) for entry in manifest.layers] == contents
     assert {entry.media_type for entry in manifest.layers} == {media.OCI_LAYER_GZIP}
     assert store.blobs[manifest.config.digest] == export.config
@@ -131,43 +141,79 @@ def test_manifest_lists_the_layers_in_the_configs_order() -> None:
 
 def test_same_image_gives_the_same_manifest_twice() -> None:
     """Nothing of the clock or of the threads' order gets into it."""
-    made = {send_loose(Export([layer(1), layer(2)]), Store(), Compression(), {}, Quiet()).digest for _ in range(3)}
+    made = {
+        send_loose(Export([layer(1), layer(2)]), Store(), Compression(), {}, Quiet()).manifest.digest for _ in range(3)
+    }
     assert len(made) == 1
 
 
 def test_layer_that_stands_twice_is_sent_once() -> None:
     """An empty layer is often repeated."""
     store = Store()
-    manifest = send_loose(Export([layer(1), layer(1), layer(2)], ahead=True), store, Compression(), {}, Quiet())
+    manifest = send_loose(
+        Export([layer(1), layer(1), layer(2)], ahead=True), store, Compression(), {}, Quiet()
+    ).manifest
     assert (store.uploads, len(manifest.layers)) == (3, 3)
+
+
+def guess(content: bytes, blob: Descriptor, repository: str = "127.0.0.1:1/t") -> dict[Digest, Placed]:
+    return {Digest.of(content): Placed(blob, Repository.parse(repository))}
 
 
 def test_known_layers_are_neither_compressed_nor_sent() -> None:
     """Only what is new, and the config, goes up."""
     store = Store()
-    first = send_loose(Export([layer(1)]), store, Compression(), {}, Quiet())
-    second = send_loose(
-        Export([layer(1), layer(2)], ahead=True), store, Compression(), {Digest.of(layer(1)): first.layers[0]}, Quiet()
-    )
+    first = send_loose(Export([layer(1)]), store, Compression(), {}, Quiet()).manifest
+    known = guess(layer(1), first.layers[0])
+    second = send_loose(Export([layer(1), layer(2)], ahead=True), store, Compression(), known, Quiet())
     assert store.uploads == 4
-    assert second.layers[0] == first.layers[0]
+    assert second.manifest.layers[0] == first.layers[0]
+    assert (set(second.there.held), set(second.sent)) == ({Digest.of(layer(1))}, {Digest.of(layer(2))})
 
 
 def test_nothing_is_exported_when_all_layers_are_known() -> None:
     """Only the config goes up."""
     store = Store()
-    first = send_loose(Export([layer(1)]), store, Compression(), {}, Quiet())
+    first = send_loose(Export([layer(1)]), store, Compression(), {}, Quiet()).manifest
     again = Export([layer(1)])
-    assert send_loose(again, store, Compression(), {Digest.of(layer(1)): first.layers[0]}, Quiet()) == first
+    known = guess(layer(1), first.layers[0])
+    assert send_loose(again, store, Compression(), known, Quiet()).manifest == first
     assert again.passes == 0
 
 
 def test_known_layer_that_is_gone_is_sent() -> None:
     """A guess is looked up before it is relied on."""
-    gone = Descriptor(media.OCI_LAYER_GZIP, Digest.of(b"gone"), 4)
+    gone = guess(layer(1), Descriptor(media.OCI_LAYER_GZIP, Digest.of(b"gone"), 4))
     store = Store()
-    manifest = send_loose(Export([layer(1)]), store, Compression(), {Digest.of(layer(1)): gone}, Quiet())
+    manifest = send_loose(Export([layer(1)]), store, Compression(), gone, Quiet()).manifest
     assert gzip.decompress(store.blobs[manifest.layers[0].digest]) == layer(1)
+
+
+@pytest.mark.parametrize("mounts", [True, False])
+def test_layer_of_another_repository_is_mounted_or_sent(mounts: bool) -> None:
+    """A registry need not mount; then the layer goes up as any other."""
+    blob = Descriptor(media.OCI_LAYER_GZIP, Digest.of(b"made"), 4)
+    store = Store(elsewhere={Digest.of(b"made"): b"made"} if mounts else {})
+    known = guess(layer(1), blob, "127.0.0.1:1/base")
+    delivery = send_loose(Export([layer(1)]), store, Compression(), known, Quiet())
+    assert (blob in delivery.manifest.layers, bool(delivery.there.mounted), bool(delivery.sent)) == (
+        mounts,
+        mounts,
+        not mounts,
+    )
+
+
+def test_what_is_sent_is_remembered_before_its_upload_is_closed() -> None:
+    """A run that is killed right after it sends no blob again."""
+    told: dict[Digest, tuple[Descriptor, bool]] = {}
+    store = Store()
+
+    def remember(diff_id: Digest, blob: Descriptor) -> None:
+        told.setdefault(diff_id, (blob, blob.digest in store.blobs))
+
+    made = send_loose(Export([layer(1), layer(2)]), store, Compression(), {}, Quiet(), remember)
+    assert {diff_id: blob for diff_id, (blob, _held) in told.items()} == made.sent
+    assert not any(held for _blob, held in told.values())
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -182,7 +228,7 @@ def test_lost_start_is_read_again_from_the_export(seed: int) -> None:
 
     contents = [layer(number, 12_000_000) for number in range(3)]
     export, store = Export(contents), Store(lose)
-    manifest = send_loose(export, store, Compression(), {}, Quiet())
+    manifest = send_loose(export, store, Compression(), {}, Quiet()).manifest
     assert [gzip.decompress(store.blobs[entry.digest]) for entry in manifest.layers] == contents
     assert (export.passes, export.open) == (2, 0)
 
@@ -228,8 +274,8 @@ def test_export_that_is_not_the_image_is_refused(export: Export, expected: type[
         send_loose(export, Store(), Compression(), {}, Quiet())
 
 
-@pytest.mark.parametrize("compression", [Compression("zstd"), Compression(level=9)], ids=["zstd", "level"])
-def test_compression_of_another_version_is_refused(compression: Compression) -> None:
+@pytest.mark.parametrize("compression", [Compression("xz"), Compression(level=10)], ids=["name", "level"])
+def test_compression_that_there_isnt_is_refused(compression: Compression) -> None:
     """Nothing is read before that."""
     export = Export([layer(1)])
     with pytest.raises(ConfigError):

@@ -1,0 +1,62 @@
+"""Images of the engine that share their lowest layers with another, and that it knows from a registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from publisher.engine.refusal import spoken
+from publisher.model.errors import BadReference
+from publisher.model.reference import Reference
+from publisher.model.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from publisher.engine.connection import Engine
+    from publisher.engine.image import EngineImage
+
+_MOST: Final = 64
+"""Images of one registry that are looked at: each costs a question to the engine."""
+
+
+class Relative(Value, frozen=True):
+    """An image, and the references (by digest) under which the engine has met it in one registry."""
+
+    image: EngineImage
+    references: tuple[Reference, ...]
+
+
+def find_relatives(engine: Engine, image: EngineImage, registry: str) -> tuple[Relative, ...]:
+    """Those known from `registry` (host[:port]) whose layers are the lowest of `image`'s; most layers first."""
+    with spoken(engine.address):
+        listed: list[dict[str, Any]] = engine.api.images()
+    near = [entry for entry in listed if any(_references(entry.get("RepoDigests") or (), registry))]
+    found = [held for entry in near[:_MOST] if (held := engine.inspect(str(entry["Id"]))) and _is_below(held, image)]
+    found.sort(key=lambda held: (-len(held.diff_ids), held.id))
+    return tuple(Relative(held, tuple(_references(held.repo_digests, registry))) for held in found)
+
+
+def _is_below(held: EngineImage, image: EngineImage) -> bool:
+    depth = len(held.diff_ids)
+    return held.config is not None and depth > 0 and held.diff_ids == image.diff_ids[:depth]
+
+
+def _references(texts: Iterable[str], registry: str) -> Iterable[Reference]:
+    for text in texts:
+        try:
+            found = Reference.parse(text)
+        except BadReference:
+            continue  # "<none>@<none>", as engines name what lost its name
+        if found.repository.registry == registry and found.digest is not None:
+            yield found
+
+
+def layer_sizes(engine: Engine, name: str) -> tuple[int, ...]:
+    """The sizes in bytes of an image's layers, unpacked, the lowest first; empty layers are left out.
+
+    The engine doesn't tell a layer without a byte from a step that made none, so that this is an estimate for all
+    layers above an empty one.
+    """
+    with spoken(name):
+        steps: list[dict[str, Any]] = engine.api.history(name)  # type: ignore[no-untyped-call]  # the stubs lack it
+    return tuple(size for step in reversed(steps) if (size := int(step.get("Size") or 0)))

@@ -1,0 +1,102 @@
+"""Registries whose reads, or lists, show a change late."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from publisher.sandbox.options import Options
+from publisher.workflows.yank import YankOptions
+from tests.parts.deeds import Ended, reconcile_of, release_of, undo_of, yank_of
+from tests.parts.order import check_order
+from tests.parts.simulation import Run, World
+from tests.parts.stock import floating_tags, put_image, put_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NAME = "acme/app"
+LATE = {"lists-by-a-minute": Options(list_lag=60), "reads-by-0.3-s": Options(lag=0.3), "reads-by-3-s": Options(lag=3)}
+
+
+def stocked(options: Options) -> World:
+    """A registry with two versions, which everybody can see."""
+    world = World(options=options)
+    put_versions(world, NAME, ["1.0.0", "1.1.0"])
+    world.wait(100)
+    return world
+
+
+def release(world: World, folder: Path, version: str) -> Ended:
+    """One release on a machine of its own."""
+    image = put_image(world, NAME, version)
+    return release_of(Run(world, 0, folder), f"docker://{NAME}@{image.digest}", version, NAME)
+
+
+@pytest.mark.parametrize("kind", LATE)
+def test_release(kind: str, tmp_path: Path) -> None:
+    """What was written is waited for, and nobody else is blamed; a list that lags costs no second write."""
+    with stocked(LATE[kind]) as world:
+        ended = release(world, tmp_path / "machine", "2.0.0")
+        assert ended.code == 0, ended
+        assert set(ended.states.values()) == {"done"}
+        held = world.tags(NAME)
+        assert {held[tag] for tag in ("2.0.0", "2.0", "2", "latest")} == {held["2.0.0"]}
+        assert ended.after == {f"{NAME}:{tag}": held["2.0.0"] for tag in ("2.0.0", "2.0", "2", "latest")}
+        check_order(world.trace, world.store)
+        writes = Counter(one.path for one in world.trace if one.method == "PUT")
+        assert kind != "lists-by-a-minute" or set(writes.values()) == {1}, writes
+
+
+def test_reads_that_lag_longer_than_a_run_waits(tmp_path: Path) -> None:
+    """The exact tag was taken, and is not shown: unknown, exit 7; a rerun finishes once it can be seen."""
+    with stocked(Options(lag=60)) as world:
+        ended = release(world, tmp_path / "machine", "2.0.0")
+        assert ended.code == 7
+        assert ended.states == {
+            f"{NAME}:2.0.0": "unknown", f"{NAME}:2.0": "not-done", f"{NAME}:2": "not-done", f"{NAME}:latest": "not-done"
+        }  # fmt: skip
+        world.wait(100)
+        again = release(world, tmp_path / "machine", "2.0.0")
+        assert again.states[f"{NAME}:2.0.0"] == "done"
+        assert again.code == 7
+        world.wait(100)
+        assert release(world, tmp_path / "machine", "2.0.0").code == 0
+        held = world.tags(NAME)
+        assert held["latest"] == held["2.0.0"]
+
+
+DEEDS: dict[str, Callable[[Run], Ended]] = {
+    "yank": lambda run: yank_of(run, "1.1.0", NAME),
+    "reconcile": lambda run: reconcile_of(run, NAME),
+    "undo": undo_of,
+}
+
+
+@pytest.mark.parametrize("name", DEEDS)
+@pytest.mark.parametrize("kind", LATE)
+def test_repairs(kind: str, name: str, tmp_path: Path) -> None:
+    """They wait as a release does, for what is deleted too."""
+    with stocked(LATE[kind]) as world:
+        run = Run(world, 0, tmp_path / "machine")
+        assert release(world, run.machine, "1.2.0").code == 0
+        world.put(NAME, world.manifest(NAME, world.tags(NAME)["1.0.0"]), "1.1")
+        if name == "reconcile":
+            world.store.delete(NAME, "1.0")
+        world.wait(100)
+        world.trace.clear()
+        ended = DEEDS[name](run)
+        assert ended.code == 0, ended
+        writes = Counter(one.path for one in world.trace if one.method == "PUT")
+        assert kind != "lists-by-a-minute" or set(writes.values()) == {1}, writes
+        world.wait(100)
+        if name == "yank":
+            assert yank_of(run, "1.1.0", NAME, options=YankOptions(undo=True)).code == 0
+        held = world.tags(NAME)
+        exact = {tag: digest for tag, digest in held.items() if tag.count(".") == 2}
+        assert ("1.2.0" in exact) == (name != "undo")
+        right = floating_tags(exact) if name != "undo" else floating_tags(exact) | {"1.1": held["1.0.0"]}
+        assert {tag: held[tag] for tag in right} == right

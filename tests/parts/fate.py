@@ -1,0 +1,75 @@
+"""What can become of a request in the simulation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+import urllib3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True)
+class Fate:
+    """One kind of failure. acts: whether the registry has done what was asked. status: the answer's, 0 for none.
+
+    code: what a run that changed nothing has to end with, where this fate is for good. said: the registry's words.
+    """
+
+    name: str
+    acts: bool = False
+    status: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    error: str = "UNKNOWN"
+    breaks: Callable[[], Exception] | None = None
+    cuts: bool = False
+    kills: bool = False
+    code: int = 6
+    said: str = "this was ordered"
+
+    def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> tuple[int, Any, bytes]:
+        """What comes back in place of the registry's answer; raises where nothing does."""
+        if self.breaks:
+            raise self.breaks()
+        if self.cuts:
+            return status, headers, body[: len(body) // 2]
+        said = json.dumps({"errors": [{"code": self.error, "message": self.said}]}).encode()
+        return self.status, [*self.headers, ("Content-Length", str(len(said)))], said
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _reset() -> Exception:
+    broken = ConnectionResetError(104, "Connection reset by peer")
+    return requests.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted.", broken))
+
+
+def _refused() -> Exception:
+    return requests.ConnectionError(ConnectionRefusedError(111, "Connection refused"))
+
+
+RESET: Final = Fate("reset", breaks=_reset)
+LOST: Final = Fate("lost", acts=True, breaks=_reset)
+SILENT: Final = Fate("silent", acts=True, breaks=requests.ReadTimeout)
+REFUSED: Final = Fate("connection refused", breaks=_refused)
+CUT: Final = Fate("cut", acts=True, cuts=True)
+BUSY: Final = Fate("503", status=503)
+BROKEN: Final = Fate("500", status=500)
+BAD_GATEWAY: Final = Fate("502 after the act", acts=True, status=502)
+SLOW_DOWN: Final = Fate("429", status=429, headers=(("Retry-After", "2"),), error="TOOMANYREQUESTS")
+USED_UP: Final = Fate("429 for a day", status=429, headers=(("Retry-After", "86400"),), error="TOOMANYREQUESTS")
+TOO_LATE: Final = Fate("408", status=408)
+FORBIDDEN: Final = Fate("403", status=403, error="DENIED", code=3)
+UNAUTHORIZED: Final = Fate("401", status=401, error="UNAUTHORIZED", code=3)
+KILLED: Final = Fate("killed before", kills=True)
+KILLED_AFTER: Final = Fate("killed after", acts=True, kills=True)
+
+PASSING: Final = (RESET, LOST, SILENT, CUT, BUSY, BROKEN, BAD_GATEWAY, SLOW_DOWN, TOO_LATE)
+"""What a run gets over when it happens now and then."""
+FOR_GOOD: Final = (FORBIDDEN, UNAUTHORIZED, BUSY, BROKEN, USED_UP, RESET, LOST, SILENT, REFUSED, BAD_GATEWAY)
+"""What a run can't get over when it doesn't end."""
