@@ -24,7 +24,8 @@ _NO_ENGINE = os.environ.get("PUBLISH_TEST_NO_ENGINE") == "1"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The sweeps of tests/chaos: a sample by default, all of them on demand."""
+    """The sweeps of tests/chaos: a sample by default, all of them on demand; the screens and pictures in docs/."""
+    parser.addoption("--update-screens", action="store_true", help="write docs/screens and docs/tag-history.svg anew")
     parser.addoption("--seed", type=int, help="replay one seed of the races")
     parser.addoption("--seeds", type=int, default=200, help="how many seeds to race")
     parser.addoption("--whole", action="store_true", help="sweep every position, not a sample")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.sandbox.server import Sandbox
-from tests.integration.test_goalapp import GOALAPP, make_base
+from tests.integration.test_goalapp import make_base
 from tests.parts.page import Shell, is_as_shown, read_page
 
 if TYPE_CHECKING:
@@ -22,32 +21,30 @@ PAGES = ("images", "build", "run", "share", "data")
 
 
 @pytest.fixture
-def goalapp(engine: Engine, publish_with_engine: Publish, tmp_path: Path) -> Path:
-    """The example as docs/README.md sets it up, on a base of the same name without node."""
-    base = make_base(engine, tmp_path / "base")
-    engine.docker("tag", base, "node:22-alpine")
-    app = shutil.copytree(GOALAPP, tmp_path / "goalapp")
-    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "Goals"), ("tag", "v1.0.0")):
-        publish_with_engine.git(*words, cwd=app)
-    return app
+def environ(publish_with_engine: Publish) -> dict[str, str]:
+    """A reader's terminal, wide enough for every table."""
+    who = {f"GIT_{role}_{part}": "test@localhost" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+    path = f"{Path(publish_with_engine.program).parent}:{publish_with_engine.environ['PATH']}"
+    return {**publish_with_engine.environ, **who, "PATH": path, "DOCKER_BUILDKIT": "0", "COLUMNS": "160"}
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands(page: str, goalapp: Path, engine: Engine, publish_with_engine: Publish) -> None:
-    """All of them succeed, in one shell, on an engine that is as it was before in the end."""
+def test_commands(page: str, environ: dict[str, str], engine: Engine, tmp_path: Path) -> None:
+    """All of them succeed and print what the page shows, in one shell that begins as docs/README.md says."""
+    engine.docker("tag", make_base(engine, tmp_path / "base"), "node:22-alpine")
     with Sandbox() as sandbox:
-        who = {f"GIT_{role}_{part}": "test@localhost" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
-        bin_ = str(Path(publish_with_engine.program).parent)
-        path = f"{bin_}:{publish_with_engine.environ['PATH']}"
-        environ = {**publish_with_engine.environ, **who, "PATH": path, "DOCKER_BUILDKIT": "0", "COLUMNS": "160"}
-        if page == "share":
-            environ["PUBLISH_SANDBOX"] = sandbox.url
-        with closing(Shell(goalapp, environ)) as shell:
-            for shown in read_page(DOCS / f"{page}.md"):
-                code, printed = shell.run(shown.command)
-                said = f"docs/{page}.md, line {shown.line}: {shown.command}\n" + "\n".join(printed)
-                assert code == 0, said
-                assert is_as_shown(printed, shown.output), said
+        rehearsed = {"PUBLISH_SANDBOX": sandbox.url} if page == "share" else {}
+        with closing(Shell(DOCS.parent, {**environ, **rehearsed})) as shell:
+            for name in ("README", page):
+                _follow(shell, DOCS / f"{name}.md")
+
+
+def _follow(shell: Shell, page: Path) -> None:
+    for shown in read_page(page):
+        code, printed = shell.run(shown.command)
+        said = f"{page.name}, line {shown.line}: {shown.command}\n" + "\n".join(printed)
+        assert code == 0, said
+        assert is_as_shown(printed, shown.output), said
 
 
 def test_the_pages_are_indexed() -> None:

@@ -92,7 +92,7 @@ def test_status_of_what_is_true(shop: Shop) -> None:
     assert found["foreign"] == ["stable"]
     text = shop.run("status", "--image", shop.image)
     assert (text.code, "every floating tag is true" in text.stdout) == (0, True)
-    assert text.stdout.splitlines()[6].split() == ["tag", "holds", "belongs", "version", "age", "state"]
+    assert text.stdout.splitlines()[6].split() == ["tag", "holds", "belongs", "version", "state"]
 
 
 def test_drift_is_told_and_mended(shop: Shop) -> None:
