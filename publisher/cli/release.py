@@ -54,7 +54,6 @@ def command(
     publish plan goalapp -o plan.json && publish release goalapp --plan plan.json
     """
     from publisher.cli.rendering import show_runs
-    from publisher.workflows.build import sources_of
     from publisher.workflows.jobs import jobs
     from publisher.workflows.release import prepare, release
     from publisher.workflows.saved import SavedPlans
@@ -67,12 +66,11 @@ def command(
         if plan_file:
             saved = SavedPlans.read(plan_file)
             wanted, options = saved.wish(wanted, session.facts), replace(options, saved=saved)
-        drafts = [
-            prepare(session, job, wanted, sources_of(session, job, wanted, sources, build=builds), options)
-            for job in jobs(session.settings, wanted)
-        ]
         # In a sandbox nothing is pushed to anybody: there a pull request is rehearsed.
-        if dry_run or (session.facts.is_pull_request and not session.sandbox):
+        dry_run = dry_run or (session.facts.is_pull_request and not session.sandbox)
+        options = replace(options, build=builds, dry_run=dry_run)
+        drafts = [prepare(session, job, wanted, sources, options) for job in jobs(session.settings, wanted)]
+        if dry_run:
             return _only_plan(given, drafts, form)
         # All are refused or agreed to before anything of the first is sent.
         for made in drafts:

@@ -45,6 +45,8 @@ ELSEWHERE = {
     "publish login": "test_login; a sandbox needs none",
     "publish sandbox serve --port 5000 --store ./sandbox": "test_sandbox_server: it runs until it is stopped",
 }
+# Those that one learns from are run by test_pages, each in one shell.
+LEARNED = [f"docs/{name}.md" for name in ("README", "build", "data", "images", "run", "share")]
 CONSOLE = ["README.md", "docs/errors.md", "docs/migration.md", "docs/sandbox.md", "docs/security.md"]
 
 
@@ -101,9 +103,10 @@ def _without_engine(command: str) -> str:
 def test_every_page_is_run() -> None:
     """A page with console blocks is among those that are run, and nothing is left out that isn't there."""
     pages = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-    assert [str(page.relative_to(ROOT)) for page in pages if blocks(page, "console")] == [
-        page for page in CONSOLE if blocks(ROOT / page, "console")
-    ]
+    assert {str(page.relative_to(ROOT)) for page in pages if blocks(page, "console")} == {
+        *(page for page in CONSOLE if blocks(ROOT / page, "console")),
+        *LEARNED,
+    }
     shown = {
         one.text.partition("#")[0].strip()
         for page in pages
