@@ -12,6 +12,8 @@ import pytest
 from tests.parts.command import Publish
 from tests.parts.engine import Engine, run_engine
 from tests.parts.network import stay_at_home
+from tests.parts.podman import run_podman
+from tests.parts.process import alone
 from tests.parts.registry import Registry, run_registry
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ _NO_ENGINE = os.environ.get("PUBLISH_TEST_NO_ENGINE") == "1"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The sweeps of tests/chaos: a sample by default, all of them on demand."""
+    """The sweeps of tests/chaos: a sample by default, all of them on demand; the screens and pictures in docs/."""
+    parser.addoption("--update-screens", action="store_true", help="write docs/screens and docs/tag-history.svg anew")
     parser.addoption("--seed", type=int, help="replay one seed of the races")
     parser.addoption("--seeds", type=int, default=200, help="how many seeds to race")
     parser.addoption("--whole", action="store_true", help="sweep every position, not a sample")
@@ -41,7 +44,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without an engine its tests are expected to fail, by name; they are never silently left out."""
     for item in items:
-        if "engine" in getattr(item, "fixturenames", ()):
+        if {"engine", "podman"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("engine")
             if _NO_ENGINE:
                 item.add_marker(pytest.mark.xfail(reason="PUBLISH_TEST_NO_ENGINE=1", run=False))
@@ -53,6 +56,29 @@ def engine(worker_id: str) -> Iterator[Engine]:
     number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
     with run_engine(number) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def podman(worker_id: str, registry: Registry) -> Iterator[Engine]:
+    """podman's socket, which may use `registry`."""
+    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+    with run_podman(number, registry.host) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["docker", "podman"])
+def any_engine(request: pytest.FixtureRequest) -> Engine:
+    """Docker Engine and podman, one after the other."""
+    found = request.getfixturevalue("engine" if request.param == "docker" else "podman")
+    assert isinstance(found, Engine)
+    return found
+
+
+@pytest.fixture
+def networks() -> Iterator[None]:
+    """Networks made by engines that don't know of each other take the same addresses: one test at a time."""
+    with alone("networks"):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -96,3 +122,11 @@ def publish_with_engine(tmp_path: Path, engine: Engine) -> Publish:
 def name() -> str:
     """A repository's name that no other test uses."""
     return f"t/{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def publish_with_any(tmp_path: Path, any_engine: Engine) -> Publish:
+    """`publish` with each engine at hand."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return Publish(home, {"DOCKER_HOST": any_engine.host})

@@ -43,7 +43,7 @@ def command(
     """
     from publisher.cli.rendering import show_json, show_text
     from publisher.model.settings import BuildSettings
-    from publisher.workflows.build import BuildOptions, build_image
+    from publisher.workflows.build import BuildOptions, build_image, tell_advice
     from publisher.workflows.jobs import only_job
 
     pairs = [text.partition("=") for text in args]
@@ -59,11 +59,7 @@ def command(
         own = job.settings.build or session.settings.build or BuildSettings()
         job = job.built_from(own, context and Path.cwd() / context, file and Path.cwd() / file)
         report = build_image(session, job, wanted, options)
-        if report.miss:
-            session.progress.step(report.miss)
-        for one in report.advice:
-            where = f"line {one.line}: " if one.line else ""
-            session.progress.warn(f"{where}{one.message} [{one.rule}]")
+        tell_advice(session, report)
     if form == "json":
         show_json(report)
     else:

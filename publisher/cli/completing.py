@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from publisher.model.reference import Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import click
 
     from publisher.model.receipt import Receipt
@@ -15,22 +17,58 @@ if TYPE_CHECKING:
 
 def receipt_ids(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """The ids of receipts, newest first."""
-    return [one.id for one in _receipts() if one.id.startswith(begun)]
+    return _beginning(begun, (one.id for one in _receipts()))
 
 
 def references(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """The references that runs on this machine wrote, as docker's users write them."""
-    names = (Reference.parse(change.reference).familiar for one in _receipts() for change in one.moves)
-    return [name for name in dict.fromkeys(names) if name.startswith(begun)]
+    return _beginning(begun, (one.familiar for one in _written()))
+
+
+def repositories(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The repositories that runs on this machine wrote to."""
+    return _beginning(begun, (one.repository.familiar for one in _written()))
+
+
+def tags(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The tags that runs on this machine wrote to the repository that the command names."""
+    named = ctx.params.get("repository")
+    return _beginning(begun, (str(one.tag) for one in _written() if one.repository.familiar == named))
 
 
 def versions(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """The versions that were released from this machine."""
-    found = (one.plan.release for one in _receipts() if one.plan and one.plan.release)
-    return [version for version in dict.fromkeys(found) if version.startswith(begun)]
+    return _beginning(begun, (one.plan.release for one in _receipts() if one.plan and one.plan.release))
+
+
+def schemas(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The documents that have a schema."""
+    from publisher.cli.schema import documents
+
+    return _beginning(begun, sorted(documents()))
+
+
+def registries(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The registries that `publish login` was at."""
+    from publisher.credentials.docker_config import key_of
+    from publisher.credentials.helper_protocol import read_index
+    from publisher.credentials.logins import index_file
+    from publisher.model.reference import DOCKER_HUB
+
+    file = index_file(os.environ)
+    known = read_index(file.read_text()) if file.is_file() else {}
+    return _beginning(begun, (DOCKER_HUB if place == key_of(DOCKER_HUB) else place for place in known))
+
+
+def _beginning(begun: str, names: Iterable[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name.startswith(begun)]
+
+
+def _written() -> Iterator[Reference]:
+    return (Reference.parse(change.reference) for one in _receipts() for change in one.moves)
 
 
 def _receipts() -> tuple[Receipt, ...]:
-    from publisher.receipts.journal import Journal, state_folder
+    from publisher.receipts.journal import Journal, receipts_folder
 
-    return Journal(state_folder(os.environ) / "receipts").list()[0]
+    return Journal(receipts_folder(os.environ)).list()[0]

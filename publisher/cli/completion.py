@@ -18,12 +18,12 @@ def command(shell: str) -> None:
     from click.shell_completion import get_completion_class
 
     from publisher.cli.program import program
+    from publisher.cli.shells import register
 
+    register()
     made = get_completion_class(shell)
     if made is None:  # pragma: no cover - the choice above names click's own
         raise click.UsageError(f"click completes nothing in {shell}")
     # click's own source() would ask bash for its version first, which a machine that has none can't tell.
     script = made(program, {}, "publish", "_PUBLISH_COMPLETE")
-    text = script.source_template % script.source_vars()
-    # To bash a colon ends a word, and would cut references in two.
-    click.echo(f"COMP_WORDBREAKS=${{COMP_WORDBREAKS//:}}\n{text}" if shell == "bash" else text)
+    click.echo(script.source_template % script.source_vars())

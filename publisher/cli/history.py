@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,17 +10,25 @@ import click
 from publisher.cli.options import colored, formats, open_session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from publisher.cli.program import Globals
+    from publisher.model.receipt import Receipt
 
 
 @click.command("history")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="Draw which version each floating tag pointed to, over time, as SVG.",
+)  # fmt: skip
 @formats("json")
 @click.pass_obj
-def command(given: Globals, /, *, form: str) -> int:
+def command(given: Globals, /, *, plot: Path | None, form: str) -> int:
     r"""Show the receipts that are kept on this machine, newest first.
 
     \b
     publish history
+    publish history --plot tags.svg
     publish undo 20261124T001352
     """
     from publisher.cli.rendering import show_json, show_text
@@ -30,6 +39,9 @@ def command(given: Globals, /, *, form: str) -> int:
         receipts, torn = session.journal.list()
         for path in torn:
             session.progress.warn(f"{path} is not a whole receipt; it is left alone")
+        if plot:
+            _draw(receipts, plot)
+            session.progress.step(f"drew     {plot}")
     if form == "json":
         show_json(Receipts(receipts=receipts))
     elif receipts:
@@ -37,3 +49,15 @@ def command(given: Globals, /, *, form: str) -> int:
     else:
         show_text("no receipts yet: a release leaves one\n")
     return 0
+
+
+def _draw(receipts: Sequence[Receipt], file: Path) -> None:
+    """Write the picture."""
+    from publisher.cli.rendering import write_file
+    from publisher.model.errors import UsageError
+    from publisher.report.history_plot import history_svg
+
+    picture = history_svg(receipts)
+    if not picture:
+        raise UsageError("no receipt on this machine tells of a tag that was written", hint="a release leaves one")
+    write_file(file, picture)

@@ -54,9 +54,10 @@ def _changing(command: Command) -> Command:
 @command.command("describe")
 @_changing
 def describe(given: Globals, /, **asked: Any) -> int:
-    r"""Show the README and the short description on Docker Hub.
+    r"""Put README and description on Docker Hub.
 
-    Relative links are made absolute from git's remote; what is too long ends before a section.
+    The difference is shown first. Relative links are made absolute from git's remote; what is too long ends before
+    a section.
 
     \b
     publish hub describe
@@ -86,7 +87,9 @@ def settings(given: Globals, /, **asked: Any) -> int:
 @command.command("create")
 @_changing
 def create(given: Globals, /, **asked: Any) -> int:
-    r"""Make the repository, public or private as [hub] says; one that is there is left alone.
+    r"""Make the repository, as [hub] says.
+
+    It becomes public or private; one that is there is left alone.
 
     \b
     publish hub create --image yeongyin/goalapp
@@ -101,7 +104,7 @@ def create(given: Globals, /, **asked: Any) -> int:
 @formats("json")
 @click.pass_obj
 def limits(given: Globals, /, username: str | None, *, password_stdin: bool, form: str) -> None:
-    r"""Show how many pulls Docker Hub has left for you; asking costs none.
+    r"""Show how many pulls are left for you; asking costs none.
 
     \b
     publish hub limits

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cli.completing import registries
 from publisher.cli.options import formats, open_session
+from publisher.model.printable import printable
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("login")
-@click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]")
+@click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]", shell_complete=registries)
 @click.option("-u", "--username", metavar="USER", help="The user at the registry.")
 @click.option("--password-stdin", is_flag=True, help="Read the password or token from stdin.")
 @click.option(
@@ -56,7 +58,7 @@ def told(found: Login) -> str:
     """Who one is, in a line."""
     how = "" if found.proven else " (unproven: the registry asks nobody who they are)"
     may = f", which may {' or '.join(found.may)}" if found.may else ""
-    return f"{found.registry}: {found.username}, by a {found.kind}{may}{how}"
+    return printable(f"{found.registry}: {found.username}, by a {found.kind}{may}{how}")
 
 
 def _credential(registry: str, username: str | None, *, password_stdin: bool) -> Credential:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cli.completing import registries
 from publisher.cli.options import formats, open_session
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("logout")
-@click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]")
+@click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]", shell_complete=registries)
 @click.option("--docker", is_flag=True, help="Take it out of docker's own configuration too.")
 @formats("json")
 @click.pass_obj
@@ -28,13 +29,13 @@ def command(given: Globals, /, registry: str, form: str, *, docker: bool) -> int
     """
     from publisher.cli.rendering import show_json, show_text
     from publisher.model.reference import DOCKER_HUB
-    from publisher.workflows.login import Place, logout
+    from publisher.workflows.login import Logout, Place, logout
 
     place = Place.parse(registry)
     with open_session(given) as session:
         found = logout(session, place, docker=docker)
     if form == "json":
-        show_json({"schema": "publish.logout/1", "registry": str(place), "forgotten": found})
+        show_json(Logout(registry=str(place), forgotten=found))
         return 0
     show_text(f"{place}: {'forgotten' if found else 'there was no login'}\n")
     if found:

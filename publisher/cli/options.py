@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from publisher.cli.completing import repositories
 from publisher.model.record import lines
 
 if TYPE_CHECKING:
@@ -49,7 +50,13 @@ def planning(command: Command) -> Command:
     for option in reversed(
         (
             click.option(
-                "--image", "images", multiple=True, type=LINES, metavar="REPO", help="Publish to REPO (repeat)."
+                "--image",
+                "images",
+                multiple=True,
+                type=LINES,
+                metavar="REPO",
+                help="Publish to REPO (repeat).",
+                shell_complete=repositories,
             ),
             click.option("--rule", "rules", multiple=True, type=LINES, metavar="RULE", help="A tag rule (repeat)."),
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
@@ -66,7 +73,15 @@ def selection(command: Command) -> Command:
     """The options of commands that look at what is published: which repositories, and by which rules."""
     for option in reversed(
         (
-            click.option("--image", "images", multiple=True, type=LINES, metavar="REPO", help="Look at REPO (repeat)."),
+            click.option(
+                "--image",
+                "images",
+                multiple=True,
+                type=LINES,
+                metavar="REPO",
+                help="Look at REPO (repeat).",
+                shell_complete=repositories,
+            ),
             click.option("--rule", "rules", multiple=True, type=LINES, metavar="RULE", help="A tag rule (repeat)."),
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
             click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
@@ -88,12 +103,14 @@ def agree(given: Globals, dry_run: Callable[[], Run], question: str, *, yes: boo
     """
     if not can_ask(yes=yes):
         return
-    from publisher.report.tables import receipt_text
+    from publisher.report.cells import columns
+    from publisher.report.tables import intended_text
 
-    receipt = dry_run().receipt
-    click.echo(receipt_text(receipt, color=given.color), err=True, nl=False)
-    if receipt.moves:
+    run = dry_run()
+    click.echo(intended_text(run.receipt, run.intended, color=given.color, width=columns(sys.stderr)), err=True)
+    if run.receipt.moves:
         click.confirm(question, abort=True, err=True)
+        click.echo(err=True)
 
 
 def confirm(shown: Callable[[], str], question: str, *, yes: bool) -> None:

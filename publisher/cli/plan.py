@@ -50,12 +50,12 @@ def command(
 def _show(given: Globals, document: Plan | Plans, made: dict[str, Plan], file: Path | None, form: str) -> None:
     import msgspec
 
-    from publisher.cli.rendering import show_json, show_text
+    from publisher.cli.rendering import show_json, show_text, write_file
     from publisher.cli.reporting import write_report
     from publisher.report.tables import plan_text
 
     if file:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
+        write_file(file, msgspec.json.format(msgspec.json.encode(document)).decode() + "\n")
     if form == "json":
         return show_json(document)
     if form == "github" and (unwritten := write_report(document, given.aside)):

@@ -11,7 +11,7 @@ import click
 
 from publisher import __version__
 from publisher.cli.reporting import Aside
-from publisher.model.errors import Interrupted
+from publisher.model.errors import Interrupted, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,9 +86,9 @@ class Program(click.Group):
 
         found: click.Command = import_module(f"publisher.cli.{cmd_name}").command
         name_variables(found, f"PUBLISH_{cmd_name.upper()}")
-        # In a raw docstring click's mark for "leave these lines as they are" is two characters.
+        found.short_help = COMMANDS[cmd_name].help
         for one in (found, *getattr(found, "commands", {}).values()):
-            one.help = (one.help or "").replace("\\b\n", "\b\n")
+            _part_examples(one)
         return found
 
     def resolve_command(
@@ -99,7 +99,7 @@ class Program(click.Group):
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else " See 'publish --help'."
+            hint = f" Did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -110,6 +110,17 @@ class Program(click.Group):
             if rows:
                 with formatter.section(section):
                     formatter.write_dl(rows)
+
+
+def _part_examples(command: click.Command) -> None:
+    """Let the examples, a docstring's last part, stand below the options, line by line.
+
+    In a raw docstring click's mark for "leave these lines as they are" is two characters.
+    """
+    text, mark, examples = (command.help or "").partition("\\b\n")
+    if mark:
+        lines = "".join(f"\n  {line.strip()}" for line in examples.strip().splitlines())
+        command.help, command.epilog = text.rstrip(), f"\b\nExamples:{lines}"
 
 
 def name_variables(command: click.Command, prefix: str) -> None:
@@ -157,20 +168,24 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
 @click.pass_context
 def program(ctx: click.Context, *, config: str | None, verbose: bool, quiet: bool, no_color: bool) -> None:
     """Put container images into Docker Hub and other OCI registries, and keep their tags true."""
-    color = not no_color and not os.environ.get("NO_COLOR")
+    color = not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     ctx.obj = Globals(ctx.find_object(Secrets) or Secrets(), config, verbose, quiet, color=color)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the program on `arguments`; returns the exit code."""
+def run(arguments: Sequence[str], name: str = "publish") -> int:
+    """Run the program on `arguments`; returns the exit code. name: what it was called by."""
     _obey_signals()
     secrets = Secrets()
+    if "_PUBLISH_COMPLETE" in os.environ:
+        from publisher.cli.shells import register
+
+        register()
     try:
-        result: Any = program.main(args=list(arguments), prog_name="publish", standalone_mode=False, obj=secrets)
+        result: Any = program.main(args=list(arguments), prog_name=name, standalone_mode=False, obj=secrets)
     except click.ClickException as error:
         return _refuse_usage(error, arguments, secrets)
     except click.Abort:
-        return 130
+        return _refuse(Stopped(signal.SIGINT, "stopped: the answer was no"), arguments, secrets)
     except BrokenPipeError:
         _forget_stdout()
         return 1
@@ -221,7 +236,7 @@ def _is_verbose(arguments: Sequence[str]) -> bool:
 
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the command line or the environment asks for JSON, even where the rest of it can't be parsed."""
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
         if word == "--format=json" or (word == "--format" and following == "json"):
             return True
     named = [word for word in arguments if not word.startswith("-")]

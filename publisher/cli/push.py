@@ -27,19 +27,23 @@ def command(
     given: Globals, /, sources: tuple[str, ...], *, images: tuple[str, ...], only: str | None, tag: str | None,
     digest_file: Path | None, via: str, username: str | None, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
-    """Send content by digest; no tag moves.
+    r"""Send content by digest; no tag moves.
 
     Each machine of a build fleet pushes its platform; then one `publish release docker://REPO@DIGEST...` puts
     them together and moves the tags.
+
+    \b
+    publish push docker-daemon:goalapp --image yeongyin/goalapp --digest-file digest.txt
+    publish push oci-archive:goalapp-arm64.tar --image yeongyin/goalapp
     """
-    from publisher.cli.rendering import show_json
+    from publisher.cli.rendering import show_json, write_file
     from publisher.workflows.jobs import Wish
     from publisher.workflows.parts import push_parts
 
     with open_session(given, username, password_stdin=password_stdin) as session:
         part = push_parts(session, Wish(images=images, labels={}, only=only), sources, via=via, tag=tag)
     if digest_file:
-        digest_file.write_text(f"{part.digest}\n")
+        write_file(digest_file, f"{part.digest}\n")
     if form == "json":
         show_json(part)
     else:

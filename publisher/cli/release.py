@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from publisher.cli.options import can_ask, colored, credentials, formats, open_session, planning, wish
+from publisher.model.errors import PublishError
 
 if TYPE_CHECKING:
     from publisher.cli.program import Globals
@@ -53,7 +54,6 @@ def command(
     publish plan goalapp -o plan.json && publish release goalapp --plan plan.json
     """
     from publisher.cli.rendering import show_runs
-    from publisher.workflows.build import sources_of
     from publisher.workflows.jobs import jobs
     from publisher.workflows.release import prepare, release
     from publisher.workflows.saved import SavedPlans
@@ -66,17 +66,34 @@ def command(
         if plan_file:
             saved = SavedPlans.read(plan_file)
             wanted, options = saved.wish(wanted, session.facts), replace(options, saved=saved)
-        drafts = [
-            prepare(session, job, wanted, sources_of(session, job, wanted, sources, build=builds), options)
-            for job in jobs(session.settings, wanted)
-        ]
         # In a sandbox nothing is pushed to anybody: there a pull request is rehearsed.
-        if dry_run or (session.facts.is_pull_request and not session.sandbox):
+        dry_run = dry_run or (session.facts.is_pull_request and not session.sandbox)
+        options = replace(options, build=builds, dry_run=dry_run)
+        drafts = [prepare(session, job, wanted, sources, options) for job in jobs(session.settings, wanted)]
+        if dry_run:
             return _only_plan(given, drafts, form)
+        # All are refused or agreed to before anything of the first is sent.
         for made in drafts:
             _agree(given, made, yes=yes, form=form)
-            runs.append(release(session, made, options))
+        for made in drafts:
+            try:
+                runs.append(release(session, made, options))
+            except PublishError as error:
+                runs = _unfinished(runs, made, error)
+                break
     return show_runs(given, runs, form)
+
+
+def _unfinished(runs: list[Run], made: Draft, error: PublishError) -> list[Run]:
+    """The runs so far, the last with the error that stopped the next image; raises it where no tag was changed yet."""
+    from publisher.model.errors import Incomplete
+    from publisher.workflows.record import touched
+
+    if not any(touched(run.receipt.moves) for run in runs):
+        raise error
+    message = f"{', '.join(made.plan.images)} was not released, other images were: {error.message}"
+    hint = "run the same command again: it finishes what is left"
+    return [*runs[:-1], replace(runs[-1], error=Incomplete(message, reference=error.reference, hint=hint))]
 
 
 def _options(
@@ -126,11 +143,12 @@ def _show_plan(given: Globals, plan: Plan) -> None:
 
 def _agree(given: Globals, made: Draft, *, yes: bool, form: str) -> None:
     """Show the plan; on a terminal ask."""
+    from publisher.report.cells import columns
     from publisher.report.tables import plan_text
     from publisher.workflows.release import refuse
 
     if form == "text" and not given.quiet:
-        click.echo(plan_text(made.plan, color=given.color and sys.stderr.isatty()), err=True, nl=False)
+        click.echo(plan_text(made.plan, color=given.color and sys.stderr.isatty(), width=columns(sys.stderr)), err=True)
     refuse(made.plan)
     writes = any(move.action.writes for move in made.plan.moves)
     if writes and can_ask(yes=yes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from contextlib import suppress
@@ -11,12 +12,15 @@ import click
 import msgspec
 
 from publisher.cli.reporting import is_wanted, report
-from publisher.model.errors import PublishError, Stopped
+from publisher.model.errors import PublishError, Stopped, UsageError
+from publisher.model.printable import printable_json
+from publisher.report.cells import told
 from publisher.report.failure import document, paragraph, understand
 from publisher.report.progress import safe_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from publisher.cli.program import Globals
     from publisher.workflows.record import Run
@@ -24,13 +28,13 @@ if TYPE_CHECKING:
 
 def show_json(found: Any) -> None:
     """One document on stdout, and nothing else."""
-    click.echo(msgspec.json.encode(found))
+    click.echo(printable_json(msgspec.json.encode(found).decode()))
 
 
 def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:
     """Show the receipts of runs, and tell of what went wrong in them; returns the exit code."""
     from publisher.model.receipt import Receipts
-    from publisher.report.tables import receipt_text
+    from publisher.report.tables import intended_text, receipt_text
 
     receipts = tuple(run.receipt for run in runs)
     document = receipts[0] if len(receipts) == 1 else Receipts(receipts=receipts)
@@ -38,9 +42,26 @@ def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:
     if form == "json":
         show_json(document)
     else:
-        for receipt in receipts:
-            show_text(receipt_text(receipt, color=given.color and sys.stdout.isatty()))
+        color = given.color and sys.stdout.isatty()
+        if sys.stdout.isatty() and not given.quiet and any(receipt.command == "release" for receipt in receipts):
+            click.echo(err=True)  # apart from the steps above it
+        for run in runs:
+            is_dry = run.intended and not any(change.state.may_be_written for change in run.receipt.moves)
+            if is_dry and run.error is None:
+                show_text(intended_text(run.receipt, run.intended, color=color))
+            else:
+                show_text(receipt_text(run.receipt, color=color))
     return max((tell(run.error, given.secrets.redact) for run in runs if run.error), default=0)
+
+
+def write_file(file: Path, content: str) -> None:
+    """Write what an option names a file for; raises UsageError where that can't be."""
+    try:
+        file.write_text(content, encoding="utf-8")
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise UsageError(f"{file} can't be written: {error.strerror}", reference=file) from error
 
 
 def show_text(text: str) -> None:
@@ -50,7 +71,8 @@ def show_text(text: str) -> None:
 
 def tell(error: PublishError, redact: Callable[[str], str]) -> int:
     """Tell of an error on stderr, secrets taken out by `redact`; returns its exit code."""
-    click.echo(f"publish: {safe_lines(paragraph(error, redact))}", err=True)
+    text = f"publish: {safe_lines(paragraph(error, redact))}"
+    click.echo("\n".join(told(text, sys.stderr, "  ")), err=True)
     return error.status if isinstance(error, Stopped) else error.exit_code
 
 

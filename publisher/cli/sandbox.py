@@ -27,6 +27,7 @@ def _placed(command: click.Command) -> click.Command:
             help="Let a request fail (repeat): 'PUT /manifests/ 3rd 503', 'GET /tags/list 429:2', "
             "'* /v2/ every slow:0.2'; reset or lost in place of a status.",
         ),
+        click.Option(["--sample"], is_flag=True, help="Hold a small image to try things with, sandbox/sample."),
         click.Option(["--auth"], is_flag=True, help="Ask for a token: sandbox/sandbox, or each --user."),
         click.Option(
             ["--user", "users"],
@@ -56,7 +57,9 @@ def command() -> None:
 
 @command.command("serve")
 def serve(port: int, store: Path | None, faults: tuple[str, ...], **behaviour: Any) -> None:
-    r"""Run a sandbox until Ctrl-C; set PUBLISH_SANDBOX to the address that it prints, or open it in a browser.
+    r"""Run a sandbox until Ctrl-C.
+
+    Set PUBLISH_SANDBOX to the address that it prints, or open it in a browser.
 
     \b
     publish sandbox serve --port 5000 --store ./sandbox
@@ -74,6 +77,7 @@ def execute(words: tuple[str, ...], port: int, store: Path | None, faults: tuple
 
     \b
     publish sandbox exec -- publish release docker-daemon:app --image me/app --version 1.0.0
+    publish sandbox exec --sample -- publish release docker://sandbox/sample --image me/app --version 1.0.0
     publish sandbox exec --fault 'PUT /manifests/ 3rd 503' -- publish release --image me/app
     """
     from publisher.sandbox.server import execute as run

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from publisher.cli.completing import schemas
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,7 +17,7 @@ _ROOMS = ("publisher.model", "publisher.workflows")
 
 
 @click.command("schema")
-@click.argument("name", required=False, metavar="[NAME]")
+@click.argument("name", required=False, metavar="[NAME]", shell_complete=schemas)
 def command(name: str | None) -> None:
     r"""Print the JSON Schema of a document that publish prints or reads; without NAME, list them.
 

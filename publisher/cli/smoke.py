@@ -9,8 +9,9 @@ import click
 from publisher.cli.options import colored, formats, open_session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from publisher.cli.program import Globals
-    from publisher.engine.running import Running
     from publisher.workflows.session import Session
     from publisher.workflows.smoke import SmokeReport
 
@@ -38,18 +39,18 @@ def command(
     publish smoke yeongyin/goalapp:1.2.0 --keep
     """
     from publisher.cli.rendering import show_json, show_text, tell
-    from publisher.workflows.smoke import SmokeOptions, failure, running_of, smoke
+    from publisher.workflows.smoke import SmokeOptions, failure, open_terminal, running_of, smoke
     from publisher.workflows.smoke_image import at_hand, chosen
 
     with open_session(given) as session:
-        settings, name = chosen(session, image, only)
+        found = chosen(session, image, only)
         if only_print:
-            show_text(running_of(session, settings, name).line() + "\n")
+            show_text(running_of(session, found.settings, found.name).line() + "\n")
             return 0
-        name = at_hand(session, name)
-        if interactive:
-            return _open(session, running_of(session, settings, name))
-        report = smoke(session, settings, name, SmokeOptions(keep=keep, follow=follow))
+        with at_hand(session, found) as name:
+            if interactive:
+                return open_terminal(session, found.settings, name, _terminal(session))
+            report = smoke(session, found.settings, name, SmokeOptions(keep=keep, follow=follow))
         if form == "json":
             show_json(report)
         else:
@@ -59,16 +60,18 @@ def command(
     return 0
 
 
-def _open(session: Session, running: Running) -> int:
-    """Hand the terminal to docker's own CLI."""
+def _terminal(session: Session) -> Callable[[list[str]], int]:
+    """Hands the terminal to docker's own CLI."""
     import shutil
     import subprocess
 
+    from publisher.model.environment import clean_environment
     from publisher.model.errors import EngineUnavailable
 
     if shutil.which("docker", path=session.environ.get("PATH")) is None:
         raise EngineUnavailable("-i needs docker's own CLI, which is not on PATH", hint="apt install docker-cli")
-    return subprocess.call(running.words("-it"))  # noqa: S603 - an argument list of our own, no shell
+    environ = clean_environment(session.environ)
+    return lambda words: subprocess.call(words, env=environ)  # noqa: S603 - an argument list of our own, no shell
 
 
 def _text(given: Globals, report: SmokeReport) -> str:
@@ -77,14 +80,24 @@ def _text(given: Globals, report: SmokeReport) -> str:
     rows = [("passed" if check.passed else "failed", check.name, check.detail) for check in report.checks]
     lines = table(("state", "check", "what was found"), rows, color=colored(given))
     state = "passed" if report.passed else "failed"
-    lines += ["", f"{report.image}: {state} in {report.seconds:.1f} s"]
+    ended = "" if report.exit_code is None else f", exit code {report.exit_code}"
+    ended += ", out of memory" if report.oom else ""
+    lines += ["", f"{report.image}: {state} in {report.seconds:.1f} s{ended}"]
     if report.kept:
-        lines += [
-            f"kept as {report.kept}:",
-            f"  docker logs {report.kept}",
-            f"  docker exec -it {report.kept} sh",
-            f"  docker start -a {report.kept}",
-            f"  docker cp {report.kept}:/PATH .",
-            "  publish doctor --clean takes it away",
-        ]
+        lines += ["", *_looks(report.kept, runs=report.exit_code is None)]
     return "\n".join(lines) + "\n"
+
+
+def _looks(kept: str, *, runs: bool) -> list[str]:
+    """What to do with a container that was kept."""
+    words = {
+        f"docker logs {kept}": "what it printed",
+        f"docker start -a {kept}": "start it again",
+        f"docker attach {kept}": "join it while it runs; Ctrl-C ends it",
+        f"docker exec -it {kept} sh": "a shell inside while it runs",
+        f"docker cp {kept}:/PATH .": "copy a file out; the other way round copies one in",
+        "publish doctor --clean": "take it away",
+    }
+    widest = max(map(len, words))
+    lines = [f"  {command.ljust(widest)}  {does}" for command, does in words.items()]
+    return [f"kept as {kept}, which {'runs' if runs else 'has ended'}:", *lines]

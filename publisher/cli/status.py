@@ -43,7 +43,7 @@ def command(
     if not found.drifted:
         return 0
     error = Drift(
-        f"{drifting(len(found.drifted))} not where they belong",
+        f"{drifting(len(found.drifted))} not where {'it belongs' if len(found.drifted) == 1 else 'they belong'}",
         reference=found.drifted[0],
         hint="'publish reconcile' puts them right",
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cli.completing import repositories, tags
 from publisher.cli.options import can_ask, colored, confirm, credentials, formats, open_session
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command("tags")
-@click.argument("repository", metavar="REPO")
-@click.argument("named", nargs=-1, metavar="[TAG]...")
+@click.argument("repository", metavar="REPO", shell_complete=repositories)
+@click.argument("named", nargs=-1, metavar="[TAG]...", shell_complete=tags)
 @click.option("--prune", is_flag=True, help="Show which tags [retention] keeps and which go; -y deletes those.")
 @click.option("--delete", is_flag=True, help="Delete each TAG, and no other with it.")
 @credentials

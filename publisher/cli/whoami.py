@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cli.completing import registries
 from publisher.cli.options import formats, open_session
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("whoami")
-@click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]")
+@click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]", shell_complete=registries)
 @formats("json")
 @click.pass_obj
 def command(given: Globals, /, registry: str, form: str) -> int:

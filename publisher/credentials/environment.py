@@ -20,7 +20,7 @@ class SandboxCredentials:
     def find(self, registry: str, repository: str = "") -> Answer:
         """The same for every registry."""
         del registry, repository
-        return Found(Credential("sandbox", "sandbox", self.name))
+        return Found(Credential("sandbox", "sandbox", self.name, known=True))
 
 
 class EnvironmentCredentials:

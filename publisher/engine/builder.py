@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
+from docker.errors import APIError
 from docker.utils.build import exclude_paths
 
 from publisher.engine.refusal import spoken
 from publisher.model.errors import BuildFailed, ConfigError
+from publisher.model.manifest import Platform
 from publisher.model.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import docker
 
-_STEP: Final = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
+# "Step 2/3 : COPY …" is docker's, "[1/2] STEP 2/3: COPY …" podman's.
+_STEP: Final = re.compile(r"(?:\[\d+/\d+\] )?(?:Step|STEP) (\d+)/(\d+) ?: (.*)", re.DOTALL)
 _BUILT: Final = re.compile(r"Successfully built ([0-9a-f]+)")
 _SHOWN: Final = 20
+_BAD_REQUEST: Final = 400
 
 
 class BuildStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +37,11 @@ class BuildStep(msgspec.Struct, frozen=True, kw_only=True):
     instruction: str
     cached: bool
     seconds: float
+
+    def told(self, total: int) -> str:
+        """It in a line, as one of `total`."""
+        how = "cached" if self.cached else f"{self.seconds:.1f} s"
+        return f"build    {self.number}/{total} {printable(self.instruction[:100])} ({how})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +58,43 @@ class BuildRequest:
     pull: bool = False
     cache: bool = True
 
+    def check(self) -> None:
+        """Raise ConfigError where there is no Dockerfile."""
+        if not (self.context / self.dockerfile).is_file():
+            raise ConfigError(
+                f"there is no {self.dockerfile} in {self.context}",
+                reference=self.context / self.dockerfile,
+                hint="[build] context and dockerfile say where it is",
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The image's id and the steps that made it."""
+    """The image's id, the steps that made it, what the builder warned of; its working folder and exposed ports."""
 
     id: str
     steps: tuple[BuildStep, ...]
+    warnings: tuple[str, ...] = ()
+    workdir: str = ""
+    exposed: tuple[int, ...] = ()
+
+    @classmethod
+    def of(
+        cls, request: BuildRequest, found: Mapping[str, Any], steps: Iterable[BuildStep], warnings: Iterable[str] = ()
+    ) -> Self:
+        """From what the engine says of the image; raises BuildFailed for one of another platform.
+
+        The classic builder makes images of its own platform, whatever it is asked.
+        """
+        asked = Platform.parse(request.platform) if request.platform else None
+        made = (str(found.get("Os")), str(found.get("Architecture")))
+        if asked and (asked.os, asked.architecture) != made:
+            raise BuildFailed(f"the builder made an image for {'/'.join(made)}, not for {asked}")
+        config = found.get("Config") or {}
+        ports = (name.partition("/")[0] for name in config.get("ExposedPorts") or ())
+        return cls(
+            str(found["Id"]), tuple(steps), tuple(warnings), str(config.get("WorkingDir") or ""), tuple(map(int, ports))
+        )
 
 
 def context_files(context: Path) -> tuple[str, ...]:
@@ -66,14 +106,8 @@ def context_files(context: Path) -> tuple[str, ...]:
 
 def build(api: docker.APIClient, request: BuildRequest, tell: Callable[[str], None]) -> Built:
     """Build and name an image; `tell` gets one line a step. Raises BuildFailed with the builder's last words."""
-    if not (request.context / request.dockerfile).is_file():
-        raise ConfigError(
-            f"there is no {request.dockerfile} in {request.context}",
-            reference=request.context / request.dockerfile,
-            hint="[build] context and dockerfile say where it is",
-        )
     untyped: Any = api
-    with spoken(str(request.context)):
+    with spoken(str(request.context)), _refused():
         events = untyped.build(
             path=str(request.context),
             dockerfile=request.dockerfile,
@@ -90,10 +124,28 @@ def build(api: docker.APIClient, request: BuildRequest, tell: Callable[[str], No
         )
         reader = _Reader(tell)
         reader.read(events)
-        for name in request.names[1:]:
-            repository, _, tag = name.rpartition(":")
-            untyped.tag(reader.image, repository, tag)
-        return Built(str(untyped.inspect_image(reader.image)["Id"]), tuple(reader.steps))
+        name_also(untyped, reader.image, request.names[1:])
+        found = untyped.inspect_image(reader.image)
+    return Built.of(request, found, reader.steps, reader.warnings)
+
+
+def name_also(api: Any, image: str, names: Iterable[str]) -> None:
+    """Give an image more names; one without a tag gets `latest`."""
+    for name in names:
+        repository, colon, tag = name.rpartition(":")
+        has_tag = colon and "/" not in tag
+        api.tag(image, repository if has_tag else name, tag if has_tag else "latest")
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """A build that the engine refuses to begin: a stage that isn't there, an instruction that it doesn't know."""
+    try:
+        yield
+    except APIError as error:
+        if error.status_code != _BAD_REQUEST:
+            raise
+        raise BuildFailed(f"the engine refuses to build it: {error.explanation}") from error
 
 
 class _Reader:
@@ -106,6 +158,7 @@ class _Reader:
         self._began = time.monotonic()
         self._said: list[str] = []
         self.steps: list[BuildStep] = []
+        self.warnings: list[str] = []
         self.image = ""
 
     def read(self, events: Iterable[Mapping[str, Any]]) -> None:
@@ -127,6 +180,8 @@ class _Reader:
             self._cached = True
         elif built := _BUILT.search(text):
             self.image = self.image or built[1]
+        elif text.startswith("[Warning]"):
+            self.warnings.append(printable(text.removeprefix("[Warning]").strip()))
         elif text.strip():
             self._said.append(printable(text.rstrip()))
 
@@ -136,8 +191,7 @@ class _Reader:
             number, total, instruction = self._open
             seconds = round(time.monotonic() - self._began, 2)
             self.steps.append(BuildStep(number=number, instruction=instruction, cached=self._cached, seconds=seconds))
-            how = "cached" if self._cached else f"{seconds:.1f} s"
-            self._tell(f"build    {number}/{total} {printable(instruction[:100])} ({how})")
+            self._tell(self.steps[-1].told(total))
         self._open, self._cached, self._began = None, False, time.monotonic()
 
     def _failed(self, error: str) -> BuildFailed:
@@ -145,18 +199,3 @@ class _Reader:
         for line in self._said[-_SHOWN:]:
             self._tell(f"  {line}")
         return BuildFailed(f"the build failed{at}: {error.strip()}")
-
-
-def first_miss(steps: Iterable[BuildStep]) -> str:
-    """Why the cache was left, in a sentence; "" where all came from it, or nothing could."""
-    made = [step for step in steps if not step.instruction.upper().startswith(("FROM", "ARG"))]
-    missed = next((step for step in made if not step.cached), None)
-    if missed is None or missed is made[0]:
-        return ""
-    why = (
-        "the files that it copies have changed"
-        if missed.instruction.upper().startswith(("COPY", "ADD"))
-        else ("the instruction, an argument or the labels have changed")
-    )
-    where = f"step {missed.number}, {printable(missed.instruction[:80])}"
-    return f"the cache ends at {where}: {why}; all after it is made anew"

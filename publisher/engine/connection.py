@@ -7,6 +7,7 @@ import os
 import socket
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 from urllib.parse import quote
 
@@ -17,11 +18,13 @@ from docker.errors import DockerException, InvalidConfigFile, NotFound, create_a
 from docker.tls import TLSConfig
 
 from publisher.engine.address import Address
+from publisher.engine.aside import finished
 from publisher.engine.events import read_pull, read_push
 from publisher.engine.image import EngineImage, Pulled
 from publisher.engine.refusal import BREAKS, spoken, unavailable
 from publisher.engine.stream import ExportStream, pieces
 from publisher.model.errors import ConfigError, PublishError, SourceNotFound, Unreachable, UsageError
+from publisher.model.manifest import Platform
 from publisher.model.printable import printable
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class Engine:
         self._api = api
         self._where = address
         self._about: dict[str, Any] | None = None
+        self._podman: bool | None = None
 
     @classmethod
     def connect(cls, environ: Mapping[str, str]) -> Self:
@@ -86,18 +90,46 @@ class Engine:
             return str(self._api.version()["Version"])
 
     @property
+    def platform(self) -> Platform:
+        """What its own builder makes images for."""
+        with spoken(self.address):
+            about = self._api.version()
+        return Platform(str(about.get("Os")), str(about.get("Arch")))
+
+    @property
     def reads_zstd(self) -> bool:
         """Whether it can pull layers that are compressed with zstd: Docker can since 23, podman always could."""
         with spoken(self.address):
             found = self._api.version()
-        names = [str(part.get("Name")) for part in found.get("Components") or ()]
         major = str(found["Version"]).partition(".")[0]
-        return any(name.startswith("Podman") for name in names) or (major.isdigit() and int(major) >= _FIRST_WITH_ZSTD)
+        return self.is_podman or (major.isdigit() and int(major) >= _FIRST_WITH_ZSTD)
 
     @property
     def api_version(self) -> str:
         """The version of its API, as in 1.41."""
         return str(self._api.api_version)
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is behind a socket of this machine."""
+        return self.address.startswith("unix:")
+
+    @property
+    def is_podman(self) -> bool:
+        """Whether it is podman that answers, in docker's words."""
+        if self._podman is None:
+            with spoken(self.address):
+                parts = self._api.version().get("Components") or ()
+            self._podman = any("podman" in str(part.get("Name")).lower() for part in parts)
+        return self._podman
+
+    def podman_health(self, container: str) -> bool:
+        """Run the image's HEALTHCHECK now: podman itself runs it only where systemd's timers do."""
+        with spoken(container):
+            url = f"{self._api.base_url}/v4.0.0/libpod/containers/{container}/healthcheck"
+            answer = self._api.get(url, timeout=_GREETING_SECONDS)
+            _raise_refusal(answer)
+            return bool(answer.json().get("Status") == "healthy")
 
     @property
     def loopback_is_ours(self) -> bool:
@@ -109,11 +141,7 @@ class Engine:
         about = self.about()
         rootless = any("name=rootless" in str(option) for option in about.get("SecurityOptions") or ())
         here = (os.uname().release, socket.gethostname())
-        return (
-            self.address.startswith("unix:")
-            and not rootless
-            and (about.get("KernelVersion"), about.get("Name")) == here
-        )
+        return self.is_near and not rootless and (about.get("KernelVersion"), about.get("Name")) == here
 
     def inspect(self, name: str) -> EngineImage | None:
         """Look an image up by name or id; None if it isn't there."""
@@ -166,6 +194,12 @@ class Engine:
         finally:
             self._forget(name)
 
+    def nameless(self) -> tuple[int, int]:
+        """How many images have no name any more, and their bytes, layers that they share with others included."""
+        with spoken(self.address):
+            found = self._api.images(filters={"dangling": True})
+        return len(found), sum(int(image.get("Size") or 0) for image in found)
+
     def pull(self, reference: str, credential: Credential | None) -> Pulled:
         """Pull `repository@digest`; the name that the pull leaves is removed unless it was there before."""
         with self.borrowed(reference, credential) as pulled:
@@ -176,15 +210,22 @@ class Engine:
         """As `pull`, with the name held until the block ends."""
         before = self.inspect(reference)
         held = self._ids()
-        downloaded = self.pull_tag(reference, credential)
-        found = self.inspect(reference)
-        if found is None:
-            raise Unreachable("the engine pulled it and doesn't have it", reference=reference)
         try:
+            downloaded = self.pull_tag(reference, credential)
+            found = self.inspect(reference)
+            if found is None:
+                raise Unreachable("the engine pulled it and doesn't have it", reference=reference)
             yield Pulled(found.id, downloaded)
         finally:
+            if before is None:
+                finished(partial(self._give_back, reference, held))
+
+    def _give_back(self, reference: str, held: frozenset[str]) -> None:
+        """Take away the name that a pull left; `held`: what was there before it."""
+        with suppress(PublishError):
+            found = self.inspect(reference)
             # An image that had no name before keeps this one: without any the engine would delete it.
-            if before is None and (found.id not in held or len(found.references) > 1):
+            if found and (found.id not in held or len(found.references) > 1):
                 self._forget(reference)
 
     def _ids(self) -> frozenset[str]:

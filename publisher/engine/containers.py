@@ -3,52 +3,63 @@
 from __future__ import annotations
 
 import io
+import resource
 import tarfile
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from docker.errors import APIError, NotFound
-from docker.types import Mount
+from docker.types import Mount, Ulimit
 
+from publisher.engine.aside import finished, within
 from publisher.engine.refusal import spoken
 from publisher.engine.running import LABEL
+from publisher.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    import docker
-
+    from publisher.engine.connection import Engine
     from publisher.engine.running import Running
 
 _LOG_BYTES: Final = 1 << 20
+_MOMENT: Final = 0.5
+_BAD_REQUEST: Final = 400
+_PODMAN_FILES: Final = 1_048_576
+_KERNEL_PROCESSES: Final = 32_768
+_BUILT_IN: Final = frozenset({"none", "host", "bridge", "default"})
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """Where a container is. health: "" where the image has no HEALTHCHECK. error: why it could not start."""
+    """Where a container is. health: "" where the image has no HEALTHCHECK. probe: what that printed last."""
 
     running: bool
     exit_code: int
     oom: bool
     health: str
-    error: str
+    probe: str
     ports: dict[str, int]
 
 
 class Containers:
     """The containers of one engine."""
 
-    def __init__(self, api: docker.APIClient) -> None:
-        self._api: Any = api
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._api: Any = engine.api
 
-    def create(self, running: Running, name: str) -> str:
-        """Make a container, not started yet; returns its id."""
+    def create(self, running: Running) -> str:
+        """Make the run's container, not started yet, and its named volumes; returns its id."""
+        return finished(partial(self._create, running))
+
+    def _create(self, running: Running) -> str:
+        self._make_volumes(running)
         labels, said = {LABEL: running.run}, running.settings
-        with spoken(running.image):
-            for volume in running.named:
-                self._api.create_volume(volume, labels=labels)
+        with spoken(running.image), _as_configured():
             made = self._api.create_container(
                 running.image,
                 command=list(said.command) if said.command is not None else None,
@@ -58,10 +69,22 @@ class Containers:
                 user=said.user,
                 working_dir=said.workdir,
                 labels=labels,
-                name=name,
+                name=running.run,
                 host_config=self._host(running),
             )
         return str(made["Id"])
+
+    def make_volumes(self, running: Running) -> None:
+        """Make the named volumes alone, with our label."""
+        finished(partial(self._make_volumes, running))
+
+    def _make_volumes(self, running: Running) -> None:
+        with spoken(running.image):
+            held = {volume["Name"] for volume in self._api.volumes().get("Volumes") or ()} if running.named else ()
+            for volume in running.named:
+                # podman answers with an error where docker gives what is there.
+                if volume not in held:
+                    self._api.create_volume(volume, labels={LABEL: running.run})
 
     def _host(self, running: Running) -> Any:
         said = running.settings
@@ -69,34 +92,48 @@ class Containers:
         return self._api.create_host_config(
             port_bindings=bindings,
             mounts=[_mount(running, at) for at in range(len(running.volumes))],
-            network_mode=said.network,
+            network_mode=running.network,
             mem_limit=said.memory,
             nano_cpus=int(said.cpus * 1e9) if said.cpus else None,
             read_only=said.read_only,
+            ulimits=_own_limits() if self._engine.is_podman and self._engine.is_near else None,
         )
 
     def start(self, container: str) -> str:
         """Start it; returns why it could not, "" where it did."""
-        try:
-            self._api.start(container)
-        except APIError as error:
-            return str(error.explanation or error)
-        return ""
+
+        def begin() -> str:
+            try:
+                self._api.start(container)
+            except APIError as error:
+                return str(error.explanation or error)
+            return ""
+
+        with spoken(container):
+            return finished(begin)
 
     def state(self, container: str) -> ContainerState:
         """Look at it."""
         with spoken(container):
             found = self._api.inspect_container(container)
         state = found["State"]
+        health = state.get("Health") or {}
+        probes = health.get("Log") or ()
         ports = (found.get("NetworkSettings") or {}).get("Ports") or {}
         return ContainerState(
             running=bool(state.get("Running")),
             exit_code=int(state.get("ExitCode") or 0),
             oom=bool(state.get("OOMKilled")),
-            health=str((state.get("Health") or {}).get("Status") or ""),
-            error=str(state.get("Error") or ""),
+            health=str(health.get("Status") or ""),
+            probe=str(probes[-1].get("Output") or "") if probes else "",
             ports={name: int(where[0]["HostPort"]) for name, where in ports.items() if where},
         )
+
+    def health(self, container: str, state: ContainerState) -> str:
+        """What its HEALTHCHECK says: starting, healthy or unhealthy; "" where it has none."""
+        if state.health and state.running and self._engine.is_podman:
+            return "healthy" if self._engine.podman_health(container) else "starting"
+        return state.health
 
     def logs(self, container: str) -> str:
         """What it has printed, the last megabyte of it."""
@@ -109,8 +146,11 @@ class Containers:
         with spoken(container):
             yield from self._api.logs(container, stream=True, follow=True)
 
-    def execute(self, container: str, command: Sequence[str]) -> tuple[int, str]:
-        """Run a command inside; its exit code and output."""
+    def execute(self, container: str, command: Sequence[str], seconds: float) -> tuple[int, str] | None:
+        """Run a command inside; its exit code and output, None where it hasn't ended within that time."""
+        return within(partial(self._execute, container, command), seconds)
+
+    def _execute(self, container: str, command: Sequence[str]) -> tuple[int, str]:
         with spoken(container):
             made = self._api.exec_create(container, list(command))
             output: bytes = self._api.exec_start(made["Id"])
@@ -121,7 +161,7 @@ class Containers:
         """A file's content, at most a megabyte; None if it isn't there."""
         with spoken(container):
             try:
-                stream, _about = self._api.get_archive(container, path)
+                stream, _about = self._archive(container, path)
             except NotFound:
                 return None
             packed = io.BytesIO(b"".join(stream))
@@ -130,50 +170,58 @@ class Containers:
             file = tar.extractfile(member) if member and member.isfile() else None
             return file.read(_LOG_BYTES) if file else b""
 
-    def make_network(self, name: str, run: str) -> bool:
-        """Make a network if there is none of that name; whether it was made."""
+    def _archive(self, container: str, path: str) -> Any:
+        """Once more where it fails: podman looks into a running container, which may end just then."""
+        try:
+            return self._api.get_archive(container, path)
+        except NotFound:
+            raise
+        except APIError:
+            time.sleep(_MOMENT)
+            return self._api.get_archive(container, path)
+
+    def network(self, running: Running) -> str | None:
+        """The network that the run joins: one that is there, else one of its own, made with our label."""
+        name = running.settings.network
+        if name is None or name in _BUILT_IN or name.startswith("container:"):
+            return name
         with spoken(name):
-            if name in {"none", "host", "bridge", "default"} or self._api.networks(names=[name]):
-                return False
-            self._api.create_network(name, labels={LABEL: run})
-        return True
-
-    def clean(self, run: str | None = None) -> dict[str, list[str]]:
-        """Take away every container, volume and network with our label (of one run); their names, by kind."""
-        found = self._labelled(run)
-        for container in found["containers"]:
-            self.remove(container)
-        for volume in found["volumes"]:
-            self._quietly(partial(self._api.remove_volume, volume, force=True))
-        for network in found["networks"]:
-            self._quietly(partial(self._api.remove_network, network))
-        return {kind: list(named.values()) for kind, named in found.items()}
-
-    def found(self) -> dict[str, list[str]]:
-        """The names of what carries our label, by kind."""
-        return {kind: list(named.values()) for kind, named in self._labelled(None).items()}
-
-    def _labelled(self, run: str | None) -> dict[str, dict[str, str]]:
-        """What carries our label (of one run): names by id, by kind."""
-        chosen = {"label": f"{LABEL}={run}" if run else LABEL}
-        with spoken("containers of publish"):
-            containers = self._api.containers(all=True, filters=chosen)
-            volumes = self._api.volumes(filters=chosen).get("Volumes") or ()
-            networks = self._api.networks(filters=chosen)
-        return {
-            "containers": {one["Id"]: str(one["Names"][0]).lstrip("/") for one in containers},
-            "volumes": {one["Name"]: str(one["Name"]) for one in volumes},
-            "networks": {one["Id"]: str(one["Name"]) for one in networks},
-        }
+            if any(name in {network["Name"], network["Id"]} for network in self._api.networks()):
+                return name
+            own = f"{running.run}-{name}"
+            finished(partial(self._api.create_network, own, labels={LABEL: running.run}))
+        return own
 
     def remove(self, container: str) -> None:
         """Take a container away, running or not, with its anonymous volumes."""
-        self._quietly(partial(self._api.remove_container, container, v=True, force=True))
+        with spoken(container), suppress(NotFound):
+            finished(partial(self._api.remove_container, container, v=True, force=True))
 
-    def _quietly(self, work: Callable[[], object]) -> None:
-        """What is gone already is gone."""
-        with spoken("containers of publish"), suppress(NotFound):
-            work()
+
+@contextmanager
+def _as_configured() -> Iterator[None]:
+    """What the engine calls a bad request is what `[smoke]` says."""
+    try:
+        yield
+    except APIError as error:
+        if error.status_code != _BAD_REQUEST:
+            raise
+        hint = "[smoke] in publish.toml says how it is run"
+        raise ConfigError(f"the engine can't run the image so: {error.explanation}", hint=hint) from error
+
+
+def _own_limits() -> list[Ulimit]:
+    """Limits for podman, which gives containers ones that it may not set where its own are lower: nothing starts then.
+
+    Its own are not told; they are this user's, as ours are, and its processes no more than the kernel's default.
+    """
+    hard = {
+        "nofile": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        "nproc": min(resource.getrlimit(resource.RLIMIT_NPROC)[1], _KERNEL_PROCESSES),
+    }
+    if hard["nofile"] == resource.RLIM_INFINITY or hard["nofile"] >= _PODMAN_FILES:
+        return []
+    return [Ulimit(name=name, soft=most, hard=most) for name, most in hard.items()]
 
 
 def _mount(running: Running, at: int) -> Mount:

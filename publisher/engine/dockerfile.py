@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -42,8 +44,29 @@ class Instruction:
     @property
     def sources(self) -> list[str]:
         """What a COPY or ADD takes from the context; nothing where it takes from another stage."""
-        words = [word for word in self.rest.split() if not word.startswith("--")]
-        return [] if "--from=" in self.rest else words[:-1]
+        return [] if "--from=" in self.rest else self._words[:-1]
+
+    @property
+    def _words(self) -> list[str]:
+        """What follows the options, in either form: words or a list."""
+        words = self.rest.split()
+        while words and words[0].startswith("--"):
+            words.pop(0)
+        try:
+            listed = json.loads(" ".join(words)) if words and words[0].startswith("[") else None
+        except ValueError:
+            listed = None
+        return [str(word) for word in listed] if isinstance(listed, list) else words
+
+    def takes(self, path: str) -> bool:
+        """Whether it copies `path`, relative to the context."""
+        if self.word not in {"COPY", "ADD"}:
+            return False
+        plain = [source.removeprefix("./").rstrip("/") for source in self.sources]
+        return any(
+            source in {"", "."} or path == source or path.startswith(f"{source}/") or fnmatchcase(path, source)
+            for source in plain
+        )
 
     @property
     def copies_all(self) -> bool:
@@ -53,19 +76,22 @@ class Instruction:
     @property
     def target(self) -> str:
         """Where a COPY or ADD puts things."""
-        return self.rest.split()[-1] if self.rest.split() else ""
+        return self._words[-1] if self._words else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What lies around a Dockerfile. files: what the context ships, paths without their folder's.
 
-    ignores: whether there is a .dockerignore. ports: those that the smoke run uses.
+    ignores: whether there is a .dockerignore. ports: those that the smoke run uses. workdir and exposed: those of the
+    image that was built, which may come from its base.
     """
 
     files: tuple[str, ...] = ()
     ignores: bool = True
     ports: tuple[int, ...] = ()
+    workdir: str = ""
+    exposed: tuple[int, ...] = ()
 
 
 def read_dockerfile(text: str) -> tuple[Instruction, ...]:
@@ -93,9 +119,17 @@ def advise(text: str, around: Surroundings) -> tuple[Advice, ...]:
 
 
 def _last_stage(instructions: Iterable[Instruction]) -> list[Instruction]:
+    """What makes the image: the last stage, and before it the stages that it stands on."""
+    stages: dict[str, list[Instruction]] = {}
     stage: list[Instruction] = []
     for one in instructions:
-        stage = [one] if one.word == "FROM" else [*stage, one]
+        if one.word == "FROM":
+            words = one.rest.split()
+            stage = [*stages.get(words[0].lower() if words else "", ()), one]
+            if len(words) == len(("base", "AS", "name")):
+                stages[words[-1].lower()] = stage
+        else:
+            stage.append(one)
     return stage
 
 
@@ -116,25 +150,31 @@ def _copied_before_install(instructions: tuple[Instruction, ...], _around: Surro
 
 def _copied_unfiltered(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
     first = next((one for one in instructions if one.copies_all), None)
-    if first is None:
-        return
-    if not around.ignores:
+    if first and not around.ignores:
         message = "the whole folder is copied and there is no .dockerignore"
         yield Advice(line=first.line, rule="no-dockerignore", message=message)
-    for path in around.files:
-        if _SECRETS.search(path):
-            yield Advice(
-                line=first.line, rule="ships-secret", message=f"{path} goes into the image; add it to .dockerignore"
-            )
 
 
-def _workdir(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
+def _secrets(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
+    """Each once, where it is first copied."""
+    for path in filter(_SECRETS.search, around.files):
+        if taker := next((one for one in instructions if one.takes(path)), None):
+            message = f"{path} goes into the image; add it to .dockerignore"
+            yield Advice(line=taker.line, rule="ships-secret", message=message)
+
+
+def _workdir(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
     stage = _last_stage(instructions)
     set_ = [one for one in stage if one.word == "WORKDIR"]
     if set_ and set_[-1].rest.strip('"') == "/":
         yield Advice(line=set_[-1].line, rule="workdir", message="WORKDIR is /, where files of the system are")
-    elif not set_ and any(one.word in {"COPY", "ADD", "RUN"} for one in stage):
-        yield Advice(line=stage[0].line, rule="workdir", message="no WORKDIR is set, so that everything runs in /")
+    elif not set_ and around.workdir in {"", "/"} and any(one.word in {"COPY", "ADD", "RUN"} for one in stage):
+        begun = [one for one in stage if one.word == "FROM"]
+        yield Advice(
+            line=begun[-1].line if begun else 1,
+            rule="workdir",
+            message="no WORKDIR is set, so that everything runs in /",
+        )
 
 
 def _server_in_run(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
@@ -146,7 +186,7 @@ def _server_in_run(instructions: tuple[Instruction, ...], _around: Surroundings)
 
 def _shell_form(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
     for one in _last_stage(instructions):
-        if one.word in {"CMD", "ENTRYPOINT"} and not one.rest.startswith("["):
+        if one.word in {"CMD", "ENTRYPOINT"} and not one.rest.startswith(("[", "exec ")):
             message = f'{one.word} is in shell form, so the app gets no signals; write {one.word} ["app", "argument"]'
             yield Advice(line=one.line, rule="shell-form", message=message)
 
@@ -167,7 +207,9 @@ def _hidden_by_volume(instructions: tuple[Instruction, ...], _around: Surroundin
 
 def _exposed(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
     named = [one for one in _last_stage(instructions) if one.word == "EXPOSE"]
-    exposed = {int(number) for one in named for number in re.findall(r"\d+", one.rest.replace("/tcp", ""))}
+    if any("$" in one.rest for one in named) and not around.exposed:
+        return
+    exposed = {*around.exposed, *(port for one in named for port in _ports(one.rest))}
     for port in around.ports:
         if port not in exposed:
             line = named[0].line if named else 0
@@ -175,9 +217,16 @@ def _exposed(instructions: tuple[Instruction, ...], around: Surroundings) -> Ite
             yield Advice(line=line, rule="expose", message=message)
 
 
+def _ports(text: str) -> Iterator[int]:
+    """Those of 80, 80/tcp and 8000-8010."""
+    for first, last in re.findall(r"(\d+)(?:-(\d+))?(?:/\w+)?", text):
+        yield from range(int(first), int(last or first) + 1)
+
+
 _LOOKS: Final[tuple[Callable[[tuple[Instruction, ...], Surroundings], Iterator[Advice]], ...]] = (
     _copied_before_install,
     _copied_unfiltered,
+    _secrets,
     _workdir,
     _server_in_run,
     _shell_form,

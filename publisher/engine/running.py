@@ -6,17 +6,18 @@ import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from publisher.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from publisher.model.settings import SmokeSettings
 
 _PORT = re.compile(r"(?:(?P<host>\d{1,5}):)?(?P<port>\d{1,5})(?:/(?P<protocol>tcp|udp))?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SECRET: Final = re.compile(r"PASS|SECRET|TOKEN|CREDENTIAL|PRIVATE|AUTH|KEY$|PWD$", re.IGNORECASE)
 LABEL = "publish.run"
 
 
@@ -69,33 +70,48 @@ class Volume:
             raise ConfigError(f"the folder {bound} of the volume '{text}' doesn't exist", reference=bound)
         return cls(str(bound), parts[-1], mode == "ro", is_bind=True)
 
+    @property
+    def is_named(self) -> bool:
+        """Whether the engine keeps it under a name."""
+        return bool(self.source) and not self.is_bind
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """One container, before it is made. `run` names the run: its volumes have it before their names.
 
-    settings: what `[smoke]` says, of which env, ports and volumes stand here as they were read.
+    settings: what `[smoke]` says, of which env, ports and volumes stand here as they were read. env_file: where a
+    part of env comes from.
     """
 
     image: str
     run: str
     settings: SmokeSettings
     env: Mapping[str, str] = field(default_factory=dict)
+    env_file: Path | None = None
+    network: str | None = None
     ports: tuple[Port, ...] = ()
     volumes: tuple[Volume, ...] = ()
 
     @classmethod
     def of(cls, smoke: SmokeSettings, image: str, run: str, folder: Path, environ: Mapping[str, str]) -> Self:
         """What the configuration says; paths are relative to `folder`. Raises ConfigError."""
-        env = dict(_env_file(folder / smoke.env_file, environ)) if smoke.env_file else {}
+        file = folder / smoke.env_file if smoke.env_file else None
         return cls(
             image=image,
             run=run,
             settings=smoke,
-            env={**env, **smoke.env},
+            env={**(dict(_env_file(file, environ)) if file else {}), **smoke.env},
+            env_file=file,
+            network=smoke.network,
             ports=tuple(map(Port.parse, smoke.ports)),
             volumes=tuple(Volume.parse(text, folder) for text in smoke.volumes),
         )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values of env that must not be shown, by their keys' names."""
+        return tuple(value for key, value in self.env.items() if _SECRET.search(key))
 
     def volume_name(self, volume: Volume) -> str:
         """A named volume's name in the engine."""
@@ -104,37 +120,47 @@ class Running:
     @property
     def named(self) -> tuple[str, ...]:
         """The named volumes, as the engine calls them."""
-        return tuple(dict.fromkeys(self.volume_name(one) for one in self.volumes if one.source and not one.is_bind))
+        return tuple(dict.fromkeys(self.volume_name(one) for one in self.volumes if one.is_named))
 
-    def line(self, *extra: str) -> str:
-        """The `docker run` line that means the same."""
-        return shlex.join(self.words(*extra))
+    def line(self) -> str:
+        """The `docker run` line that means the same; named volumes are called as `[smoke]` calls them."""
+        return shlex.join(["docker", "run", "--rm", *self._options(self.volumes), *self._image_and_words()])
 
-    def words(self, *extra: str) -> list[str]:
-        """The line's words."""
-        return ["docker", "run", "--rm", *extra, *self._options(), self.image, *self._after_image()]
+    def terminal(self) -> list[str]:
+        """The words that open it on a terminal, under the run's name, label and volumes."""
+        ours = ("--name", self.run, "--label", f"{LABEL}={self.run}")
+        volumes = (self._as_engine_calls(volume) for volume in self.volumes)
+        return ["docker", "run", "--rm", "-it", *ours, *self._options(volumes), *self._image_and_words()]
 
-    def _options(self) -> Iterator[str]:
-        for key, value in self.env.items():
+    def _as_engine_calls(self, volume: Volume) -> Volume:
+        if not volume.is_named:
+            return volume
+        return Volume(self.volume_name(volume), volume.target, volume.read_only)
+
+    def _options(self, volumes: Iterable[Volume]) -> Iterator[str]:
+        if self.env_file:
+            yield from ("--env-file", str(self.env_file))
+        for key, value in self.settings.env.items():
             yield from ("-e", f"{key}={value}")
         for port in self.ports:
             yield from ("-p", f"127.0.0.1:{port.host or ''}:{port}")
-        for volume in self.volumes:
+        for volume in volumes:
             mode = ":ro" if volume.read_only else ""
             yield from ("-v", f"{volume.source}:{volume.target}{mode}" if volume.source else volume.target)
         said = self.settings
         cpus = None if said.cpus is None else f"{said.cpus:g}"
-        single = {"--user": said.user, "--workdir": said.workdir, "--network": said.network, "--memory": said.memory}
+        single = {"--user": said.user, "--workdir": said.workdir, "--network": self.network, "--memory": said.memory}
         for option, chosen in {**single, "--cpus": cpus}.items():
             if chosen is not None:
                 yield from (option, chosen)
         if said.read_only:
             yield "--read-only"
-        if said.entrypoint:
-            yield from ("--entrypoint", said.entrypoint[0])
+        if said.entrypoint is not None:
+            # An empty one means none, not the image's own.
+            yield from ("--entrypoint", said.entrypoint[0] if said.entrypoint else "")
 
-    def _after_image(self) -> tuple[str, ...]:
-        return (*(self.settings.entrypoint or ())[1:], *(self.settings.command or ()))
+    def _image_and_words(self) -> tuple[str, ...]:
+        return (self.image, *(self.settings.entrypoint or ())[1:], *(self.settings.command or ()))
 
 
 def _env_file(path: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,8 @@ _HUB_HOSTS: Final = frozenset(
 )
 _LONGEST_DESCRIPTION: Final = 100
 _STATUSES: Final = range(100, 600)
+_PORTS: Final = range(1, 65536)
+_MEMORY: Final = re.compile(r"\d+[bkmg]?", re.IGNORECASE)
 
 
 def check(settings: Settings) -> None:
@@ -95,9 +97,25 @@ def _smoke(at: Key, smoke: SmokeSettings) -> None:
         _pattern((*at, "output"), smoke.output)
     if smoke.cpus is not None and smoke.cpus <= 0:
         raise Complaint((*at, "cpus"), show(smoke.cpus), "a number above 0")
+    if smoke.memory is not None and not _MEMORY.fullmatch(smoke.memory):
+        raise Complaint((*at, "memory"), show(smoke.memory), "a size, as in 256m")
+    if smoke.workdir is not None:
+        _absolute((*at, "workdir"), smoke.workdir)
+    for number, path in enumerate(smoke.persist):
+        _absolute((*at, "persist", f"[{number}]"), path)
+    for port in (smoke.tcp,) if isinstance(smoke.tcp, str) else smoke.tcp or ():
+        if not port.isdecimal() or int(port) not in _PORTS:
+            raise Complaint((*at, "tcp"), show(port), "a port of the container, as in 80")
+    if () in smoke.exec:
+        raise Complaint((*at, "exec"), "an empty command", 'commands of words, as in [["cat", "/app/ready"]]')
     single = isinstance(smoke.http, HttpCheck)
     for number, http in enumerate((smoke.http,) if isinstance(smoke.http, HttpCheck) else smoke.http or ()):
         _http((*at, "http") if single else (*at, "http", f"[{number}]"), http)
+
+
+def _absolute(at: Key, path: str) -> None:
+    if not path.startswith("/"):
+        raise Complaint(at, show(path), "a path that starts with /")
 
 
 def _http(at: Key, http: HttpCheck) -> None:

@@ -71,7 +71,8 @@ class Authorizer:
         host = urlsplit(request.url).netloc
         credential = None if request.anonymous else self._find(host, request.repository)
         if credential:
-            self._redactor.learn(credential.secret, credential.username)
+            if not credential.known:
+                self._redactor.learn(credential.secret, credential.username)
             self._check_wire(origin, host)
         if challenge.scheme == "basic":
             return _basic(credential, origin) if credential else None

@@ -12,13 +12,15 @@ class Credential:
     """A user and a secret for one registry; `source` says where they came from, for people.
 
     With `username` "<token>" the secret is an OAuth2 refresh token, never a Basic password.
-    registry_only: whether Docker Hub's API doesn't take it.
+    registry_only: whether Docker Hub's API doesn't take it. known: whether everybody knows it, as the sandbox's own,
+    whose words would only be missed in what is told.
     """
 
     username: str
     secret: str = field(repr=False)
     source: str = ""
     registry_only: bool = False
+    known: bool = False
 
     @property
     def is_identity_token(self) -> bool:

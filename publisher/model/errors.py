@@ -189,8 +189,8 @@ class Stopped(PublishError):
     exit_code = 130
     kind = "interrupted"
 
-    def __init__(self, signal: int) -> None:
-        super().__init__("interrupted" if signal == 2 else "terminated")  # noqa: PLR2004 - SIGINT's number
+    def __init__(self, signal: int, message: str = "") -> None:
+        super().__init__(message or ("interrupted" if signal == 2 else "terminated"))  # noqa: PLR2004 - SIGINT's number
         self.status = 128 + signal
 
 

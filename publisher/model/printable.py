@@ -26,3 +26,19 @@ def _escape(character: str) -> str:
             return f"\\U{code:08x}"
         return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 - one byte
     return character
+
+
+def printable_json(text: str) -> str:
+    """The same JSON document, with hidden characters as JSON's own escapes: it is read on terminals too.
+
+    So is `##[`, which is a command to GitHub's runner wherever it stands. All these can stand in strings only.
+    """
+    text = text.replace("##[", r"#\u0023[")
+    return text if text.isascii() and "\x7f" not in text else "".join(map(_escape_in_json, text))
+
+
+def _escape_in_json(character: str) -> str:
+    if character in "\n\t" or unicodedata.category(character) not in _HIDDEN:
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

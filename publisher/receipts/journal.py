@@ -42,6 +42,14 @@ def state_folder(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "publish"
 
 
+def receipts_folder(environ: Mapping[str, str]) -> Path:
+    """Where the receipts of this machine are; a rehearsal's are kept apart, with its sandbox if that has a folder."""
+    if not environ.get("PUBLISH_SANDBOX"):
+        return state_folder(environ) / "receipts"
+    kept = environ.get("PUBLISH_SANDBOX_STATE")
+    return Path(kept) if kept else state_folder(environ) / "sandbox"
+
+
 class Journal:
     """The receipts in one folder, mode 0700; each file 0600."""
 

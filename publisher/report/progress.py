@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from publisher.model.printable import printable
+from publisher.report.cells import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from publisher.model.protocols import Meter
+
+
+_WARNING = "warning:"
+# The width of a step's first word: what goes on in another line stands below what follows it.
+_STEP = 9
 
 
 class Teller:
@@ -51,8 +57,7 @@ class Teller:
 
     def warn(self, text: str) -> None:
         """What the user should know and needn't act on now."""
-        mark = "\x1b[33mwarning\x1b[0m" if self._color else "warning"
-        self._write(text, f"{mark}: ")
+        self._write(text, "warning: ")
 
     def trace(self, text: str) -> None:
         """A line for `--verbose`."""
@@ -61,10 +66,18 @@ class Teller:
     def _write(self, text: str, before: str = "") -> None:
         line = before + safe_lines(printable(self._redact(text)))
         with self._lock:
-            if self._bars:
-                self._bars.console.out(line, highlight=False)
-            else:
-                print(line, file=self._stream, flush=True)
+            for part in self._lines(line):
+                if self._bars:
+                    self._bars.console.out(part, highlight=False)
+                else:
+                    print(part, file=self._stream, flush=True)
+
+    def _lines(self, text: str) -> list[str]:
+        """The lines of a step or a warning, which goes on below what follows its first word."""
+        first, *others = told(text, self._stream, " " * _STEP)
+        if self._color and first.startswith(_WARNING):
+            first = f"\x1b[33m{_WARNING}\x1b[0m{first.removeprefix(_WARNING)}"
+        return [first, *others]
 
     @contextmanager
     def meter(self, label: str, total: int | None) -> Iterator[Meter]:
@@ -133,10 +146,12 @@ def _new_bars(stream: TextIO, *, color: bool) -> Bars:
 
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        # Narrow enough that a label of a few words still fits a terminal of 80 columns.
+        BarColumn(24, complete_style="cyan", finished_style="green"),
         DownloadColumn(),
         TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left", style="progress.remaining"),
     )
     return Progress(*columns, console=Console(file=stream, no_color=not color), transient=True)
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import textwrap
 from collections import Counter
 from itertools import groupby, zip_longest
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
 from publisher.model.printable import printable
 from publisher.model.receipt import State
 from publisher.model.reference import Reference, Repository
 from publisher.model.verdict import VerdictState
+from publisher.report.cells import columns, fit, longest_word, pad, wrap
+from publisher.report.cells import width as width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from publisher.model.digest import Digest
     from publisher.model.plan import Plan
     from publisher.model.receipt import Change, Receipt
     from publisher.model.status import Status
@@ -26,22 +27,20 @@ _COLORS: Final = {
     "create": "32", "move": "36", "keep": "33", "unchanged": "2", "refuse": "31",
     "done": "32", "kept": "33", "not-done": "31", "unknown": "31", "restored": "36",
     "ok": "32", "drift": "31", "orphan": "33", "yanked": "33", "incomplete": "31", "failed": "31",
-    "goes": "31", "deleted": "31", "undone": "33",
-    "equal": "32", "different": "31", "missing": "31",
+    "goes": "31", "deleted": "31", "delete": "31", "undone": "33",
+    "equal": "32", "different": "31", "missing": "31", "passed": "32", "warning": "33", "broken": "31",
 }  # fmt: skip
-# What the last column, and any other, keep on a narrow terminal.
-_NARROWEST_LAST = 24
-_NARROWEST = 8
+_BOLD, _DIM = "1", "2"
 _GAP = 2
 
 
 def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
     """One line a tag: now, then, action and reason; a count; warnings last."""
-    lines = [_headline(plan)]
+    lines = [painted(_headline(plan), _BOLD, color=color)]
     for image in plan.images:
         moves = [move for move in plan.moves if _is_of(move.reference, move.tag, image, plan)]
-        lines += ["", image]
-        rows = [(move.tag, short(move.before), short(move.after), move.action, move.reason) for move in moves]
+        lines += ["", painted(image, _BOLD, color=color)]
+        rows = [(move.tag, short(move.before), short(move.after, "?"), move.action, move.reason) for move in moves]
         lines += table(("tag", "now", "then", "action", "reason"), rows, color=color, width=width)
     if plan.tags and not plan.images:
         lines += ["", *plan.tags]
@@ -49,7 +48,7 @@ def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
     lines += ["", ", ".join(f"{count} {action}" for action, count in counts.items()) or _without_image(plan)]
     room = width or columns(sys.stdout)
     for warning in plan.warnings:
-        lines += textwrap.wrap(f"warning: {printable(warning)}", room, subsequent_indent="  ", break_on_hyphens=False)
+        lines += wrap(f"warning: {printable(warning)}", room, "  ")
     return _finish(lines)
 
 
@@ -67,12 +66,41 @@ def _is_of(reference: str, tag: str, image: str, plan: Plan) -> bool:
     return reference == f"{Repository.parse(image)}:{tag}" or len(plan.images) == 1
 
 
+def intended_text(
+    receipt: Receipt, intended: Mapping[str, Digest | None], *, color: bool, width: int | None = None
+) -> str:
+    """What a dry run would write: what each tag holds now, what it would hold then, and of which version that is."""
+    lines: list[str] = []
+    counts: Counter[str] = Counter()
+    for repository, changes in _by_repository(receipt):
+        rows = []
+        for change in changes:
+            goal = intended.get(change.reference)
+            action = "delete" if change.reference in intended and goal is None else str(change.action)
+            counts[action] += 1
+            rows.append(
+                (
+                    _tag(change),
+                    short(change.before),
+                    short(str(goal) if goal else None),
+                    action,
+                    _version(receipt, change),
+                )
+            )
+        lines += [painted(repository.familiar, _BOLD, color=color)]
+        lines += [*table(("tag", "now", "then", "action", "version"), rows, color=color, width=width), ""]
+    return _finish([*lines, ", ".join(f"{count} {action}" for action, count in counts.items()) or "nothing to write"])
+
+
 def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> str:
     """A table a repository: what each tag held, what it holds, how it ended; a count; the digest to pin last."""
     lines: list[str] = []
-    for repository, changes in groupby(receipt.moves, lambda change: Reference.parse(change.reference).repository):
-        rows = [_change_row(change) for change in changes]
-        lines += [repository.familiar]
+    for repository, changes in _by_repository(receipt):
+        rows = [
+            (_tag(change), short(change.before), short(change.after), change.state, _version(receipt, change))
+            for change in changes
+        ]
+        lines += [painted(repository.familiar, _BOLD, color=color)]
         lines += [*table(("tag", "before", "after", "state", "version"), rows, color=color, width=width), ""]
     counts = Counter(str(change.state) for change in receipt.moves)
     lines += [", ".join(f"{count} {state}" for state, count in counts.items()) or "no tags"]
@@ -82,7 +110,8 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
         and receipt.plan.images
         and all(change.state is not State.UNKNOWN for change in receipt.moves)
     ):
-        lines += ["", *(f"{image}@{receipt.image.digest}" for image in receipt.plan.images)]
+        pins = (f"{image}@{receipt.image.digest}" for image in receipt.plan.images)
+        lines += ["", *(painted(pin, _BOLD, color=color) for pin in pins)]
     return _finish(lines)
 
 
@@ -93,7 +122,7 @@ def status_text(status: Status, ages: Mapping[str, str], *, color: bool, width: 
     """
     lines: list[str] = []
     for one in status.repositories:
-        lines += [Repository.parse(one.repository).familiar]
+        lines += [painted(Repository.parse(one.repository).familiar, _BOLD, color=color)]
         versions = [
             (each.version, each.tag, short(each.digest), "yanked" if each.yanked else "") for each in one.versions
         ]
@@ -113,7 +142,7 @@ def status_text(status: Status, ages: Mapping[str, str], *, color: bool, width: 
                 *table(("tag", "holds", "belongs", "version", "age", "state"), floating, color=color, width=width),
             ]
         if one.foreign:
-            lines += ["", *textwrap.wrap(f"other tags: {', '.join(one.foreign)}", width or columns(sys.stdout))]
+            lines += ["", *wrap(f"other tags: {', '.join(one.foreign)}", width or columns(sys.stdout), "  ")]
         lines += [""]
     count = len(status.drifted)
     return _finish([*lines, f"{drifting(count)} not in place" if count else "every floating tag is true"])
@@ -125,21 +154,30 @@ def drifting(count: int) -> str:
 
 
 def history_text(receipts: Sequence[Receipt], *, color: bool, width: int | None = None) -> str:
-    """One line a run, newest first."""
+    """One line a run, newest first; an id without its random end wherever that still tells it from the others."""
+    starts = Counter(one.id.partition("-")[0] for one in receipts)
     rows = [
         (
-            one.id,
+            one.id.partition("-")[0] if starts[one.id.partition("-")[0]] == 1 else one.id,
             one.command,
             (one.plan.release or one.plan.version or "" if one.plan else ""),
             one.outcome,
-            ", ".join(sorted({Reference.parse(change.reference).repository.familiar for change in one.moves})),
-            ", ".join(str(Reference.parse(change.reference).tag) for change in one.moves if change.state.is_written),
+            _written(one),
         )
         for one in receipts
     ]
-    return _finish(
-        table(("receipt", "command", "version", "outcome", "images", "tags"), rows, color=color, width=width)
-    )
+    return _finish(table(("receipt", "command", "version", "outcome", "wrote"), rows, color=color, width=width))
+
+
+def _written(receipt: Receipt) -> str:
+    """The tags that a run wrote, below their repositories."""
+    tags: dict[str, list[str]] = {}
+    for change in receipt.moves:
+        reference = Reference.parse(change.reference)
+        found = tags.setdefault(reference.repository.familiar, [])
+        if change.state.is_written:
+            found.append(str(reference.tag))
+    return "; ".join(f"{name}: {', '.join(found) or 'nothing'}" for name, found in tags.items())
 
 
 def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None = None) -> str:
@@ -157,64 +195,57 @@ def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None
     return _finish(table(("state", "reference", "digest", "platforms", "detail"), rows, color=color, width=width))
 
 
-def _change_row(change: Change) -> tuple[str, ...]:
-    tag = Reference.parse(change.reference).tag or "-"
-    return (tag, short(change.before), short(change.after), change.state, change.version or "")
+def _by_repository(receipt: Receipt) -> Iterator[tuple[Repository, Iterator[Change]]]:
+    return groupby(receipt.moves, lambda change: Reference.parse(change.reference).repository)
 
 
-def short(digest: str | None) -> str:
-    """The first twelve hex digits; - for nothing."""
-    return digest.partition(":")[2][:12] if digest else "-"
+def _tag(change: Change) -> str:
+    return str(Reference.parse(change.reference).tag or "-")
+
+
+def _version(receipt: Receipt, change: Change) -> str:
+    """Of what the tag goes to; an undo's receipt names the one that it came from."""
+    return "" if receipt.command == "undo" else change.version or ""
+
+
+def short(digest: str | None, none: str = "-") -> str:
+    """The first twelve hex digits; `none` for nothing."""
+    return digest.partition(":")[2][:12] if digest else none
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, color: bool, width: int | None = None) -> list[str]:
     """Aligned columns, each wrapped within itself where the width is short. A cell that is a state gets its colour.
 
-    width: in characters; by default stdout's.
+    A column that no row has anything in is left out. width: in cells; by default stdout's.
     """
-    given = [tuple(printable(str(cell)) for cell in row) for row in rows]
-    natural = [max(map(len, column)) for column in zip(head, *given, strict=True)]
-    widths = _fit(natural, width or columns(sys.stdout))
-    lines = _row(head, widths, color=False)
-    for row in given:
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    used = [at for at in range(len(head)) if at == 0 or not cells or any(row[at] for row in cells)]
+    grid = [[row[at] for at in used] for row in (list(head), *cells)]
+    natural = [max(map(width_of, column)) for column in zip(*grid, strict=True)]
+    words = [max(map(longest_word, column)) for column in zip(*grid, strict=True)]
+    widths = fit(natural, words, (width or columns(sys.stdout)) - _GAP * (len(used) - 1))
+    lines = [painted(line, _DIM, color=color) for line in _row(grid[0], widths, color=False)]
+    for row in grid[1:]:
         lines += _row(row, widths, color=color)
     return lines
 
 
-def columns(stream: TextIO) -> int:
-    """Characters a line of `stream` has room for: a terminal's, or $COLUMNS; without end in a file or a pipe."""
-    if (told := os.environ.get("COLUMNS", "")).isdecimal() and int(told):
-        return int(told)
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or sys.maxsize
-    except (OSError, ValueError):
-        return sys.maxsize
-
-
-def _fit(natural: Sequence[int], width: int) -> list[int]:
-    """Widths that fit: the last column gives way first, then the widest of the others."""
-    widths = list(natural)
-    room = width - _GAP * (len(widths) - 1)
-    widths[-1] = max(min(widths[-1], _NARROWEST_LAST), widths[-1] - max(0, sum(widths) - room))
-    while sum(widths) > room and (widest := max(widths[:-1], default=0)) > _NARROWEST:
-        widths[widths.index(widest)] -= 1
-    return widths
-
-
 def _row(cells: Sequence[str], widths: Sequence[int], *, color: bool) -> list[str]:
     """The lines of one row; a cell that is too long goes on below itself."""
-    wrapped = [
-        textwrap.wrap(cell, max(size, 1), break_on_hyphens=False) for cell, size in zip(cells, widths, strict=True)
-    ]
+    wrapped = [wrap(cell, max(size, 1)) for cell, size in zip(cells, widths, strict=True)]
     lines = []
     for parts in zip_longest(*wrapped, fillvalue=""):
-        shown = [_paint(part.ljust(size), part, color=color) for part, size in zip(parts, widths, strict=True)]
+        shown = [
+            painted(pad(part, size), _COLORS.get(part, ""), color=color)
+            for part, size in zip(parts, widths, strict=True)
+        ]
         lines.append((" " * _GAP).join(shown).rstrip())
     return lines
 
 
-def _paint(shown: str, word: str, *, color: bool) -> str:
-    return f"\x1b[{_COLORS[word]}m{shown}\x1b[0m" if color and word in _COLORS else shown
+def painted(shown: str, code: str, *, color: bool) -> str:
+    """In a colour, by its number in a terminal's SGR sequence; as it is where there is none."""
+    return f"\x1b[{code}m{shown}\x1b[0m" if color and code else shown
 
 
 def _finish(lines: Iterable[str]) -> str:

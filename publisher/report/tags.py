@@ -26,8 +26,7 @@ def tags_text(found: TagList, *, color: bool, width: int | None = None) -> str:
         )
         for one in found.tags
     ]
-    used = [at for at in range(len(head)) if at == 0 or any(row[at] for row in rows)]
-    shown = table([head[at] for at in used], [[row[at] for at in used] for row in rows], color=color, width=width)
+    shown = table(head, rows, color=color, width=width)
     name = Repository.parse(found.repository).familiar
     count = "1 tag" if len(rows) == 1 else f"{len(rows)} tags"
     return "\n".join([*(shown if rows else []), "", f"{name}: {count}"]) + "\n"

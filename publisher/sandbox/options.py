@@ -52,6 +52,7 @@ class Options:
     immutable: tags that fully match one of these patterns never change (Docker Hub's immutable tags).
     manifest_limit: bytes. pull_limit: manifests in six hours; api_limit: calls of Docker Hub's API in a minute; 0 for
     no limit. collect: seconds after which a manifest that no tag leads to is gone; None for never.
+    sample: hold a small image from the start, sandbox/sample:latest.
     """
 
     auth: bool = False
@@ -69,6 +70,7 @@ class Options:
     manifest_limit: int = LARGEST
     pull_limit: int = 0
     api_limit: int = 0
+    sample: bool = False
     collect: float | None = None
 
     def __post_init__(self) -> None:

@@ -44,6 +44,7 @@ class Sandbox:
             raise UsageError(
                 "the sandbox needs starlette and uvicorn", hint="pip install 'publish[sandbox]'"
             ) from error
+        from publisher.sandbox.sample import put_sample
         from publisher.sandbox.shelf import FolderShelf, MemoryShelf
         from publisher.sandbox.store import Store
 
@@ -54,6 +55,8 @@ class Sandbox:
             self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
             shelf = opened.enter_context(contextlib.closing(FolderShelf(store) if store else MemoryShelf()))
             self.store = Store(shelf, lag=options.lag, list_lag=options.list_lag, collect=options.collect)
+            if options.sample:
+                put_sample(self.store)
             application = Application(self.url, self.store, options, rules)
             self._opened = opened.pop_all()
         self.requests = application.requests

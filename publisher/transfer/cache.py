@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST: Final = 4_096
 _LARGEST: Final = 4 << 20
+_AS_IT_IS: Final = "none"
 _SCHEMA: Final = "publish.blob/1"
 
 
@@ -61,9 +62,26 @@ class BlobCache:
                         )
         return found
 
+    def places(self, target: Repository, digests: Iterable[Digest]) -> dict[Digest, Repository]:
+        """Another repository of the same registry that was sent a blob, or is known to hold it; the newest."""
+        wanted = {str(digest) for digest in digests}
+        found: dict[Digest, Repository] = {}
+        for row in self._read():
+            if row.digest in wanted:
+                with suppress(PublishError):
+                    origin = Repository.parse(row.repository)
+                    if origin.registry == target.registry and origin != target:
+                        found[Digest.parse(row.digest)] = origin
+        return found
+
+    def remember_blob(self, repository: Repository, blob: Descriptor) -> None:
+        """Add a blob that passes as it is."""
+        digest = str(blob.digest)
+        self._add([_Row(repository=str(repository), diff_id="", compression=_AS_IT_IS, digest=digest, size=blob.size)])
+
     def remember(self, repository: Repository, compression: Compression, layers: Mapping[Digest, Descriptor]) -> None:
         """Add what `repository` holds, or is about to. A cache that can't be written is none: nothing is raised."""
-        rows = (
+        self._add(
             _Row(
                 repository=str(repository),
                 diff_id=str(diff_id),
@@ -74,6 +92,8 @@ class BlobCache:
             for diff_id, blob in layers.items()
             if blob.media_type == compression.media_type
         )
+
+    def _add(self, rows: Iterable[_Row]) -> None:
         with suppress(OSError):
             self._append(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
 

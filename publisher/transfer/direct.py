@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from publisher.transfer.reuse import Placed
 
 _BUDGET: Final = 48 << 20
-_LARGE: Final = 24 << 20
-"""What a large layer takes of the budget, for its pipes and what its upload keeps to send again."""
+_LARGE: Final = 12 << 20
+"""What a large layer takes of the budget: its pipes, and its share of what uploads keep to send again."""
 _SMALL: Final = 1 << 20
 
 

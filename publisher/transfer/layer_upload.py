@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 THREADS: Final = 6
 _PIECE: Final = 1 << 20
-_DEPTH: Final = 8
-"""Pieces of a layer that wait for the compressor: 8 MiB."""
-_MADE: Final = 8
-"""Pieces that wait to be sent: about 4 MiB."""
+_DEPTH: Final = 4
+"""Pieces of a layer that wait for the compressor: 4 MiB."""
+_MADE: Final = 4
+"""Pieces that wait to be sent: 1 to 4 MiB."""
 _ALONE: Final = 1 << 20
 """Up to so many bytes a thread more costs more than it gains."""
 

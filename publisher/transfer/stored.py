@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from publisher.model.errors import BadManifest, VerificationFailed
 from publisher.model.manifest import MOST_ENTRIES, Content, Index, Manifest
 from publisher.transfer.halt import Budget, Halt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from publisher.model.digest import Digest
     from publisher.model.manifest import Descriptor
     from publisher.model.protocols import BlobStore, Meter, Progress, StoredImage
     from publisher.model.reference import Repository
@@ -23,6 +24,16 @@ _BUDGET: Final = 48 << 20
 _LARGE: Final = 16 << 20
 """What a large blob takes of the budget: its upload keeps so much to send again."""
 _DEEPEST: Final = 8
+
+
+class Cache(Protocol):
+    """What is remembered of blobs between runs; guesses, of which a wrong one costs a request."""
+
+    def places(self, target: Repository, digests: Iterable[Digest]) -> Mapping[Digest, Repository]:
+        """Other repositories of the target's registry, by the blobs that they hold."""
+
+    def remember_blob(self, repository: Repository, blob: Descriptor) -> None:
+        """Add a blob."""
 
 
 def collect(image: StoredImage, root: Content | None = None) -> tuple[Content, ...]:
@@ -65,6 +76,8 @@ class _Copying:
     image: StoredImage
     store: BlobStore
     nearby: tuple[Repository, ...]
+    places: Mapping[Digest, Repository]
+    remember: Callable[[Descriptor], None]
     meter: Meter
     halt: Halt
     budget: Budget
@@ -75,13 +88,15 @@ class _Copying:
         if self.store.blob_size(blob.digest) != blob.size and not self._mounted(blob):
             share = self.budget.take(min(blob.size, _LARGE))
             try:
-                self.store.upload(_Copy(self.image, blob, self.halt))
+                self.store.upload(_Copy(self.image, blob, self.halt, self.remember))
             finally:
                 self.budget.give(share)
         self.meter.advance(blob.size)
 
     def _mounted(self, blob: Descriptor) -> bool:
-        return any(self.store.mount(blob.digest, origin) for origin in self.nearby)
+        known = self.places.get(blob.digest)
+        origins = dict.fromkeys((*self.nearby, known) if known else self.nearby)
+        return any(self.store.mount(blob.digest, origin) for origin in origins)
 
 
 def send_stored(
@@ -91,19 +106,28 @@ def send_stored(
     *,
     origins: Iterable[Repository] = (),
     root: Content | None = None,
+    cache: Cache | None = None,
 ) -> Content:
     """Send all blobs that are missing, then the manifests by digest, the root last; returns the root.
 
     All manifests are read before anything is sent, so a partial index sends nothing.
     origins: repositories of the same registry that may hold the blobs: they are mounted from there.
+    cache: what is remembered of blobs in other repositories of the registry; told of each before its upload ends.
     root: what to send instead of `image`'s own root: an index of some of its platforms, or one manifest of it.
     """
     manifests = collect(image, root)
     blobs = {blob.digest: blob for content in manifests if isinstance(content, Manifest) for blob in content.blobs}
     nearby = tuple(origin for origin in origins if origin != store.repository)
     halt = Halt()
+    places = cache.places(store.repository, blobs) if cache else {}
+
+    def remember(blob: Descriptor) -> None:
+        if cache:
+            cache.remember_blob(store.repository, blob)
+
     with progress.meter("copy", sum(blob.size for blob in blobs.values())) as meter:
-        _send_blobs(_Copying(image, store, nearby, meter, halt, Budget(_BUDGET, halt)), tuple(blobs.values()))
+        copying = _Copying(image, store, nearby, places, remember, meter, halt, Budget(_BUDGET, halt))
+        _send_blobs(copying, tuple(blobs.values()))
     _put_manifests(store, manifests)
     return manifests[-1]
 
@@ -133,11 +157,14 @@ def _send_blobs(copying: _Copying, blobs: tuple[Descriptor, ...]) -> None:
 class _Copy:
     """A blob read from one place while it is sent to another."""
 
-    def __init__(self, image: StoredImage, blob: Descriptor, halt: Halt) -> None:
+    def __init__(
+        self, image: StoredImage, blob: Descriptor, halt: Halt, remember: Callable[[Descriptor], None]
+    ) -> None:
         self.media_type = blob.media_type
         self._image = image
         self._blob = blob
         self._halt = halt
+        self._remember = remember
 
     def chunks(self) -> Iterator[bytes]:
         hasher = self._blob.digest.hasher()
@@ -152,4 +179,5 @@ class _Copy:
             raise VerificationFailed(f"blob {self._blob.digest} isn't what its digest and size say")
 
     def descriptor(self) -> Descriptor:
+        self._remember(self._blob)
         return self._blob

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from publisher.engine.builder import BuildRequest, BuildStep, build, context_files, first_miss
+from publisher.engine.builder import BuildRequest, BuildStep, Built, build, context_files
+from publisher.engine.crossbuild import build_elsewhere, need_builder, other_builder
 from publisher.engine.dockerfile import Advice, Surroundings, advise
+from publisher.engine.ingredients import Ingredients, first_miss, take
 from publisher.engine.running import Port
-from publisher.model.errors import UsageError
+from publisher.model.digest import Digest
+from publisher.model.errors import NoVersion, UsageError
+from publisher.model.manifest import Platform
 from publisher.model.settings import BuildSettings
+from publisher.planning.labels import make_labels
 from publisher.workflows.plan import ask
+from publisher.workflows.plan import request_of as request_of_plan
+from publisher.workflows.sources import chosen_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from publisher.workflows.jobs import Job, Wish
     from publisher.workflows.session import Session
+
+
+_EPOCH: Final = "SOURCE_DATE_EPOCH"
 
 
 class BuildReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.build/1"):
@@ -49,38 +61,114 @@ class BuildOptions:
 def build_image(session: Session, job: Job, wish: Wish, options: BuildOptions) -> BuildReport:
     """Build, name and label an image; the report says what the cache did."""
     began = time.monotonic()
+    request = request_of(session, job, wish, options)
+    session.progress.step(f"build    {request.names[0]} from {request.context}")
+    files = context_files(request.context)
+    notes = _Notes.of(session, request)
+    before = notes.read()
+    now = take(request, files, before)
+    made = _build(session, request)
+    notes.write(now)
+    for warning in (*made.warnings, *_not_reproducible(session, request, made)):
+        session.progress.warn(warning)
+    return BuildReport(
+        images=request.names,
+        id=made.id,
+        steps=made.steps,
+        seconds=round(time.monotonic() - began, 2),
+        miss=first_miss(made.steps, before, now) if request.cache else "",
+        advice=_advice(job, request, files, made),
+    )
+
+
+def request_of(session: Session, job: Job, wish: Wish, options: BuildOptions) -> BuildRequest:
+    """What is to be built; raises ConfigError where there is no Dockerfile."""
     settings = job.settings.build or session.settings.build or BuildSettings()
-    asked = ask(session, job, wish)
-    context = session.configuration.path(settings.context)
-    names = options.names or (_name(job, str(asked.release) if asked.release else "dev"),)
+    version, labels = _stamp(session, job, wish)
+    if options.platform:
+        Platform.parse(options.platform)
     request = BuildRequest(
-        context=context,
+        context=session.configuration.path(settings.context),
         dockerfile=settings.dockerfile,
-        names=names,
-        args={**_reproducible(), **settings.args, **options.args},
-        labels=asked.labels,
+        names=options.names or (_name(job, version or "dev"),),
+        args={**_reproducible(session), **settings.args, **options.args},
+        labels=labels,
         target=options.target or settings.target,
         platform=options.platform,
         pull=options.pull,
         cache=options.cache,
     )
-    session.progress.step(f"build    {names[0]} from {context}")
-    made = build(session.engine.api, request, session.progress.step)
-    advice = _advice(job, request)
-    return BuildReport(
-        images=names,
-        id=made.id,
-        steps=made.steps,
-        seconds=round(time.monotonic() - began, 2),
-        miss=first_miss(made.steps),
-        advice=advice,
-    )
+    request.check()
+    return request
 
 
-def _reproducible() -> dict[str, str]:
-    """BuildKit takes it as the time of everything; the classic builder passes it on to what runs."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    return {"SOURCE_DATE_EPOCH": epoch} if epoch else {}
+def _stamp(session: Session, job: Job, wish: Wish) -> tuple[str | None, Mapping[str, str]]:
+    """The version, where there is one, and the plan's labels; a first try needs neither git nor a version."""
+    try:
+        asked = ask(session, job, wish)
+    except NoVersion:
+        return None, make_labels(session.facts, None, request_of_plan(session, job, wish).labels)
+    return str(asked.release) if asked.release else None, asked.labels
+
+
+def _build(session: Session, request: BuildRequest) -> Built:
+    """By the engine's own builder; for another platform, or the same bytes again, by one that can."""
+    engine, tell = session.engine, session.progress.step
+    if request.platform is None or engine.is_podman:
+        return build(engine.api, request, tell)
+    foreign = Platform.parse(request.platform) != engine.platform
+    if foreign:
+        builder: str | None = need_builder(request, str(engine.platform), session.environ)
+    else:
+        builder = other_builder(session.environ) if session.environ.get(_EPOCH) else None
+    if builder is None:
+        return build(engine.api, request, tell)
+    session.progress.step(f"build    for {request.platform} by {builder}")
+    return build_elsewhere(engine.api, request, builder, session.environ, tell)
+
+
+def _reproducible(session: Session) -> dict[str, str]:
+    """The time of everything to buildx; the classic builder passes it on to what runs."""
+    epoch = session.environ.get(_EPOCH)
+    return {_EPOCH: epoch} if epoch else {}
+
+
+def _not_reproducible(session: Session, request: BuildRequest, made: Built) -> Iterator[str]:
+    anew = [step for step in made.steps if not step.cached and not step.instruction.startswith(("FROM", "ARG"))]
+    if session.environ.get(_EPOCH) and request.platform is None and anew:
+        yield (
+            "SOURCE_DATE_EPOCH: the engine's own builder writes the time of the build into the image all the same; "
+            f"with --platform {session.engine.platform} buildx or buildah make the same bytes again"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What the last build of the same Dockerfile and stage was made from; losing it costs an explanation."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, session: Session, request: BuildRequest) -> Self:
+        cache = (
+            session.environ.get("XDG_CACHE_HOME") or Path(session.environ.get("HOME") or "~").expanduser() / ".cache"
+        )
+        key = f"{request.context.resolve()}\n{request.dockerfile}\n{request.target}\n{request.platform}"
+        return cls(Path(cache) / "publish" / "builds" / f"{Digest.of(key.encode()).hex[:16]}.json")
+
+    def read(self) -> Ingredients | None:
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=Ingredients)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def write(self, found: Ingredients) -> None:
+        with suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Unlike a receipt it need not be on the disk before anything goes on.
+            beside = self.path.with_suffix(f".{os.getpid()}")
+            beside.write_bytes(msgspec.json.encode(found))
+            beside.replace(self.path)
 
 
 def _name(job: Job, version: str) -> str:
@@ -92,25 +180,45 @@ def _name(job: Job, version: str) -> str:
     return f"{last}:{version}"
 
 
-def _advice(job: Job, request: BuildRequest) -> tuple[Advice, ...]:
+def _advice(job: Job, request: BuildRequest, files: tuple[str, ...], made: Built) -> tuple[Advice, ...]:
     smoke = job.settings.smoke
     around = Surroundings(
-        files=context_files(request.context),
+        files=files,
         ignores=(request.context / ".dockerignore").is_file(),
         ports=tuple(Port.parse(port).number for port in smoke.ports) if smoke else (),
+        workdir=made.workdir,
+        exposed=made.exposed,
     )
     return advise((request.context / request.dockerfile).read_text(), around)
 
 
-def sources_of(session: Session, job: Job, wish: Wish, sources: Sequence[str], *, build: bool) -> tuple[str, ...]:
+def sources_of(
+    session: Session, job: Job, wish: Wish, sources: Sequence[str], *, build: bool, dry_run: bool
+) -> tuple[str, ...] | None:
     """What a release takes: its arguments, else `source`, else what `[build]` builds; with `build` always that.
 
-    Raises UsageError where a source is named and a build is asked for.
+    A dry run builds nothing: None stands for an image that isn't made yet. Raises UsageError where a source is named
+    and a build is asked for.
     """
     settings = job.settings.build or session.settings.build
     if build and sources:
         raise UsageError("--build builds the image that is released, and a source is named too")
     if sources or (job.settings.source and not build) or not (build or settings):
-        return tuple(sources)
+        return chosen_sources(sources, job.settings.source)
+    if dry_run:
+        request = request_of(session, job, wish, BuildOptions())
+        session.engine.about()
+        session.progress.step(f"build    would make {request.names[0]} from {request.context}: its content is unknown")
+        return None
     report = build_image(session, job, wish, BuildOptions())
+    tell_advice(session, report)
     return (f"docker-daemon:{report.images[0]}",)
+
+
+def tell_advice(session: Session, report: BuildReport) -> None:
+    """Why the cache was left, and what could be better, by line."""
+    if report.miss:
+        session.progress.step(report.miss)
+    for one in report.advice:
+        where = f"line {one.line}: " if one.line else ""
+        session.progress.warn(f"{where}{one.message} [{one.rule}]")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _LITTLE_ROOM = 2.0
 """GB."""
+_MUCH_ROOM = 1.0
+"""GB."""
+_SHOWN = 8
 
 
 class Health(StrEnum):
@@ -59,6 +62,7 @@ def examine(session: Session) -> Checkup:
         ("git", _git),
         ("engine", _engine),
         ("left over", _left_over),
+        ("dangling images", _nameless),
         ("credentials", _credentials),
         ("rights", _rights),
     )
@@ -102,9 +106,11 @@ def _engine(session: Session) -> Iterator[Check]:
         yield _broken("engine", error)
         return
     about = engine.about()
-    detail = f"{engine.version} at {engine.address}, storage {about.get('Driver', 'unknown')}"
+    kind = "podman" if engine.is_podman else "Docker"
+    detail = f"{kind} {engine.version} at {engine.address}, storage {about.get('Driver', 'unknown')}"
     yield Check(name="engine", health=Health.OK, detail=detail)
-    yield from _disk(str(about.get("DockerRootDir") or ""))
+    if engine.is_near:
+        yield from _disk(str(about.get("DockerRootDir") or ""))
 
 
 def _disk(folder: str) -> Iterator[Check]:
@@ -122,22 +128,31 @@ def _left_over(session: Session) -> Iterator[Check]:
     """What runs of ours have left in the engine."""
     if session.engine_at_hand is None:
         return
-    from publisher.engine.containers import Containers
+    from publisher.engine.leftovers import Leftovers
 
-    found = Containers(session.engine.api).found()
-    names = [name for names in found.values() for name in names]
-    if names:
-        detail = ", ".join(f"{len(kind)} {what}" for what, kind in found.items() if kind)
-        yield Check(
-            name="left over", health=Health.WARNING, detail=f"{detail}: {names[0]}", advice="publish doctor --clean"
-        )
+    found = Leftovers(session.engine).found()
+    named = [f"{kind.removesuffix('s')} {name}" for kind, names in found.items() for name in names]
+    if named:
+        shown = ", ".join(named[:_SHOWN]) + (f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else "")
+        yield Check(name="left over", health=Health.WARNING, detail=shown, advice="publish doctor --clean")
+
+
+def _nameless(session: Session) -> Iterator[Check]:
+    """Images that lost their name to a newer one: each build of the same name leaves one."""
+    if session.engine_at_hand is None:
+        return
+    count, size = session.engine.nameless()
+    health = Health.WARNING if size / 1e9 > _MUCH_ROOM else Health.OK
+    detail = f"{count} without a name, {size / 1e6:,.1f} MB" if count else "none"
+    advice = "docker image prune" if count else ""
+    yield Check(name="dangling images", health=health, detail=detail, advice=advice)
 
 
 def clean(session: Session) -> dict[str, list[str]]:
     """Take away what carries our label, and nothing else; what went, by kind."""
-    from publisher.engine.containers import Containers
+    from publisher.engine.leftovers import Leftovers
 
-    return Containers(session.engine.api).clean()
+    return Leftovers(session.engine).clean()
 
 
 def _credentials(session: Session) -> Iterator[Check]:

@@ -24,7 +24,7 @@ class Wish(Value, frozen=True, kw_only=True):
     images: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     flavor: tuple[str, ...] = ()
-    labels: Mapping[str, str]
+    labels: Mapping[str, str] = {}
     version: str | None = None
     only: str | None = None
     force: bool = False

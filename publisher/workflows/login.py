@@ -46,6 +46,13 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="
     may: tuple[str, ...] = ()
 
 
+class Logout(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.logout/1"):
+    """What was forgotten. forgotten: false where there was no login."""
+
+    registry: str
+    forgotten: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """What a login is for: a registry, or one namespace of it."""

@@ -73,7 +73,8 @@ def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipp
         raise UsageError(f"--via engine needs an image of the engine, not {source.name}")
     if isinstance(source.image, StoredImage):
         near = _nearby(source, remote)
-        content = send_stored(source.image, remote, session.progress, origins=near, root=source.root)
+        cache = session.blob_cache
+        content = send_stored(source.image, remote, session.progress, origins=near, root=source.root, cache=cache)
         if isinstance(source.image, RemoteImage):
             carry_referrers(session, source.image.remote, content, remote.repository)
         return Pushed(content, "copy")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from publisher.model.digest import Digest
 from publisher.model.errors import Unreachable
 from publisher.model.plan import Kind
+from publisher.model.receipt import State
 from publisher.workflows.clock import now
 from publisher.workflows.ledger import Ledger, Step, in_order
 from publisher.workflows.reading import LOOKS, ROUNDS
@@ -63,8 +65,12 @@ def lock(session: Session, repositories: Iterable[Repository]) -> Entry:
 
 
 def repair_record(session: Session, command: str, changes: Iterable[Change], receipt: Path | None) -> Record:
-    """The receipt of a run that brings no content of its own."""
-    return Record(session, Begun(command=command, started=now()), changes, receipt)
+    """The receipt of a run that brings no content of its own, from what each tag is to hold."""
+    planned = tuple(changes)
+    record = Record(session, Begun(command=command, started=now()), planned, receipt)
+    waiting = (change for change in planned if change.state is State.NOT_DONE)
+    record.intended = {one.reference: Digest.parse(one.after) if one.after else None for one in waiting}
+    return record
 
 
 def settle(

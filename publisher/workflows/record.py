@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,9 +18,10 @@ from publisher.report.failure import document
 from publisher.workflows.clock import now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from publisher.model.digest import Digest
     from publisher.model.plan import Plan
     from publisher.receipts.journal import Entry
     from publisher.workflows.session import Session
@@ -27,10 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a run ended: its record, and the error that it ends with, if any."""
+    """How a run ended: its record, and the error that it ends with, if any.
+
+    intended: what the tags that it did not write would hold, by reference; a dry run's whole meaning.
+    """
 
     receipt: Receipt
     error: PublishError | None = None
+    intended: Mapping[str, Digest | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,9 @@ def _image(content: Content, begun: Begun) -> ReleasedImage:
 
 
 class Record:
-    """A receipt while its run goes on. entry: its place in the journal. file: `--receipt`."""
+    """A receipt while its run goes on. entry: its place in the journal. file: `--receipt`. intended: as in Run."""
+
+    intended: Mapping[str, Digest | None] = MappingProxyType({})
 
     def __init__(self, session: Session, begun: Begun, changes: Iterable[Change], file: Path | None) -> None:
         self._file = file
@@ -101,7 +109,7 @@ class Record:
             entry.write(self.receipt)
         if self._file:
             save(self.receipt, self._file)
-        return Run(self.receipt, error)
+        return Run(self.receipt, error, self.intended)
 
 
 def touched(changes: Iterable[Change]) -> bool:

@@ -25,6 +25,7 @@ from publisher.model.reference import Reference
 from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
+from publisher.workflows.build import sources_of
 from publisher.workflows.carry import carry
 from publisher.workflows.changes import Changes
 from publisher.workflows.clock import now
@@ -37,7 +38,7 @@ from publisher.workflows.push import Pushed, Shipping, push
 from publisher.workflows.record import Begun, Record, Run, incomplete
 from publisher.workflows.reuse import earlier_releases
 from publisher.workflows.smoke import prove, running_of
-from publisher.workflows.sources import check_revision, chosen_sources
+from publisher.workflows.sources import check_revision
 from publisher.workflows.stale import warn_of_stale_copies
 from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
 
@@ -62,9 +63,12 @@ class ReleaseOptions:
     """How a release is done. `verify` None means: by pull where an engine is at hand, else by digest.
 
     saved: the plans to carry out exactly, or not at all. early_tag: whether a registry that takes no manifest by
-    digest gets it under the exact tag at once, before anything is proven.
+    digest gets it under the exact tag at once, before anything is proven. build: whether `[build]` makes the image,
+    whatever source is configured. dry_run: nothing is made, sent or written.
     """
 
+    build: bool = False
+    dry_run: bool = False
     via: str = "auto"
     verify: str | None = None
     smoke: bool = True
@@ -82,9 +86,12 @@ def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], opti
         # Preflight: an image that can't be run here must not be found out after it was sent.
         running_of(session, job.settings.smoke, "image")
         session.engine.about()
-    _check_tree(session, options)
-    names = chosen_sources(sources, job.settings.source)
-    made = draft(session, job, wish, names)
+    named = sources or [job.settings.source or ""]
+    # What is in a registry already was not made from this tree.
+    if options.build or not all(name.startswith("docker://") for name in named):
+        _check_tree(session, options)
+    names = sources_of(session, job, wish, sources, build=options.build, dry_run=options.dry_run)
+    made = draft(session, job, wish, names or ())
     check_revision(made.sources, made.plan.revision, allow=options.allow_dirty)
     if options.saved:
         options.saved.hold(job.name, made.plan)

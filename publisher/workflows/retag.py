@@ -74,6 +74,7 @@ def retag(session: Session, source: Reference, targets: Sequence[Reference], opt
     content = _chosen(session, source, content, options)
     changes = [_decide(session, source, content, target, held[target], options) for target in targets]
     record = Record(session, _begun(content, started), changes, options.receipt)
+    record.intended = {change.reference: content.digest for change in changes if change.action.writes}
     if options.dry_run or not any(change.action.writes for change in changes):
         return record.finish(None, changes)
     _carry(session, source, content, targets)

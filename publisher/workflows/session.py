@@ -219,11 +219,9 @@ class Session:
     @cached_property
     def journal(self) -> Journal:
         """Where the receipts of this machine are kept; a rehearsal's are kept apart."""
-        from publisher.receipts.journal import Journal, state_folder
+        from publisher.receipts.journal import Journal, receipts_folder
 
-        state = state_folder(self.environ)
-        kept = self.environ.get("PUBLISH_SANDBOX_STATE") if self.sandbox else None
-        return Journal(Path(kept) if kept else state / ("sandbox" if self.sandbox else "receipts"))
+        return Journal(receipts_folder(self.environ))
 
     @cached_property
     def blob_cache(self) -> BlobCache:

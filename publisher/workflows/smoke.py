@@ -6,24 +6,28 @@ import secrets
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from publisher.engine.containers import Containers
+from publisher.engine.leftovers import Leftovers
 from publisher.engine.running import Running
-from publisher.model.errors import PublishError, SmokeFailed
-from publisher.workflows.smoke_checks import Check, Looker, checks_of
+from publisher.model.errors import Interrupted, PublishError, SmokeFailed
+from publisher.workflows.smoke_checks import Check, Looker, Scene, checks_of, host_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from publisher.model.settings import SmokeSettings
     from publisher.workflows.session import Session
 
 _POLL: Final = 0.1
 _SHOWN_LINES: Final = 20
+_LONGEST_LINE: Final = 1 << 16
+_LAST_WORDS: Final = 2.0
+"""Seconds in which the last lines of a container that has ended are shown."""
 
 
 class SmokeReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.smoke/1"):
@@ -52,7 +56,7 @@ class SmokeOptions:
     follow: bool = False
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Run:
     """A run while it goes on. deadline: monotonic seconds, for all of it."""
 
@@ -63,30 +67,52 @@ class _Run:
     deadline: float
     checks: tuple[Looker, ...]
 
+    def scene(self, container: str) -> Scene:
+        """The container as it is now."""
+        state, left = self.containers.state(container), self.deadline - time.monotonic()
+        return Scene(self.containers, container, state, host_of(self.session.engine), left)
+
+    def last_lines(self, container: str) -> tuple[str, ...]:
+        """The end of what it printed, without secrets."""
+        text = self.session.redact(self.containers.logs(container))
+        return tuple(text.splitlines()[-_SHOWN_LINES:])
+
 
 def running_of(session: Session, smoke: SmokeSettings, image: str) -> Running:
-    """What `[smoke]` means for an image."""
+    """What `[smoke]` means for an image; whatever of it makes no sense is a ConfigError here."""
     run = f"publish-smoke-{secrets.token_hex(4)}"
-    return Running.of(smoke, image, run, session.configuration.folder, session.environ)
+    running = Running.of(smoke, image, run, session.configuration.folder, session.environ)
+    checks_of(smoke, running)
+    for secret in running.secrets:
+        session.learn(secret)
+    return running
 
 
 def smoke(session: Session, settings: SmokeSettings, image: str, options: SmokeOptions) -> SmokeReport:
     """Run `image` and check it; everything that came with the run is gone when this returns or raises."""
     began = time.monotonic()
-    containers = Containers(session.engine.api)
     running = running_of(session, settings, image)
-    checks = checks_of(settings, running, session.engine)
-    run = _Run(session, containers, running, settings, began + settings.timeout, checks)
     session.progress.step(f"smoke    {image}")
-    with _cleaned(run, keep=options.keep):
-        if settings.network:
-            containers.make_network(settings.network, running.run)
+    with _prepared(session, running, keep=options.keep) as (containers, prepared):
+        checks = checks_of(settings, prepared)
+        run = _Run(session, containers, prepared, settings, began + settings.timeout, checks)
         report = _first(run, image, options)
         if report.passed and settings.persist:
             report = _persisting(run, report)
     report = msgspec.structs.replace(report, seconds=round(time.monotonic() - began, 2))
     session.progress.step(f"smoke    {'passed' if report.passed else 'failed'}, {len(report.checks)} checks")
     return report
+
+
+def open_terminal(session: Session, settings: SmokeSettings, image: str, call: Callable[[list[str]], int]) -> int:
+    """Let `call` run docker's own CLI with the words that open the image on the terminal; its exit code.
+
+    Nothing of the run stays, however it ends.
+    """
+    running = running_of(session, settings, image)
+    with _prepared(session, running, keep=False) as (containers, prepared):
+        containers.make_volumes(prepared)
+        return call(prepared.terminal())
 
 
 def prove(session: Session, settings: SmokeSettings, image: str) -> dict[str, object]:
@@ -103,38 +129,54 @@ def failure(session: Session, report: SmokeReport) -> SmokeFailed:
     failed = report.first_failure
     said = f"{failed.name}: {failed.detail}" if failed else "it failed"
     for line in report.logs:
-        session.progress.warn(f"log: {session.redact(line)}")
-    return SmokeFailed(f"the image does not pass its smoke run: {session.redact(said)}", reference=report.image)
+        session.progress.warn(f"log: {line}")
+    hint = None if report.kept else "'publish smoke --keep' leaves the container for a look"
+    message = f"the image does not pass its smoke run: {session.redact(said)}"
+    return SmokeFailed(message, reference=report.image, hint=hint)
 
 
 @contextmanager
-def _cleaned(run: _Run, *, keep: bool) -> Iterator[None]:
-    """Ctrl-C in the middle of it cleans up too; only what was asked for is kept."""
+def _prepared(session: Session, running: Running, *, keep: bool) -> Iterator[tuple[Containers, Running]]:
+    """What a run needs before its container; Ctrl-C in the middle of it cleans up too."""
+    containers = Containers(session.engine)
+    kept = False
     try:
-        yield
-    except BaseException:
-        run.containers.clean(run.running.run)
+        yield containers, replace(running, network=containers.network(running))
+        kept = keep
+    finally:
+        if not kept:
+            _take_away(session, running)
+
+
+def _take_away(session: Session, running: Running) -> None:
+    leftovers = Leftovers(session.engine, running.run)
+    try:
+        leftovers.clean()
+    except Interrupted:
+        # It may have come before anything was begun.
+        leftovers.clean()
         raise
-    if not keep:
-        run.containers.clean(run.running.run)
 
 
 def _first(run: _Run, image: str, options: SmokeOptions) -> SmokeReport:
-    container = run.containers.create(run.running, run.running.run)
+    container = run.containers.create(run.running)
     problem = run.containers.start(container)
+    follower = threading.Thread(target=_follow, args=(run, container), daemon=True, name="logs")
     if options.follow and not problem:
-        threading.Thread(target=_follow, args=(run, container), daemon=True, name="logs").start()
+        follower.start()
     checks = (Check(name="start", passed=False, detail=problem),) if problem else _until(run, container)
     state = run.containers.state(container)
+    if follower.ident and not state.running:
+        follower.join(_LAST_WORDS)
     passed = all(check.passed for check in checks)
     return SmokeReport(
         image=image,
         passed=passed,
-        checks=checks,
+        checks=tuple(_redacted(run.session, check) for check in checks),
         seconds=0,
-        exit_code=None if state.running else state.exit_code,
+        exit_code=None if state.running or problem else state.exit_code,
         oom=state.oom,
-        logs=() if passed else _last_lines(run.containers.logs(container)),
+        logs=() if passed else run.last_lines(container),
         kept=run.running.run if options.keep else None,
     )
 
@@ -142,8 +184,8 @@ def _first(run: _Run, image: str, options: SmokeOptions) -> SmokeReport:
 def _until(run: _Run, container: str) -> tuple[Check, ...]:
     """Look again and again until every check has passed, one can't pass any more, or time is up."""
     while True:
-        state = run.containers.state(container)
-        found = tuple(check.look(run.containers, container, state) for check in run.checks)
+        scene = run.scene(container)
+        found = tuple(check.look(scene) for check in run.checks)
         over = time.monotonic() >= run.deadline
         if all(one.passed for one in found) or any(one.final for one in found) or over:
             late = f"not within {run.smoke.timeout:g} s: "
@@ -155,19 +197,19 @@ def _until(run: _Run, container: str) -> tuple[Check, ...]:
 
 
 def _persisting(run: _Run, report: SmokeReport) -> SmokeReport:
-    """Run it again with the same named volumes, and look for what the first run left."""
+    """Run it again with the same named volumes, and look for what the first run left before it can be made anew."""
     container = run.running.run
     left = {path: run.containers.read(container, path) for path in run.smoke.persist}
-    checks = [_held(f"persist {path}", found is not None, "absent") for path, found in left.items()]
-    if all(check.passed for check in checks):
-        run.containers.remove(container)
-        run.containers.start(run.containers.create(run.running, container))
-        checks += [
-            _held(f"persist {path} again", run.containers.read(container, path) == found, "it is gone, or another")
-            for path, found in left.items()
-        ]
+    run.containers.remove(container)
+    again = run.containers.create(run.running)
+    checks = [
+        _held(f"persist {path} again", run.containers.read(again, path) == found, "it is gone: no named volume has it")
+        for path, found in left.items()
+    ]
+    problem = run.containers.start(again)
+    checks.append(_held("second start", not problem, problem))
     passed = all(check.passed for check in checks)
-    logs = () if passed else _last_lines(run.containers.logs(container))
+    logs = () if passed else run.last_lines(again)
     return msgspec.structs.replace(report, passed=passed, checks=(*report.checks, *checks), logs=logs)
 
 
@@ -175,13 +217,25 @@ def _held(name: str, passed: bool, otherwise: str) -> Check:
     return Check(name=name, passed=passed, detail="" if passed else otherwise)
 
 
+def _redacted(session: Session, check: Check) -> Check:
+    return msgspec.structs.replace(check, name=session.redact(check.name), detail=session.redact(check.detail))
+
+
 def _follow(run: _Run, container: str) -> None:
     """Show the logs until the container is gone, which ends them in the middle."""
     with suppress(PublishError):
-        for piece in run.containers.follow(container):
-            for line in piece.decode("utf-8", "replace").splitlines():
-                run.session.progress.step(f"log      {run.session.redact(line)}")
+        for line in _lines(run.containers.follow(container)):
+            run.session.progress.step(f"log      {run.session.redact(line)}")
 
 
-def _last_lines(text: str) -> tuple[str, ...]:
-    return tuple(text.splitlines()[-_SHOWN_LINES:])
+def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Whole lines: a secret that came in two pieces must be seen as one."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
+        if len(rest) > _LONGEST_LINE:
+            yield rest.decode("utf-8", "replace")
+            rest = b""
+    if rest:
+        yield rest.decode("utf-8", "replace")

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 2.0
 _BODY: Final = 1 << 20
+_SAID: Final = 300
+_LEAST: Final = 1.0
+"""Seconds that a command inside always gets: what it says is worth more than that time was up."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,27 +38,37 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     final: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A container at one moment. host: where its ports are. seconds: what is left of the run's time."""
+
+    containers: Containers
+    container: str
+    state: ContainerState
+    host: str
+    seconds: float
+
+
 class Looker(Protocol):
     """One check."""
 
-    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+    def look(self, scene: Scene) -> Check:
         """Look at the container as it is now."""
 
 
-def checks_of(smoke: SmokeSettings, running: Running, engine: Engine) -> tuple[Looker, ...]:
-    """All that `[smoke]` asks for; where it asks for nothing the container must end with 0."""
-    return tuple(_checks(smoke, running, engine))
+def checks_of(smoke: SmokeSettings, running: Running) -> tuple[Looker, ...]:
+    """All that `[smoke]` asks for; where it asks for nothing the container must end with 0. Raises ConfigError."""
+    return tuple(_checks(smoke, running))
 
 
-def _checks(smoke: SmokeSettings, running: Running, engine: Engine) -> Iterator[Looker]:
-    host = _host(engine)
+def _checks(smoke: SmokeSettings, running: Running) -> Iterator[Looker]:
     https = (smoke.http,) if isinstance(smoke.http, HttpCheck) else smoke.http or ()
     tcps = (smoke.tcp,) if isinstance(smoke.tcp, str) else smoke.tcp or ()
     stays = bool(https or tcps or smoke.healthcheck or smoke.exec)
     for http in https:
-        yield _Http(http, host, f"{http.port or _first_port(running)}/tcp")
+        yield _Http(http, f"{http.port or _first_port(running)}/tcp")
     for port in tcps:
-        yield _Tcp(port, host)
+        yield _Tcp(f"{port}/tcp")
     if smoke.healthcheck:
         yield _Health()
     if smoke.output is not None:
@@ -66,9 +79,11 @@ def _checks(smoke: SmokeSettings, running: Running, engine: Engine) -> Iterator[
         yield _Stays()
     for command in smoke.exec:
         yield _Exec(command)
+    for path in smoke.persist:
+        yield _Left(path)
 
 
-def _host(engine: Engine) -> str:
+def host_of(engine: Engine) -> str:
     """Where the ports of containers are: on this machine, or on the engine's."""
     return urlsplit(engine.address).hostname or "127.0.0.1" if engine.address.startswith("tcp") else "127.0.0.1"
 
@@ -91,19 +106,17 @@ def _shut(name: str, state: ContainerState, port: str) -> Check | None:
 @dataclass(frozen=True, slots=True)
 class _Http:
     wanted: HttpCheck
-    host: str
     port: str
 
-    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+    def look(self, scene: Scene) -> Check:
         """Ask once; a connection that is refused may be taken later."""
-        del containers, container
         name = f"http {self.wanted.path}"
-        if shut := _shut(name, state, self.port):
+        if shut := _shut(name, scene.state, self.port):
             return shut
         try:
             with requests.Session() as session:
                 session.trust_env = False
-                url = f"http://{self.host}:{state.ports[self.port]}{self.wanted.path}"
+                url = f"http://{scene.host}:{scene.state.ports[self.port]}{self.wanted.path}"
                 answer = session.get(url, timeout=_SECONDS, allow_redirects=False, stream=True)
                 body = answer.raw.read(_BODY, decode_content=True).decode("utf-8", "replace")
         except (requests.RequestException, OSError) as error:
@@ -118,16 +131,14 @@ class _Http:
 @dataclass(frozen=True, slots=True)
 class _Tcp:
     port: str
-    host: str
 
-    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+    def look(self, scene: Scene) -> Check:
         """Connect once."""
-        del containers, container
-        name, port = f"tcp {self.port}", f"{self.port}/tcp"
-        if shut := _shut(name, state, port):
+        name = f"tcp {self.port.removesuffix('/tcp')}"
+        if shut := _shut(name, scene.state, self.port):
             return shut
         try:
-            with socket.create_connection((self.host, state.ports[port]), _SECONDS) as connection:
+            with socket.create_connection((scene.host, scene.state.ports[self.port]), _SECONDS) as connection:
                 # The engine's own proxy takes every connection, and closes it where nobody listens behind.
                 connection.settimeout(0.2)
                 closed = connection.recv(1) == b""
@@ -140,64 +151,79 @@ class _Tcp:
 
 @dataclass(frozen=True, slots=True)
 class _Health:
-    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+    def look(self, scene: Scene) -> Check:
         """The image's own HEALTHCHECK."""
-        del containers, container
-        if not state.health:
+        found = scene.containers.health(scene.container, scene.state)
+        if not found:
             return Check(name="healthcheck", passed=False, detail="the image has no HEALTHCHECK", final=True)
-        final = state.health == "unhealthy" or not state.running
-        return Check(name="healthcheck", passed=state.health == "healthy", detail=state.health, final=final)
+        final = found == "unhealthy" or not scene.state.running
+        said = scene.state.probe.strip()[-_SAID:]
+        detail = f"{found}: {said}" if said and found != "healthy" else found
+        return Check(name="healthcheck", passed=found == "healthy", detail=detail, final=final)
 
 
 @dataclass(frozen=True, slots=True)
 class _Output:
     pattern: re.Pattern[str]
 
-    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+    def look(self, scene: Scene) -> Check:
         """What it printed so far."""
-        found = self.pattern.search(containers.logs(container)) is not None
+        found = self.pattern.search(scene.containers.logs(scene.container)) is not None
         detail = "" if found else f"nothing that it printed matches '{self.pattern.pattern}'"
-        return Check(name="output", passed=found, detail=detail, final=not found and not state.running)
+        return Check(name="output", passed=found, detail=detail, final=not found and not scene.state.running)
 
 
 @dataclass(frozen=True, slots=True)
 class _Exit:
     code: int
 
-    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+    def look(self, scene: Scene) -> Check:
         """Whether it has ended, and how."""
-        del containers, container
-        if state.running:
+        if scene.state.running:
             return Check(name="exit code", passed=False, detail="it is still running")
         return Check(
             name="exit code",
-            passed=state.exit_code == self.code,
-            detail=f"{_ended(state)}, wanted {self.code}",
+            passed=scene.state.exit_code == self.code,
+            detail=f"{_ended(scene.state)}, wanted {self.code}",
             final=True,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Stays:
-    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+    def look(self, scene: Scene) -> Check:
         """What is asked something has to go on running."""
-        del containers, container
-        detail = "" if state.running else _ended(state)
-        return Check(name="keeps running", passed=state.running, detail=detail, final=not state.running)
+        detail = "" if scene.state.running else _ended(scene.state)
+        return Check(name="keeps running", passed=scene.state.running, detail=detail, final=not scene.state.running)
 
 
 @dataclass(frozen=True, slots=True)
 class _Exec:
     command: tuple[str, ...]
 
-    def look(self, containers: Containers, container: str, state: ContainerState) -> Check:
+    def look(self, scene: Scene) -> Check:
         """A command inside has to end with 0."""
         name = f"exec {' '.join(self.command)}"
-        if not state.running:
-            return Check(name=name, passed=False, detail=_ended(state), final=True)
-        code, output = containers.execute(container, self.command)
+        if not scene.state.running:
+            return Check(name=name, passed=False, detail=_ended(scene.state), final=True)
+        ended = scene.containers.execute(scene.container, self.command, max(scene.seconds, _LEAST))
+        if ended is None:
+            return Check(name=name, passed=False, detail="it is still running")
+        code, output = ended
+        said = ": ".join(filter(None, (f"exit code {code}", output.strip()[-_SAID:])))
+        return Check(name=name, passed=code == 0, detail="" if code == 0 else said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    path: str
+
+    def look(self, scene: Scene) -> Check:
+        """A file that the first run has to leave."""
+        there = scene.containers.read(scene.container, self.path) is not None
+        detail = "" if there else "absent"
         return Check(
-            name=name, passed=code == 0, detail="" if code == 0 else f"exit code {code}: {output.strip()[-300:]}"
+            name=f"persist {self.path}", passed=there, detail=detail, final=not there and not scene.state.running
         )
 
 

@@ -32,6 +32,8 @@ def choose_way(session: Session, source: Source, leads: Leads, how: Shipping) ->
 
 def _bar(session: Session, source: Source, how: Shipping) -> str:
     """Why the engine can't push this; "" where it can."""
+    if session.engine.is_podman:
+        return "podman wants TLS of a relay on this machine"
     if not session.engine.loopback_is_ours:
         return f"the engine at {session.engine.address} does not share our loopback"
     if how.compression.name != "gzip":

@@ -1,6 +1,7 @@
 """Measures, prints one table, exits 1 when a goal is missed.
 
-Words on the command line choose among the parts: sending, copying, memory, starts; without any all are measured.
+Words on the command line choose among the parts: sending, copying, memory, starts, builds; without any all are
+measured.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.bench.builds import build_rows
 from tests.bench.copying import copying_rows
 from tests.bench.images import TREE, make_noise, make_tree
 from tests.bench.machine import Machine
@@ -40,11 +42,13 @@ def rows(machine: Machine, parts: Iterable[str]) -> Iterator[Row]:
         yield from memory_rows(machine)
     if "starts" in parts:
         yield from start_rows(machine.publish, machine.folder)
+    if "builds" in parts:
+        yield from build_rows(machine.engine, machine.publish, machine.folder)
 
 
 def main() -> int:
     """Measure; the exit code."""
-    parts = set(sys.argv[1:]) or {"sending", "copying", "memory", "starts"}
+    parts = set(sys.argv[1:]) or {"sending", "copying", "memory", "starts", "builds"}
     met = True
     with tempfile.TemporaryDirectory(prefix="publish-bench-") as name:
         folder = Path(name)

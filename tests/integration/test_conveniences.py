@@ -10,26 +10,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from publisher.cli.plugin import own
+from publisher.sandbox.options import Options
+from publisher.sandbox.server import Sandbox
 from tests.parts.layout import make_layout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.parts.command import Publish, Result
     from tests.parts.registry import Registry
 
 SCRIPTS = Path(sys.executable).parent
-
-
-def check(publish: Publish, name: str, text: str, folder: Path) -> None:
-    """Hold one document against the schema that publish prints for it."""
-    schema, document = folder / f"{name}.schema.json", folder / f"{name}.json"
-    printed = publish("schema", name)
-    assert printed.code == 0, printed.stderr
-    assert json.loads(printed.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    schema.write_text(printed.stdout)
-    document.write_text(text)
-    words = [str(SCRIPTS / "check-jsonschema"), "--schemafile", str(schema), str(document)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
 
 
 @pytest.fixture
@@ -40,30 +32,6 @@ def released(registry: Registry, publish: Publish, name: str, tmp_path: Path) ->
     result = publish("release", f"oci:{tmp_path / 'layout'}", "--image", image, "--version", "1.2.3", "--format=json")
     assert result.code == 0, result.stderr
     return result
-
-
-def test_schemas_hold_for_real_output(
-    released: Result, publish: Publish, registry: Registry, name: str, tmp_path: Path
-) -> None:
-    """What each command prints as JSON is what its schema says; a document of another kind is not."""
-    image = f"{registry.host}/{name}"
-    check(publish, "receipt", released.stdout, tmp_path)
-    check(publish, "receipts", publish("history", "--format", "json").stdout, tmp_path)
-    plan = publish("plan", "--image", image, "--version", "1.3.0", "--format", "json")
-    check(publish, "plan", plan.stdout, tmp_path)
-    check(publish, "verify", publish("verify", f"{image}:1.2.3", "--format", "json").stdout, tmp_path)
-    check(publish, "status", publish("status", "--image", image, "--format", "json").stdout, tmp_path)
-    check(publish, "error", publish("verify", "::", "--format", "json").stdout, tmp_path)
-    check(publish, "doctor", publish("doctor", "--format", "json").stdout, tmp_path)
-    with pytest.raises(AssertionError, match="is a required property"):
-        check(publish, "status", plan.stdout.replace("publish.plan", "publish.status"), tmp_path)
-
-
-def test_schemas_of_several_plans(publish: Publish, tmp_path: Path) -> None:
-    """A configuration with named images gives `publish.plans/1`."""
-    (tmp_path / "publish.toml").write_text('[images.api]\nrepositories = ["me/api"]\n')
-    result = publish("plan", "--offline", "--version", "1.0.0", "--format", "json", cwd=tmp_path)
-    check(publish, "plans", result.stdout, tmp_path)
 
 
 def test_schemas_are_listed_and_guessed(publish: Publish) -> None:
@@ -78,7 +46,7 @@ def test_schemas_are_listed_and_guessed(publish: Publish) -> None:
 def complete(publish: Publish, *words: str) -> list[str]:
     """What the shell is offered after `words`, by bash's protocol."""
     line = " ".join(["publish", *words])
-    given = {"_PUBLISH_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words))}
+    given = {"_PUBLISH_COMPLETE": "bash_complete", "COMP_WORDS": line}
     return [row.partition(",")[2] for row in publish(environ=given).stdout.splitlines()]
 
 
@@ -111,12 +79,106 @@ def test_misspelt_options_are_answered(publish: Publish) -> None:
     assert "Did you mean --dry-run?" in missed.stderr.replace("'", "")
 
 
-def test_docker_runs_publish_as_its_plugin(publish: Publish) -> None:
-    """`docker publish` reaches publish where docker-publish lies among docker's plugins."""
+@pytest.fixture
+def docker(publish: Publish) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """docker's CLI with publish among its plugins."""
     plugins = publish.home / "docker" / "cli-plugins"
     plugins.mkdir(parents=True)
     (plugins / "docker-publish").symlink_to(SCRIPTS / "docker-publish")
-    words = ["docker", "publish", "schema", "plan"]
-    done = subprocess.run(words, env=publish.environ, capture_output=True, text=True, check=False)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["docker", *words], env=publish.environ, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_docker_runs_publish_as_its_plugin(
+    docker: Callable[..., subprocess.CompletedProcess[str]], publish: Publish
+) -> None:
+    """`docker publish` reaches publish where docker-publish lies among docker's plugins; it knows what it is called."""
+    done = docker("publish", "schema", "plan")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads(publish("schema", "plan").stdout)
+    assert docker("publish", "release", "--help").stdout.startswith("Usage: docker publish release ")
+    missed = docker("publish", "relese")
+    assert (missed.returncode, "See 'docker publish --help'" in missed.stderr) == (2, True)
+    assert "Release images and keep their tags true" in docker("--help").stdout
+
+
+def test_docker_passes_its_own_options_on(publish: Publish) -> None:
+    """What docker was told before the plugin's name holds for publish too, as docker's newer CLIs hand it on."""
+    told: dict[str, str] = {}
+    words = ["--context", "far", "-H=unix:///x.sock", "--config", "/c", "-l", "debug", "publish", "plan", "publish"]
+    assert own(words, told) == ["plan", "publish"]
+    assert told == {"DOCKER_CONTEXT": "far", "DOCKER_HOST": "unix:///x.sock", "DOCKER_CONFIG": "/c"}
+    environ = {**publish.environ, "HOME": str(publish.home)}
+    words = [str(SCRIPTS / "docker-publish"), "--host", "unix:///absent.sock", "publish", "doctor", "--format", "json"]
+    done = subprocess.run(words, env=environ, cwd=publish.home, capture_output=True, text=True, check=False)
+    assert "unix:///absent.sock" in done.stdout
+    helped = subprocess.run(
+        [words[0], "help", "publish", "yank"], env=environ, capture_output=True, text=True, check=False
+    )
+    assert helped.stdout.startswith("Usage: docker publish yank ")
+
+
+def test_docker_completes_its_plugin(released: Result, publish: Publish) -> None:
+    """By cobra's protocol, in which docker asks its plugins: answers, and whether files may follow."""
+
+    def asked(*words: str) -> list[str]:
+        done = subprocess.run(
+            [SCRIPTS / "docker-publish", "__complete", "publish", *words],
+            env=publish.environ, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout.splitlines()
+
+    assert asked("rec") == ["reconcile\tPut the floating tags where they belong.", ":4"]
+    assert asked("undo", "") == [released.document["id"], ":4"]
+    assert asked("release", "--receipt", "")[-1] == ":0"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", "--offline", "--image", "a/b", "--version", "1.0.0", "-o", "/nowhere/plan.json"],
+        ["push", "docker://sandbox/sample", "--image", "a/b", "--digest-file", "/nowhere/digest"],
+    ],
+    ids=["plan", "push"],
+)
+def test_a_file_that_cannot_be_written(words: list[str], publish: Publish) -> None:
+    """A slip, told as one."""
+    with Sandbox(options=Options(sample=True)) as sandbox:
+        result = publish(*words, "--format", "json", environ={"PUBLISH_SANDBOX": sandbox.url})
+    assert (result.code, result.document["kind"]) == (2, "usage")
+    assert "can't be written: No such file or directory" in result.stderr
+
+
+@pytest.fixture
+def two_images(tmp_path: Path) -> Path:
+    """A project that publishes two images."""
+    tables = (f'[images.{name}]\nrepositories = ["acme/{name}"]\nsource = "oci:{name}"\n' for name in "ab")
+    (tmp_path / "publish.toml").write_text("".join(tables))
+    for name in "ab":
+        make_layout(tmp_path / name, name)
+    return tmp_path
+
+
+def test_the_second_image_fails(publish: Publish, two_images: Path) -> None:
+    """What was released stands in the document, with what stopped the next image: exit 7, and a rerun finishes."""
+    words = ["release", "--version", "1.0.0", "--format", "json"]
+    with Sandbox(faults=["PUT /acme/b/manifests/ 1st 403"]) as sandbox:
+        stopped, again = (publish(*words, cwd=two_images, environ={"PUBLISH_SANDBOX": sandbox.url}) for _ in range(2))
+    assert stopped.code == 7, stopped.stderr
+    assert stopped.document["plan"]["images"] == ["acme/a"]
+    assert "acme/b was not released, other images were" in " ".join(stopped.stderr.split())
+    assert (again.code, len(again.document["receipts"])) == (0, 2)
+
+
+def test_the_second_image_is_refused(publish: Publish, two_images: Path) -> None:
+    """What can be refused is refused before anything of the first image is sent."""
+    with Sandbox() as sandbox:
+        environ = {"PUBLISH_SANDBOX": sandbox.url}
+        taken = publish("release", "oci:a", "--only", "b", "--version", "1.0.0", cwd=two_images, environ=environ)
+        assert taken.code == 0, taken.stderr
+        refused = publish("release", "--version", "1.0.0", "--format", "json", cwd=two_images, environ=environ)
+        assert (refused.code, refused.document["kind"]) == (4, "exact-tag-taken")
+        assert "acme/a" not in sandbox.store.state()

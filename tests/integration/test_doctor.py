@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.parts.registry import Registry
 
 
-ALL = ["configuration", "git", "engine", "disk", "credential", "keyring", "rights"]
+ALL = ["configuration", "git", "engine", "disk", "dangling images", "credential", "keyring", "rights"]
 
 
 def health(result: Result) -> dict[str, str]:
@@ -35,10 +35,22 @@ def test_all_is_well(publish_with_engine: Publish, engine: Engine, registry: Reg
     publish_with_engine.git("add", ".", cwd=tree)
     publish_with_engine.git("commit", "-qm", "one", cwd=tree)
     result = publish_with_engine("doctor", "--format", "json", cwd=tree)
-    assert health(result) == dict.fromkeys(
-        ["configuration", "git", "engine", "disk", "credential", "keyring", "rights"], "ok"
-    )
+    assert health(result) == dict.fromkeys(ALL, "ok")
     assert result.code == 0
+
+
+def test_the_engine(any_engine: Engine, publish_with_any: Publish, tmp_path: Path) -> None:
+    """Kind, version and storage driver of the engine; what lies about without a name, with what to run."""
+    for number in (1, 2):
+        any_engine.build("rebuilt", f"I am {number}", tmp_path / "rebuilt")
+    checks = {check["name"]: check for check in publish_with_any("doctor", "--format", "json").document["checks"]}
+    version = any_engine.docker("version", "-f", "{{.Server.Version}}")
+    driver = any_engine.docker("info", "-f", "{{.Driver}}")
+    kind = {"docker": "Docker", "podman": "podman"}[any_engine.kind]
+    assert checks["engine"]["detail"] == f"{kind} {version} at {any_engine.host}, storage {driver}"
+    assert "GB left in" in checks["disk"]["detail"]
+    assert "without a name" in checks["dangling images"]["detail"]
+    assert checks["dangling images"]["advice"] == "docker image prune"
 
 
 def test_no_engine(publish: Publish) -> None:

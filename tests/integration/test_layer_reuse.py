@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.parts.engine import BUSYBOX, run_engine
+from tests.parts.layout import make_layout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,3 +146,20 @@ def test_engine_that_cant_reach_us_is_served_directly(
         assert (result.document["via"], result.document["image"]["config"]) == ("direct", image_id)
         assert "the engine can't reach a relay on this machine" in result.stderr
         assert far.docker("image", "ls", "-q", "--no-trunc") == image_id
+
+
+def test_blob_of_a_layout_is_mounted_the_second_time(
+    registry: Registry, publish: Publish, name: str, tmp_path: Path
+) -> None:
+    """Another repository of the registry has it, as this machine remembers; without its memory it is sent."""
+    make_layout(tmp_path / "layout", name)
+    words = ("push", f"oci:{tmp_path / 'layout'}", "--image")
+    counts = []
+    for repository in ("one", "two", "three"):
+        if repository == "three":
+            (publish.home / "cache" / "publish" / "blobs.jsonl").unlink()
+        start = len(registry.requests())
+        assert publish(*words, f"{registry.host}/{name}/{repository}").code == 0
+        asked = registry.requests()[start:]
+        counts.append((sent(asked), mounted(asked)))
+    assert counts == [(2, 0), (0, 2), (2, 0)]

@@ -286,6 +286,9 @@ def test_dirty_tree_is_refused(registry: Registry, publish: Publish, name: str, 
     assert (refused.code, refused.document["kind"]) == (4, "dirty-tree")
     allowed = publish(*words, "--allow-dirty", "--format", "json", cwd=tree)
     assert (allowed.code, allowed.document["plan"]["release"]) == (0, "1.0.0")
+    there = f"docker://{registry.host}/{name}:1.0.0"
+    again = publish("release", there, *words[2:], "--version", "1.0.1", "--format", "json", cwd=tree)
+    assert (again.code, again.document["plan"]["release"]) == (0, "1.0.1"), "what is in a registry isn't of this tree"
 
 
 def test_stale_copy_is_named_and_pulled(

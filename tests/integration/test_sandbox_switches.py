@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
 from tests.contracts.client import Client, codes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.parts.command import Publish
 
 
 def test_delete_by_tag_can_be_unsupported() -> None:
@@ -20,6 +26,25 @@ def test_delete_by_tag_can_be_unsupported() -> None:
         assert client.tags("a/b") == ["1.0"]
         assert client.ask("DELETE", f"/v2/a/b/manifests/{image.digest}").status_code == 202
         assert client.tags("a/b") == []
+
+
+def test_a_sample_is_there(publish: Publish, tmp_path: Path) -> None:
+    """Two platforms, whole, the same bytes each time, and left alone where a kept store has it already."""
+    digests = set()
+    for _ in range(2):
+        with Sandbox(store=tmp_path / "store", options=Options(sample=True, auth=True)) as sandbox:
+            environ = {"PUBLISH_SANDBOX": sandbox.url}
+            checked = publish("verify", "sandbox/sample", "--verify", "deep", "--format", "json", environ=environ)
+            assert checked.code == 0, checked.stderr
+            [found] = checked.document["results"]
+            assert found["platforms"] == ["linux/amd64", "linux/arm64"]
+            words = ("release", "docker://sandbox/sample", "--image", "a/b", "--version", "1.0.0")
+            told = publish(*words, environ=environ)
+            assert (told.code, "***" in told.stderr) == (0, False), "its password is no secret"
+            digests.add(found["digest"])
+    with Sandbox(options=Options(sample=True)) as fresh:
+        digests.add(fresh.store.state()["sandbox/sample"]["latest"])
+    assert len(digests) == 1
 
 
 def test_several_tags_can_be_unsupported() -> None:

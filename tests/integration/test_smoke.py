@@ -1,212 +1,176 @@
-"""Smoke runs on a real engine: every key of [smoke], passing and failing, and nothing left behind."""
+"""Every key of [smoke] on real engines, passing and failing, and nothing left behind."""
 
 from __future__ import annotations
 
-import shlex
-import signal
-import subprocess
-import time
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.test_goalapp import make_base
+from publisher.model.settings import SmokeSettings
+from tests.parts.smoking import SERVE, Smoking, make_fixtures
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.command import Publish, Result
     from tests.parts.engine import Engine
-    from tests.parts.registry import Registry
 
-SERVE = (
-    'command = ["sh", "-c", "mkdir -p /w; echo ok > /w/health; echo ready; exec httpd -f -p 80 -h /w"]\n'
-    'ports = ["80"]\n'
-)
+SHELL = 'command = ["sh", "-c", "{}"]\n'
+QUOTA = 'command = ["sh", "-c", "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us; true"]\n'
+EATS = SHELL.format("x=abcdefgh; while true; do x=$x$x; done")
+LEAVES = 'command = ["sh", "-c", "echo x > /data/x"]\n'
+CHECKED = SHELL.format("touch /tmp/up; sleep 60")
+
+PASSES = {
+    "ends-with-0": 'command = ["true"]',
+    "exit-code": SHELL.format("exit 3") + "exit-code = 3",
+    "output": 'command = ["echo", "hello world"]\noutput = "^hello"',
+    "entrypoint": 'entrypoint = ["echo", "from"]\ncommand = ["entrypoint"]\noutput = "from entrypoint"',
+    "env": SHELL.format("echo $A-$B") + 'env = { A = "x" }\nenv-file = "env"\noutput = "x-y"',
+    "http": SERVE + 'http = { path = "/health", contains = "ok" }',
+    "http-list": SERVE + 'http = [{ path = "/health" }, { path = "/absent", status = 404 }]',
+    "http-port": SERVE.replace('"80"]\n', '"81", "80"]\n') + 'http = { path = "/health", port = 80 }',
+    "tcp": SERVE + 'tcp = "80"',
+    "exec-and-output": SERVE + 'exec = [["cat", "/w/health"]]\noutput = "ready"',
+    "udp": 'command = ["sleep", "60"]\nports = ["53/udp"]\nexec = [["true"]]',
+    "healthcheck": CHECKED + "healthcheck = true",
+    "bind": 'command = ["cat", "/data/file"]\nvolumes = ["./fixtures:/data:ro"]\noutput = "bound"',
+    "bind-read-only": SHELL.format("! touch /d/x") + 'volumes = ["./fixtures:/d:ro"]',
+    "bind-written": SHELL.format("touch /d/x") + 'volumes = ["./fixtures:/d"]',
+    "anonymous-below-bind": SHELL.format("test ! -e /d/sub/kept && touch /d/sub/new")
+    + 'volumes = ["./fixtures:/d", "/d/sub"]',
+    "persist": LEAVES + 'volumes = ["data:/data"]\npersist = ["/data/x"]',
+    "persist-rewritten": SHELL.format("date +%N >> /data/x; exec sleep 60")
+    + 'volumes = ["data:/data"]\npersist = ["/data/x"]\nexec = [["true"]]',
+    "workdir": SHELL.format("test $(pwd) = /bin") + 'workdir = "/bin"',
+    "user": SHELL.format("test $(id -u) = 7") + 'user = "7"',
+    "read-only": SHELL.format("! touch /x") + "read-only = true",
+    "network-none": SHELL.format("test ! -e /sys/class/net/eth0") + 'network = "none"',
+    "memory": 'command = ["true"]\nmemory = "32m"',
+    "cpus": QUOTA + 'cpus = 0.5\noutput = "^50000"',
+    "timeout": SHELL.format("sleep 1") + "timeout = 30",
+}
+
+FAILS = {
+    "command": ('command = ["absent"]', "start: "),
+    "exit-code": (SHELL.format("echo oops; exit 3"), "exit code 3, wanted 0"),
+    "exit-code-0": ('command = ["true"]\nexit-code = 3', "exit code 0, wanted 3"),
+    "entrypoint": ('entrypoint = ["false"]\ncommand = ["true"]', "exit code 1, wanted 0"),
+    "output": ('command = ["echo", "bye"]\noutput = "hello"', "nothing that it printed matches"),
+    "env": (SHELL.format("echo $A") + 'env = { A = "x" }\noutput = "^y"', "nothing that it printed matches"),
+    "env-file": (SHELL.format("echo $B") + 'env-file = "env"\noutput = "^z"', "nothing that it printed matches"),
+    "ports": (SERVE.replace('"80"]\n', '"81"]\n') + "http = { port = 80 }", "port 80/tcp is not published"),
+    "status": (SERVE + 'http = { path = "/absent" }', "status 404, not 200"),
+    "body": (SERVE + 'http = { path = "/health", contains = "no" }', "doesn't contain 'no'"),
+    "tcp": ('command = ["sleep", "60"]\nports = ["80"]\ntcp = "80"', "tcp 80"),
+    "healthcheck-absent": ('command = ["sleep", "60"]\nhealthcheck = true\n# bare', "has no HEALTHCHECK"),
+    "healthcheck": ('command = ["sleep", "60"]\nhealthcheck = true', "healthcheck: "),
+    "exec": (SERVE + 'exec = [["false"]]', "exit code 1"),
+    "exec-never-ends": (SERVE + 'exec = [["sleep", "60"]]', "exec sleep 60: not within 2 s: it is still running"),
+    "volumes-read-only": (SHELL.format("touch /d/x") + 'volumes = ["./fixtures:/d:ro"]', "exit code 1"),
+    "volumes-not-kept": (SHELL.format("test ! -e /d/sub/kept") + 'volumes = ["./fixtures:/d"]', "exit code 1"),
+    "persist": ('command = ["true"]\nvolumes = ["data:/data"]\npersist = ["/data/x"]', "persist /data/x: absent"),
+    "persist-anonymous": (
+        LEAVES + 'volumes = ["/data"]\npersist = ["/data/x"]',
+        "persist /data/x again: it is gone: no named volume has it",
+    ),
+    "user": ('command = ["true"]\nuser = "nobody-here"', "start: "),
+    "workdir": (SHELL.format("test $(pwd) = /") + 'workdir = "/bin"', "exit code 1"),
+    "network": (SERVE + 'network = "none"\ntcp = "80"', "port 80/tcp is not published"),
+    "memory": (EATS + 'memory = "32m"', "it ended with exit code 137"),
+    "cpus": (QUOTA + 'cpus = 0.5\noutput = "^99999"', "nothing that it printed matches"),
+    "read-only": (SHELL.format("touch /x") + "read-only = true", "exit code 1"),
+    "timeout": ('command = ["sleep", "60"]', "exit code: not within 2 s: it is still running"),
+    "server-died": (SHELL.format("echo dead; exit 1") + 'ports = ["80"]\ntcp = "80"', "it ended with exit code 1"),
+}
+
+# What is publisher's own, and no engine's, is tried on one of them.
+OWN_PASSES = {
+    "exit-code",
+    "output",
+    "entrypoint",
+    "http-list",
+    "http-port",
+    "bind-written",
+    "persist-rewritten",
+    "timeout",
+}
+PASSING = [("docker", name) for name in PASSES] + [("podman", name) for name in PASSES if name not in OWN_PASSES]
+ENGINE_FAILS = (
+    "command", "ports", "healthcheck-absent", "healthcheck", "volumes-read-only", "persist", "persist-anonymous",
+    "user", "network", "memory",
+)  # fmt: skip
+FAILING = [("docker", name) for name in FAILS] + [("podman", name) for name in ENGINE_FAILS]
+
+NONSENSE = {
+    "volume-folder": ('volumes = ["./absent:/data"]', "doesn't exist"),
+    "volume": ('volumes = ["relative"]', "is not a volume"),
+    "volume-name": ('volumes = ["no name:/data"]', "is no name of a volume"),
+    "port": ('ports = ["eighty"]', "is not a port"),
+    "env-file": ('env-file = "absent"', "env-file can't be read"),
+    "http": ('command = ["true"]\nhttp = { path = "/" }', "needs a port"),
+    "tcp": ('command = ["true"]\ntcp = "eighty"', "a port of the container"),
+    "output": ('command = ["true"]\noutput = "("', "allowed is a regular expression"),
+    "memory": ('command = ["true"]\nmemory = "lots"', "a size, as in 256m"),
+    "workdir": ('command = ["true"]\nworkdir = "app"', "a path that starts with /"),
+    "persist": ('command = ["true"]\npersist = ["data"]', "a path that starts with /"),
+    "exec": ('command = ["true"]\nexec = [[]]', "an empty command"),
+}
 
 
 @pytest.fixture
-def base(engine: Engine, tmp_path: Path) -> str:
-    """An image with a shell."""
-    return make_base(engine, tmp_path / "base")
+def smoking(any_engine: Engine, tmp_path: Path) -> Iterator[Smoking]:
+    """`publish smoke` with an engine, which holds nothing of ours afterwards."""
+    made = Smoking(any_engine, tmp_path)
+    make_fixtures(tmp_path)
+    yield made
+    assert not made.left()
 
 
-@pytest.fixture
-def smoke(base: str, engine: Engine, publish_with_engine: Publish, tmp_path: Path) -> object:
-    """Runs `publish smoke` with a [smoke] table, and checks that nothing is left."""
-
-    def run(table: str, *words: str, image: str = base) -> Result:
-        (tmp_path / "publish.toml").write_text(f"[smoke]\ntimeout = 10\n{table}\n")
-        result = publish_with_engine("smoke", image, *words, cwd=tmp_path)
-        assert not left(engine), result.stderr
-        return result
-
-    return run
-
-
-def left(engine: Engine) -> list[str]:
-    """Containers, volumes and networks of ours that are still there."""
-    chosen = ("--filter", "label=publish.run", "-q")
-    listed = (("ps", "-a", *chosen), ("volume", "ls", *chosen), ("network", "ls", *chosen))
-    return [line for words in listed for line in engine.docker(*words).splitlines()]
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        pytest.param('command = ["true"]', id="ends-with-0"),
-        pytest.param('command = ["sh", "-c", "exit 3"]\nexit-code = 3', id="exit-code"),
-        pytest.param('command = ["echo", "hello world"]\noutput = "^hello"', id="output"),
-        pytest.param(
-            'entrypoint = ["echo", "from"]\ncommand = ["entrypoint"]\noutput = "from entrypoint"', id="entrypoint"
-        ),
-        pytest.param(
-            'command = ["sh", "-c", "echo $A-$B"]\nenv = { A = "x" }\nenv-file = "env"\noutput = "x-y"', id="env"
-        ),
-        pytest.param(SERVE + 'http = { path = "/health", contains = "ok" }', id="http"),
-        pytest.param(SERVE + 'http = [{ path = "/health" }, { path = "/absent", status = 404 }]', id="http-list"),
-        pytest.param(SERVE + 'tcp = "80"', id="tcp"),
-        pytest.param(SERVE + 'exec = [["cat", "/w/health"]]\noutput = "ready"', id="exec-and-output"),
-        pytest.param('command = ["cat", "/data/file"]\nvolumes = ["./fixtures:/data:ro"]\noutput = "bound"', id="bind"),
-        pytest.param('command = ["sh", "-c", "! touch /d/x"]\nvolumes = ["./fixtures:/d:ro"]', id="bind-read-only"),
-        pytest.param(
-            'command = ["sh", "-c", "test ! -e /d/sub/kept && touch /d/sub/n"]\nvolumes = ["./fixtures:/d", "/d/sub"]',
-            id="anonymous-below-bind",
-        ),
-        pytest.param('command = ["touch", "/data/x"]\nvolumes = ["data:/data"]\npersist = ["/data/x"]', id="persist"),
-        pytest.param('command = ["sh", "-c", "test $(pwd) = /bin"]\nworkdir = "/bin"', id="workdir"),
-        pytest.param('command = ["sh", "-c", "test $(id -u) = 7"]\nuser = "7"', id="user"),
-        pytest.param('command = ["sh", "-c", "! touch /x"]\nread-only = true', id="read-only"),
-        pytest.param('command = ["sh", "-c", "test ! -e /sys/class/net/eth0"]\nnetwork = "none"', id="network"),
-        pytest.param('command = ["true"]\nmemory = "32m"\ncpus = 0.5', id="limits"),
-    ],
-)
-def test_passes(table: str, smoke: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("any_engine", "name"), PASSING, indirect=["any_engine"])
+def test_passes(name: str, smoking: Smoking) -> None:
     """What the table asks for holds."""
-    folder = tmp_path / "fixtures" / "sub"
-    folder.mkdir(parents=True)
-    (folder / "kept").touch()
-    (tmp_path / "fixtures" / "file").write_text("bound")
-    (tmp_path / "env").write_text("# comment\nA=z\nB=y\n")
-    result = smoke(table, "--format", "json")  # type: ignore[operator] # a function
+    result = smoking.smoke(PASSES[name], "--format", "json", seconds=15)
     assert result.code == 0, result.stdout + result.stderr
     assert result.document["passed"] is True
 
 
-@pytest.mark.parametrize(
-    ("table", "said"),
-    [
-        pytest.param('command = ["sh", "-c", "echo oops; exit 3"]', "exit code 3, wanted 0", id="exit-code"),
-        pytest.param('command = ["true"]\nexit-code = 3', "exit code 0, wanted 3", id="exit-code-0"),
-        pytest.param('command = ["echo", "bye"]\noutput = "hello"', "nothing that it printed matches", id="output"),
-        pytest.param(SERVE + 'http = { path = "/absent" }', "status 404, not 200", id="status"),
-        pytest.param(SERVE + 'http = { path = "/health", contains = "no" }', "doesn't contain 'no'", id="body"),
-        pytest.param('command = ["sleep", "60"]\nports = ["80"]\ntcp = "80"', "tcp 80", id="tcp"),
-        pytest.param('command = ["sleep", "60"]\nhealthcheck = true', "has no HEALTHCHECK", id="healthcheck"),
-        pytest.param(SERVE + 'exec = [["false"]]', "exit code 1", id="exec"),
-        pytest.param(
-            'command = ["true"]\nvolumes = ["data:/data"]\npersist = ["/data/x"]', "persist /data/x", id="persist"
-        ),
-        pytest.param('command = ["absent"]', "start", id="no-such-command"),
-        pytest.param('command = ["sleep", "60"]', "still running", id="never-ends"),
-        pytest.param(
-            'command = ["sh", "-c", "echo dead; exit 1"]\nports = ["80"]\ntcp = "80"', "it ended", id="server-died"
-        ),
-    ],
-)
-def test_fails(table: str, said: str, smoke: object) -> None:
+@pytest.mark.usefixtures("networks")
+def test_a_network_of_its_own(smoking: Smoking) -> None:
+    """A network that isn't there is made for the run, and goes with it."""
+    result = smoking.smoke(SERVE + 'network = "apart"\nhttp = { path = "/health" }', seconds=15)
+    assert result.code == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(("any_engine", "name"), FAILING, indirect=["any_engine"])
+def test_fails(name: str, smoking: Smoking) -> None:
     """A check that doesn't hold is exit 5, named, with what was found."""
-    result = smoke(table, "--format", "json")  # type: ignore[operator] # a function
+    table, said = FAILS[name]
+    image = smoking.base if table.endswith("# bare") else smoking.checked
+    result = smoking.smoke(table, "--format", "json", seconds=2, image=image)
     assert result.code == 5, result.stdout + result.stderr
     assert said in result.stderr
 
 
-def test_healthcheck(engine: Engine, base: str, smoke: object, tmp_path: Path) -> None:
-    """The image's own HEALTHCHECK has to become healthy."""
-    (tmp_path / "h").mkdir()
-    check = "HEALTHCHECK --interval=1s CMD test -e /tmp/up || exit 1"
-    (tmp_path / "h" / "Dockerfile").write_text(f"FROM {base}\nRUN mkdir -p /tmp\n{check}\n")
-    engine.docker("build", "-q", "-t", "healthy", str(tmp_path / "h"))
-    table = 'command = ["sh", "-c", "touch /tmp/up; sleep 60"]\nhealthcheck = true'
-    assert smoke(table, image="healthy").code == 0  # type: ignore[operator] # a function
-
-
-@pytest.mark.parametrize(
-    ("table", "said"),
-    [
-        ('volumes = ["./absent:/data"]', "doesn't exist"),
-        ('volumes = ["relative"]', "is not a volume"),
-        ('ports = ["eighty"]', "is not a port"),
-        ('env-file = "absent"', "env-file can't be read"),
-        ('command = ["true"]\nhttp = { path = "/" }', "needs a port"),
-    ],
-)
-def test_bad_tables(table: str, said: str, smoke: object) -> None:
+@pytest.mark.parametrize(("table", "said"), NONSENSE.values(), ids=NONSENSE)
+def test_nonsense(table: str, said: str, engine: Engine, tmp_path: Path) -> None:
     """What makes no sense is told before anything runs."""
-    result = smoke(table)  # type: ignore[operator] # a function
+    result = Smoking(engine, tmp_path).smoke(table, seconds=2)
     assert (result.code, said in result.stderr) == (2, True), result.stderr
 
 
-def test_the_printed_line_means_the_same(engine: Engine, base: str, smoke: object, tmp_path: Path) -> None:
-    """The docker run line does what the smoke run does."""
-    (tmp_path / "fixtures").mkdir()
-    (tmp_path / "fixtures" / "file").write_text("bound")
-    table = (
-        'command = ["sh", "-c", "cat /d/file; echo $A; pwd"]\nenv = { A = "a b" }\nworkdir = "/bin"\nread-only = true\n'
-        'volumes = ["./fixtures:/d:ro"]\nmemory = "32m"\ncpus = 1\nuser = "7"\nports = ["80"]'
-    )
-    line = smoke(table, "--print").stdout  # type: ignore[operator] # a function
-    words = shlex.split(line)
-    assert words[:3] == ["docker", "run", "--rm"]
-    assert engine.docker(*words[1:]) == "bounda b\n/bin"
+def test_out_of_memory(engine: Engine, tmp_path: Path) -> None:
+    """A container that was killed for its memory is told so."""
+    smoking = Smoking(engine, tmp_path)
+    result = smoking.smoke(EATS + 'memory = "32m"', "--format", "json", seconds=5)
+    assert "exit code 137, out of memory" in result.stderr
+    assert (result.document["oom"], result.document["exit_code"]) == (True, 137)
 
 
-def test_keep_and_clean(engine: Engine, base: str, publish_with_engine: Publish, tmp_path: Path) -> None:
-    """--keep says how to look at what is left, doctor names it, and doctor --clean takes exactly that away."""
-    (tmp_path / "publish.toml").write_text('[smoke]\ncommand = ["true"]\nvolumes = ["data:/data"]\n')
-    other = engine.docker("volume", "create", "not-ours")
-    kept = publish_with_engine("smoke", base, "--keep", cwd=tmp_path)
-    assert "docker logs publish-smoke-" in kept.stdout
-    assert len(left(engine)) == 2
-    assert "left over" in publish_with_engine("doctor", cwd=tmp_path).stdout
-    publish_with_engine("doctor", "--clean", cwd=tmp_path)
-    assert not left(engine)
-    assert other in engine.docker("volume", "ls", "-q").splitlines()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_runs_leave_nothing(
-    number: int, engine: Engine, base: str, publish_with_engine: Publish, tmp_path: Path
-) -> None:
-    """A signal in the middle of a run takes everything away, and ends with the signal's code."""
-    (tmp_path / "publish.toml").write_text('[smoke]\ncommand = ["sleep", "60"]\nvolumes = ["data:/data", "/x"]\n')
-    command = [publish_with_engine.program, "smoke", base]
-    process = subprocess.Popen(command, env=publish_with_engine.environ, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while not left(engine) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(number)
-    assert process.wait(30) == 128 + number
-    assert not left(engine)
-
-
-def test_a_broken_image_moves_no_tag(
-    engine: Engine, base: str, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path
-) -> None:
-    """A release whose smoke run fails is exit 5 and leaves every tag; one that passes says so in its receipt."""
-    image = f"{registry.host}/{name}"
-    config = tmp_path / "publish.toml"
-    words = ["release", f"docker-daemon:{base}", "--version", "1.0.0", "--format", "json"]
-    config.write_text(f'images = ["{image}"]\n[smoke]\ncommand = ["sh", "-c", "echo broken; exit 1"]\n')
-    failed = publish_with_engine(*words, cwd=tmp_path)
-    assert (failed.code, failed.document["kind"]) == (5, "smoke"), failed.stderr
-    assert "log: broken" in failed.stderr
-    status = publish_with_engine("status", "--format", "json", cwd=tmp_path).document
-    assert status["repositories"][0]["versions"] == []
-    skipped = publish_with_engine(*words, "--no-smoke", cwd=tmp_path)
-    assert skipped.code == 0, skipped.stderr
-    config.write_text(f'images = ["{image}"]\n[smoke]\ncommand = ["true"]\n')
-    passed = publish_with_engine(*[word.replace("1.0.0", "1.1.0") for word in words], cwd=tmp_path)
-    assert passed.code == 0, passed.stderr
-    assert passed.document["verification"]["smoke"]["passed"] is True
-    assert not left(engine)
+def test_every_key_is_tried() -> None:
+    """Each key of [smoke] has a table that passes and one that fails."""
+    keys = {name.replace("_", "-") for name in SmokeSettings.__struct_fields__}
+    for tables in (PASSES.values(), [table for table, _said in FAILS.values()]):
+        used = {key for table in tables for key in re.findall(r"^([a-z-]+) = ", table, re.MULTILINE)}
+        assert keys - used <= {"timeout"}

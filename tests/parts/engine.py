@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BUSYBOX = Path("/bin/busybox")
-_AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
+AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
 
 
 class Engine:
-    """A running engine: `host` is its DOCKER_HOST."""
+    """A running engine: `host` is its DOCKER_HOST, `kind` is docker or podman."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, kind: str = "docker") -> None:
         self.host = host
+        self.kind = kind
 
     def docker(self, *words: str, check: bool = True) -> str:
         """Run docker's CLI against it; returns stdout without its last newline."""
@@ -55,14 +56,14 @@ def run_engine(number: int, *, apart: bool = False) -> Iterator[Engine]:
     command = ["unshare", "--net", *_command(folder, "none", bridge)] if apart else _command(folder, bridge, bridge)
     with (folder / "log").open("wb") as log:
         environ = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
-        process = subprocess.Popen([*_AS_ROOT, *command], stdout=log, stderr=log, env=environ)
+        process = subprocess.Popen([*AS_ROOT, *command], stdout=log, stderr=log, env=environ)
     engine = Engine(f"unix://{folder}/docker.sock")
     try:
         wait_until(lambda: _answers(engine, process, folder / "log"), seconds=60, what="dockerd")
         yield engine
     finally:
         _end(process, folder)
-        _as_root("ip", "link", "delete", bridge)
+        as_root("ip", "link", "delete", bridge)
 
 
 def _make_bridge(name: str, number: int) -> None:
@@ -72,7 +73,7 @@ def _make_bridge(name: str, number: int) -> None:
         ("addr", "add", f"10.{200 + number % 50}.{os.getpid() % 250}.1/24", "dev", name),
         ("link", "set", name, "up"),
     ):
-        _as_root("ip", *words)
+        as_root("ip", *words)
 
 
 def _command(folder: Path, bridge: str, namespace: str) -> list[str]:
@@ -94,13 +95,14 @@ def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
     """End it by its pid; it ends its containerd. What it left mounted is let go, and its folders removed."""
     pid = folder / "pid"
     if process.poll() is None:
-        _as_root("kill", pid.read_text().strip() if pid.exists() else str(process.pid))
+        as_root("kill", pid.read_text().strip() if pid.exists() else str(process.pid))
         process.wait(60)
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for mount in reversed([mount for mount in mounts if mount.startswith(f"{folder}/")]):
-        _as_root("umount", "-l", mount)
-    _as_root("rm", "-rf", str(folder))
+        as_root("umount", "-l", mount)
+    as_root("rm", "-rf", str(folder))
 
 
-def _as_root(*words: str) -> None:
-    subprocess.run([*_AS_ROOT, *words], check=False, capture_output=True)
+def as_root(*words: str) -> None:
+    """Run a command as root, whatever comes of it."""
+    subprocess.run([*AS_ROOT, *words], check=False, capture_output=True)

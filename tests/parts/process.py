@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def free_port() -> int:
@@ -36,3 +40,11 @@ def end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(5)
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """One at a time among all workers on this machine."""
+    with (Path(tempfile.gettempdir()) / f"publish-tests-{name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,4 +1,4 @@
-"""Advice about Dockerfiles: each with one that needs it and one that doesn't."""
+"""Advice about Dockerfiles: each rule with Dockerfiles that need it and ones that don't."""
 
 from __future__ import annotations
 
@@ -15,66 +15,115 @@ COPY . .
 EXPOSE 80
 CMD ["node", "app.js"]
 """
+HEAD = "FROM a\nWORKDIR /app\nEXPOSE 80\n"
 
-
-def rules(text: str, around: Surroundings | None = None) -> list[tuple[int, str]]:
-    """Lines and rules of all advice."""
-    return [(one.line, one.rule) for one in advise(text, around or Surroundings(ports=(80,)))]
-
-
-def test_a_good_one() -> None:
-    """Nothing is said where there is nothing to say."""
-    assert not rules(GOOD)
-
-
-@pytest.mark.parametrize(
-    ("text", "around", "expected"),
-    [
-        pytest.param("FROM a\nWORKDIR /app\nCOPY . .\nRUN npm install\n", None, (3, "copy-before-install"), id="copy"),
-        pytest.param(
-            "FROM a\nWORKDIR /app\nCOPY . /app\nRUN apk add x \\\n  && pip install -r r.txt\n", None,
-            (3, "copy-before-install"), id="copy-continued",
-        ),
-        pytest.param(GOOD, Surroundings(ignores=False, ports=(80,)), (5, "no-dockerignore"), id="no-dockerignore"),
-        pytest.param(GOOD, Surroundings(files=(".git",), ports=(80,)), (5, "ships-secret"), id="git"),
-        pytest.param(GOOD, Surroundings(files=("x/.env",), ports=(80,)), (5, "ships-secret"), id="env"),
-        pytest.param(GOOD, Surroundings(files=("tls/server.key",), ports=(80,)), (5, "ships-secret"), id="key"),
-        pytest.param("FROM a\nCOPY x /x\n", None, (1, "workdir"), id="no-workdir"),
-        pytest.param("FROM a\nWORKDIR /\nCOPY x /x\n", None, (2, "workdir"), id="root-workdir"),
-        pytest.param("FROM a\nWORKDIR /app\nRUN npm start\n", None, (3, "server-in-run"), id="npm-start"),
-        pytest.param("FROM a\nWORKDIR /app\nRUN cd x && node app.js\n", None, (3, "server-in-run"), id="node"),
-        pytest.param("FROM a\nWORKDIR /app\nCMD node app.js\n", None, (3, "shell-form"), id="shell-form"),
-        pytest.param(
-            'FROM a\nWORKDIR /app\nVOLUME ["/a/data"]\nCOPY x /a/data/x\n', None, (4, "hidden-by-volume"), id="volume"
-        ),
-        pytest.param("FROM a\nWORKDIR /app\nEXPOSE 8080\n", None, (3, "expose"), id="expose-other"),
-        pytest.param("FROM a\nWORKDIR /app\n", None, (0, "expose"), id="expose-none"),
+# The line that the advice names, and a Dockerfile; what lies around it where that matters.
+NEEDED = {
+    "copy-before-install": [
+        (4, HEAD + "COPY . .\nRUN npm install\n", {}),
+        (4, HEAD + "COPY . /app\nRUN apk add x \\\n  && pip install -r r.txt\n", {}),
+        (4, HEAD + 'COPY ["./", "/app"]\nRUN go mod download\n', {}),
     ],
-)  # fmt: skip
-def test_advice(text: str, around: Surroundings | None, expected: tuple[int, str]) -> None:
-    """What is wrong is named with its line."""
-    assert expected in rules(text, around)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "FROM a\nWORKDIR /app\nCOPY --from=build . .\nRUN npm ci\nEXPOSE 80/tcp\n",
-        "FROM a AS b\nCOPY . /src\nFROM c\nWORKDIR /app\nRUN npm ci\nEXPOSE 80\n",
-        "FROM a\nWORKDIR /app\nCOPY x /data/x\nVOLUME /data\nEXPOSE 80\n",
-        "FROM a\nWORKDIR /app\nRUN apk add nginx-mod node\nEXPOSE 80\n",
+    "no-dockerignore": [(5, GOOD, {"ignores": False})],
+    "ships-secret": [
+        (5, GOOD, {"files": (".git", ".git/config")}),
+        (5, GOOD, {"files": ("x/.env",)}),
+        (5, GOOD, {"files": ("x/.env.production",)}),
+        (5, GOOD, {"files": ("tls/server.key",)}),
+        (4, HEAD + "COPY tls /tls\nCOPY . .\n", {"files": ("tls/id_rsa",)}),
+        (4, HEAD + "COPY .env .\n", {"files": (".env",)}),
+        (4, HEAD + "COPY *.pem .\n", {"files": ("site.pem",)}),
     ],
-)
-def test_no_false_alarm(text: str) -> None:
-    """What only looks like it is left alone."""
-    assert not rules(text)
+    "workdir": [
+        (1, "FROM a\nEXPOSE 80\nCOPY x /x\n", {}),
+        (2, "FROM a\nWORKDIR /\nEXPOSE 80\nCOPY x /x\n", {}),
+        (3, "FROM a AS b\nWORKDIR /app\nFROM c\nEXPOSE 80\nRUN x\n", {"workdir": "/"}),
+    ],
+    "server-in-run": [
+        (4, HEAD + "RUN npm start\n", {}),
+        (4, HEAD + "RUN cd x && node app.js\n", {}),
+        (4, HEAD + "RUN python3 -m http.server\n", {}),
+    ],
+    "shell-form": [(4, HEAD + "CMD node app.js\n", {}), (4, HEAD + "ENTRYPOINT node app.js\n", {})],
+    "hidden-by-volume": [
+        (5, HEAD + 'VOLUME ["/a/data"]\nCOPY x /a/data/x\n', {}),
+        (5, HEAD + "VOLUME /data\nADD x /data\n", {}),
+    ],
+    "expose": [
+        (3, "FROM a\nWORKDIR /app\nEXPOSE 8080\n", {}),
+        (0, "FROM a\nWORKDIR /app\n", {}),
+        (0, "FROM a\nWORKDIR /app\n", {"exposed": (8080,)}),
+    ],
+}  # fmt: skip
+NOT_NEEDED = {
+    "copy-before-install": [
+        (GOOD, {}),
+        (HEAD + "COPY --from=build . .\nRUN npm ci\n", {}),
+        ("FROM a AS b\nCOPY . /src\nFROM c\nWORKDIR /app\nRUN npm ci\nEXPOSE 80\n", {}),
+        (HEAD + "COPY . .\nRUN echo done\n", {}),
+    ],
+    "no-dockerignore": [(GOOD, {}), (HEAD + "COPY src .\n", {"ignores": False})],
+    "ships-secret": [
+        (GOOD, {"files": ("environment", "keyboard.js", "monkey")}),
+        (HEAD + "COPY src .\n", {"files": (".env", ".git", "tls/server.key")}),
+    ],
+    "workdir": [
+        (GOOD, {}),
+        ("FROM a\nEXPOSE 80\nCOPY x /x\n", {"workdir": "/srv"}),
+        ("FROM a AS b\nWORKDIR /app\nFROM b\nEXPOSE 80\nRUN x\n", {}),
+        ("FROM a\nEXPOSE 80\nENV A=b\n", {}),
+    ],
+    "server-in-run": [(HEAD + "RUN apk add nginx-mod node\n", {}), (HEAD + "RUN npm run build\n", {})],
+    "shell-form": [(HEAD + 'CMD ["node", "app.js"]\n', {}), (HEAD + "CMD exec node app.js\n", {})],
+    "hidden-by-volume": [
+        (HEAD + "COPY x /data/x\nVOLUME /data\n", {}),
+        (HEAD + "VOLUME /data\nCOPY x /database/x\n", {}),
+        (HEAD + "VOLUME /data\nFROM b\nWORKDIR /app\nEXPOSE 80\nCOPY x /data\n", {}),
+    ],
+    "expose": [
+        (GOOD, {}),
+        ("FROM a\nWORKDIR /app\nEXPOSE 80/tcp\n", {}),
+        ("FROM a\nWORKDIR /app\nEXPOSE 75-85\n", {}),
+        ("FROM a\nWORKDIR /app\nEXPOSE $PORT\n", {}),
+        ("FROM a\nWORKDIR /app\n", {"exposed": (80,)}),
+    ],
+}
+
+
+def found(text: str, around: dict[str, object]) -> list[tuple[str, int]]:
+    """Rules and lines of all advice, where the smoke run uses port 80."""
+    surroundings = Surroundings(**{"ports": (80,), **around})  # type: ignore[arg-type] # as the tables have them
+    return [(one.rule, one.line) for one in advise(text, surroundings)]
+
+
+def cases(table: dict[str, list[tuple[object, ...]]]) -> list[object]:
+    """One for each Dockerfile, named after its rule."""
+    return [
+        pytest.param(rule, *case, id=f"{rule}-{number}")
+        for rule, listed in table.items()
+        for number, case in enumerate(listed)
+    ]
+
+
+@pytest.mark.parametrize(("rule", "line", "text", "around"), cases(NEEDED))  # type: ignore[arg-type] # tuples of many kinds
+def test_needed(rule: str, line: int, text: str, around: dict[str, object]) -> None:
+    """What is wrong is named with its line, once, and nothing else is."""
+    assert found(text, around) == [(rule, line)]
+
+
+@pytest.mark.parametrize(("rule", "text", "around"), cases(NOT_NEEDED))  # type: ignore[arg-type] # tuples of many kinds
+def test_not_needed(rule: str, text: str, around: dict[str, object]) -> None:
+    """What is right, or only looks wrong, is left alone."""
+    assert not found(text, around)
+
+
+def test_every_rule_is_tried() -> None:
+    """Each has Dockerfiles of both kinds."""
+    assert NEEDED.keys() == NOT_NEEDED.keys()
+    assert len(NEEDED) == 8
 
 
 def test_lines() -> None:
     """Comments and continued lines don't shift the line of an instruction."""
-    found = read_dockerfile("# x\nFROM a\n\nRUN a \\\n# y\n  b\nCMD c\n")
-    assert [(one.line, one.word, one.rest) for one in found] == [
-        (2, "FROM", "a"),
-        (4, "RUN", "a b"),
-        (7, "CMD", "c"),
-    ]
+    read = read_dockerfile("# x\nFROM a\n\nRUN a \\\n# y\n  b\nCMD c\n")
+    assert [(one.line, one.word, one.rest) for one in read] == [(2, "FROM", "a"), (4, "RUN", "a b"), (7, "CMD", "c")]

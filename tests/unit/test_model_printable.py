@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.model.printable import LONGEST, printable
+from publisher.model.printable import LONGEST, printable, printable_json
 
 CONTROLS = [*range(9), *range(0xB, 0x20), *range(0x7F, 0xA0)]
 HIDDEN = [*range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF, 0x61C, 0xAD, 0xD800, 0xE0041]
@@ -48,3 +49,11 @@ def test_cut(text: str) -> None:
     """A long text is cut, escapes counted."""
     assert len(printable(text)) == LONGEST + 1
     assert printable(text).endswith("…")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+def test_json_is_the_same_document(text: str) -> None:
+    """What is hidden stands as an escape, which reads back as what it was."""
+    shown = printable_json(json.dumps([text], ensure_ascii=False))
+    assert json.loads(shown) == [text]
+    assert all(c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in shown)

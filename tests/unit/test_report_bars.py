@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -84,3 +85,16 @@ def test_an_error_without_its_secrets() -> None:
     found = document(error, redact)
     assert (found.message, found.reference, found.hint) == ("said ***", "***/x", "not ***")
     assert paragraph(error, redact) == "Said *** (***/x). Not ***."
+
+
+def test_a_bar_tells_how_much_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes, speed and time left, within 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    with Teller(stream).meter("layer sha256:0123456789ab", 20_000_000) as meter:
+        for _ in range(3):
+            meter.advance(4_000_000)
+            time.sleep(0.2)
+    shown = [line for line in written(stream) if "12.0/20.0 MB" in line]
+    assert any(re.search(r"MB/s \d\d:\d\d left", line) for line in shown), written(stream)
+    assert all(len(line) <= 80 for line in written(stream))

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from publisher.model.digest import Digest
 from publisher.model.plan import Action, Kind, Move, Plan
+from publisher.model.receipt import ReleasedImage, State
 from publisher.model.verdict import Verdict, VerdictState
-from publisher.report.tables import all_equal, plan_text, table, verdicts_text
+from publisher.report.tables import (
+    all_equal,
+    history_text,
+    intended_text,
+    plan_text,
+    receipt_text,
+    table,
+    verdicts_text,
+)
+from tests.parts.receipts import change, receipt
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -54,3 +66,37 @@ def test_verdicts() -> None:
         verdicts_text([verdict], color=False, width=200).splitlines()[1].endswith("abababababab  linux/amd64  x\\x0d")
     )
     assert all_equal([verdict])
+
+
+def test_receipt_ends_with_the_digest_to_pin() -> None:
+    """The last line is IMAGE@DIGEST, unless it isn't known where a tag is."""
+    image = ReleasedImage(digest=DIGEST, config=None, platforms=("linux/amd64",), size=1)
+    done = msgspec.structs.replace(receipt(1, change("1.0", None, DIGEST, "1.0.0"), version="1.0.0"), image=image)
+    assert receipt_text(done, color=False, width=80).splitlines()[-1] == f"acme/app@{DIGEST}"
+    doubt = msgspec.structs.replace(done, moves=(change("1.0", None, None, state=State.UNKNOWN),))
+    assert DIGEST not in receipt_text(doubt, color=False, width=80)
+
+
+def test_what_a_dry_run_would_write() -> None:
+    """Where each tag is and where it would be; a tag that would go is deleted."""
+    moves = (
+        change("latest", DIGEST, DIGEST, "1.0.0", state=State.NOT_DONE),
+        change("yanked-1.1.0", DIGEST, DIGEST, "1.1.0", state=State.NOT_DONE),
+    )
+    other = Digest.of(b"other")
+    intended = {moves[0].reference: other, moves[1].reference: None}
+    lines = intended_text(receipt(1, *moves, command="yank"), intended, color=False, width=100).splitlines()
+    assert [line.split() for line in lines[2:4]] == [
+        ["latest", "abababababab", other.hex[:12], "move", "1.0.0"],
+        ["yanked-1.1.0", "abababababab", "-", "delete", "1.1.0"],
+    ]
+    assert lines[-1] == "1 move, 1 delete"
+    assert intended_text(receipt(1, command="yank"), {}, color=False) == "nothing to write\n"
+
+
+def test_history_names_runs_as_short_as_they_differ() -> None:
+    """The random end of an id is shown only where two runs began in the same millisecond."""
+    early, late = receipt(1, change("1", None, DIGEST)), receipt(2, change("1", None, DIGEST))
+    twin = msgspec.structs.replace(late, id=late.id.replace("aaaaaa", "bbbbbb"))
+    first = [line.split()[0] for line in history_text([twin, late, early], color=False, width=200).splitlines()[1:]]
+    assert first == [twin.id, late.id, early.id.partition("-")[0]]

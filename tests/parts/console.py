@@ -1,0 +1,95 @@
+"""The blocks of code in a Markdown page, and a shell that runs what stands behind `$` in them.
+
+A command may go on in the next line after a backslash. What stands below it is what it must print, on stdout and stderr
+together: `…` stands for anything within a line, and alone in a line for any lines. A command without output below it
+must end with 0; `$ echo $?` shows how the one before ended.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+_FENCE: Final = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_MARK: Final = "\x1e"
+
+
+class Block(NamedTuple):
+    """One fenced block: where it begins, its language, its text."""
+
+    file: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file.name}:{self.line}"
+
+
+class Command(NamedTuple):
+    """One command of a console block, and the output that stands below it."""
+
+    text: str
+    shown: str
+
+
+def blocks(file: Path, *languages: str) -> list[Block]:
+    """The blocks in these languages, in their order."""
+    text = file.read_text()
+    found = ((match, text[: match.start()].count("\n") + 1) for match in _FENCE.finditer(text))
+    return [Block(file, line, match[1], match[2]) for match, line in found if match[1] in languages]
+
+
+def commands(block: Block) -> list[Command]:
+    """The commands of a console block."""
+    parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
+    assert not parts[0].strip(), f"{block}: something stands before the first command"
+    found = []
+    for part in parts[1:]:
+        command = re.match(r"(?:[^\n]*\\\n)*[^\n]*", part)
+        assert command
+        found.append(Command(command[0], part[command.end() :].strip("\n")))
+    return found
+
+
+def run(
+    block: Block, environ: Mapping[str, str], folder: Path, instead: Callable[[str], str] = str, seconds: float = 120
+) -> None:
+    """Run a console block in one shell; fails where a command ends or prints otherwise than the page says.
+
+    instead: what to run for a command as it stands on the page.
+    """
+    wanted = commands(block)
+    lines = [f"printf '{_MARK}%s\\n' $rc; (exit $rc)\n{instead(one.text)}\nrc=$?" for one in wanted]
+    script = "\n".join(["exec 2>&1; rc=0", *lines, f"printf '{_MARK}%s\\n' $rc"])
+    done = subprocess.run(
+        ["bash", "-c", script], env=dict(environ), cwd=folder, capture_output=True, text=True, check=False,
+        timeout=seconds,
+    )  # fmt: skip
+    _, *printed, last = done.stdout.split(_MARK)
+    assert len(printed) == len(wanted), f"{block}: the shell ended early:\n{done.stdout}{done.stderr}"
+    codes = [one.partition("\n")[0] for one in (*printed[1:], last)]
+    for command, output, code in zip(wanted, printed, codes, strict=True):
+        shown = output.partition("\n")[2].strip("\n")
+        said = f"{block}: {command.text}\nended with {code} and printed\n{shown}"
+        if command.shown:
+            assert matches(command.shown, shown), f"{said}\nwhere the page shows\n{command.shown}"
+        else:
+            assert code == "0", said
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Whether output is what a page shows."""
+    lines = [line.rstrip() for line in shown.split("\n")]
+    pattern = "\n".join(".*" if line.strip() == "…" else _line(line) for line in lines)
+    found = "\n".join(line.rstrip() for line in printed.split("\n"))
+    return re.fullmatch(pattern, found, re.DOTALL) is not None
+
+
+def _line(line: str) -> str:
+    return r"[^\n]*".join(map(re.escape, line.split("…")))
