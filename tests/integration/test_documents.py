@@ -128,6 +128,6 @@ def test_documents_of_an_engine(publish_with_engine: Publish, name: str, tmp_pat
     desk("smoke")
     (tmp_path / "publish.toml").write_text(f'source = "docker-daemon:{name}:1"\n[smoke]\nexit-code = 3\n')
     desk("smoke", code=5)
-    desk("smoke", "absent:1", code=6)
+    desk("smoke", "absent:1", code=2)
     assert desk.commands == WITH_ENGINE
     assert set(desk.schemas) == WITH_ENGINE | {"error"}
