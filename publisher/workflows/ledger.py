@@ -71,7 +71,7 @@ class Ledger:
         self._changes: dict[str, Change] = {change.reference: change for change in record.receipt.moves}
         self._waiting = {change.reference for change in record.receipt.moves if change.state is State.NOT_DONE}
         self._overtaken: dict[Reference, Digest | None] = {}
-        record.save(entry, self.changes)
+        record.save(entry, lambda: self.changes)
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -140,7 +140,7 @@ class Ledger:
         self._waiting.discard(str(step.reference))
         self._overtaken.pop(step.reference, None)
         self._changes[str(step.reference)] = msgspec.structs.replace(known, after=after, state=state)
-        self._record.save(self._entry, self.changes)
+        self._record.save(self._entry, lambda: self.changes)
 
     def finish(self, work: Callable[[], None]) -> Run:
         """Do the work and end the receipt: an error before the first tag raises, a later one is told in the run."""

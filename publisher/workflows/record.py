@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from publisher.report.failure import document
 from publisher.workflows.clock import now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from publisher.model.digest import Digest
@@ -72,6 +73,7 @@ class Record:
 
     def __init__(self, session: Session, begun: Begun, changes: Iterable[Change], file: Path | None) -> None:
         self._file = file
+        self._turn = threading.Lock()
         self._redact = session.redact
         content = begun.content
         self.receipt = Receipt(
@@ -91,10 +93,11 @@ class Record:
             sandbox=True if session.sandbox else msgspec.UNSET,
         )
 
-    def save(self, entry: Entry, changes: Iterable[Change]) -> None:
-        """Before the first tag, and after each."""
-        self.receipt = msgspec.structs.replace(self.receipt, moves=tuple(changes))
-        entry.write(self.receipt)
+    def save(self, entry: Entry, changes: Callable[[], Iterable[Change]]) -> None:
+        """Before the first tag, and after each; `changes` is asked in turn, so that no thread writes what is older."""
+        with self._turn:
+            self.receipt = msgspec.structs.replace(self.receipt, moves=tuple(changes()))
+            entry.write(self.receipt)
 
     def finish(self, entry: Entry | None, changes: Iterable[Change], error: PublishError | None = None) -> Run:
         """The end; `error` is what it ends with. Without an entry nothing was to be done, and the journal stays."""

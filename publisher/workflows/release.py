@@ -300,7 +300,7 @@ class Recording(NamedTuple):
 
     def save(self, progress: Progress | None) -> None:
         """Keep what is known so far."""
-        self.record.save(self.entry, self.changes.at(progress))
+        self.record.save(self.entry, lambda: self.changes.at(progress))
 
     def finish(self, progress: Progress | None, error: PublishError | None = None) -> Run:
         """The end; `error` is what it ends with."""

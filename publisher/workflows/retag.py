@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from publisher.model.digest import Digest
 from publisher.model.errors import (
     ExactTagTaken,
+    Interrupted,
     PublishError,
     Refused,
     SourceNotFound,
+    Unreachable,
     UsageError,
     VerificationFailed,
 )
@@ -24,6 +27,7 @@ from publisher.transfer.assemble import narrow
 from publisher.workflows.carry import carry
 from publisher.workflows.clock import now
 from publisher.workflows.push import platform_reader
+from publisher.workflows.reading import read_back
 from publisher.workflows.record import Begun, Record, Run, incomplete, touched
 from publisher.workflows.stale import warn_of_stale_copies
 
@@ -75,7 +79,6 @@ def retag(session: Session, source: Reference, targets: Sequence[Reference], opt
         return record.finish(None, changes)
     _carry(session, source, content, targets)
     with session.journal.open([str(target) for target in targets]) as entry:
-        record.save(entry, changes)
         return _write_all(session, content, record, entry)
 
 
@@ -184,12 +187,23 @@ def _carry(session: Session, source: Reference, content: Content, targets: Seque
 
 
 def _write_all(session: Session, content: Content, record: Record, entry: Entry) -> Run:
-    results = session.parallel(lambda change: _write(session, content, change), record.receipt.moves)
-    changes = tuple(change for change, _error in results)
-    error = next((error for _change, error in results if error), None)
-    if error and touched(changes):
-        error = incomplete(error, changes)
-    run = record.finish(entry, changes, error)
+    changes = {change.reference: change for change in record.receipt.moves}
+
+    def write(change: Change) -> PublishError | None:
+        changes[change.reference], problem = _write(session, content, change)
+        record.save(entry, changes.values)
+        return problem
+
+    record.save(entry, changes.values)
+    try:
+        problems = session.parallel(write, [change for change in record.receipt.moves if change.action.writes])
+    except Interrupted as interrupt:
+        record.finish(entry, changes.values(), interrupt.told())
+        raise
+    error = next(filter(None, problems), None)
+    if error and touched(changes.values()):
+        error = incomplete(error, changes.values())
+    run = record.finish(entry, changes.values(), error)
     if error is None:
         warn_of_stale_copies(session, run.receipt, content=content)
     return run
@@ -197,21 +211,25 @@ def _write_all(session: Session, content: Content, record: Record, entry: Entry)
 
 def _write(session: Session, content: Content, change: Change) -> tuple[Change, PublishError | None]:
     """Write one tag and read it back; a write that seems to have failed may have worked."""
-    if not change.action.writes:
-        return change, None
     reference = Reference.parse(change.reference)
-    remote = session.remote(reference.repository)
-    problem: PublishError | None = None
+    problem: PublishError | Interrupted | None = None
     try:
-        remote.put(content, _tag(reference))
-    except PublishError as error:
+        session.remote(reference.repository).put(content, _tag(reference))
+    except (PublishError, Interrupted) as error:
         problem = error
+    before = Digest.parse(change.before) if change.before else None
+    # A refusal is an answer; without one, or after a good one, the read may be too early.
+    stale = {before} if problem is None or isinstance(problem, Unreachable) else set[Digest | None]()
     try:
-        found = remote.head(_tag(reference))
-    except PublishError as error:
-        return msgspec.structs.replace(change, after=None, state=State.UNKNOWN), problem or error
-    held = str(found.digest) if found else None
-    if held == str(content.digest):
-        return msgspec.structs.replace(change, after=held, state=State.DONE), None
-    problem = problem or VerificationFailed(f"{reference} holds {held} after it was written", reference=reference)
-    return msgspec.structs.replace(change, after=held, state=State.NOT_DONE), problem
+        held = read_back(session, reference, stale)
+    except (PublishError, Interrupted) as error:
+        return msgspec.structs.replace(change, after=None, state=State.UNKNOWN), _told(problem or error)
+    after = str(held) if held else None
+    if held == content.digest:
+        return msgspec.structs.replace(change, after=after, state=State.DONE), None
+    problem = problem or VerificationFailed(f"{reference} holds {after} after it was written", reference=reference)
+    return msgspec.structs.replace(change, after=after, state=State.NOT_DONE), _told(problem)
+
+
+def _told(problem: PublishError | Interrupted) -> PublishError:
+    return problem.told() if isinstance(problem, Interrupted) else problem

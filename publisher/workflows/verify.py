@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from publisher.model.errors import ConfigError, PublishError, VerificationFailed
@@ -10,16 +10,18 @@ from publisher.model.manifest import Content, Descriptor, Index, Manifest
 from publisher.model.receipt import Verification
 from publisher.model.verdict import Verdict, VerdictState
 from publisher.transfer.identity import identity, platform_of
+from publisher.workflows.recorded import recorded_tags
 from publisher.workflows.sources import Source, find_source
 from publisher.workflows.stale import stale_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from publisher.model.digest import Digest
     from publisher.model.reference import Reference
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.compression import Compression
+    from publisher.workflows.recorded import Recorded
     from publisher.workflows.session import Session
 
 _PIECE = 1 << 20
@@ -129,16 +131,21 @@ def _pull(session: Session, remote: RemoteRepository, inventory: Inventory) -> s
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What references are held against: a level, a source that they should be, the engine's own copy."""
+    """What references are held against: a level, a source that they should be, the engine's own copy.
+
+    recorded: what receipts say that exact tags hold, by reference.
+    """
 
     level: str = "digest"
     source: str | None = None
     local: bool = False
+    recorded: Mapping[str, Recorded] = field(default_factory=dict)
 
 
 def verify_references(session: Session, references: Sequence[Reference], wanted: Expectation) -> tuple[Verdict, ...]:
     """One verdict for each reference: is it there, whole, and what was asked for."""
     source = find_source(session, wanted.source) if wanted.source else None
+    wanted = replace(wanted, recorded=recorded_tags(session))
     return tuple(session.parallel(lambda reference: _verdict(session, reference, wanted, source), references))
 
 
@@ -171,6 +178,9 @@ def _difference(
         return f"the tag is at {found.digest}"
     if source and identity(found, lambda entry: remote.get(entry.digest)) != source.identity:
         return f"it is not the image {source.name}"
+    record = wanted.recorded.get(str(reference)) if reference.digest is None else None
+    if record and record.digest not in {None, str(found.digest)}:
+        return f"the version was overwritten: by the receipt {record.receipt} the tag holds {record.digest}"
     stale = stale_copy(session, session.engine, reference, found) if wanted.local else None
     return f"the engine's own {stale} is another image: docker pull {stale}" if stale else None
 

@@ -9,7 +9,7 @@ import pytest
 
 from publisher.sandbox.options import Options
 from publisher.workflows.yank import YankOptions
-from tests.parts.deeds import Ended, reconcile_of, release_of, undo_of, yank_of
+from tests.parts.deeds import Ended, reconcile_of, release_of, retag_of, undo_of, yank_of
 from tests.parts.order import check_order
 from tests.parts.simulation import Run, World
 from tests.parts.stock import floating_tags, put_image, put_versions
@@ -71,6 +71,7 @@ def test_reads_that_lag_longer_than_a_run_waits(tmp_path: Path) -> None:
 
 DEEDS: dict[str, Callable[[Run], Ended]] = {
     "yank": lambda run: yank_of(run, "1.1.0", NAME),
+    "retag": lambda run: retag_of(run, f"{NAME}:1.0.0", ":stable", ":1.1"),
     "reconcile": lambda run: reconcile_of(run, NAME),
     "undo": undo_of,
 }
@@ -95,6 +96,9 @@ def test_repairs(kind: str, name: str, tmp_path: Path) -> None:
         world.wait(100)
         if name == "yank":
             assert yank_of(run, "1.1.0", NAME, options=YankOptions(undo=True)).code == 0
+        if name == "retag":
+            assert reconcile_of(run, NAME).code == 0
+            assert world.tags(NAME)["stable"] == world.tags(NAME)["1.0.0"]
         held = world.tags(NAME)
         exact = {tag: digest for tag, digest in held.items() if tag.count(".") == 2}
         assert ("1.2.0" in exact) == (name != "undo")

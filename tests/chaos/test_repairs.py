@@ -15,7 +15,7 @@ import pytest
 from publisher.sandbox.options import Options
 from publisher.workflows.yank import YankOptions
 from tests.parts import fate
-from tests.parts.deeds import KILLED, Ended, reconcile_of, release_of, undo_of, yank_of
+from tests.parts.deeds import KILLED, Ended, reconcile_of, release_of, retag_of, undo_of, yank_of
 from tests.parts.layout import make_layout
 from tests.parts.order import check_order, check_state
 from tests.parts.simulation import Run, World
@@ -60,6 +60,10 @@ def _release(world: World, run: Run) -> None:
     assert release_of(run, f"docker://{NAME}@{image.digest}", "2.1.0", NAME).code == 0
 
 
+def _retag(_world: World, run: Run) -> None:
+    assert retag_of(run, f"{NAME}:1.0.0", ":stable", ":latest").code == 0
+
+
 def _overwrite(world: World, run: Run) -> None:
     image = put_image(world, NAME, "another 2.0.0")
     assert release_of(run, f"docker://{NAME}@{image.digest}", "2.0.0", NAME, force=True).code == 0
@@ -73,6 +77,10 @@ REPAIRS = {
     "yank --delete": Repair(
         THREE, lambda _world, _run: None, lambda run: yank_of(run, "2.0.0", NAME, options=YankOptions(delete=True))
     ),
+    "retag": Repair(
+        THREE, lambda _world, _run: None, lambda run: retag_of(run, f"{NAME}:1.0.0", ":stable", ":edge", ":latest")
+    ),
+    "undo of a retag": Repair(THREE, _retag, undo_of),
     "undo of a release": Repair(THREE, _release, undo_of),
     "undo of an overwrite": Repair(THREE, _overwrite, undo_of),
     "undo of a yank": Repair(THREE, _yank, undo_of),

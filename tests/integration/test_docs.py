@@ -40,7 +40,7 @@ ELSEWHERE = {
     "pip install 'publish[sandbox]'": "test_stranger",
     "scripts/demo": "test_stranger",
     "scripts/test": "what runs this test",
-    "python -m tests.bench --large": "tests/bench",
+    "python -m tests.bench": "tests/bench",
     "scripts/lock": "asks the package index",
     "publish login": "test_login; a sandbox needs none",
     "publish sandbox serve --port 5000 --store ./sandbox": "test_sandbox_server: it runs until it is stopped",

@@ -210,10 +210,10 @@ def test_what_a_tag_would_get_is_shown_before(shop: Shop) -> None:
     }
     short = {version: digest[7:19] for version, digest in shop.digests.items()}
     lines = [line.split() for line in shop.run(*words).stdout.splitlines()]
-    assert ["latest", short["2.0.0"], short["1.1.0"], "not-done", "1.1.0"] in lines
+    assert ["latest", short["2.0.0"], short["1.1.0"], "move", "1.1.0"] in lines
     lines = [line.split() for line in shop.run("undo", "--dry-run").stdout.splitlines()]
-    assert ["latest", short["2.0.0"], short["1.1.0"], "not-done", "2.0.0"] in lines
-    assert ["2.0.0", short["2.0.0"], "-", "not-done", "2.0.0"] in lines
+    assert ["latest", short["2.0.0"], short["1.1.0"], "move"] in lines
+    assert ["2.0.0", short["2.0.0"], "-", "delete"] in lines
     assert shop.held == before
 
 

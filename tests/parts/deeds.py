@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from publisher.model.errors import PublishError, Stopped
+from publisher.model.reference import Reference
 from publisher.report.failure import document
 from publisher.workflows.jobs import Wish, jobs
 from publisher.workflows.reconcile import reconcile
 from publisher.workflows.release import ReleaseOptions, prepare, refuse, release
+from publisher.workflows.retag import RetagOptions, destinations, retag
 from publisher.workflows.undo import UndoOptions, find_receipt, undo
 from publisher.workflows.yank import YankOptions, yank
 from tests.parts.simulation import Died
@@ -97,6 +99,16 @@ def reconcile_of(run: Run, *names: str) -> Ended:
 def yank_of(run: Run, version: str, *names: str, options: YankOptions | None = None) -> Ended:
     """`publish yank VERSION`."""
     return do(run, lambda session: yank(session, version, wish(*names), options or YankOptions()))
+
+
+def retag_of(run: Run, source: str, *tags: str) -> Ended:
+    """`publish retag SRC :TAG…`."""
+
+    def work(session: Session) -> Told:
+        found = Reference.parse(source)
+        return retag(session, found, destinations(found, tags), RetagOptions(force=True))
+
+    return do(run, work)
 
 
 def undo_of(
