@@ -26,6 +26,7 @@ from publisher.engine.stream import ExportStream, pieces
 from publisher.model.errors import ConfigError, PublishError, SourceNotFound, Unreachable, UsageError
 from publisher.model.manifest import Platform
 from publisher.model.printable import printable
+from publisher.model.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -208,7 +209,7 @@ class Engine:
     @contextmanager
     def borrowed(self, reference: str, credential: Credential | None) -> Iterator[Pulled]:
         """As `pull`, with the name held until the block ends."""
-        before = self.inspect(reference)
+        before = self._is_named(reference)
         held = self._ids()
         try:
             downloaded = self.pull_tag(reference, credential)
@@ -217,8 +218,16 @@ class Engine:
                 raise Unreachable("the engine pulled it and doesn't have it", reference=reference)
             yield Pulled(found.id, downloaded)
         finally:
-            if before is None:
+            if not before:
                 finished(partial(self._give_back, reference, held))
+
+    def _is_named(self, reference: str) -> bool:
+        """Whether it is a name in the engine; podman finds an image by its digest under any name."""
+        if not self.is_podman:
+            return self.inspect(reference) is not None
+        with spoken(reference):
+            names = {name for image in self._api.images() for name in image.get("Names") or ()}
+        return str(Reference.parse(reference)) in names
 
     def _give_back(self, reference: str, held: frozenset[str]) -> None:
         """Take away the name that a pull left; `held`: what was there before it."""

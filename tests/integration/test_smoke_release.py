@@ -81,5 +81,7 @@ def test_ways(via: str, smoking: Smoking, registry: Registry, name: str) -> None
     assert (done.document["via"], "podman wants TLS" in done.stderr) == (expected, expected != via)
     verification = done.document["verification"]
     assert (verification["level"], verification["smoke"]["passed"]) == ("pull", True)
+    named = smoking.engine.docker("images", "--format", "{{.Repository}}").split()
+    assert f"{registry.host}/{name}" not in named, "the name that the pull left is gone"
     again = smoking.publish(*words, cwd=smoking.folder)
     assert (again.code, again.document["adopted"]) == (0, True), again.stderr
