@@ -100,7 +100,9 @@ def smoke(session: Session, settings: SmokeSettings, image: str, options: SmokeO
         if report.passed and settings.persist:
             report = _persisting(run, report)
     report = msgspec.structs.replace(report, seconds=round(time.monotonic() - began, 2))
-    session.progress.step(f"smoke    {'passed' if report.passed else 'failed'}, {len(report.checks)} checks")
+    count = len(report.checks)
+    verdict = "passed" if report.passed else "failed"
+    session.progress.step(f"smoke    {verdict}, {count} check{'' if count == 1 else 's'}")
     return report
 
 

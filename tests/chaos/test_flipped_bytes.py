@@ -37,8 +37,11 @@ class Hasty(Session):
 
     engine_at_hand = None
 
-    def __init__(self, folder: Path) -> None:
-        environ = {"HOME": str(folder), "DOCKER_CONFIG": str(folder), "DOCKER_HOST": "unix:///nowhere"}
+    def __init__(self, folder: Path, run: int = 0) -> None:
+        # A cache for each run: else a blob would be mounted from the repository of the run before, and not read.
+        cache = str(folder / "caches" / str(run))
+        environ = {"HOME": str(folder), "DOCKER_CONFIG": str(folder), "XDG_CACHE_HOME": cache}
+        environ["DOCKER_HOST"] = "unix:///nowhere"
         super().__init__(environ, folder, Teller(quiet=True))
 
     def _pause(self, seconds: float) -> None:
@@ -59,7 +62,7 @@ class Trial:
         self.runs += 1
         wish = Wish(images=(f"{host}/{self.name}/{self.runs}",), labels={}, version="1.0.0")
         try:
-            with Hasty(self.folder) as session:
+            with Hasty(self.folder, self.runs) as session:
                 (job,) = jobs(session.settings, wish)
                 options = ReleaseOptions(verify=verify)
                 run = release(session, prepare(session, job, wish, ["oci:layout"], options), options)

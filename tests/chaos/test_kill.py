@@ -48,6 +48,10 @@ class Shop:
         self.digests = {version: str(make_layout(folder / version, version)) for version in ("1.0.0", "1.1.0")}
         self._sources = {version: f"oci:{folder / version}" for version in self.digests}
 
+    def _memory(self, name: str) -> dict[str, str]:
+        """A cache for each repository: else its blobs would be mounted from the one before."""
+        return {"XDG_CACHE_HOME": str(self._folder / "caches" / name)}
+
     def words(self, version: str, name: str) -> list[str]:
         """One release."""
         image = f"{self.link.host}/{name}"
@@ -66,7 +70,7 @@ class Shop:
         """Release without a fault; what the registry was asked meanwhile."""
         before = len(self.sandbox.requests)
         self.link.order(None)
-        result = self._publish(*self.words(version, name))
+        result = self._publish(*self.words(version, name), environ=self._memory(name))
         assert result.code == 0, result.stderr
         trace = self.sandbox.requests[before:]
         check_order(logged(trace), self.sandbox.store)
@@ -78,7 +82,7 @@ class Shop:
         self.link.order(kind, number)
         with subprocess.Popen(
             [self._publish.program, *self.words("1.1.0", name)],
-            env=self._publish.environ, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**self._publish.environ, **self._memory(name)}, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as child:  # fmt: skip
             assert self.link.struck.wait(30), f"request {number} never came"
             child.send_signal(how)
