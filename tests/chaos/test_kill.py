@@ -82,7 +82,8 @@ class Shop:
         self.link.order(kind, number)
         with subprocess.Popen(
             [self._publish.program, *self.words("1.1.0", name)],
-            env={**self._publish.environ, **self._memory(name)}, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**self._publish.environ, **self._memory(name)}, cwd=self._folder,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as child:  # fmt: skip
             assert self.link.struck.wait(30), f"request {number} never came"
             child.send_signal(how)
