@@ -142,23 +142,28 @@ def read_images(written: Iterable[str]) -> tuple[ImageName, ...]:
     return tuple(found.values())
 
 
-def to_read(asked: Candidates, tags: Iterable[str]) -> frozenset[str]:
-    """Tell which of a repository's tags must be read, to learn the digests that the plan depends on."""
+def to_read(asked: Candidates, tags: Iterable[str], *, others: bool = True) -> frozenset[str]:
+    """Tell which of a repository's tags must be read, to learn the digests that the plan depends on.
+
+    others: the newest lines of other versions too, whose drift a plan warns of.
+    """
     present = frozenset(tags)
     spelled = exact_tags(asked.ruleset, present)
     own = set(asked.spellings)
     marked = {tag for tags in spelled.values() for tag in tags if MARKER + tag in present}
     needed = asked.tags | own | marked | {MARKER + tag for tag in own | marked}
-    return frozenset((needed | _of_lines(asked, spelled, present)) & present)
+    return frozenset((needed | _of_lines(asked, spelled, present, others=others)) & present)
 
 
-def _of_lines(asked: Candidates, spelled: dict[Version, tuple[str, ...]], present: frozenset[str]) -> set[str]:
+def _of_lines(
+    asked: Candidates, spelled: dict[Version, tuple[str, ...]], present: frozenset[str], *, others: bool
+) -> set[str]:
     """Read the newest lines and the exact tags that they belong to, with yanked versions and without them."""
     marked = {version for version, tags in spelled.items() if any(MARKER + tag in present for tag in tags)}
     needed: set[str] = set()
     for versions in (spelled.keys(), spelled.keys() - marked) if marked else (spelled.keys(),):
         owners = desired(asked.ruleset, versions)
-        newest = sorted(owners, key=owners.__getitem__, reverse=True)[:MOST_LINES]
+        newest = sorted(owners, key=owners.__getitem__, reverse=True)[: MOST_LINES if others else 0]
         for tag in {*newest, *(asked.tags & owners.keys())}:
             needed |= {tag, spelled[owners[tag]][0]}
     return needed

@@ -22,6 +22,8 @@ _FAST: Final = 3
 """isal's highest level; what is above is zlib's, smaller and many times slower."""
 _MEDIA_TYPES: Final = {"gzip": media.OCI_LAYER_GZIP, "zstd": media.OCI_LAYER_ZSTD}
 _AT_LEAST: Final = 256 * 1024
+_PIECE: Final = 1 << 20
+"""What is compressed at once: whatever pieces a layer is read in, its blob is the same."""
 
 
 class _Compressor(Protocol):
@@ -58,10 +60,9 @@ class Compression:
 def _gzip(level: int) -> _Compressor:
     if level > _FAST:
         return zlib.compressobj(level, zlib.DEFLATED, _GZIP)
-    from isal import isal_zlib
+    from publisher.transfer.gzip import Gzip
 
-    made: _Compressor = isal_zlib.compressobj(level, isal_zlib.DEFLATED, _GZIP)
-    return made
+    return Gzip(level)
 
 
 def _zstd(level: int) -> _Compressor:
@@ -72,6 +73,24 @@ def _zstd(level: int) -> _Compressor:
     # The checksum costs nothing beside sha256, and lets an engine tell which layer was damaged.
     options: dict[int, int] = {CompressionParameter.compression_level: level, CompressionParameter.checksum_flag: 1}
     return ZstdCompressor(options=options)
+
+
+def _evenly(raw: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of 1 MiB, but for the last."""
+    gathered: list[bytes] = []
+    waiting = 0
+    for piece in raw:
+        gathered.append(piece)
+        waiting += len(piece)
+        if waiting < _PIECE:
+            continue
+        whole = gathered[0] if len(gathered) == 1 else b"".join(gathered)
+        for at in range(0, waiting - waiting % _PIECE, _PIECE):
+            yield whole if len(whole) == _PIECE else whole[at : at + _PIECE]
+        rest = whole[waiting - waiting % _PIECE :]
+        gathered, waiting = ([rest], len(rest)) if rest else ([], 0)
+    if gathered:
+        yield b"".join(gathered)
 
 
 class Compressed:
@@ -87,7 +106,7 @@ class Compressed:
         compressor = self._compression.start()
         gathered: list[bytes] = []
         waiting = 0
-        for piece in raw:
+        for piece in _evenly(raw):
             made = compressor.compress(piece)
             gathered.append(made)
             waiting += len(made)

@@ -141,7 +141,7 @@ class Promotion:
         """The tags of a repository that are not where its published versions say, as it stands now."""
         own = (Reference.parse(text) for text in self.progress.wrote)
         written = [str(reference.tag) for reference in own if reference.repository == image.repository]
-        state = read_repository(self._session, self._draft.asked, image.repository, written)
+        state = read_repository(self._session, self._draft.asked, image.repository, written=written, others=False)
         wanted = belongings(self._draft.asked, image, state, self._released(image.repository, state))
         wrong = []
         for tag, digest in wanted.items():

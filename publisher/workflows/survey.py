@@ -27,15 +27,21 @@ def read_registries(session: Session, asked: Candidates) -> dict[Repository, Pub
 
 
 def read_repository(
-    session: Session, asked: Candidates, repository: Repository, written: Iterable[str] = ()
+    session: Session,
+    asked: Candidates,
+    repository: Repository,
+    *,
+    written: Iterable[str] = (),
+    others: bool = True,
 ) -> Published:
     """The state of one repository, as far as the plan needs it.
 
     written: tags that must be there, whether or not the list shows them yet: lists may lag behind.
+    others: whether lines that the release doesn't touch are read too.
     """
     remote = session.remote(repository)
     tags = frozenset((*remote.tags(), *written))
-    return Published(tags, read_tags(session, remote, to_read(asked, tags)))
+    return Published(tags, read_tags(session, remote, to_read(asked, tags, others=others)))
 
 
 def read_tags(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Digest]:

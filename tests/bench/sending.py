@@ -105,21 +105,34 @@ def one_change(machine: Machine) -> Iterator[Row]:
     host = machine.registry.host
     make_again(machine, "tree")
     machine.push("tree", f"{host}/change/push", "1.0.0")
-    machine.release("docker-daemon:tree", f"{host}/change/ours")
+    for image in ("one", "four"):
+        machine.release("docker-daemon:tree", f"{host}/change/{image}")
 
-    def theirs(number: int) -> Cost:
+    def theirs(tags: tuple[str, ...], number: int) -> Cost:
         make_change(machine, "change", "tree")
-        return machine.cost(partial(machine.push, "change", f"{host}/change/push", f"1.1.{number}"))
+        own = [f"1.{number}.{tag}" for tag in tags]
+        return machine.cost(partial(machine.push, "change", f"{host}/change/push", *own))
 
-    def ours(number: int) -> Cost:
+    def ours(image: str, words: tuple[str, ...], number: int) -> Cost:
         make_change(machine, "change", "tree")
-        words = ("--version", f"1.1.{number}")
-        return machine.cost(partial(machine.release, "docker-daemon:change", f"{host}/change/ours", *words))
+        words = ("--version", f"1.{number + 1}.0", *words)
+        return machine.cost(partial(machine.release, "docker-daemon:change", f"{host}/change/{image}", *words))
 
-    slow, fast = alternately(5, theirs, ours)
+    alone = ("--rule", "type=semver,pattern={{version}}", "--flavor", "latest=false")
+    slow, fast, slow_four, fast_four = alternately(
+        5,
+        partial(theirs, ("a",)),
+        partial(ours, "one", alone),
+        partial(theirs, ("b", "c", "d", "e")),
+        partial(ours, "four", ()),
+    )
     what = "one small layer on 340 MB"
-    yield Row(f"{what}: seconds beyond docker push", fast.wall - slow.wall, 1.5, False, _both(slow, fast))
-    yield Row(f"{what}: requests beyond docker push", fast.requests - slow.requests, 10, False, "")
+    yield Row(f"{what}: seconds beyond docker push", fast_four.wall - slow.wall, 1.5, False, _both(slow, fast_four))
+    asked = f"{fast.requests} - {slow.requests}"
+    yield Row(f"{what}, 1 tag: requests beyond docker push", fast.requests - slow.requests, 10, False, asked)
+    more = fast_four.requests - slow_four.requests
+    asked = f"{fast_four.requests} - {slow_four.requests}"
+    yield Row(f"{what}, 4 tags: requests beyond 4 docker pushes", more, 10, False, asked)
 
 
 def over_a_slow_link(machine: Machine) -> Row:

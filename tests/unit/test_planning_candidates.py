@@ -98,6 +98,14 @@ def test_to_read(tags: list[str], expected: set[str]) -> None:
     assert to_read(asked(), tags) == expected
 
 
+def test_other_lines_can_be_left_out() -> None:
+    """While tags are promoted only the release's own count, and what holds them."""
+    tags = ["1.3.0", "1.3", "1", "2.0.0", "2.0", "2", "latest", "1.2.3", "yanked-1.2.3"]
+    own = {"1", "latest", "1.3.0", "2.0.0", "1.2.3", "yanked-1.2.3"}
+    assert to_read(asked(), tags, others=False) == own
+    assert to_read(asked(), tags) == own | {"1.3", "2.0", "2"}
+
+
 def test_reading_is_bounded() -> None:
     """However many lines a repository has, a plan reads the newest only, and what holds its own tags."""
     tags = [f"{major}.{minor}.0" for major in range(1, 20) for minor in range(20)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import random
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from publisher.model import media
@@ -47,10 +48,32 @@ WAYS = [Compression(level=level) for level in range(10)] + [Compression("zstd", 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.name}-{way.level}")
 def test_pieces_dont_change_the_bytes(way: Compression) -> None:
-    """A second reading in the same pieces gives the same blob."""
-    raw = [bytes([number % 251]) * 100_000 for number in range(40)]
-    first, second = (b"".join(Compressed(way).run(raw)) for _ in range(2))
-    assert first == second
+    """However a layer is read, its blob is the same."""
+    content = b"".join(bytes([number % 251]) * 60_000 for number in range(40)) + random.Random(1).randbytes(300_000)
+    made = set()
+    for size in (7_001, 1 << 20, (1 << 20) + 1, len(content)):
+        raw = (content[at : at + size] for at in range(0, len(content), size))
+        made.add(b"".join(Compressed(way).run(raw)))
+    assert len(made) == 1
+
+
+PIECES = st.lists(st.tuples(st.booleans(), st.integers(0, 3 << 20)), max_size=6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(pieces=PIECES, level=st.integers(0, 3))
+def test_noise_among_text_comes_back(pieces: list[tuple[bool, int]], level: int) -> None:
+    """What is stored and what is compressed follow each other in any order; Python's gzip reads it."""
+    chance = random.Random(7)
+    raw = [chance.randbytes(size) if noise else b"text, text " * (size // 11) for noise, size in pieces]
+    assert gzip.decompress(b"".join(Compressed(Compression(level=level)).run(raw))) == b"".join(raw)
+
+
+def test_noise_costs_no_more_than_its_own_size() -> None:
+    """Five bytes a block, and the frame."""
+    content = random.Random(3).randbytes(4 << 20)
+    made = b"".join(Compressed(Compression()).run([content]))
+    assert len(made) < len(content) + 400
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.name}-{way.level}")
