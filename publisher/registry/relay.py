@@ -55,7 +55,7 @@ class Relay:
         self._manifests: dict[str, Content] = {}
         self._lock = threading.Lock()
         self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="relay", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="relay", daemon=True)
 
     @property
     def address(self) -> str:

@@ -32,6 +32,9 @@ class RelayRequests(BaseHTTPRequestHandler):
     server_version = "publish-relay"
     sys_version = ""
     timeout = 600
+    # An answer leaves at once and in one piece: the engine waits for each before it goes on.
+    disable_nagle_algorithm = True
+    wbufsize = -1
 
     _unread = False
     """Whether a part of this request's body was not read."""
