@@ -45,19 +45,23 @@ def formats(*names: str) -> Callable[[Command], Command]:
     )
 
 
+def _image(text: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--image",
+        "images",
+        multiple=True,
+        type=LINES,
+        metavar="REPO",
+        help=text,
+        shell_complete=repositories,
+    )
+
+
 def planning(command: Command) -> Command:
     """The options of `plan` and `release` that shape the plan."""
     for option in reversed(
         (
-            click.option(
-                "--image",
-                "images",
-                multiple=True,
-                type=LINES,
-                metavar="REPO",
-                help="Publish to REPO (repeat).",
-                shell_complete=repositories,
-            ),
+            _image("Publish to REPO (repeat)."),
             click.option("--rule", "rules", multiple=True, type=LINES, metavar="RULE", help="A tag rule (repeat)."),
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
             click.option("--label", "labels", multiple=True, type=LINES, metavar="K=V", help="A label (repeat)."),
@@ -73,15 +77,7 @@ def selection(command: Command) -> Command:
     """The options of commands that look at what is published: which repositories, and by which rules."""
     for option in reversed(
         (
-            click.option(
-                "--image",
-                "images",
-                multiple=True,
-                type=LINES,
-                metavar="REPO",
-                help="Look at REPO (repeat).",
-                shell_complete=repositories,
-            ),
+            _image("Look at REPO (repeat)."),
             click.option("--rule", "rules", multiple=True, type=LINES, metavar="RULE", help="A tag rule (repeat)."),
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
             click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),

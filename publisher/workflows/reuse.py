@@ -31,27 +31,23 @@ _MOST_READ: Final = 2
 
 
 class Leads(Value, frozen=True):
-    """Where layers may be already, by diffID, and the images of the engine that told; the nearest first.
-
-    sizes: of an engine's image, its layers' in bytes, the lowest first.
-    """
+    """Where layers may be already, by diffID, and the images of the engine that told; the nearest first."""
 
     guesses: Mapping[Digest, Placed]
     relatives: tuple[Relative, ...] = ()
-    sizes: tuple[int, ...] = ()
 
     @property
     def origins(self) -> tuple[Repository, ...]:
         """Repositories that may hold blobs under the digests that the engine knows."""
         return tuple(dict.fromkeys(ref.repository for relative in self.relatives for ref in relative.references))
 
-    def cargo(self, image: EngineImage, bar: str) -> Cargo:
-        """What is left to bring over, by either way."""
+    def cargo(self, image: EngineImage, sizes: Sequence[int], bar: str) -> Cargo:
+        """What is left to bring over, by either way. sizes: of the image's layers in bytes, the lowest first."""
         nearest = self.relatives[0] if self.relatives else None
         new = next((at for at, diff_id in enumerate(image.diff_ids) if diff_id not in self.guesses), None)
         return Cargo(
             total=image.size,
-            missing=0 if new is None else image.size - sum(self.sizes[:new]),
+            missing=0 if new is None else image.size - sum(sizes[:new]),
             fresh=image.size - nearest.image.size if nearest else image.size,
             layers=len(image.diff_ids),
             fresh_layers=len(image.diff_ids) - (len(nearest.image.diff_ids) if nearest else 0),
@@ -105,7 +101,7 @@ def find_leads(
     for digest in previous[:_MOST_READ]:
         if lacks(image.diff_ids):
             add(_layers_released(remote, digest, image.platform), remote.repository)
-    return Leads(guesses, relatives, _sizes(session, held) if held else ())
+    return Leads(guesses, relatives)
 
 
 def _relatives(session: Session, held: EngineImage, registry: str) -> tuple[Relative, ...]:
@@ -114,14 +110,6 @@ def _relatives(session: Session, held: EngineImage, registry: str) -> tuple[Rela
 
     with suppress(PublishError):
         return find_relatives(session.engine, held, registry) if not session.sandbox else ()
-    return ()
-
-
-def _sizes(session: Session, held: EngineImage) -> tuple[int, ...]:
-    from publisher.engine.relatives import layer_sizes
-
-    with suppress(PublishError):
-        return layer_sizes(session.engine, held.id)
     return ()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from publisher.model.errors import PublishError, UsageError
 from publisher.transfer.ways import choose
 
 if TYPE_CHECKING:
+    from publisher.engine.image import EngineImage
     from publisher.model.manifest import Content
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.push import Shipping
@@ -25,9 +27,18 @@ def choose_way(session: Session, source: Source, leads: Leads, how: Shipping) ->
         if bar:
             session.progress.warn(f"{bar}: sending directly")
         return "direct" if bar else "engine"
-    way = choose(leads.cargo(source.held, bar))
+    way = choose(leads.cargo(source.held, () if bar else _sizes(session, source.held), bar))
     session.tell(f"transfer: {way.name}: {way.reason}")
     return way.name
+
+
+def _sizes(session: Session, held: EngineImage) -> tuple[int, ...]:
+    """Of its layers; none where the engine doesn't say, and then the estimate is a higher one."""
+    from publisher.engine.relatives import layer_sizes
+
+    with suppress(PublishError):
+        return layer_sizes(session.engine, held.id)
+    return ()
 
 
 def _bar(session: Session, source: Source, how: Shipping) -> str:
