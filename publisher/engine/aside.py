@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from publisher.model.interruption import LOOK, postponed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
@@ -23,17 +25,12 @@ def finished(work: Callable[[], Made]) -> Made:
     after it was looked for.
     """
     job = _Job(work)
-    job.start()
-    interrupt: BaseException | None = None
     deadline = float("inf")
-    while not job.done.is_set() and (left := deadline - time.monotonic()) > 0:
-        try:
-            job.done.wait(min(left, _PATIENCE))
-        except BaseException as error:  # noqa: BLE001 - whatever a signal raises; it is raised again
-            interrupt = interrupt or error
-            deadline = min(deadline, time.monotonic() + _PATIENCE)
-    if interrupt is not None:
-        raise interrupt
+    with postponed() as signals:
+        job.start()
+        while not job.done.wait(LOOK) and time.monotonic() < deadline:
+            if signals.asked is not None:
+                deadline = min(deadline, time.monotonic() + _PATIENCE)
     made: Made = job.result()
     return made
 
@@ -41,8 +38,12 @@ def finished(work: Callable[[], Made]) -> Made:
 def within(work: Callable[[], Made], seconds: float) -> Made | None:
     """What `work` gives within that time; None where it hasn't ended by then, and it is left to itself."""
     job = _Job(work)
-    job.start()
-    return job.result() if job.done.wait(max(seconds, 0.0)) else None
+    end = time.monotonic() + seconds
+    with postponed() as signals:
+        job.start()
+        while not job.done.wait(max(0.0, min(LOOK, end - time.monotonic()))) and time.monotonic() < end:
+            signals.check()
+    return job.result() if job.done.is_set() else None
 
 
 class _Job(threading.Thread):

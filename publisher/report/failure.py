@@ -23,7 +23,17 @@ def understand(error: BaseException) -> PublishError:
         return DiskFull(
             "no room left on this machine's disk", reference=error.filename, hint="make room, then run again"
         )
+    if interrupt := _interrupt_behind(error):
+        return interrupt.told()
     return PublishError(f"unexpected: {type(error).__name__}: {error}", hint="run it with --verbose to see where")
+
+
+def _interrupt_behind(error: BaseException) -> Interrupted | None:
+    """The signal that broke off what then failed: others' code may turn it into an error of its own."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, Interrupted):
+        behind = behind.__cause__ or behind.__context__
+    return behind
 
 
 def paragraph(error: PublishError, redact: Callable[[str], str] = str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive, VerificationFailed
+from publisher.model.interruption import LOOK, postponed
 from publisher.model.manifest import Descriptor, Manifest, compose_manifest, read_document
 from publisher.model.value import Value
 from publisher.transfer.halt import Budget, Halt, Stopped
@@ -114,7 +115,9 @@ def _run(work: Work, progress: Progress) -> dict[Digest, Descriptor]:
         meter = opened.enter_context(progress.meter("push", None))
         with work.image.layers(work.wanted) as layers:
             sent.extend(_read(layers, work, pool, meter))
-        wait([layer.job for layer in sent])
+        with postponed() as signals:
+            while wait([layer.job for layer in sent], LOOK).not_done:
+                signals.check()
     if work.halt.cause is not None:
         raise work.halt.cause
     return {layer.diff_id: layer.settled() for layer in sent}
@@ -142,7 +145,8 @@ def _read(
             continue
         share = budget.take(max(_SMALL, min(layer.size, _LARGE)))
         upload = LayerUpload(work, place, layer.size)
-        job = pool.submit(work.store.upload, upload)
+        with postponed():
+            job = pool.submit(work.store.upload, upload)
         job.add_done_callback(partial(_ended, upload, work.halt, budget, share))
         diff_id = upload.feed(layer, meter)
         if stated not in {None, diff_id}:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Final
 
-_LOOK: Final = 0.2
-"""Seconds between two looks whether to stop; an interrupt is felt within one second."""
+from publisher.model.interruption import LOOK, postponed
 
 
 class Stopped(Exception):
@@ -45,10 +43,11 @@ class Budget:
     def take(self, amount: int) -> int:
         """Wait for `amount` bytes, or the whole budget where that is less; returns what to give back."""
         wanted = min(amount, self._size)
-        with self._changed:
+        with postponed() as signals, self._changed:
             while self._free < wanted:
-                self._changed.wait(_LOOK)
+                self._changed.wait(LOOK)
                 self._halt.check()
+                signals.check()
             self._free -= wanted
         return wanted
 

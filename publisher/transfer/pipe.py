@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from queue import Empty, Full, Queue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from publisher.model.interruption import LOOK, postponed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from publisher.transfer.halt import Halt
-
-_LOOK: Final = 0.2
 
 
 class Pipe:
@@ -27,8 +27,8 @@ class Pipe:
         """Wait for room; raises Stopped when the work ends; False, the piece dropped, when nobody reads any more."""
         while not self._left.is_set():
             self._halt.check()
-            with suppress(Full):
-                self._queue.put(piece, timeout=_LOOK)
+            with suppress(Full), postponed():
+                self._queue.put(piece, timeout=LOOK)
                 return True
         return False
 
@@ -40,7 +40,7 @@ class Pipe:
         while True:
             self._halt.check()
             try:
-                piece = self._queue.get(timeout=_LOOK)
+                piece = self._queue.get(timeout=LOOK)
             except Empty:
                 continue
             if not piece:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from publisher.model import media
 from publisher.model.digest import Digest
+from publisher.model.interruption import side_by_side
 from publisher.model.manifest import Descriptor, read_document
 from publisher.model.value import Value
 
@@ -45,8 +45,8 @@ def look_up(store: BlobStore, guesses: Mapping[Digest, Placed], diff_ids: Iterab
     asked = [diff_id for diff_id in dict.fromkeys(diff_ids) if diff_id in guesses]
     if not asked:
         return There({})
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="lookup") as pool:
-        answers = dict(zip(asked, pool.map(lambda diff_id: _hold(store, guesses[diff_id]), asked), strict=True))
+    found = side_by_side(_THREADS, "lookup", lambda diff_id: _hold(store, guesses[diff_id]), asked)
+    answers = dict(zip(asked, found, strict=True))
     held = {diff_id: guesses[diff_id].blob for diff_id, answer in answers.items() if answer}
     return There(held, frozenset(diff_id for diff_id, answer in answers.items() if answer == "mounted"))
 

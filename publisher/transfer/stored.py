@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from publisher.model.errors import BadManifest, VerificationFailed
+from publisher.model.interruption import postponed, side_by_side
 from publisher.model.manifest import MOST_ENTRIES, Content, Index, Manifest
 from publisher.transfer.halt import Budget, Halt
 
@@ -53,9 +54,7 @@ def _collect(image: StoredImage, content: Content, found: dict[str, Content], de
         new = [entry for entry in content.manifests if str(entry.digest) not in found]
         if len(new) + len(found) > MOST_ENTRIES:
             raise BadManifest(f"the image has more than {MOST_ENTRIES:,} manifests")
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="collect") as pool:
-            children = list(pool.map(lambda entry: _child(image, entry), new))
-        for child in children:
+        for child in side_by_side(_THREADS, "collect", lambda entry: _child(image, entry), new):
             _collect(image, child, found, depth + 1)
     found[str(content.digest)] = content
     if len(found) > MOST_ENTRIES + 1:
@@ -135,8 +134,7 @@ def send_stored(
 def _put_manifests(store: BlobStore, manifests: tuple[Content, ...]) -> None:
     """Images side by side, then the indexes that list them, each after its children."""
     images = [content for content in manifests if isinstance(content, Manifest)]
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="manifest") as pool:
-        list(pool.map(store.put_manifest, images))
+    side_by_side(_THREADS, "manifest", store.put_manifest, images)
     for content in manifests:
         if isinstance(content, Index):
             store.put_manifest(content)
@@ -144,10 +142,9 @@ def _put_manifests(store: BlobStore, manifests: tuple[Content, ...]) -> None:
 
 def _send_blobs(copying: _Copying, blobs: tuple[Descriptor, ...]) -> None:
     """Send side by side; the first failure, or an interrupt, ends the rest."""
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="copy") as pool:
+    with postponed() as signals, ThreadPoolExecutor(_THREADS, thread_name_prefix="copy") as pool:
         try:
-            for job in as_completed([pool.submit(copying.send, blob) for blob in blobs]):
-                job.result()
+            signals.results([pool.submit(copying.send, blob) for blob in blobs])
         except BaseException as error:
             copying.halt.fail(error)
             pool.shutdown(cancel_futures=True)

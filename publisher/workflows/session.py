@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from publisher.facts.configuration import Configuration, load
 from publisher.facts.gather import gather
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
+from publisher.model.interruption import LOOK, postponed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -68,7 +70,7 @@ class Session:
         self._trace = trace
         self._redactor = redactor
         self._interrupted = threading.Event()
-        self._interrupt: Interrupted | None = None
+        self._interrupt: BaseException | None = None
         self._destinations: frozenset[str] = frozenset()
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
@@ -246,11 +248,12 @@ class Session:
         given = list(items)
         if not given:
             return []
-        with ThreadPoolExecutor(min(self.threads, len(given)), thread_name_prefix="publish") as pool:
+        size = min(self.threads, len(given))
+        with postponed() as signals, ThreadPoolExecutor(size, thread_name_prefix="publish") as pool:
             jobs = [pool.submit(work, item) for item in given]
             try:
-                return [job.result() for job in jobs]
-            except Interrupted as interrupt:
+                return [signals.result(job) for job in jobs]
+            except (Interrupted, KeyboardInterrupt) as interrupt:
                 self._interrupt = interrupt
                 self._interrupted.set()
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -258,7 +261,11 @@ class Session:
 
     def pause(self, seconds: float) -> None:
         """A pause before another try or look; an interrupt ends it, so that only a request under way is waited for."""
-        if self._interrupted.wait(seconds) and self._interrupt:
+        with postponed() as signals:
+            end = time.monotonic() + seconds
+            while (left := end - time.monotonic()) > 0 and not self._interrupted.wait(min(left, LOOK)):
+                signals.check()
+        if self._interrupt:
             raise self._interrupt
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from publisher.model.errors import DiskFull, PublishError, Refused
+from publisher.model.errors import DiskFull, Interrupted, PublishError, Refused
 from publisher.report.failure import document, paragraph, understand
 
 
@@ -23,6 +23,14 @@ def test_unexpected() -> None:
     error = understand(ValueError("x\x1b"))
     assert (error.exit_code, error.message) == (1, "unexpected: ValueError: x\\x1b")
     assert understand(error) is error
+
+
+def test_an_interrupt_behind_an_error() -> None:
+    """What others' code makes of a signal is told as the signal."""
+    failed = RuntimeError("cannot release un-acquired lock")
+    failed.__context__ = KeyError()
+    failed.__context__.__context__ = Interrupted(15)
+    assert vars(understand(failed))["status"] == 143
 
 
 @pytest.mark.parametrize(

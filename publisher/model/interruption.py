@@ -1,0 +1,100 @@
+"""Signals that wait until they may be raised."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
+    from types import FrameType
+
+    Handler = Callable[[int, FrameType | None], Any]
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+_ASKING: Final = (signal.SIGINT, signal.SIGTERM)
+LOOK: Final = 0.1
+"""Seconds between two looks whether a signal asked the run to end."""
+
+
+class Postponed:
+    """Signals held back; `asked` is the first of them, None where none came."""
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        self._before: dict[int, Handler] = {}
+
+    def hold(self) -> None:
+        """From now on signals are noted; what the process ignores, or dies of at once, stays as it is."""
+        for number in _ASKING:
+            before = signal.getsignal(number)
+            if callable(before):
+                self._before[number] = before
+                signal.signal(number, self._note)
+
+    def release(self) -> None:
+        """From now on signals do what they did before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Do what the signal that came does: it raises, as a rule."""
+        if self.asked is not None:
+            number, self.asked = self.asked, None
+            self._before[number](number, None)
+
+    def result(self, job: Future[Made]) -> Made:
+        """Wait for a job; a signal is raised while it goes on."""
+        while not wait([job], LOOK).done:
+            self.check()
+        self.check()
+        return job.result()
+
+    def results(self, jobs: Sequence[Future[Made]]) -> list[Made]:
+        """Wait for all, results in order; the first that fails, or a signal, is raised while the others go on."""
+        left: Collection[Future[Made]] = jobs
+        while left:
+            done, left = wait(left, LOOK, FIRST_EXCEPTION)
+            self.check()
+            for job in done:
+                job.result()
+        return [job.result() for job in jobs]
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.asked is None:
+            self.asked = number
+
+
+@contextmanager
+def postponed() -> Iterator[Postponed]:
+    """Hold back what a signal raises until the block looks, or ends; in other threads than the main one nothing is.
+
+    A signal is raised between any two steps of the main thread, also between those of a lock: what waits with
+    threading's means then fails with another error, or leaves the lock to nobody and the next waits for ever.
+    """
+    signals = Postponed()
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    try:
+        signals.hold()
+        yield signals
+    finally:
+        signals.release()
+        signals.check()
+
+
+def side_by_side(threads: int, name: str, work: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
+    """Do `work` on each item, results in order; after a failure, or a signal, what hasn't begun doesn't."""
+    with postponed() as signals, ThreadPoolExecutor(threads, name) as pool:
+        try:
+            return signals.results([pool.submit(work, item) for item in items])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
