@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from publisher.model.digest import Digest
@@ -10,10 +9,10 @@ from publisher.model.errors import BadArchive, BadReference, SourceNotFound
 from publisher.model.manifest import read_document
 from publisher.model.printable import printable
 from publisher.model.reference import Reference
+from publisher.model.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Value, frozen=True):
     """One image: the names of its config's and its layers' files, the lowest layer first, and its tags."""
 
     config: str

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from publisher.archives.header import Header, Kind, text
 from publisher.model.errors import BadArchive
+from publisher.model.value import Value
 
 _DIGITS: Final = frozenset(b"0123456789")
 _LONGEST_NUMBER: Final = 19
 _OURS: Final = frozenset({"path", "linkpath", "size"})
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
+class Extension(Value, frozen=True):
     """What is said of the next member; None where nothing is."""
 
     path: str | None = None

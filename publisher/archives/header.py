@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from publisher.model.errors import BadArchive
+from publisher.model.value import Value
 
 BLOCK: Final = 512
 LONGEST_NAME: Final = 512
@@ -44,8 +44,7 @@ _REFUSED: Final = {
 EXTENSIONS: Final = frozenset({Kind.EXTENSION, Kind.GLOBAL_EXTENSION, Kind.LONG_NAME, Kind.LONG_TARGET})
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Value, frozen=True):
     """One block: `size` is that of the bytes that follow, `target` where a link points."""
 
     kind: Kind

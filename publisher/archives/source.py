@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from publisher.model.errors import BadReference, UsageError
 from publisher.model.reference import Reference
+from publisher.model.value import Value
 
 
 class Transport(StrEnum):
@@ -23,8 +23,7 @@ _OTHERS = ("containers-storage", "containerd", "dir", "docker-tar", "http", "htt
 _SHORTEST_ID = 12
 
 
-@dataclass(frozen=True, slots=True)
-class SourceName:
+class SourceName(Value, frozen=True):
     """A transport and its rest: a name for the engine, a path (and tag) for files, a reference for a registry."""
 
     transport: Transport

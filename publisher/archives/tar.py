@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from publisher.archives.extension import Extension, read_extension
@@ -10,6 +9,7 @@ from publisher.archives.header import BLOCK, EXTENSIONS, LARGEST_EXTENSION, Head
 from publisher.archives.names import Names
 from publisher.model.errors import BadArchive
 from publisher.model.manifest import LARGEST
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +20,7 @@ _LONGEST_END: Final = 16 << 20
 _GZIP: Final = b"\x1f\x8b"
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Value, frozen=True):
     """A regular file of the archive; its bytes start at `offset`."""
 
     name: str

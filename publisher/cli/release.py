@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from publisher.cli.options import can_ask, colored, credentials, formats, open_session, planning, wish
 from publisher.model.errors import PublishError

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from publisher.cli.completing import receipt_ids
 from publisher.cli.options import agree, credentials, formats, open_session, selected, selection

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from publisher.model.digest import Digest
 from publisher.model.errors import ConfigError, EngineUnavailable
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +17,7 @@ _DEFAULT: Final = "unix:///var/run/docker.sock"
 _FILES: Final = ("ca.pem", "cert.pem", "key.pem")
 
 
-@dataclass(frozen=True, slots=True)
-class Certificates:
+class Certificates(Value, frozen=True):
     """The files of a TLS connection; `verify` is whether the engine's own certificate is checked."""
 
     ca: Path
@@ -38,8 +37,7 @@ class Certificates:
         return cls(ca, cert, key, verify)
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Value, frozen=True):
     """An engine: `url` is unix:// and a path, or tcp:// and a host; `origin` says who named it."""
 
     url: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
@@ -16,6 +15,7 @@ from publisher.engine.refusal import spoken
 from publisher.model.errors import BuildFailed, ConfigError
 from publisher.model.manifest import Platform
 from publisher.model.printable import printable
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,8 +44,7 @@ class BuildStep(msgspec.Struct, frozen=True, kw_only=True):
         return f"build    {self.number}/{total} {printable(self.instruction[:100])} ({how})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildRequest:
+class BuildRequest(Value, frozen=True, kw_only=True):
     """What to build: a context folder, the Dockerfile within it, and docker's own options."""
 
     context: Path
@@ -68,8 +67,7 @@ class BuildRequest:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(Value, frozen=True):
     """The image's id, the steps that made it, what the builder warned of; its working folder and exposed ports."""
 
     id: str

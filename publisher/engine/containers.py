@@ -7,7 +7,6 @@ import resource
 import tarfile
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -18,6 +17,7 @@ from publisher.engine.aside import finished, within
 from publisher.engine.refusal import spoken
 from publisher.engine.running import LABEL
 from publisher.model.errors import ConfigError
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,8 +33,7 @@ _KERNEL_PROCESSES: Final = 32_768
 _BUILT_IN: Final = frozenset({"none", "host", "bridge", "default"})
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerState:
+class ContainerState(Value, frozen=True):
     """Where a container is. health: "" where the image has no HEALTHCHECK. probe: what that printed last."""
 
     running: bool

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,8 +34,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(Value, frozen=True):
     """One instruction: the line where it begins, its word in upper case, and what follows, on one line."""
 
     line: int
@@ -79,8 +79,7 @@ class Instruction:
         return self._words[-1] if self._words else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Value, frozen=True, kw_only=True):
     """What lies around a Dockerfile. files: what the context ships, paths without their folder's.
 
     ignores: whether there is a .dockerignore. ports: those that the smoke run uses. workdir and exposed: those of the

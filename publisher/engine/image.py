@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference, Unreachable
 from publisher.model.manifest import Platform
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class EngineImage:
+class EngineImage(Value, frozen=True):
     """What `docker image inspect` shows. `size` is in bytes, unpacked.
 
     config: the config's digest, which is the image id in the classic store; None in a containerd store, whose ids
@@ -55,8 +54,7 @@ class EngineImage:
         return self.repo_tags + self.repo_digests
 
 
-@dataclass(frozen=True, slots=True)
-class Pulled:
+class Pulled(Value, frozen=True):
     """What a pull brought: the image's id, and "none", "manifest" or "layers"."""
 
     id: str

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+import msgspec
+
 from publisher.model.errors import ConfigError
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,8 +23,7 @@ _SECRET: Final = re.compile(r"PASS|SECRET|TOKEN|CREDENTIAL|PRIVATE|AUTH|KEY$|PWD
 LABEL = "publish.run"
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Value, frozen=True):
     """A port of the container; `host` 0 takes a free one."""
 
     number: int
@@ -41,8 +42,7 @@ class Port:
         return f"{self.number}/{self.protocol}"
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(Value, frozen=True):
     """A volume: `source` is a folder of this machine, a volume's name, or "" for an anonymous one."""
 
     source: str
@@ -76,8 +76,7 @@ class Volume:
         return bool(self.source) and not self.is_bind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+class Running(Value, frozen=True, kw_only=True):
     """One container, before it is made. `run` names the run: its volumes have it before their names.
 
     settings: what `[smoke]` says, of which env, ports and volumes stand here as they were read. env_file: where a
@@ -87,7 +86,7 @@ class Running:
     image: str
     run: str
     settings: SmokeSettings
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = msgspec.field(default_factory=dict)
     env_file: Path | None = None
     network: str | None = None
     ports: tuple[Port, ...] = ()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +20,7 @@ class BadChallenge(ValueError):
     """The header doesn't follow RFC 9110, or says one thing twice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(Value, frozen=True):
     """One scheme, in lower case, with its parameters, keys in lower case."""
 
     scheme: str

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
+
+import msgspec
 
 from publisher.http.limits import DOCUMENT_CAP, DOCUMENT_SECONDS, ERROR_CAP
 from publisher.model.errors import BadManifest, Unreachable
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     import requests
@@ -22,8 +24,7 @@ class ConnectionLost(Unreachable):
     """The connection broke while a body that can be sent only once was on its way, or in the middle of an answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Value, frozen=True, kw_only=True):
     """One request; `url` is absolute.
 
     body: an iterator can be sent only once: such a request is never sent again here.
@@ -37,7 +38,7 @@ class Request:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: Body = None
     scopes: tuple[str, ...] = ()
     repository: str = ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urljoin, urlsplit
 
 from publisher.http.limits import LONGEST_LOCATION
 from publisher.model.errors import Unreachable, VerificationFailed
+from publisher.model.value import Value
 
 _PORTS = {"http": 80, "https": 443}
 _PRIVATE_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -22,8 +22,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Value, frozen=True):
     """Scheme, host and port: what credentials are bound to."""
 
     scheme: str

@@ -12,6 +12,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from publisher.model.value import Value
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -24,8 +26,7 @@ _TOO_MANY = 429
 _DELAY = re.compile(r"\d{1,12}(?:\.\d{1,6})?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Value, frozen=True):
     """How long to try: seconds, and the clock that they are counted by (a seam for tests)."""
 
     tries: int = 9

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import ssl
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from publisher.model.errors import ConfigError
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,7 @@ _NEVER_INSECURE = frozenset(
 _CERTS_D = Path("/etc/docker/certs.d")
 
 
-@dataclass(frozen=True, slots=True)
-class HostSettings:
+class HostSettings(Value, frozen=True):
     """How to reach one host. Paths are absolute; a `ca_bundle` that is a directory adds its *.crt to the usual ones."""
 
     insecure: bool = False

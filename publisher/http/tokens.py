@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -14,6 +13,7 @@ from publisher.http.limits import ERROR_CAP
 from publisher.http.message import Request, Response
 from publisher.http.origin import Origin
 from publisher.model.errors import Denied, Unreachable
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,7 @@ _REFUSED = frozenset({400, 401, 403, 404, 405})
 _CLIENT = "publish"
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
+class Errand(Value, frozen=True):
     """A token that is wanted: who is, for which registry, with which scopes. Keys the tokens in memory.
 
     repository: the path that the credential was looked up with.
@@ -46,8 +45,7 @@ class Errand:
     scopes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(Value, frozen=True):
     header: str
     renewal: float
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from publisher.model.value import Value
+
 IDENTITY_TOKEN_USER = "<token>"  # noqa: S105 - docker's convention for an OAuth2 refresh token, no secret
 
 
@@ -28,20 +30,17 @@ class Credential:
         return self.username == IDENTITY_TOKEN_USER
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value, frozen=True):
     """The source has one."""
 
     credential: Credential
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(Value, frozen=True):
     """The source has none for this registry: the next one may be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(Value, frozen=True):
     """The source should have one and can't say it: nobody else is asked."""
 
     reason: str

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from publisher.model.errors import ConfigError
 from publisher.model.record import fields
 from publisher.model.reference import Repository
 from publisher.model.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class ImageName(Value, frozen=True):
@@ -36,6 +39,15 @@ class ImageName(Value, frozen=True):
             raise _wrong(text, f"enable is '{enabled}'")
         lowered = name.lower()
         return cls(lowered, Repository.parse(lowered), enabled == "true")
+
+
+def read_images(written: Iterable[str]) -> tuple[ImageName, ...]:
+    """Read the destinations that are enabled, each repository once. Raises ConfigError, BadReference."""
+    found: dict[Repository, ImageName] = {}
+    for image in map(ImageName.parse, written):
+        if image.enabled:
+            found.setdefault(image.repository, image)
+    return tuple(found.values())
 
 
 def _fields(text: str) -> list[tuple[str, str]]:

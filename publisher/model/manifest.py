@@ -9,6 +9,7 @@ from typing import Any, Final
 from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import BadManifest, BadReference
+from publisher.model.value import Value
 
 LARGEST: Final = 16 * 1024 * 1024
 DEEPEST: Final = 64
@@ -28,8 +29,7 @@ _KEYS = {
 }
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Platform:
+class Platform(Value, frozen=True, order=True):
     """What an image runs on, as in linux/arm/v7."""
 
     os: str

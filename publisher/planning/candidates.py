@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from publisher.model.errors import NoVersion
-from publisher.model.image_name import ImageName
+from publisher.model.image_name import ImageName, read_images
 from publisher.model.plan import Kind
 from publisher.model.value import Value
 from publisher.planning.labels import make_labels
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from publisher.model.facts import Facts
-    from publisher.model.reference import Repository
     from publisher.planning.rules import Ruleset
     from publisher.planning.version import Version
 
@@ -131,15 +130,6 @@ def bound_rules(request: PlanRequest, facts: Facts) -> Ruleset:
     except NoVersion:
         origin = Origin(kind=RefKind.NONE, revision=facts.revision, now=facts.now)
     return bind(written, origin)
-
-
-def read_images(written: Iterable[str]) -> tuple[ImageName, ...]:
-    """Read the destinations that are enabled, each repository once. Raises ConfigError, BadReference."""
-    found: dict[Repository, ImageName] = {}
-    for image in map(ImageName.parse, written):
-        if image.enabled:
-            found.setdefault(image.repository, image)
-    return tuple(found.values())
 
 
 def to_read(asked: Candidates, tags: Iterable[str], *, others: bool = True) -> frozenset[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from publisher.http.retry import TEMPORARY
@@ -19,6 +18,7 @@ from publisher.model.errors import (
     Unreachable,
     VerificationFailed,
 )
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from publisher.http.message import Response
@@ -46,8 +46,7 @@ class DigestPushRefused(Refused):
     """The registry takes manifests by tag only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Value, frozen=True):
     """An error answer, read as far as it can be: Docker Hub's abuse limit sends plain text, not JSON."""
 
     status: int

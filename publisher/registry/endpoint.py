@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from publisher.model.reference import Repository
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
 _HUB_REGISTRY = "registry-1.docker.io"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Value, frozen=True):
     """A repository, the host[:port] to connect to, and its path there."""
 
     repository: Repository

@@ -6,7 +6,6 @@ back is seen; light and dark follow the reader's own setting.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from math import cos, radians, sin
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 from publisher.model.printable import printable
 from publisher.model.times import read_time
+from publisher.model.value import Value
 from publisher.report.cells import width as cells
 from publisher.report.timeline import Event, Stay, Timeline, timelines
 
@@ -63,8 +63,7 @@ def history_svg(receipts: Iterable[Receipt]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Panel:
+class _Panel(Value, frozen=True):
     """One repository's picture. xs: where each event stands."""
 
     line: Timeline

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from publisher.model.plan import Kind
 from publisher.model.receipt import State
 from publisher.model.reference import Reference
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,8 +21,7 @@ _SEEN: Final = frozenset({State.DONE, State.RESTORED, State.UNCHANGED, State.KEP
 _MARKER: Final = "yanked-"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Value, frozen=True):
     """One run that wrote to the repository. version: what it was about; "" where that was no version."""
 
     time: str
@@ -29,8 +29,7 @@ class Event:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
+class Stay(Value, frozen=True):
     """A tag held a version from one event on until another: their numbers in the timeline.
 
     begin: None where it was so before the first receipt. end: None where it is so still.
@@ -42,8 +41,7 @@ class Stay:
     end: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(Value, frozen=True):
     """One repository: what happened, oldest first, and the stays of each floating tag, `latest` first."""
 
     repository: str

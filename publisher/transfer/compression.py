@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import sys
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import ConfigError
 from publisher.model.manifest import Descriptor
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,8 +31,7 @@ class _Compressor(Protocol):
     def flush(self) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Compression:
+class Compression(Value, frozen=True):
     """How layers are compressed: gzip at levels 0, the fastest, to 9, or zstd at 1 to 22."""
 
     name: str = "gzip"

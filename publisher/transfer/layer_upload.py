@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from publisher.model.digest import Digest
 from publisher.model.errors import Unreachable, VerificationFailed
+from publisher.model.value import Value
 from publisher.transfer.compression import Compressed, Compression
 from publisher.transfer.halt import Halt, Stopped
 from publisher.transfer.pipe import Pipe
@@ -30,8 +32,7 @@ _ALONE: Final = 1 << 20
 """Up to so many bytes a thread more costs more than it gains."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Value, frozen=True):
     """What all layers of one pass have in common.
 
     wanted: the diffIDs still to be sent. remember: told of each layer before its upload is closed.
@@ -42,8 +43,8 @@ class Work:
     compression: Compression
     wanted: frozenset[Digest]
     remember: Callable[[Digest, Descriptor], None]
-    halt: Halt = field(default_factory=Halt)
-    compressors: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "compress"))
+    halt: Halt = msgspec.field(default_factory=Halt)
+    compressors: ThreadPoolExecutor = msgspec.field(default_factory=lambda: ThreadPoolExecutor(THREADS, "compress"))
 
 
 class LayerUpload:
@@ -143,8 +144,7 @@ def _pieces(layer: Layer) -> Iterator[bytes]:
         yield piece
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Value, frozen=True):
     """A layer that was read to its end: its diffID by its bytes, and its upload."""
 
     diff_id: Digest

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from publisher.model.errors import BadManifest, VerificationFailed
 from publisher.model.interruption import postponed, side_by_side
 from publisher.model.manifest import MOST_ENTRIES, Content, Index, Manifest
+from publisher.model.value import Value
 from publisher.transfer.halt import Budget, Halt
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def _child(image: StoredImage, entry: Descriptor) -> Content:
     return content
 
 
-@dataclass(frozen=True, slots=True)
-class _Copying:
+class _Copying(Value, frozen=True):
     """What all blobs of one copy have in common."""
 
     image: StoredImage

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -20,6 +19,7 @@ from publisher.model.digest import Digest
 from publisher.model.errors import NoVersion, UsageError
 from publisher.model.manifest import Platform
 from publisher.model.settings import BuildSettings
+from publisher.model.value import Value
 from publisher.planning.labels import make_labels
 from publisher.workflows.plan import ask
 from publisher.workflows.plan import request_of as request_of_plan
@@ -46,14 +46,13 @@ class BuildReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema",
     advice: tuple[Advice, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
+class BuildOptions(Value, frozen=True, kw_only=True):
     """What the options add to `[build]`."""
 
     names: tuple[str, ...] = ()
     target: str | None = None
     platform: str | None = None
-    args: Mapping[str, str] = field(default_factory=dict)
+    args: Mapping[str, str] = msgspec.field(default_factory=dict)
     pull: bool = False
     cache: bool = True
 
@@ -142,8 +141,7 @@ def _not_reproducible(session: Session, request: BuildRequest, made: Built) -> I
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Notes:
+class _Notes(Value, frozen=True):
     """What the last build of the same Dockerfile and stage was made from; losing it costs an explanation."""
 
     path: Path

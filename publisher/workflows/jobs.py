@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from publisher.model.errors import ConfigError
+from publisher.model.image_name import read_images
 from publisher.model.settings import ImageSettings, Settings
 from publisher.model.value import Value
 
@@ -40,8 +41,6 @@ class Job(Value, frozen=True):
     @property
     def repositories(self) -> tuple[Repository, ...]:
         """Where it goes, each once."""
-        from publisher.planning.candidates import read_images
-
         return tuple(image.repository for image in read_images(self.images))
 
     def built_from(self, build: BuildSettings, context: Path | None, dockerfile: Path | None) -> Job:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from publisher.model.errors import Interrupted, PublishError, Refused, Verificat
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State
 from publisher.model.reference import Reference, Tag
+from publisher.model.value import Value
 from publisher.workflows.deletion import TagDeletion
 from publisher.workflows.doubt import Doubt, settle_doubt
 from publisher.workflows.reading import read_back
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Value, frozen=True, kw_only=True):
     """One tag to write: it holds `before`, and is to hold `wanted`, None where it is to be deleted.
 
     content: what is written, where it isn't in the registry under `wanted` yet.

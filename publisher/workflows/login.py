@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,6 +12,7 @@ from publisher.credentials.logins import Logins, index_file
 from publisher.http.message import Request
 from publisher.model.errors import BadReference, Denied, PublishError, Refused, Unreachable, UsageError
 from publisher.model.reference import DOCKER_HUB, Repository
+from publisher.model.value import Value
 from publisher.receipts.atomic import write_atomically
 from publisher.registry.endpoint import locate
 
@@ -53,8 +53,7 @@ class Logout(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=
     forgotten: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value, frozen=True):
     """What a login is for: a registry, or one namespace of it."""
 
     registry: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.archives.source import Transport
@@ -10,6 +9,7 @@ from publisher.model.errors import UsageError
 from publisher.model.manifest import Content, Index
 from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
+from publisher.model.value import Value
 from publisher.registry.image import RemoteImage
 from publisher.transfer.assemble import assemble
 from publisher.transfer.identity import platform_of
@@ -32,16 +32,14 @@ if TYPE_CHECKING:
     from publisher.workflows.sources import Source
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(Value, frozen=True):
     """The content as it is in the repositories, and the way it took: "direct", "engine" or "copy"."""
 
     content: Content
     via: str
 
 
-@dataclass(frozen=True, slots=True)
-class Shipping:
+class Shipping(Value, frozen=True):
     """How content is sent. `annotations` go into indexes that are made here.
 
     previous: manifests in the first repository whose layers may be used again.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from publisher import __version__
 from publisher.model.errors import Incomplete, PublishError, Refused
 from publisher.model.manifest import Content, Manifest
 from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, State, Verification
+from publisher.model.value import Value
 from publisher.receipts.journal import new_id, save
 from publisher.report.failure import document
 from publisher.workflows.clock import now
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Value, frozen=True):
     """How a run ended: its record, and the error that it ends with, if any.
 
     intended: what the tags that it did not write would hold, by reference; a dry run's whole meaning.
@@ -36,11 +35,10 @@ class Run:
 
     receipt: Receipt
     error: PublishError | None = None
-    intended: Mapping[str, Digest | None] = field(default_factory=dict)
+    intended: Mapping[str, Digest | None] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class Begun(Value, frozen=True, kw_only=True):
     """What a run has found out before its first tag. `size` is the sum of the content's blobs in bytes.
 
     content: None for a run that brings none of its own.

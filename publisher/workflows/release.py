@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from publisher.model.digest import Digest
 from publisher.model.errors import (
@@ -22,6 +21,7 @@ from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
 from publisher.model.receipt import State, Verification
 from publisher.model.reference import Reference
+from publisher.model.value import Value
 from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
@@ -58,8 +58,7 @@ if TYPE_CHECKING:
 _UNDECIDED = (Kind.EXACT, Kind.REF)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseOptions:
+class ReleaseOptions(Value, frozen=True, kw_only=True):
     """How a release is done. `verify` None means: by pull where an engine is at hand, else by digest.
 
     saved: the plans to carry out exactly, or not at all. early_tag: whether a registry that takes no manifest by
@@ -133,7 +132,7 @@ def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
     started = now()
     with _open_entry(session, made) as entry:
         content, via, adopted = _bring(session, made, options)
-        made = msgspec.structs.replace(made, plan=_final_plan(made, content))
+        made = replace(made, plan=_final_plan(made, content))
         if options.saved:
             options.saved.hold(made.job.name, made.plan)
         refuse(made.plan)
@@ -263,7 +262,7 @@ def _smoke(session: Session, made: Draft, content: Content, proof: Proof, option
     name = f"{session.engine_name(repository)}@{content.digest}"
     with session.engine.borrowed(name, session.engine_credential(repository)):
         shown = prove(session, settings, name)
-    return replace(proof, verification=msgspec.structs.replace(proof.verification, smoke=shown))
+    return replace(proof, verification=replace(proof.verification, smoke=shown))
 
 
 def _writes(plan: Plan) -> bool:

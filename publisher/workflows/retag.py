@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +21,7 @@ from publisher.model.manifest import Content, Index, Manifest, Platform
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State, Verification
 from publisher.model.reference import Reference, Tag
+from publisher.model.value import Value
 from publisher.planning.version import is_exact_name, is_floating_name, lowers, version_of
 from publisher.transfer.assemble import narrow
 from publisher.workflows.carry import carry
@@ -43,8 +43,7 @@ if TYPE_CHECKING:
 _MOST_LOOKED_AT = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetagOptions:
+class RetagOptions(Value, frozen=True, kw_only=True):
     """How tags are moved."""
 
     force: bool = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -10,6 +9,7 @@ from msgspec.structs import replace
 
 from publisher.model.errors import ConfigError, OutOfDate
 from publisher.model.plan import Plan, Plans
+from publisher.model.value import Value
 from publisher.planning.difference import differences
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class SavedPlans:
+class SavedPlans(Value, frozen=True):
     """What `publish plan -o` wrote into `file`: plans by the image's name, "" where it has none."""
 
     file: Path

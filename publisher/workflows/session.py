@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 
 from publisher.facts.configuration import Configuration, load
-from publisher.facts.gather import gather
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
 from publisher.model.interruption import LOOK, postponed
 
@@ -100,6 +99,8 @@ class Session:
     @cached_property
     def facts(self) -> Facts:
         """What git and the CI say."""
+        from publisher.facts.gather import gather
+
         return gather(self.directory, self.environ)
 
     def aim(self, destinations: Iterable[Repository]) -> None:

@@ -6,15 +6,16 @@ import secrets
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from publisher.engine.containers import Containers
 from publisher.engine.leftovers import Leftovers
 from publisher.engine.running import Running
 from publisher.model.errors import Interrupted, PublishError, SmokeFailed
+from publisher.model.value import Value
 from publisher.workflows.smoke_checks import Check, Looker, Scene, checks_of, host_of
 
 if TYPE_CHECKING:
@@ -48,16 +49,14 @@ class SmokeReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema",
         return next((check for check in self.checks if not check.passed), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmokeOptions:
+class SmokeOptions(Value, frozen=True, kw_only=True):
     """keep: leave the container and its volumes for a look. follow: show its logs as they come."""
 
     keep: bool = False
     follow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(Value, frozen=True):
     """A run while it goes on. deadline: monotonic seconds, for all of it."""
 
     session: Session
@@ -99,7 +98,7 @@ def smoke(session: Session, settings: SmokeSettings, image: str, options: SmokeO
         report = _first(run, image, options)
         if report.passed and settings.persist:
             report = _persisting(run, report)
-    report = msgspec.structs.replace(report, seconds=round(time.monotonic() - began, 2))
+    report = replace(report, seconds=round(time.monotonic() - began, 2))
     count = len(report.checks)
     verdict = "passed" if report.passed else "failed"
     session.progress.step(f"smoke    {verdict}, {count} check{'' if count == 1 else 's'}")
@@ -191,10 +190,7 @@ def _until(run: _Run, container: str) -> tuple[Check, ...]:
         over = time.monotonic() >= run.deadline
         if all(one.passed for one in found) or any(one.final for one in found) or over:
             late = f"not within {run.smoke.timeout:g} s: "
-            return tuple(
-                one if one.passed or one.final else msgspec.structs.replace(one, detail=late + one.detail)
-                for one in found
-            )
+            return tuple(one if one.passed or one.final else replace(one, detail=late + one.detail) for one in found)
         time.sleep(_POLL)
 
 
@@ -212,7 +208,7 @@ def _persisting(run: _Run, report: SmokeReport) -> SmokeReport:
     checks.append(_held("second start", not problem, problem))
     passed = all(check.passed for check in checks)
     logs = () if passed else run.last_lines(again)
-    return msgspec.structs.replace(report, passed=passed, checks=(*report.checks, *checks), logs=logs)
+    return replace(report, passed=passed, checks=(*report.checks, *checks), logs=logs)
 
 
 def _held(name: str, passed: bool, otherwise: str) -> Check:
@@ -220,7 +216,7 @@ def _held(name: str, passed: bool, otherwise: str) -> Check:
 
 
 def _redacted(session: Session, check: Check) -> Check:
-    return msgspec.structs.replace(check, name=session.redact(check.name), detail=session.redact(check.detail))
+    return replace(check, name=session.redact(check.name), detail=session.redact(check.detail))
 
 
 def _follow(run: _Run, container: str) -> None:

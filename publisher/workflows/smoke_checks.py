@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ import requests
 
 from publisher.model.errors import ConfigError
 from publisher.model.settings import HttpCheck
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Value, frozen=True):
     """A container at one moment. host: where its ports are. seconds: what is left of the run's time."""
 
     containers: Containers
@@ -103,8 +102,7 @@ def _shut(name: str, state: ContainerState, port: str) -> Check | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Http:
+class _Http(Value, frozen=True):
     wanted: HttpCheck
     port: str
 
@@ -128,8 +126,7 @@ class _Http:
         return Check(name=name, passed=True, detail=f"status {answer.status_code}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Tcp:
+class _Tcp(Value, frozen=True):
     port: str
 
     def look(self, scene: Scene) -> Check:
@@ -149,8 +146,7 @@ class _Tcp:
         return Check(name=name, passed=not closed, detail="closed at once" if closed else "")
 
 
-@dataclass(frozen=True, slots=True)
-class _Health:
+class _Health(Value, frozen=True):
     def look(self, scene: Scene) -> Check:
         """The image's own HEALTHCHECK."""
         found = scene.containers.health(scene.container, scene.state)
@@ -162,8 +158,7 @@ class _Health:
         return Check(name="healthcheck", passed=found == "healthy", detail=detail, final=final)
 
 
-@dataclass(frozen=True, slots=True)
-class _Output:
+class _Output(Value, frozen=True):
     pattern: re.Pattern[str]
 
     def look(self, scene: Scene) -> Check:
@@ -173,8 +168,7 @@ class _Output:
         return Check(name="output", passed=found, detail=detail, final=not found and not scene.state.running)
 
 
-@dataclass(frozen=True, slots=True)
-class _Exit:
+class _Exit(Value, frozen=True):
     code: int
 
     def look(self, scene: Scene) -> Check:
@@ -189,16 +183,14 @@ class _Exit:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Stays:
+class _Stays(Value, frozen=True):
     def look(self, scene: Scene) -> Check:
         """What is asked something has to go on running."""
         detail = "" if scene.state.running else _ended(scene.state)
         return Check(name="keeps running", passed=scene.state.running, detail=detail, final=not scene.state.running)
 
 
-@dataclass(frozen=True, slots=True)
-class _Exec:
+class _Exec(Value, frozen=True):
     command: tuple[str, ...]
 
     def look(self, scene: Scene) -> Check:
@@ -214,8 +206,7 @@ class _Exec:
         return Check(name=name, passed=code == 0, detail="" if code == 0 else said)
 
 
-@dataclass(frozen=True, slots=True)
-class _Left:
+class _Left(Value, frozen=True):
     path: str
 
     def look(self, scene: Scene) -> Check:

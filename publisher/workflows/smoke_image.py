@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.archives.source import SourceName, Transport
 from publisher.model.errors import BadReference, ConfigError, PublishError, SourceNotFound
 from publisher.model.reference import Reference
+from publisher.model.value import Value
 from publisher.workflows.jobs import Wish, only_job
 from publisher.workflows.stale import stale_copy
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Value, frozen=True):
     """An image to run: its settings, what the engine calls it, and whether it may be pulled where that lacks it."""
 
     settings: SmokeSettings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from publisher.model.manifest import Index, Manifest
 from publisher.model.plan import Kind
 from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
+from publisher.model.value import Value
 from publisher.transfer.identity import Identity, identity, platform_of, single
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Value, frozen=True):
     """An image that was found: what it is, as far as that is known without reading its layers.
 
     root: its manifest or index, None for an engine's image, which has none yet. labels: of an engine's image.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from publisher.model.digest import Digest
 from publisher.model.manifest import Index
 from publisher.model.reference import Repository
 from publisher.model.status import FloatingStatus, RepositoryStatus, Status, VersionStatus
+from publisher.model.value import Value
 from publisher.planning.candidates import PlanRequest, bound_rules
 from publisher.planning.lines import Published
 from publisher.planning.survey import LineState, survey, survey_reads
@@ -33,8 +33,7 @@ _DAY = 24
 _LARGEST_CONFIG = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value, frozen=True):
     """A repository with the rules that its tags follow, and its name as the user wrote it."""
 
     repository: Repository
@@ -42,8 +41,7 @@ class Place:
     ruleset: Ruleset
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(Value, frozen=True):
     """What was found in one place."""
 
     place: Place

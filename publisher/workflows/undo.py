@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +11,7 @@ from publisher.model.errors import PublishError, Refused, UsageError
 from publisher.model.plan import Kind
 from publisher.model.receipt import Outcome, State
 from publisher.model.reference import Reference, Tag
+from publisher.model.value import Value
 from publisher.planning.lines import desired, eligible, published_versions
 from publisher.planning.rules import is_marker
 from publisher.receipts.journal import is_id
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UndoOptions:
+class UndoOptions(Value, frozen=True, kw_only=True):
     """force: go back even where a tag was moved since."""
 
     force: bool = False
@@ -147,8 +146,7 @@ def _take_away(session: Session, ledger: Ledger, step: Step) -> None:
         session.progress.warn(f"{step.reference} stays: {refusal.message}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Value, frozen=True):
     """What an undo does in one repository. left: tags that others have moved since.
 
     computes: whether the floating tags go where the versions say, rather than to what they held.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from publisher.model.errors import ConfigError, PublishError, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Index, Manifest
 from publisher.model.receipt import Verification
+from publisher.model.value import Value
 from publisher.model.verdict import Verdict, VerdictState
 from publisher.transfer.identity import identity, platform_of
 from publisher.workflows.recorded import recorded_tags
@@ -28,8 +31,7 @@ _PIECE = 1 << 20
 _DEEPEST = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(Value, frozen=True):
     """All manifests of an image, the root first, and all blobs, each once."""
 
     manifests: tuple[Content, ...]
@@ -57,8 +59,7 @@ def _descend(session: Session, remote: RemoteRepository, content: Content, depth
             yield from _descend(session, remote, child, depth + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Value, frozen=True):
     """What was proven, and what was read for it: None at level `none`."""
 
     verification: Verification
@@ -129,8 +130,7 @@ def _pull(session: Session, remote: RemoteRepository, inventory: Inventory) -> s
     return pulled.downloaded
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(Value, frozen=True):
     """What references are held against: a level, a source that they should be, the engine's own copy.
 
     recorded: what receipts say that exact tags hold, by reference.
@@ -139,7 +139,7 @@ class Expectation:
     level: str = "digest"
     source: str | None = None
     local: bool = False
-    recorded: Mapping[str, Recorded] = field(default_factory=dict)
+    recorded: Mapping[str, Recorded] = msgspec.field(default_factory=dict)
 
 
 def verify_references(session: Session, references: Sequence[Reference], wanted: Expectation) -> tuple[Verdict, ...]:

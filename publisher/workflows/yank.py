@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.model.errors import Refused, UsageError
 from publisher.model.plan import Kind
+from publisher.model.value import Value
 from publisher.planning.lines import Published
 from publisher.planning.rules import MARKER
 from publisher.planning.survey import survey
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class YankOptions:
+class YankOptions(Value, frozen=True, kw_only=True):
     """undo: let the version count again. delete: also delete its tags, as far as single tags can be deleted."""
 
     undo: bool = False

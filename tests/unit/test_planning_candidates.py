@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from publisher.model.errors import BadReference, ConfigError
 from publisher.model.facts import Facts, Project
-from publisher.planning.candidates import Candidates, PlanRequest, candidates, read_images, to_read
+from publisher.model.image_name import read_images
+from publisher.planning.candidates import Candidates, PlanRequest, candidates, to_read
 from publisher.planning.labels import make_labels
 
 SPACE = "org.opencontainers.image."
