@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import requests
 import urllib3
 
 from publisher import __version__
@@ -175,8 +174,8 @@ class Client:
         began = time.perf_counter()
         try:
             raw = self._wire(origin, url, guarded=guarded).send(request.method, url, _OURS | headers, request.body)
-            response = Response(raw, stream=request.stream, most=request.most)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            response = Response(raw, url, stream=request.stream, most=request.most)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             self._note(request.method, url, type(error).__name__, began)
             raise explain(error, origin.netloc, once=not request.repeatable) from None
         self._note(request.method, url, str(response.status), began)

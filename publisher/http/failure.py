@@ -7,7 +7,6 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-import requests
 import urllib3
 
 from publisher.http.limits import CONNECT_SECONDS, IDLE_SECONDS
@@ -43,7 +42,7 @@ class NotTls(TlsFailed):
 
 
 def explain(error: Exception, host: str, *, once: bool) -> Unreachable:
-    """The error to raise for what requests, urllib3, ssl or the system said; never with their text, which has URLs.
+    """The error to raise for what urllib3, ssl or the system said; never with their text, which has URLs.
 
     once: the request can't be sent again, so that its sender has to know that it may have arrived.
     """
@@ -57,7 +56,7 @@ def explain(error: Exception, host: str, *, once: bool) -> Unreachable:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it was made from: both libraries wrap in several ways."""
+    """The error and all that it was made from: urllib3 wraps in several ways."""
     waiting, seen = [error], set[int]()
     while waiting:
         current = waiting.pop()
@@ -105,10 +104,10 @@ def _by_address(causes: list[BaseException], host: str) -> Unreachable | None:
 
 
 def _by_time(causes: list[BaseException], host: str) -> Unreachable | None:
-    if any(isinstance(cause, requests.exceptions.ConnectTimeout) for cause in causes):
+    if any(isinstance(cause, urllib3.exceptions.ConnectTimeoutError) for cause in causes):
         hint = "a firewall may be in the way; a proxy is set by HTTPS_PROXY"
         said = f"{host} did not take a connection within {CONNECT_SECONDS:.0f} seconds"
         return NoListener(said, reference=host, hint=hint)
-    if any(isinstance(cause, TimeoutError | requests.exceptions.Timeout) for cause in causes):
+    if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in causes):
         return NoAnswer(f"{host} was silent for {IDLE_SECONDS:.0f} seconds", reference=host)
     return None

@@ -13,7 +13,7 @@ from publisher.model.errors import BadManifest, Unreachable
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
-    import requests
+    from urllib3 import BaseHTTPResponse
 
 Body = bytes | Iterator[bytes] | None
 
@@ -60,12 +60,18 @@ class Response:
     """
 
     def __init__(
-        self, raw: requests.Response, *, stream: bool, most: int = DOCUMENT_CAP, seconds: float = DOCUMENT_SECONDS
+        self,
+        raw: BaseHTTPResponse,
+        url: str,
+        *,
+        stream: bool,
+        most: int = DOCUMENT_CAP,
+        seconds: float = DOCUMENT_SECONDS,
     ) -> None:
         self._raw = raw
-        self.status: int = raw.status_code
+        self.status = raw.status
         self.headers: Mapping[str, str] = raw.headers
-        self.url: str = raw.url
+        self.url = url
         self.content: bytes = b"" if stream and self._succeeded else self._read(most, time.monotonic() + seconds)
 
     @property
@@ -77,7 +83,7 @@ class Response:
         pieces: list[bytes] = []
         length = 0
         # One receive at a time: a body that drips must not hold the clock.
-        for piece in self._pieces(lambda: self._raw.raw.read1(_PIECE, decode_content=False)):
+        for piece in self._pieces(lambda: self._raw.read1(_PIECE, decode_content=False)):
             pieces.append(piece)
             length += len(piece)
             if length > cap:
@@ -95,7 +101,7 @@ class Response:
 
     def stream(self, size: int = 1 << 20) -> Iterator[bytes]:
         """The body in pieces of at most `size` bytes; raises ConnectionLost when it breaks off."""
-        found: Iterator[bytes] = self._raw.raw.stream(size, decode_content=False)
+        found = self._raw.stream(size, decode_content=False)
         yield from self._pieces(lambda: next(found, b""))
 
     def _pieces(self, more: Callable[[], bytes]) -> Iterator[bytes]:
@@ -114,8 +120,9 @@ class Response:
         return self.url.partition("?")[0]
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back; one with a body half read is ended."""
         self._raw.close()
+        self._raw.release_conn()
 
     def __enter__(self) -> Self:
         return self

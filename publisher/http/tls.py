@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
+import certifi
 
 from publisher.model.errors import ConfigError
 from publisher.model.value import Value
@@ -53,7 +53,7 @@ class HostSettings(Value, frozen=True):
 
     def _trusting(self) -> ssl.SSLContext:
         own = self.ca_bundle
-        usual = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
+        usual = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
         is_addition = own is not None and own.is_dir()
         bundle = Path(usual) if own is None or is_addition else own
         with _readable(bundle):

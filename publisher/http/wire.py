@@ -1,16 +1,16 @@
-"""Connections to one origin: requests' adapter, without what a session would add (netrc, cookies, redirects)."""
+"""Connections to one origin: urllib3's, which add nothing of their own (no netrc, cookies, redirects, retries)."""
 
 from __future__ import annotations
 
 import http.client
 import io
 import math
+import os
+import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
+from urllib3 import PoolManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from _typeshed import WriteableBuffer
-    from urllib3.connectionpool import HTTPConnectionPool as AnyPool
+    from urllib3 import BaseHTTPResponse
 
     from publisher.http.message import Body
 
-_PIECE = 64 * 1024
+_PIECE: Final = 64 * 1024
+_TIMES: Final = Timeout(connect=CONNECT_SECONDS, read=IDLE_SECONDS)
 
 
 class Wire:
@@ -37,47 +38,41 @@ class Wire:
     """
 
     def __init__(self, url: str, context: ssl.SSLContext | None, seen: Callable[[str], None]) -> None:
-        self._proxies = get_environ_proxies(url)
-        self._adapter = _Adapter(context, seen)
+        self._manager = _through_proxy(url, context) or _straight(context, seen)
 
-    def send(self, method: str, url: str, headers: dict[str, str], body: Body) -> requests.Response:
-        """One request; the answer's body is still on its way. Raises what requests and urllib3 raise."""
-        prepared = requests.PreparedRequest()
-        prepared.prepare_method(method)
-        prepared.prepare_url(url, None)
-        prepared.prepare_headers(headers)
-        prepared.prepare_body(body, None)
-        timeout = (CONNECT_SECONDS, IDLE_SECONDS)
-        return self._adapter.send(prepared, stream=True, timeout=timeout, proxies=self._proxies)
+    def send(self, method: str, url: str, headers: dict[str, str], body: Body) -> BaseHTTPResponse:
+        """One request; the answer's body is still on its way. Raises what urllib3 raises."""
+        return self._manager.urlopen(
+            method, url, headers=headers, body=body, timeout=_TIMES, retries=False, redirect=False,
+            preload_content=False, decode_content=False,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close all connections."""
-        self._adapter.close()
+        self._manager.clear()
 
 
-class _Adapter(HTTPAdapter):
-    def __init__(self, context: ssl.SSLContext | None, seen: Callable[[str], None]) -> None:
-        self._context = context
-        self._seen = seen
-        super().__init__(pool_connections=2, pool_maxsize=CONNECTIONS, max_retries=0)
+def _straight(context: ssl.SSLContext | None, seen: Callable[[str], None]) -> PoolManager:
+    manager = PoolManager(num_pools=1, maxsize=CONNECTIONS, ssl_context=context)
+    manager.pool_classes_by_scheme = _pools(seen)
+    return manager
 
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, ssl_context=self._context, **options)
-        self.poolmanager.pool_classes_by_scheme = _pools(self._seen)
 
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, ssl_context=self._context, **options)
-        if not proxy.lower().startswith("socks"):
-            manager.pool_classes_by_scheme = _pools(lambda _address: None)
-        return manager
+def _through_proxy(url: str, context: ssl.SSLContext | None) -> PoolManager | None:
+    """By way of the proxy that the environment, or this system, names for `url`; None where it names none."""
+    if sys.platform.startswith("linux") and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from requests.adapters import HTTPAdapter
+    from requests.utils import get_environ_proxies, select_proxy
 
-    def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
-    ) -> Any:
-        return super().build_connection_pool_key_attributes(request, verify, cert)[0], {}
-
-    def cert_verify(self, conn: AnyPool, url: str, verify: Any, cert: Any) -> None:
-        """Nothing: the context knows whom to trust; what is set here would be loaded again for each connection."""
+    found = select_proxy(url, get_environ_proxies(url))
+    if not found:
+        return None
+    proxy = found if "://" in found else f"http://{found}"
+    manager: PoolManager = HTTPAdapter(1, CONNECTIONS).proxy_manager_for(proxy, ssl_context=context)
+    if not proxy.lower().startswith("socks"):
+        manager.pool_classes_by_scheme = _pools(lambda _address: None)
+    return manager
 
 
 def _pools(seen: Callable[[str], None]) -> dict[str, type[HTTPConnectionPool]]:

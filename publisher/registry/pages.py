@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
-from requests.utils import parse_header_links
-
 from publisher.http.origin import Origin
 from publisher.model.errors import Unreachable, VerificationFailed
 
@@ -34,7 +32,11 @@ def pages(url: str, fetch: Callable[[str], Response]) -> Iterator[Response]:
 
 def next_page(response: Response) -> str | None:
     """The next page's address; only on the same origin, since the token goes with it."""
-    links = parse_header_links(response.headers.get("Link", ""))
+    if not (stated := response.headers.get("Link")):
+        return None
+    from requests.utils import parse_header_links
+
+    links = parse_header_links(stated)
     found = next((link.get("url") for link in links if link.get("rel", "").lower() == "next"), None)
     if not found:
         return None

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from publisher.model import media
+from publisher.model.artifact import SmallBlob
 from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive, VerificationFailed
 from publisher.model.interruption import LOOK, postponed
@@ -28,20 +29,6 @@ _BUDGET: Final = 48 << 20
 _LARGE: Final = 12 << 20
 """What a large layer takes of the budget: its pipes, and its share of what uploads keep to send again."""
 _SMALL: Final = 1 << 20
-
-
-class _WholeBlob:
-    """A blob small enough to be held: a config."""
-
-    def __init__(self, content: bytes, media_type: str) -> None:
-        self.media_type = media_type
-        self._content = content
-
-    def chunks(self) -> Iterator[bytes]:
-        yield self._content
-
-    def descriptor(self) -> Descriptor:
-        return Descriptor(self.media_type, Digest.of(self._content), len(self._content))
 
 
 class Delivery(Value, frozen=True):
@@ -85,11 +72,11 @@ def send_loose(
         raise VerificationFailed("the image's config lists other layers than the engine said before")
     if missing := [diff_id for diff_id in diff_ids if diff_id not in made]:
         raise VerificationFailed(f"the export lacks the layer {missing[0]} that its config names")
-    config = _send_config(store, _WholeBlob(image.config, media.OCI_CONFIG), resumes=not sent)
+    config = _send_config(store, SmallBlob(media.OCI_CONFIG, image.config), resumes=not sent)
     return Delivery(compose_manifest(config, tuple(made[diff_id] for diff_id in diff_ids)), there, sent)
 
 
-def _send_config(store: BlobStore, blob: _WholeBlob, *, resumes: bool) -> Descriptor:
+def _send_config(store: BlobStore, blob: SmallBlob, *, resumes: bool) -> Descriptor:
     """The config goes last: where no layer was left to send, a run before this one may have sent it too."""
     described = blob.descriptor()
     if resumes and store.blob_size(described.digest) == described.size:

@@ -7,10 +7,10 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from publisher.http import limits, message, wire
 from publisher.http.message import ConnectionLost, Request

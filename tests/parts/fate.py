@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import requests
 import urllib3
 
 if TYPE_CHECKING:
@@ -46,16 +45,20 @@ class Fate:
 
 def _reset() -> Exception:
     broken = ConnectionResetError(104, "Connection reset by peer")
-    return requests.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted.", broken))
+    return urllib3.exceptions.ProtocolError("Connection aborted.", broken)
 
 
 def _refused() -> Exception:
-    return requests.ConnectionError(ConnectionRefusedError(111, "Connection refused"))
+    return urllib3.exceptions.ProtocolError("Connection aborted.", ConnectionRefusedError(111, "Connection refused"))
+
+
+def _silent() -> Exception:
+    return urllib3.exceptions.ReadTimeoutError(None, None, "Read timed out.")  # type: ignore[arg-type]
 
 
 RESET: Final = Fate("reset", breaks=_reset)
 LOST: Final = Fate("lost", acts=True, breaks=_reset)
-SILENT: Final = Fate("silent", acts=True, breaks=requests.ReadTimeout)
+SILENT: Final = Fate("silent", acts=True, breaks=_silent)
 REFUSED: Final = Fate("connection refused", breaks=_refused)
 CUT: Final = Fate("cut", acts=True, cuts=True)
 BUSY: Final = Fate("503", status=503)

@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-import requests
 import urllib3
 
 from publisher.http.client import Client
@@ -202,7 +201,7 @@ class Run:
         """What this run has asked."""
         return [one for one in self.world.trace if one.run == self.number]
 
-    def exchange(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> requests.Response:
+    def exchange(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> urllib3.BaseHTTPResponse:
         """One request, when it is its turn; raises what a broken connection raises."""
         given = body if isinstance(body, bytes) else b"".join(body or ())
         self._live()
@@ -222,7 +221,7 @@ class Run:
             self._live()
             if fate is not None:
                 status, stated, content = fate.answer(status, stated, content)
-            return _response(method, url, status, stated, content)
+            return _response(method, status, stated, content)
 
     def pause(self, seconds: float) -> None:
         """Let virtual time pass."""
@@ -239,15 +238,11 @@ class Run:
         return SimulatedSession(self, folder)
 
 
-def _response(method: str, url: str, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> requests.Response:
-    made = requests.Response()
-    made.status_code, made.url = status, url
-    made.raw = urllib3.HTTPResponse(
+def _response(method: str, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> urllib3.BaseHTTPResponse:
+    return urllib3.HTTPResponse(
         io.BytesIO(b"" if method == "HEAD" else body),
         headers=urllib3.HTTPHeaderDict(headers), status=status, preload_content=False, request_method=method,
     )  # fmt: skip
-    made.headers = requests.structures.CaseInsensitiveDict(made.raw.headers)
-    return made
 
 
 @dataclass
@@ -256,7 +251,7 @@ class _Wire:
 
     run: Run
 
-    def send(self, method: str, url: str, headers: dict[str, str], body: Body) -> requests.Response:
+    def send(self, method: str, url: str, headers: dict[str, str], body: Body) -> urllib3.BaseHTTPResponse:
         """As Wire.send."""
         return self.run.exchange(method, url, headers, body)
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import requests
 import urllib3
 
 from publisher.http.authorization import Authorizer
@@ -39,12 +38,8 @@ GET = Request(method="GET", url="https://registry.example/v2/", scopes=(PULL,))
 
 def answer(status: int, headers: dict[str, str], body: bytes = b"", url: str = REALM) -> Response:
     """An answer as it comes from the wire."""
-    raw = requests.Response()
-    raw.status_code = status
-    raw.headers.update(headers)
-    raw.url = url
-    raw.raw = urllib3.HTTPResponse(io.BytesIO(body), preload_content=False)
-    return Response(raw, stream=False)
+    raw = urllib3.HTTPResponse(io.BytesIO(body), headers, status, preload_content=False)
+    return Response(raw, url, stream=False)
 
 
 def refusal(challenge: str) -> Response:
