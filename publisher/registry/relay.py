@@ -6,6 +6,7 @@ import secrets
 import socket
 import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, Self
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _LOOPBACK: Final = "127.0.0.1"
 _MOST_CLOSING: Final = 8
 """Small blobs that the engine has sent and the registry has still to take."""
+_THREADS: Final = 256
+"""Far more than an engine has requests and uploads under way; its older ones open a connection for each request."""
 
 
 class Relay:
@@ -54,7 +57,8 @@ class Relay:
         self._mounted = 0
         self._manifests: dict[str, Content] = {}
         self._lock = threading.Lock()
-        self._server = _Server(self)
+        self._threads = ThreadPoolExecutor(_THREADS, "relayed")
+        self._server = _Server(self, self._threads)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="relay", daemon=True)
 
     @property
@@ -84,6 +88,7 @@ class Relay:
         self._server.hang_up()
         self._server.server_close()
         self._thread.join()
+        self._threads.shutdown()
 
     # What the engine's requests do.
 
@@ -101,7 +106,7 @@ class Relay:
 
     def begin(self) -> RelayedUpload:
         """Open a session; the target hears of it with the first byte."""
-        upload = RelayedUpload(self.target.upload)
+        upload = RelayedUpload(self.target.upload, self._threads)
         with self._lock:
             self._uploads[upload.name] = upload
         return upload
@@ -183,11 +188,9 @@ def _whole(upload: RelayedUpload, stated: str) -> Descriptor:
 class _Server(ThreadingHTTPServer):
     """Listens on a free port of loopback; knows its connections, to end those that the engine keeps open."""
 
-    daemon_threads = False
-    block_on_close = True
-
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Relay, threads: ThreadPoolExecutor) -> None:
         self.relay = relay
+        self._pool = threads
         self._open: set[socket.socket] = set()
         super().__init__((_LOOPBACK, 0), RelayRequests)
 
@@ -195,7 +198,7 @@ class _Server(ThreadingHTTPServer):
         """Remember the connection."""
         if isinstance(request, socket.socket):
             self._open.add(request)
-        super().process_request(request, client_address)
+        self._pool.submit(self.process_request_thread, request, client_address)
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         """Forget the connection."""

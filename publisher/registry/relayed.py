@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import deque
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, Final
 
 from publisher.model.digest import Digest
@@ -13,6 +14,7 @@ from publisher.model.manifest import Descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _MOST_WAITING: Final = 1024 * 1024
 """Bytes of one blob that wait for the registry."""
@@ -101,48 +103,43 @@ class RelayedBlob:
 
 
 class RelayedUpload:
-    """One upload session of the engine, and the thread that carries it on."""
+    """One upload session of the engine, carried on by one of `threads`."""
 
-    def __init__(self, send: Callable[[RelayedBlob], Descriptor]) -> None:
+    def __init__(self, send: Callable[[RelayedBlob], Descriptor], threads: ThreadPoolExecutor) -> None:
         self.name = secrets.token_hex(16)
         self.blob = RelayedBlob()
         self._send = send
-        self._sent: Descriptor | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=f"relay-{self.name[:6]}", daemon=True)
+        self._threads = threads
+        self._job: Future[Descriptor] | None = None
 
     def write(self, piece: bytes) -> None:
         """Take bytes of the engine's."""
-        if self._thread.ident is None:
-            self._thread.start()
+        self._begun()
         self.blob.write(piece)
 
     def end(self) -> None:
         """Every byte was written."""
-        if self._thread.ident is None:
-            self._thread.start()
+        self._begun()
         self.blob.end()
 
     def result(self) -> Descriptor:
         """Wait until the registry holds the blob; raises what the upload raised."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        assert self._sent is not None  # noqa: S101 - the thread ended with the one or the other
-        return self._sent
+        return self._begun().result()
 
     def abandon(self, reason: str) -> None:
-        """End it; the upload's own session at the registry is cancelled by the thread."""
+        """End it; the upload's own session at the registry is cancelled by its thread."""
         self.blob.fail(RelayClosed(reason))
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        if self._job is not None and not self._job.cancel():
+            wait([self._job])
 
-    def _run(self) -> None:
+    def _begun(self) -> Future[Descriptor]:
+        if self._job is None:
+            self._job = self._threads.submit(self._run)
+        return self._job
+
+    def _run(self) -> Descriptor:
         try:
-            self._sent = self._send(self.blob)
-        except Exception as error:  # noqa: BLE001 - it is raised again in the thread that answers the engine
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        self._error = error
-        self.blob.fail(error)
+            return self._send(self.blob)
+        except Exception as error:
+            self.blob.fail(error)
+            raise

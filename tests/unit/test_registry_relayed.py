@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,16 @@ from publisher.model.errors import Unreachable
 from publisher.registry.relayed import RelayedBlob, RelayedUpload, StreamLost
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from publisher.model.manifest import Descriptor
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """They end with the test, or it hangs."""
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
 
 
 def finish(upload: RelayedUpload) -> Descriptor:
@@ -21,9 +31,9 @@ def finish(upload: RelayedUpload) -> Descriptor:
     return upload.result()
 
 
-def test_bytes_pass_in_order_and_are_hashed() -> None:
+def test_bytes_pass_in_order_and_are_hashed(threads: ThreadPoolExecutor) -> None:
     """What the engine writes is what the upload reads, and the descriptor tells of it."""
-    upload = RelayedUpload(lambda blob: (b"".join(blob.chunks()), blob.descriptor())[1])
+    upload = RelayedUpload(lambda blob: (b"".join(blob.chunks()), blob.descriptor())[1], threads)
     for piece in (b"one", b"two"):
         upload.write(piece)
     assert finish(upload).digest == Digest.of(b"onetwo")
@@ -45,13 +55,13 @@ def test_the_writer_waits_for_the_reader() -> None:
     assert not writer.is_alive()
 
 
-def test_a_failed_upload_stops_the_writer() -> None:
+def test_a_failed_upload_stops_the_writer(threads: ThreadPoolExecutor) -> None:
     """An upload that fails raises its reason where the engine's bytes come in."""
 
     def refuse(_blob: RelayedBlob) -> None:
         raise Unreachable("gone")
 
-    upload = RelayedUpload(refuse)  # type: ignore[arg-type]  # it never returns
+    upload = RelayedUpload(refuse, threads)  # type: ignore[arg-type]  # it never returns
     with pytest.raises(Unreachable, match="gone"):
         finish(upload)
     with pytest.raises(Unreachable, match="gone"):
@@ -66,9 +76,9 @@ def test_a_second_start_is_refused() -> None:
         blob.chunks()
 
 
-def test_an_abandoned_upload_ends() -> None:
+def test_an_abandoned_upload_ends(threads: ThreadPoolExecutor) -> None:
     """An engine that hangs up leaves no thread behind."""
-    upload = RelayedUpload(lambda blob: (b"".join(blob.chunks()), blob.descriptor())[1])
+    upload = RelayedUpload(lambda blob: (b"".join(blob.chunks()), blob.descriptor())[1], threads)
     upload.write(b"half")
     upload.abandon("the engine hung up")
     with pytest.raises(Unreachable, match="hung up"):
