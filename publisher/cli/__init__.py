@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import gc
 import sys
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_THRESHOLD: Final = 100_000
+"""Objects made and not yet gone before Python looks for cycles: some ten megabytes."""
 
 
 def main() -> None:
-    """Run `publish`; the only place that ends the process."""
+    """Run `publish` on its command line."""
+    start(sys.argv[1:])
+
+
+def start(arguments: Sequence[str], name: str = "publish") -> NoReturn:
+    """Run `publish` and end the process. name: what it was called by."""
+    # Imports make much that stays: looking through it for cycles would take as long as the work of a small command.
+    gc.set_threshold(_THRESHOLD)
     from publisher.cli.program import run
 
-    code = run(sys.argv[1:])
-    # The interpreter's last look for cycles would take as long as a small command: all of it goes with the process.
+    code = run(arguments, name)
+    # Nor is there anything to be found at the end.
     gc.freeze()
     sys.exit(code)

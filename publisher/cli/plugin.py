@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from publisher import __version__
+from publisher.cli import start
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -43,11 +44,9 @@ def main() -> None:
     if words and words[0] in _COMPLETING:
         sys.stdout.write(complete(own(words[1:], os.environ)))
         return
-    from publisher.cli.program import run
-
     if words[:2] == ["help", NAME]:
         words = [NAME, *words[2:], "--help"]
-    sys.exit(run(own(words, os.environ), name=f"docker {NAME}"))
+    start(own(words, os.environ), name=f"docker {NAME}")
 
 
 def own(words: Sequence[str], environ: MutableMapping[str, str]) -> list[str]:

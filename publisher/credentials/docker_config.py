@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from publisher.credentials.helper import ask_helper
 from publisher.model.credential import IDENTITY_TOKEN_USER, Absent, Answer, Broken, Credential, Found
 from publisher.model.reference import DOCKER_HUB
 
@@ -82,6 +81,8 @@ class DockerConfig:
         if isinstance(document, Broken):
             return document
         if helper := _helper(document, registry):
+            from publisher.credentials.helper import ask_helper
+
             for key in _keys(registry):
                 answer = ask_helper(helper, key, self._environ)
                 if not isinstance(answer, Absent):

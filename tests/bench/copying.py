@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.images import make_noise
+from tests.bench.images import make_many, make_noise
 from tests.bench.link import slow_link
 from tests.bench.machine import CRANE, Cost, alternately, skopeo
 from tests.bench.row import Row
@@ -22,10 +22,10 @@ _LINK = (0.05, 100e6 / 8)
 
 
 def copying_rows(machine: Machine) -> Iterator[Row]:
-    """All of them; "tree" and a layout of it are made here."""
+    """All of them; "tree" and "noise" are there."""
     yield from retags(machine)
+    yield from layouts(machine)
     yield pull_tag_push(machine)
-    yield layout(machine)
     yield index(machine)
     yield deep(machine)
 
@@ -100,26 +100,37 @@ def _forget_image(machine: Machine, name: str) -> None:
         machine.engine.docker("image", "rm", "-f", found, check=False)
 
 
-def layout(machine: Machine) -> Row:
-    """An OCI layout of 340 MB to the registry, against skopeo."""
-    folder = machine.folder / "layout"
-    # The last one that was pushed by the engine: its layer is there as a file.
-    source = ("--src-daemon-host", machine.engine.host, "docker-daemon:tree:latest")
-    skopeo("copy", "-q", *source, f"oci:{folder}:v1")
+def layouts(machine: Machine) -> Iterator[Row]:
+    """OCI layouts to the registry, against skopeo; and all of them together, where one start weighs less."""
+    make_many(machine, "many", 125)
+    costs = [
+        (what, layout(machine, image))
+        for image, what in (("tree", "340 MB"), ("noise", "100 MB of noise"), ("many", "125 tiny layers"))
+    ]
+    for what, (slow, fast) in costs:
+        yield Row(f"oci layout, {what}: skopeo copy / push", slow.wall / fast.wall, 1.0, True, f"{slow} / {fast}")
+    theirs, ours = (sum(both[side].wall for _what, both in costs) for side in (0, 1))
+    yield Row("oci layouts, all three: skopeo copy / push", theirs / ours, 1.0, True, f"{theirs:.2f} s / {ours:.2f} s")
+
+
+def layout(machine: Machine, image: str) -> tuple[Cost, Cost]:
+    """What skopeo and we take for a layout of an engine's image."""
+    folder = machine.folder / f"layout-{image}"
+    skopeo("copy", "-q", "--src-daemon-host", machine.engine.host, f"docker-daemon:{image}:latest", f"oci:{folder}:v1")
     host = machine.registry.host
 
     def theirs(number: int) -> Cost:
         _forget(machine)
-        target = f"docker://{host}/layout/skopeo{number}:1"
+        target = f"docker://{host}/{image}/skopeo{number}:1"
         return machine.cost(lambda: skopeo("copy", "-q", "--dest-tls-verify=false", f"oci:{folder}:v1", target))
 
     def ours(number: int) -> Cost:
         _forget(machine)
-        words = ("push", f"oci:{folder}:v1", "--image", f"{host}/layout/ours{number}")
+        words = ("push", f"oci:{folder}:v1", "--image", f"{host}/{image}/layout{number}")
         return machine.cost(partial(machine.run, *words))
 
     slow, fast = alternately(5, theirs, ours)
-    return Row("oci layout, 340 MB: skopeo copy / push", slow.wall / fast.wall, 1.0, True, f"{slow} / {fast}")
+    return slow, fast
 
 
 def _forget(machine: Machine) -> None:
