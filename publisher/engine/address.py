@@ -61,6 +61,12 @@ class Address(Value, frozen=True):
             return _checked(_context(folder / "contexts", str(name)))
         return cls(_DEFAULT, "the default")
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is a socket of this machine that isn't there: nobody needs to be asked."""
+        scheme, _mark, path = self.url.partition("://")
+        return scheme == "unix" and not Path(path).exists()
+
 
 def _checked(address: Address) -> Address:
     scheme, mark, rest = address.url.partition("://")

@@ -16,17 +16,16 @@ from publisher.engine.dockerfile import Advice, Surroundings, advise
 from publisher.engine.ingredients import Ingredients, first_miss, take
 from publisher.engine.running import Port
 from publisher.model.digest import Digest
-from publisher.model.errors import NoVersion, UsageError
+from publisher.model.errors import NoVersion
 from publisher.model.manifest import Platform
 from publisher.model.settings import BuildSettings
 from publisher.model.value import Value
 from publisher.planning.labels import make_labels
 from publisher.workflows.plan import ask
 from publisher.workflows.plan import request_of as request_of_plan
-from publisher.workflows.sources import chosen_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from publisher.workflows.jobs import Job, Wish
     from publisher.workflows.session import Session
@@ -190,19 +189,8 @@ def _advice(job: Job, request: BuildRequest, files: tuple[str, ...], made: Built
     return advise((request.context / request.dockerfile).read_text(), around)
 
 
-def sources_of(
-    session: Session, job: Job, wish: Wish, sources: Sequence[str], *, build: bool, dry_run: bool
-) -> tuple[str, ...] | None:
-    """What a release takes: its arguments, else `source`, else what `[build]` builds; with `build` always that.
-
-    A dry run builds nothing: None stands for an image that isn't made yet. Raises UsageError where a source is named
-    and a build is asked for.
-    """
-    settings = job.settings.build or session.settings.build
-    if build and sources:
-        raise UsageError("--build builds the image that is released, and a source is named too")
-    if sources or (job.settings.source and not build) or not (build or settings):
-        return chosen_sources(sources, job.settings.source)
+def built_source(session: Session, job: Job, wish: Wish, *, dry_run: bool) -> tuple[str, ...] | None:
+    """Build what a release takes; a dry run builds nothing: None stands for an image that isn't made yet."""
     if dry_run:
         request = request_of(session, job, wish, BuildOptions())
         session.engine.about()

@@ -14,6 +14,7 @@ from publisher.model.errors import (
     Interrupted,
     PublishError,
     Refused,
+    UsageError,
     VerificationFailed,
 )
 from publisher.model.manifest import Content, Manifest
@@ -25,7 +26,6 @@ from publisher.model.value import Value
 from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
-from publisher.workflows.build import sources_of
 from publisher.workflows.carry import carry
 from publisher.workflows.changes import Changes
 from publisher.workflows.clock import now
@@ -37,8 +37,7 @@ from publisher.workflows.promote import Promotion
 from publisher.workflows.push import Pushed, Shipping, push
 from publisher.workflows.record import Begun, Record, Run, incomplete
 from publisher.workflows.reuse import earlier_releases
-from publisher.workflows.smoke import prove, running_of
-from publisher.workflows.sources import check_revision
+from publisher.workflows.sources import check_revision, chosen_sources
 from publisher.workflows.stale import warn_of_stale_copies
 from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
 
@@ -82,6 +81,8 @@ class ReleaseOptions(Value, frozen=True, kw_only=True):
 def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], options: ReleaseOptions) -> Draft:
     """Plan and preflight: everything that can be refused is refused here, before anything is sent."""
     if job.settings.smoke and options.smoke:
+        from publisher.workflows.smoke import running_of
+
         # Preflight: an image that can't be run here must not be found out after it was sent.
         running_of(session, job.settings.smoke, "image")
         session.engine.about()
@@ -89,7 +90,7 @@ def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], opti
     # What is in a registry already was not made from this tree.
     if options.build or not all(name.startswith("docker://") for name in named):
         _check_tree(session, options)
-    names = sources_of(session, job, wish, sources, build=options.build, dry_run=options.dry_run)
+    names = _named_or_built(session, job, wish, sources, options)
     made = draft(session, job, wish, names or ())
     check_revision(made.sources, made.plan.revision, allow=options.allow_dirty)
     if options.saved:
@@ -101,6 +102,23 @@ def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], opti
         refuse_unreadable(session, compression, level_of(session, options.verify), smokes=smokes)
     refuse_frozen(session, made)
     return made
+
+
+def _named_or_built(
+    session: Session, job: Job, wish: Wish, sources: Sequence[str], options: ReleaseOptions
+) -> tuple[str, ...] | None:
+    """What a release takes: its arguments, else `source`, else what `[build]` builds; with `--build` always that.
+
+    None stands for what a dry run doesn't build. Raises UsageError where a source is named and a build is asked for.
+    """
+    if options.build and sources:
+        raise UsageError("--build builds the image that is released, and a source is named too")
+    is_named = bool(sources) or (bool(job.settings.source) and not options.build)
+    if is_named or not (options.build or job.settings.build or session.settings.build):
+        return chosen_sources(sources, job.settings.source)
+    from publisher.workflows.build import built_source
+
+    return built_source(session, job, wish, dry_run=options.dry_run)
 
 
 def refuse(plan: Plan) -> None:
@@ -258,6 +276,8 @@ def _smoke(session: Session, made: Draft, content: Content, proof: Proof, option
     settings = made.job.settings.smoke
     if not settings or not options.smoke or not _writes(made.plan):
         return proof
+    from publisher.workflows.smoke import prove
+
     repository = made.job.repositories[0]
     name = f"{session.engine_name(repository)}@{content.digest}"
     with session.engine.borrowed(name, session.engine_credential(repository)):

@@ -203,8 +203,10 @@ class Session:
     @cached_property
     def engine_at_hand(self) -> Engine | None:
         """The container engine, where one answers."""
+        from publisher.engine.address import Address
+
         try:
-            return self.engine
+            return None if Address.find(self.environ).is_empty else self.engine
         except EngineUnavailable:
             return None
 

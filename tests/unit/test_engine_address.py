@@ -37,6 +37,14 @@ def test_the_default_is_dockers_socket(tmp_path: Path) -> None:
     assert Address.find({"HOME": str(tmp_path)}).url == "unix:///var/run/docker.sock"
 
 
+def test_a_socket_that_is_not_there_needs_no_asking(tmp_path: Path) -> None:
+    """Only a socket of this machine can be looked at."""
+    (tmp_path / "there.sock").touch()
+    assert not Address(f"unix://{tmp_path}/there.sock", "a test").is_empty
+    assert Address(f"unix://{tmp_path}/none.sock", "a test").is_empty
+    assert not Address("tcp://nowhere:2375", "a test").is_empty
+
+
 @pytest.mark.parametrize(
     ("environ", "url", "origin"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import statistics
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from publisher.cli.program import COMMANDS
 from publisher.model import errors
+from publisher.sandbox.server import Sandbox
+from tests.parts.layout import make_layout
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "publisher").rglob("*.py"))
@@ -23,6 +26,27 @@ def test_the_version_is_told_without_heavy_modules() -> None:
         "sys.exit(code or repr(heavy) if heavy else code)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_layout_is_sent_without_heavy_modules(tmp_path: Path) -> None:
+    """A release to a registry, of a layout and where no engine is, imports none of docker, requests, keyring, rich."""
+    make_layout(tmp_path / "layout", "1.0.0")
+    script = (
+        "import sys; from publisher.cli.program import run; code = run(sys.argv[1:])\n"
+        "heavy = {'docker', 'requests', 'keyring', 'rich'} & set(sys.modules)\n"
+        "sys.exit(code or (repr(heavy) if heavy else 0))"
+    )
+    words = (f"oci:{tmp_path / 'layout'}", "--image", "yeong/app", "--version", "1.0.0", "-y")
+    with Sandbox() as sandbox:
+        environ = {
+            "HOME": str(tmp_path), "PUBLISH_SANDBOX": sandbox.url, "PATH": os.defpath,
+            "DOCKER_HOST": f"unix://{tmp_path}/none.sock",
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", script, "release", *words],
+            capture_output=True, text=True, check=False, env=environ, cwd=tmp_path,
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
 
