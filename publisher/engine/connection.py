@@ -7,7 +7,7 @@ import os
 import socket
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 from urllib.parse import quote
 
@@ -50,8 +50,6 @@ class Engine:
     def __init__(self, api: docker.APIClient, address: Address) -> None:
         self._api = api
         self._where = address
-        self._about: dict[str, Any] | None = None
-        self._podman: bool | None = None
 
     @classmethod
     def connect(cls, environ: Mapping[str, str]) -> Self:
@@ -79,30 +77,34 @@ class Engine:
 
     def about(self) -> dict[str, Any]:
         """The engine's own description of itself, asked for once."""
-        if self._about is None:
-            with spoken(self.address):
-                self._about = self._api.info()
         return self._about
+
+    @cached_property
+    def _about(self) -> dict[str, Any]:
+        with spoken(self.address):
+            about: dict[str, Any] = self._api.info()
+        return about
+
+    @cached_property
+    def _versions(self) -> dict[str, Any]:
+        with spoken(self.address):
+            found: dict[str, Any] = self._api.version()
+        return found
 
     @property
     def version(self) -> str:
         """The engine's version."""
-        with spoken(self.address):
-            return str(self._api.version()["Version"])
+        return str(self._versions["Version"])
 
     @property
     def platform(self) -> Platform:
         """What its own builder makes images for."""
-        with spoken(self.address):
-            about = self._api.version()
-        return Platform(str(about.get("Os")), str(about.get("Arch")))
+        return Platform(str(self._versions.get("Os")), str(self._versions.get("Arch")))
 
     @property
     def reads_zstd(self) -> bool:
         """Whether it can pull layers that are compressed with zstd: Docker can since 23, podman always could."""
-        with spoken(self.address):
-            found = self._api.version()
-        major = str(found["Version"]).partition(".")[0]
+        major = self.version.partition(".")[0]
         return self.is_podman or (major.isdigit() and int(major) >= _FIRST_WITH_ZSTD)
 
     @property
@@ -115,14 +117,11 @@ class Engine:
         """Whether it is behind a socket of this machine."""
         return self.address.startswith("unix:")
 
-    @property
+    @cached_property
     def is_podman(self) -> bool:
         """Whether it is podman that answers, in docker's words."""
-        if self._podman is None:
-            with spoken(self.address):
-                parts = self._api.version().get("Components") or ()
-            self._podman = any("podman" in str(part.get("Name")).lower() for part in parts)
-        return self._podman
+        parts = self._versions.get("Components") or ()
+        return any("podman" in str(part.get("Name")).lower() for part in parts)
 
     def podman_health(self, container: str) -> bool:
         """Run the image's HEALTHCHECK now: podman itself runs it only where systemd's timers do."""
