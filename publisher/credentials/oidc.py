@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 from publisher.http.message import Request
 from publisher.http.origin import Origin
-from publisher.http.tokens import read_object, token_in
+from publisher.http.tokens import is_token, read_object, token_in
 from publisher.model.credential import Absent, Answer, Broken, Credential, Found
 from publisher.model.errors import PublishError
 from publisher.model.reference import DOCKER_HUB
@@ -72,6 +72,8 @@ class OidcCredentials:
         bearer = self._environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
         if not url or not bearer:
             raise _Failed("the job has no right to an identity token")
+        if not is_token(bearer):
+            raise _Failed("ACTIONS_ID_TOKEN_REQUEST_TOKEN is no token: a header can't carry it")
         if urlsplit(url).scheme != "https" and not Origin.of(url).is_loopback:
             raise _Failed("ACTIONS_ID_TOKEN_REQUEST_URL is not https")
         asked = f"{url}{'&' if urlsplit(url).query else '?'}{urlencode({'audience': IDENTITY})}"

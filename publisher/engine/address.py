@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -63,9 +64,9 @@ class Address(Value, frozen=True):
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is a socket of this machine that isn't there: nobody needs to be asked."""
+        """Whether it is a socket of this machine that isn't there, or not for us: nobody needs to be asked."""
         scheme, _mark, path = self.url.partition("://")
-        return scheme == "unix" and not Path(path).exists()
+        return scheme == "unix" and not os.path.exists(path)  # noqa: PTH110 - pathlib's raises where it may not look
 
 
 def _checked(address: Address) -> Address:

@@ -97,7 +97,12 @@ class Tokens:
 def token_in(document: dict[str, Any], *names: str) -> str:
     """The token under the first of `names` that holds anything; "" where a header can't carry it."""
     text = next((found for name in names if (found := document.get(name))), "")
-    return text if isinstance(text, str) and _TOKEN.fullmatch(text) else ""
+    return text if isinstance(text, str) and is_token(text) else ""
+
+
+def is_token(text: str) -> bool:
+    """Whether a header can carry it."""
+    return bool(_TOKEN.fullmatch(text))
 
 
 def token_request(challenge: Challenge, scopes: tuple[str, ...], credential: Credential | None, basic: str) -> Request:

@@ -49,12 +49,11 @@ class Postponed:
             number, self.asked = self.asked, None
             self._before[number](number, None)
 
-    def result(self, job: Future[Made]) -> Made:
-        """Wait for a job; a signal is raised while it goes on."""
-        while not wait([job], LOOK).done:
+    def wait(self, jobs: Sequence[Future[Any]]) -> None:
+        """Wait for all, however they end; a signal is raised while they go on."""
+        while wait(jobs, LOOK).not_done:
             self.check()
         self.check()
-        return job.result()
 
     def results(self, jobs: Sequence[Future[Made]]) -> list[Made]:
         """Wait for all, results in order; the first that fails, or a signal, is raised while the others go on."""

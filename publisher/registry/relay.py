@@ -195,7 +195,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__((_LOOPBACK, 0), RelayRequests)
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        """Remember the connection."""
+        """Remember the connection; one of the kept threads answers it."""
         if isinstance(request, socket.socket):
             self._open.add(request)
         self._pool.submit(self.process_request_thread, request, client_address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -11,7 +11,7 @@ from publisher.model import media
 from publisher.model.artifact import SmallBlob
 from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive, VerificationFailed
-from publisher.model.interruption import LOOK, postponed
+from publisher.model.interruption import postponed
 from publisher.model.manifest import Descriptor, Manifest, compose_manifest, read_document
 from publisher.model.value import Value
 from publisher.transfer.halt import Budget, Halt, Stopped
@@ -103,8 +103,7 @@ def _run(work: Work, progress: Progress) -> dict[Digest, Descriptor]:
         with work.image.layers(work.wanted) as layers:
             sent.extend(_read(layers, work, pool, meter))
         with postponed() as signals:
-            while wait([layer.job for layer in sent], LOOK).not_done:
-                signals.check()
+            signals.wait([layer.job for layer in sent])
     if work.halt.cause is not None:
         raise work.halt.cause
     return {layer.diff_id: layer.settled() for layer in sent}

@@ -255,7 +255,8 @@ class Session:
         with postponed() as signals, ThreadPoolExecutor(size, thread_name_prefix="publish") as pool:
             jobs = [pool.submit(work, item) for item in given]
             try:
-                return [signals.result(job) for job in jobs]
+                signals.wait(jobs)
+                return [job.result() for job in jobs]
             except (Interrupted, KeyboardInterrupt) as interrupt:
                 self._interrupt = interrupt
                 self._interrupted.set()

@@ -44,7 +44,7 @@ class Hasty(Session):
         environ["DOCKER_HOST"] = "unix:///nowhere"
         super().__init__(environ, folder, Teller(quiet=True))
 
-    def _pause(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Don't."""
 
 

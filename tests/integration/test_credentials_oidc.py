@@ -115,6 +115,8 @@ def test_a_busy_service_is_waited_for(services: Services) -> None:
         {"ACTIONS_ID_TOKEN_REQUEST_URL": ""},
         {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": ""},
         {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "canary-wrong"},
+        {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "canary-bearer\nX: 1"},
+        {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "canary-☃"},
         {"ACTIONS_ID_TOKEN_REQUEST_URL": "http://github.example/token"},
         {"DOCKERHUB_OIDC_CONNECTIONID": "canary-other"},
         {"DOCKERHUB_OIDC_EXPIREIN": "299"},

@@ -42,6 +42,7 @@ def test_a_socket_that_is_not_there_needs_no_asking(tmp_path: Path) -> None:
     (tmp_path / "there.sock").touch()
     assert not Address(f"unix://{tmp_path}/there.sock", "a test").is_empty
     assert Address(f"unix://{tmp_path}/none.sock", "a test").is_empty
+    assert Address(f"unix:///{'x' * 5_000}", "a test").is_empty, "the system refuses to look"
     assert not Address("tcp://nowhere:2375", "a test").is_empty
 
 
