@@ -8,11 +8,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "Session": "publisher.workflows.session",
     "Teller": "publisher.report.progress",
-    "Wish": "publisher.workflows.jobs",
+    "PlanOptions": "publisher.workflows.jobs",
     "Job": "publisher.workflows.jobs",
     "jobs": "publisher.workflows.jobs",
     "planned": "publisher.workflows.plan",
-    "Draft": "publisher.workflows.plan",
+    "ReleaseDraft": "publisher.workflows.plan",
     "ReleaseOptions": "publisher.workflows.release",
     "prepare": "publisher.workflows.release",
     "release": "publisher.workflows.release",

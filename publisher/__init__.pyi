@@ -11,9 +11,9 @@ from publisher.report.progress import Teller as Teller
 from publisher.sandbox.options import Options as SandboxOptions
 from publisher.sandbox.server import Sandbox as Sandbox
 from publisher.workflows.jobs import Job as Job
-from publisher.workflows.jobs import Wish as Wish
+from publisher.workflows.jobs import PlanOptions as PlanOptions
 from publisher.workflows.jobs import jobs as jobs
-from publisher.workflows.plan import Draft as Draft
+from publisher.workflows.plan import ReleaseDraft as ReleaseDraft
 from publisher.workflows.plan import planned as planned
 from publisher.workflows.reconcile import reconcile as reconcile
 from publisher.workflows.record import Run as Run
@@ -31,14 +31,15 @@ __version__: str
 __all__ = [
     "Change",
     "Digest",
-    "Draft",
     "Expectation",
     "Job",
     "Move",
     "Plan",
+    "PlanOptions",
     "PublishError",
     "Receipt",
     "Reference",
+    "ReleaseDraft",
     "ReleaseOptions",
     "Repository",
     "RetagOptions",
@@ -47,7 +48,6 @@ __all__ = [
     "SandboxOptions",
     "Session",
     "Teller",
-    "Wish",
     "__version__",
     "history_svg",
     "jobs",

@@ -1,4 +1,4 @@
-"""Fixtures: the real parts of tests/parts, started once a worker."""
+"""Fixtures: the real parts of tests/support, started once a worker."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.parts.command import Publish
-from tests.parts.engine import Engine, run_engine
-from tests.parts.network import stay_at_home
-from tests.parts.podman import run_podman
-from tests.parts.process import alone
-from tests.parts.registry import Registry, run_registry
+from tests.support.command import Publish
+from tests.support.engine import Engine, run_engine
+from tests.support.network import stay_at_home
+from tests.support.podman import run_podman
+from tests.support.process import alone
+from tests.support.registry import Registry, run_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

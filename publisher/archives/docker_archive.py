@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from publisher.archives.docker_listing import Listed, choose, read_diff_ids, read_listing
-from publisher.archives.layer import open_layer
-from publisher.archives.layer_ids import chain_ids, find_layer
+from publisher.archives.layer import chain_ids, find_layer, open_layer
 from publisher.archives.packed import Packed
 from publisher.archives.tar import Tar
 from publisher.model.digest import Digest
-from publisher.model.errors import BadArchive
+from publisher.model.errors import BadArchive, BadReference, SourceNotFound
 from publisher.model.manifest import LARGEST, Platform, read_document
+from publisher.model.printable import printable
+from publisher.model.reference import Reference
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +24,71 @@ if TYPE_CHECKING:
 
     from publisher.archives.tar import Member
     from publisher.model.protocols import Layer
+
+
+class Listed(Value, frozen=True):
+    """One image: the names of its config's and its layers' files, the lowest layer first, and its tags."""
+
+    config: str
+    layers: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    def is_called(self, name: str) -> bool:
+        """Whether one of its tags is `name`, as docker understands both."""
+        return full_name(name) in {full_name(tag) for tag in self.tags}
+
+
+def full_name(name: str) -> str:
+    """The name with registry, repository and tag, as docker understands it; others stay as they are."""
+    try:
+        reference = Reference.parse(name)
+    except BadReference:
+        return name
+    return f"{reference.repository}:{reference.target}"
+
+
+def read_listing(content: bytes) -> tuple[Listed, ...]:
+    """Read `manifest.json`; raises BadArchive, or BadManifest for what isn't JSON."""
+    document = read_document(b'{"images":' + content + b"}")
+    if document.keys() != {"images"} or not isinstance(document["images"], list):
+        raise BadArchive("the archive's manifest.json is not a list of images")
+    return tuple(_listed(entry) for entry in document["images"])
+
+
+def _listed(entry: Any) -> Listed:
+    if not isinstance(entry, dict) or not isinstance(entry.get("Config"), str):
+        raise BadArchive("the archive's manifest.json lists an image without a config")
+    return Listed(entry["Config"], _texts(entry.get("Layers")), _texts(entry.get("RepoTags")))
+
+
+def _texts(found: Any) -> tuple[str, ...]:
+    texts = [] if found is None else found
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise BadArchive("the archive's manifest.json is malformed")
+    return tuple(texts)
+
+
+def choose(images: tuple[Listed, ...], wanted: str, named: str) -> Listed:
+    """The image called `wanted`, or the only one; raises SourceNotFound with what there is."""
+    fitting = [image for image in images if not wanted or image.is_called(wanted)]
+    if len({image.config for image in fitting}) == 1:
+        return fitting[0]
+    names = printable(", ".join(tag for image in images for tag in image.tags or ("one without a name",)))
+    if not fitting:
+        what = f"no image {wanted}" if wanted else "no image"
+        raise SourceNotFound(f"{named} holds {what}", reference=named, hint=f"it has: {names or 'nothing'}")
+    raise SourceNotFound(
+        f"{named} holds {len(fitting)} images that fit", reference=named, hint=f"name one, {named}:NAME:TAG: {names}"
+    )
+
+
+def read_diff_ids(config: dict[str, Any]) -> tuple[Digest, ...]:
+    """The layers that a config names, the lowest first; raises BadArchive."""
+    try:
+        return tuple(Digest.parse(text) for text in config["rootfs"].get("diff_ids") or ())
+    except (KeyError, TypeError, AttributeError, BadReference) as error:
+        raise BadArchive("the image's config has no list of layers") from error
+
 
 # Engines before 25 write the first forms, with names of their own; later ones the last. Podman writes DIFFID.tar.
 _CONFIG: Final = re.compile(r"(?:([0-9a-f]{64})\.json|blobs/sha256/([0-9a-f]{64}))")
@@ -100,7 +166,7 @@ class DockerArchive:
             self._config = config
 
 
-class DockerFile:
+class SavedImageFile:
     """An image in a file that `docker save` wrote: its layers are known beforehand, and read in place."""
 
     def __init__(self, packed: Packed, listed: Listed, config: bytes) -> None:
@@ -138,13 +204,13 @@ def _places(packed: Packed, listed: Listed, diff_ids: tuple[Digest, ...]) -> dic
     return places
 
 
-def open_docker_archive(path: Path, wanted: str = "") -> DockerFile:
+def open_docker_archive(path: Path, wanted: str = "") -> SavedImageFile:
     """An image in a file that `docker save` wrote; `wanted` picks one of several by name.
 
     Raises SourceNotFound where the file or the name is absent, BadArchive where its content is bad.
     """
     packed = Packed.at(path, f"docker-archive:{path}")
-    return DockerFile(packed, *read_listed(packed, wanted))
+    return SavedImageFile(packed, *read_listed(packed, wanted))
 
 
 def read_listed(packed: Packed, wanted: str) -> tuple[Listed, bytes]:

@@ -7,7 +7,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
-from publisher.archives.docker_listing import full_name
+from publisher.archives.docker_archive import full_name
 from publisher.archives.packed import Packed
 from publisher.model import media
 from publisher.model.errors import BadArchive, SourceNotFound

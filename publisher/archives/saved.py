@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from publisher.archives.docker_archive import DockerFile, read_listed
-from publisher.archives.docker_listing import read_diff_ids
+from publisher.archives.docker_archive import SavedImageFile, read_diff_ids, read_listed
 from publisher.archives.engine_export import EngineLayout
 from publisher.archives.oci_layout import blob_path, choose_image
 from publisher.archives.packed import Packed
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def open_saved_archive(path: Path, wanted: str = "") -> DockerFile | EngineLayout:
+def open_saved_archive(path: Path, wanted: str = "") -> SavedImageFile | EngineLayout:
     """An image in a file that `docker save` wrote: its manifests where they are in it, else config and layers.
 
     A containerd store writes the manifests that it has, with compressed blobs; the classic store of engines since 25
@@ -25,7 +24,7 @@ def open_saved_archive(path: Path, wanted: str = "") -> DockerFile | EngineLayou
     packed = Packed.at(path, f"docker-archive:{path}")
     if packed.find("index.json") is not None and not _is_loose(packed, wanted):
         return EngineLayout(choose_image(packed, wanted))
-    return DockerFile(packed, *read_listed(packed, wanted))
+    return SavedImageFile(packed, *read_listed(packed, wanted))
 
 
 def _is_loose(packed: Packed, wanted: str) -> bool:

@@ -2,17 +2,101 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from publisher.archives.extension import Extension, read_extension
-from publisher.archives.header import BLOCK, EXTENSIONS, LARGEST_EXTENSION, Header, Kind, read_header
-from publisher.archives.names import Names
+from publisher.archives.header import (
+    BLOCK,
+    EXTENSIONS,
+    LARGEST_EXTENSION,
+    LONGEST_NAME,
+    Extension,
+    Header,
+    MemberType,
+    read_extension,
+    read_header,
+)
 from publisher.model.errors import BadArchive
 from publisher.model.manifest import LARGEST
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from publisher.archives.header import Header
+
+
+_MOST: Final = 50_000
+"""Members; an image has at most 127 layers for each of its platforms."""
+_DRIVE: Final = re.compile(r"[A-Za-z]:")
+
+
+class Names:
+    """The members that were met so far, and their links."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, MemberType] = {}
+        self._folded: dict[str, str] = {}
+        self._links: dict[str, str] = {}
+
+    def add(self, header: Header) -> str:
+        """Take a member; returns its plain name. Raises BadArchive."""
+        name = _plain(header)
+        if len(self._kinds) >= _MOST:
+            raise BadArchive(f"the archive has more than {_MOST:,} members")
+        if name in self._kinds and not header.kind is self._kinds[name] is MemberType.FOLDER:
+            raise BadArchive(f"the archive holds {name!r} twice")
+        other = self._folded.setdefault(name.casefold(), name)
+        if other != name:
+            raise BadArchive(f"the archive holds {other!r} and {name!r}, which differ only in case")
+        self._kinds[name] = header.kind
+        if header.kind is MemberType.LINK:
+            self._links[name] = _within(name, posixpath.join(posixpath.dirname(name), _target(header)))
+        elif header.kind is MemberType.HARD_LINK:
+            self._links[name] = _within(name, _target(header))
+        return name
+
+    def file(self, name: str) -> str:
+        """The file that a name stands for: its own, or the one that it links to."""
+        return self._links.get(name, name)
+
+    def finish(self) -> None:
+        """Check the links, once all members are known: each leads to a file of the archive, in one step."""
+        for name, target in self._links.items():
+            if self._kinds.get(target) is not MemberType.FILE:
+                raise BadArchive(f"the archive has a link {name!r} to {target!r}, which is none of its files")
+
+
+def _plain(header: Header) -> str:
+    """The name without the dots and slashes that say nothing, so that each file has one name."""
+    _check(header.name, header.name)
+    parts = [part for part in header.name.split("/") if part not in {"", "."}]
+    if ".." in parts or (not parts and header.kind is not MemberType.FOLDER):
+        raise BadArchive(f"the archive has a member that leads out of it or has no name: {header.name!r}")
+    if header.kind is not MemberType.FOLDER and header.name.endswith("/"):
+        raise BadArchive(f"the archive has a file with the name of a folder: {header.name!r}")
+    return "/".join(parts)
+
+
+def _check(shown: str, name: str) -> None:
+    if len(name.encode()) > LONGEST_NAME:
+        raise BadArchive(f"the archive has a name of {len(name.encode()):,} bytes, at most {LONGEST_NAME} are read")
+    if "\\" in name or "\0" in name or name.startswith("/") or _DRIVE.match(name):
+        raise BadArchive(f"the archive has a member that leads out of it: {shown!r}")
+
+
+def _target(header: Header) -> str:
+    _check(header.target, header.target)
+    return header.target
+
+
+def _within(name: str, target: str) -> str:
+    found = posixpath.normpath(target)
+    if found.startswith("../") or found in {"..", "."}:
+        raise BadArchive(f"the archive has a link that leads out of it: {name!r}")
+    return found
+
 
 _PIECE: Final = 1 << 20
 _LONGEST_END: Final = 16 << 20
@@ -46,7 +130,7 @@ class Tar:
     def __iter__(self) -> Iterator[Member]:
         while (header := self._next()) is not None:
             name = self.names.add(header)
-            if header.kind is not Kind.FILE:
+            if header.kind is not MemberType.FILE:
                 if header.size:
                     raise BadArchive(f"the archive has bytes in {name!r}, which isn't a file")
                 continue
@@ -87,7 +171,7 @@ class Tar:
             if header.kind not in EXTENSIONS:
                 return extension.apply(header)
             extension = extension.joined(self._extension(header))
-            extended = extended or header.kind is not Kind.GLOBAL_EXTENSION
+            extended = extended or header.kind is not MemberType.GLOBAL_EXTENSION
         if extended:
             raise BadArchive("the archive ends after a header that announces a member")
         return None

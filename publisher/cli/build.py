@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from publisher.cli.github import is_wanted
 from publisher.cli.options import LINES, formats, open_session, planning, wish
-from publisher.cli.reporting import is_wanted
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
     from publisher.workflows.build import BuildReport
 
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, context: Path | None, file: Path | None, names: tuple[str, ...], platform: str | None,
+    given: GlobalOptions, /, context: Path | None, file: Path | None, names: tuple[str, ...], platform: str | None,
     target: str | None, args: tuple[str, ...], form: str, *, pull: bool, no_cache: bool, **asked: Any,
 ) -> int:  # fmt: skip
     r"""Build the image that [build] describes; shows which steps came from the cache, and what could be better.

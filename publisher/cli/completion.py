@@ -17,8 +17,8 @@ def command(shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
+    from publisher.cli.completing import register
     from publisher.cli.program import program
-    from publisher.cli.shells import register
 
     register()
     made = get_completion_class(shell)

@@ -9,14 +9,14 @@ import click
 from publisher.cli.options import colored, formats, open_session
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
 
 
 @click.command("doctor")
 @click.option("--clean", is_flag=True, help="Take away the containers, volumes and networks that runs of ours left.")
 @formats("json")
 @click.pass_obj
-def command(given: Globals, /, *, clean: bool, form: str) -> int:
+def command(given: GlobalOptions, /, *, clean: bool, form: str) -> int:
     r"""Check git, engine, configuration and rights, and say what to do.
 
     \b

@@ -12,7 +12,7 @@ from publisher.cli.options import colored, formats, open_session
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
     from publisher.model.receipt import Receipt
 
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @formats("json")
 @click.pass_obj
-def command(given: Globals, /, *, plot: Path | None, form: str) -> int:
+def command(given: GlobalOptions, /, *, plot: Path | None, form: str) -> int:
     r"""Show the receipts that are kept on this machine, newest first.
 
     \b

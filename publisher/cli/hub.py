@@ -21,8 +21,8 @@ from publisher.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from publisher.cli.program import Globals
-    from publisher.model.hub import HubReport
+    from publisher.cli.program import GlobalOptions
+    from publisher.model.documents import HubReport
     from publisher.workflows.jobs import Job
     from publisher.workflows.session import Session
 
@@ -53,7 +53,7 @@ def _changing(command: Command) -> Command:
 
 @command.command("describe")
 @_changing
-def describe(given: Globals, /, **asked: Any) -> int:
+def describe(given: GlobalOptions, /, **asked: Any) -> int:
     r"""Put README and description on Docker Hub.
 
     The difference is shown first. Relative links are made absolute from git's remote; what is too long ends before
@@ -70,7 +70,7 @@ def describe(given: Globals, /, **asked: Any) -> int:
 
 @command.command("settings")
 @_changing
-def settings(given: Globals, /, **asked: Any) -> int:
+def settings(given: GlobalOptions, /, **asked: Any) -> int:
     r"""Set the rules of immutable tags, and who sees the repository.
 
     \b
@@ -86,7 +86,7 @@ def settings(given: Globals, /, **asked: Any) -> int:
 
 @command.command("create")
 @_changing
-def create(given: Globals, /, **asked: Any) -> int:
+def create(given: GlobalOptions, /, **asked: Any) -> int:
     r"""Make the repository, as [hub] says.
 
     It becomes public or private; one that is there is left alone.
@@ -103,14 +103,14 @@ def create(given: Globals, /, **asked: Any) -> int:
 @credentials
 @formats("json")
 @click.pass_obj
-def limits(given: Globals, /, username: str | None, *, password_stdin: bool, form: str) -> None:
+def limits(given: GlobalOptions, /, username: str | None, *, password_stdin: bool, form: str) -> None:
     r"""Show how many pulls are left for you; asking costs none.
 
     \b
     publish hub limits
     """
     from publisher.cli.rendering import show_json, show_text
-    from publisher.report.hub import quota_text
+    from publisher.report.tables import quota_text
     from publisher.workflows.hub import limits as ask
 
     with open_session(given, username, password_stdin=password_stdin) as session:
@@ -122,12 +122,12 @@ def limits(given: Globals, /, username: str | None, *, password_stdin: bool, for
 
 
 def _change(
-    given: Globals, plan: Callable[[Session, Job], HubReport], *, images: tuple[str, ...], only: str | None,
+    given: GlobalOptions, plan: Callable[[Session, Job], HubReport], *, images: tuple[str, ...], only: str | None,
     username: str | None, password_stdin: bool, dry_run: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
     """Show each image's difference, ask on a terminal, apply it."""
     from publisher.cli.rendering import show_json, show_text
-    from publisher.report.hub import report_text
+    from publisher.report.tables import report_text
     from publisher.workflows.hub import apply, merged
     from publisher.workflows.jobs import jobs
 

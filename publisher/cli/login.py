@@ -13,7 +13,7 @@ from publisher.cli.options import formats, open_session
 from publisher.model.printable import printable
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
     from publisher.model.credential import Credential
     from publisher.workflows.login import Login
 
@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, registry: str, username: str | None, store: str, form: str, *, password_stdin: bool, docker: bool
+    given: GlobalOptions,
+    /,
+    registry: str,
+    username: str | None,
+    store: str,
+    form: str,
+    *,
+    password_stdin: bool,
+    docker: bool,
 ) -> int:
     r"""Prove a credential to REGISTRY (Docker Hub if none is named), and keep it.
 
@@ -40,9 +48,9 @@ def command(
     publish login docker.io/my-org --docker
     """
     from publisher.cli.rendering import show_json, show_text
-    from publisher.workflows.login import Place, login
+    from publisher.workflows.login import LoginTarget, login
 
-    place = Place.parse(registry)
+    place = LoginTarget.parse(registry)
     with open_session(given) as session:
         credential = _credential(place.registry, username, password_stdin=password_stdin)
         found = login(session, place, credential, store=store, docker=docker)

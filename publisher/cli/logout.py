@@ -10,7 +10,7 @@ from publisher.cli.completing import registries
 from publisher.cli.options import formats, open_session
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
 
 
 @click.command("logout")
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--docker", is_flag=True, help="Take it out of docker's own configuration too.")
 @formats("json")
 @click.pass_obj
-def command(given: Globals, /, registry: str, form: str, *, docker: bool) -> int:
+def command(given: GlobalOptions, /, registry: str, form: str, *, docker: bool) -> int:
     r"""Forget the credential for REGISTRY (Docker Hub if none is named).
 
     The token itself lives on at the registry until it is deleted there.
@@ -29,9 +29,9 @@ def command(given: Globals, /, registry: str, form: str, *, docker: bool) -> int
     """
     from publisher.cli.rendering import show_json, show_text
     from publisher.model.reference import DOCKER_HUB
-    from publisher.workflows.login import Logout, Place, logout
+    from publisher.workflows.login import LoginTarget, Logout, logout
 
-    place = Place.parse(registry)
+    place = LoginTarget.parse(registry)
     with open_session(given) as session:
         found = logout(session, place, docker=docker)
     if form == "json":

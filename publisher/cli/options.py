@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from publisher.cli.completing import repositories
-from publisher.model.record import lines
+from publisher.model.fields import lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
     from publisher.model.credential import Credential
-    from publisher.workflows.jobs import Wish
+    from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.record import Run
     from publisher.workflows.session import Session
 
@@ -87,12 +87,12 @@ def selection(command: Command) -> Command:
     return command
 
 
-def selected(images: Sequence[str], rules: Sequence[str], flavor: Sequence[str], only: str | None) -> Wish:
+def selected(images: Sequence[str], rules: Sequence[str], flavor: Sequence[str], only: str | None) -> PlanOptions:
     """The options of `selection` in one value."""
     return wish(images, rules, flavor, (), None, only)
 
 
-def agree(given: Globals, dry_run: Callable[[], Run], question: str, *, yes: bool) -> None:
+def agree(given: GlobalOptions, dry_run: Callable[[], Run], question: str, *, yes: bool) -> None:
     """On a terminal show what would change and ask; click.Abort where the answer is no.
 
     dry_run: looks at the registry, which is done only where somebody can answer.
@@ -136,14 +136,14 @@ def wish(
     only: str | None,
     *,
     force: bool = False,
-) -> Wish:
+) -> PlanOptions:
     """The options of the plan in one value; a label without `=` is a usage error."""
-    from publisher.workflows.jobs import Wish
+    from publisher.workflows.jobs import PlanOptions
 
     pairs = [label.partition("=") for label in labels]
     if bad := next((key for key, equals, _value in pairs if not equals or not key), None):
         raise click.UsageError(f"--label {bad}: expected KEY=VALUE")
-    return Wish(
+    return PlanOptions(
         images=tuple(images),
         rules=tuple(rules),
         flavor=tuple(flavor),
@@ -154,9 +154,9 @@ def wish(
     )
 
 
-def open_session(given: Globals, username: str | None = None, *, password_stdin: bool = False) -> Session:
+def open_session(given: GlobalOptions, username: str | None = None, *, password_stdin: bool = False) -> Session:
     """A session as the global options want it."""
-    from publisher.cli.reporting import masks
+    from publisher.cli.github import masks
     from publisher.http.redaction import Redactor
     from publisher.model.environment import SECRET_VARIABLES
     from publisher.report.progress import Teller
@@ -196,6 +196,6 @@ def _credential(username: str | None, *, password_stdin: bool) -> Credential | N
     return Credential(username, secret, "--password-stdin")
 
 
-def colored(given: Globals) -> bool:
+def colored(given: GlobalOptions) -> bool:
     """Whether results on stdout get colours."""
     return given.color and sys.stdout.isatty()

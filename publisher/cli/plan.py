@@ -10,7 +10,7 @@ import click
 from publisher.cli.options import colored, formats, open_session, planning, wish
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
     from publisher.model.plan import Plan, Plans
 
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @formats("json", "github")
 @click.pass_obj
 def command(
-    given: Globals, /, sources: tuple[str, ...], *, offline: bool, file: Path | None, form: str, **asked: Any
+    given: GlobalOptions, /, sources: tuple[str, ...], *, offline: bool, file: Path | None, form: str, **asked: Any
 ) -> int:
     r"""Show what a release would do, tag by tag, and why.
 
@@ -47,11 +47,11 @@ def command(
     return 4 if bad else 0
 
 
-def _show(given: Globals, document: Plan | Plans, made: dict[str, Plan], file: Path | None, form: str) -> None:
+def _show(given: GlobalOptions, document: Plan | Plans, made: dict[str, Plan], file: Path | None, form: str) -> None:
     import msgspec
 
+    from publisher.cli.github import write_report
     from publisher.cli.rendering import show_json, show_text, write_file
-    from publisher.cli.reporting import write_report
     from publisher.report.tables import plan_text
 
     if file:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from publisher import __version__
-from publisher.cli.reporting import Aside
+from publisher.cli.github import ReportContext
 from publisher.model.errors import Interrupted, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """One command: where it lives, and its line in the help."""
 
     section: str
@@ -26,27 +26,27 @@ class Entry(NamedTuple):
 
 # Modules are imported when their command runs: `publish --version` and `--help` stay quick.
 COMMANDS = {
-    "login": Entry("Release", "Prove a credential to a registry, and keep it in the keyring."),
-    "plan": Entry("Release", "Show what a release would do, tag by tag, and why."),
-    "build": Entry("Release", "Build the image that [build] describes, with labels from the plan."),
-    "smoke": Entry("Release", "Run an image as [smoke] says, and check it."),
-    "release": Entry("Release", "Publish an image: push by digest, verify, then move the tags."),
-    "retag": Entry("Release", "Point tags at an image that is in a registry already."),
-    "verify": Entry("Release", "Check that references hold what they should."),
-    "status": Entry("Repair", "Show every version and floating tag, and which are not where they belong."),
-    "reconcile": Entry("Repair", "Put the floating tags where they belong."),
-    "yank": Entry("Repair", "Let floating tags fall back as if a version were not there."),
-    "undo": Entry("Repair", "Go back to before a release."),
-    "history": Entry("Repair", "Show the receipts that are kept on this machine."),
-    "tags": Entry("Look after", "List a repository's tags; prune or delete some of them."),
-    "hub": Entry("Look after", "Docker Hub: README and description, immutable tags, visibility, pulls left."),
-    "logout": Entry("Look after", "Forget a credential."),
-    "whoami": Entry("Look after", "Show who you are at a registry, and by which credential."),
-    "doctor": Entry("Look after", "Check git, engine, configuration and rights, and say what to do."),
-    "push": Entry("Parts", "Send content by digest; no tag moves."),
-    "sandbox": Entry("Parts", "Rehearse against an embedded registry."),
-    "schema": Entry("Parts", "Print the JSON Schema of a document."),
-    "completion": Entry("Parts", "Print the completion script of a shell."),
+    "login": CommandEntry("Release", "Prove a credential to a registry, and keep it in the keyring."),
+    "plan": CommandEntry("Release", "Show what a release would do, tag by tag, and why."),
+    "build": CommandEntry("Release", "Build the image that [build] describes, with labels from the plan."),
+    "smoke": CommandEntry("Release", "Run an image as [smoke] says, and check it."),
+    "release": CommandEntry("Release", "Publish an image: push by digest, verify, then move the tags."),
+    "retag": CommandEntry("Release", "Point tags at an image that is in a registry already."),
+    "verify": CommandEntry("Release", "Check that references hold what they should."),
+    "status": CommandEntry("Repair", "Show every version and floating tag, and which are not where they belong."),
+    "reconcile": CommandEntry("Repair", "Put the floating tags where they belong."),
+    "yank": CommandEntry("Repair", "Let floating tags fall back as if a version were not there."),
+    "undo": CommandEntry("Repair", "Go back to before a release."),
+    "history": CommandEntry("Repair", "Show the receipts that are kept on this machine."),
+    "tags": CommandEntry("Look after", "List a repository's tags; prune or delete some of them."),
+    "hub": CommandEntry("Look after", "Docker Hub: README and description, immutable tags, visibility, pulls left."),
+    "logout": CommandEntry("Look after", "Forget a credential."),
+    "whoami": CommandEntry("Look after", "Show who you are at a registry, and by which credential."),
+    "doctor": CommandEntry("Look after", "Check git, engine, configuration and rights, and say what to do."),
+    "push": CommandEntry("Parts", "Send content by digest; no tag moves."),
+    "sandbox": CommandEntry("Parts", "Rehearse against an embedded registry."),
+    "schema": CommandEntry("Parts", "Print the JSON Schema of a document."),
+    "completion": CommandEntry("Parts", "Print the completion script of a shell."),
 }
 _SECTIONS = ("Release", "Repair", "Look after", "Parts")
 
@@ -59,7 +59,7 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True)
-class Globals:
+class GlobalOptions:
     """The options before the command."""
 
     secrets: Secrets
@@ -68,7 +68,7 @@ class Globals:
     verbose: bool
     quiet: bool
     color: bool
-    aside: Aside = field(default_factory=Aside)
+    aside: ReportContext = field(default_factory=ReportContext)
 
 
 class Program(click.Group):
@@ -169,7 +169,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
 def program(ctx: click.Context, *, config: str | None, verbose: bool, quiet: bool, no_color: bool) -> None:
     """Put container images into Docker Hub and other OCI registries, and keep their tags true."""
     color = not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    ctx.obj = Globals(ctx.find_object(Secrets) or Secrets(), config, verbose, quiet, color=color)
+    ctx.obj = GlobalOptions(ctx.find_object(Secrets) or Secrets(), config, verbose, quiet, color=color)
 
 
 def run(arguments: Sequence[str], name: str = "publish") -> int:
@@ -177,7 +177,7 @@ def run(arguments: Sequence[str], name: str = "publish") -> int:
     _obey_signals()
     secrets = Secrets()
     if "_PUBLISH_COMPLETE" in os.environ:
-        from publisher.cli.shells import register
+        from publisher.cli.completing import register
 
         register()
     try:

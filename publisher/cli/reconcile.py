@@ -10,7 +10,7 @@ import click
 from publisher.cli.options import agree, credentials, formats, open_session, selected, selection
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
 
 
 @click.command("reconcile")
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...], only: str | None,
+    given: GlobalOptions, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...], only: str | None,
     username: str | None, *, dry_run: bool, receipt: Path | None, password_stdin: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Put the floating tags where `publish status` says that they belong.

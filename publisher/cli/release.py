@@ -13,9 +13,9 @@ from publisher.cli.options import can_ask, colored, credentials, formats, open_s
 from publisher.model.errors import PublishError
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
     from publisher.model.plan import Plan
-    from publisher.workflows.plan import Draft
+    from publisher.workflows.plan import ReleaseDraft
     from publisher.workflows.record import Run
     from publisher.workflows.release import ReleaseOptions
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, sources: tuple[str, ...], *, dry_run: bool, username: str | None, password_stdin: bool,
+    given: GlobalOptions, /, sources: tuple[str, ...], *, dry_run: bool, username: str | None, password_stdin: bool,
     yes: bool, form: str, force: bool, plan_file: Path | None, builds: bool, **rest: Any,
 ) -> int:  # fmt: skip
     r"""Publish an image: push by digest, verify, then move the tags.
@@ -55,8 +55,8 @@ def command(
     """
     from publisher.cli.rendering import show_runs
     from publisher.workflows.jobs import jobs
+    from publisher.workflows.plan import SavedPlans
     from publisher.workflows.release import prepare, release
-    from publisher.workflows.saved import SavedPlans
 
     plan_options = {key: rest.pop(key) for key in ("images", "rules", "flavor", "labels", "version", "only")}
     options = _options(**rest)
@@ -84,7 +84,7 @@ def command(
     return show_runs(given, runs, form)
 
 
-def _unfinished(runs: list[Run], made: Draft, error: PublishError) -> list[Run]:
+def _unfinished(runs: list[Run], made: ReleaseDraft, error: PublishError) -> list[Run]:
     """The runs so far, the last with the error that stopped the next image; raises it where no tag was changed yet."""
     from publisher.model.errors import Incomplete
     from publisher.workflows.record import touched
@@ -119,9 +119,9 @@ def _options(
     )
 
 
-def _only_plan(given: Globals, drafts: list[Draft], form: str) -> int:
+def _only_plan(given: GlobalOptions, drafts: list[ReleaseDraft], form: str) -> int:
+    from publisher.cli.github import report
     from publisher.cli.rendering import show_json
-    from publisher.cli.reporting import report
     from publisher.model.plan import Plans
 
     plans = {made.job.name or "": made.plan for made in drafts}
@@ -135,13 +135,13 @@ def _only_plan(given: Globals, drafts: list[Draft], form: str) -> int:
     return 4 if any(made.plan.refusals or not made.plan.moves for made in drafts) else 0
 
 
-def _show_plan(given: Globals, plan: Plan) -> None:
+def _show_plan(given: GlobalOptions, plan: Plan) -> None:
     from publisher.report.tables import plan_text
 
     click.echo(plan_text(plan, color=colored(given)), nl=False)
 
 
-def _agree(given: Globals, made: Draft, *, yes: bool, form: str) -> None:
+def _agree(given: GlobalOptions, made: ReleaseDraft, *, yes: bool, form: str) -> None:
     """Show the plan; on a terminal ask."""
     from publisher.report.cells import columns
     from publisher.report.tables import plan_text

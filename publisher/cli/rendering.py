@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from publisher.cli.reporting import is_wanted, report
+from publisher.cli.github import is_wanted, report
 from publisher.model.errors import PublishError, Stopped, UsageError
 from publisher.model.printable import printable_json
 from publisher.report.cells import told
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
     from publisher.workflows.record import Run
 
 
@@ -31,7 +31,7 @@ def show_json(found: Any) -> None:
     click.echo(printable_json(msgspec.json.encode(found).decode()))
 
 
-def show_runs(given: Globals, runs: Sequence[Run], form: str) -> int:
+def show_runs(given: GlobalOptions, runs: Sequence[Run], form: str) -> int:
     """Show the receipts of runs, and tell of what went wrong in them; returns the exit code."""
     from publisher.model.receipt import Receipts
     from publisher.report.tables import intended_text, receipt_text

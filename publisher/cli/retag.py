@@ -11,7 +11,7 @@ from publisher.cli.completing import references
 from publisher.cli.options import LINES, credentials, formats, open_session
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
 
 
 @click.command("retag")
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, source: str, targets: tuple[str, ...], *, force: bool, no_clobber: bool, dry_run: bool,
+    given: GlobalOptions, /, source: str, targets: tuple[str, ...], *, force: bool, no_clobber: bool, dry_run: bool,
     platforms: tuple[str, ...], receipt: Path | None, username: str | None, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Point tags at an image that is in a registry already.

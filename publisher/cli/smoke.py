@@ -11,9 +11,9 @@ from publisher.cli.options import colored, formats, open_session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
     from publisher.workflows.session import Session
-    from publisher.workflows.smoke import SmokeReport
+    from publisher.workflows.smoke.run import SmokeReport
 
 
 @click.command("smoke")
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, image: str | None, only: str | None, form: str, *, keep: bool, interactive: bool, follow: bool,
-    only_print: bool,
+    given: GlobalOptions, /, image: str | None, only: str | None, form: str, *, keep: bool, interactive: bool,
+    follow: bool, only_print: bool,
 ) -> int:  # fmt: skip
     r"""Run IMAGE as [smoke] says, and check what it does; exit 5 if a check fails.
 
@@ -39,8 +39,8 @@ def command(
     publish smoke yeongyin/goalapp:1.2.0 --keep
     """
     from publisher.cli.rendering import show_json, show_text, tell
-    from publisher.workflows.smoke import SmokeOptions, failure, open_terminal, running_of, smoke
-    from publisher.workflows.smoke_image import at_hand, chosen
+    from publisher.workflows.smoke.image import at_hand, chosen
+    from publisher.workflows.smoke.run import SmokeOptions, failure, open_terminal, running_of, smoke
 
     with open_session(given) as session:
         found = chosen(session, image, only)
@@ -74,7 +74,7 @@ def _terminal(session: Session) -> Callable[[list[str]], int]:
     return lambda words: subprocess.call(words, env=environ)  # noqa: S603 - an argument list of our own, no shell
 
 
-def _text(given: Globals, report: SmokeReport) -> str:
+def _text(given: GlobalOptions, report: SmokeReport) -> str:
     from publisher.report.tables import table
 
     rows = [("passed" if check.passed else "failed", check.name, check.detail) for check in report.checks]

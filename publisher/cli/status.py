@@ -9,7 +9,7 @@ import click
 from publisher.cli.options import colored, credentials, formats, open_session, selected, selection
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
 
 
 @click.command("status")
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...], only: str | None,
+    given: GlobalOptions, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...], only: str | None,
     username: str | None, *, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Show every version and floating tag, and which are not where they belong; exit 4 if some are not.
@@ -27,8 +27,8 @@ def command(
     publish status
     publish status --image yeongyin/goalapp --format json
     """
+    from publisher.cli.github import report
     from publisher.cli.rendering import show_json, show_text, tell
-    from publisher.cli.reporting import report
     from publisher.model.errors import Drift
     from publisher.report.tables import drifting, status_text
     from publisher.workflows.status import ages, status

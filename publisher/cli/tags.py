@@ -10,9 +10,9 @@ from publisher.cli.completing import repositories, tags
 from publisher.cli.options import can_ask, colored, confirm, credentials, formats, open_session
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
+    from publisher.model.documents import Pruning
     from publisher.model.reference import Repository
-    from publisher.model.tags import Pruning
     from publisher.workflows.session import Session
 
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, repository: str, named: tuple[str, ...], username: str | None,
+    given: GlobalOptions, /, repository: str, named: tuple[str, ...], username: str | None,
     *, prune: bool, delete: bool, password_stdin: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
     r"""List a repository's tags with digest, size, platforms and last push.
@@ -61,9 +61,9 @@ def _check(named: tuple[str, ...], *, prune: bool, delete: bool, yes: bool) -> N
         raise click.UsageError("--delete needs -y where there is no terminal to ask at")
 
 
-def _show_list(given: Globals, session: Session, place: Repository, form: str) -> int:
+def _show_list(given: GlobalOptions, session: Session, place: Repository, form: str) -> int:
     from publisher.cli.rendering import show_json, show_text
-    from publisher.report.tags import tags_text
+    from publisher.report.tables import tags_text
     from publisher.workflows.tags import list_tags
 
     found = list_tags(session, place)
@@ -74,9 +74,9 @@ def _show_list(given: Globals, session: Session, place: Repository, form: str) -
     return 0
 
 
-def _show(given: Globals, plan: Pruning, form: str) -> int:
+def _show(given: GlobalOptions, plan: Pruning, form: str) -> int:
     from publisher.cli.rendering import show_json, show_text
-    from publisher.report.tags import pruning_text
+    from publisher.report.tables import pruning_text
 
     if form == "json":
         show_json(plan)
@@ -85,10 +85,12 @@ def _show(given: Globals, plan: Pruning, form: str) -> int:
     return 0
 
 
-def _carry_out(given: Globals, session: Session, place: Repository, plan: Pruning, form: str, *, yes: bool) -> int:
+def _carry_out(
+    given: GlobalOptions, session: Session, place: Repository, plan: Pruning, form: str, *, yes: bool
+) -> int:
     from publisher.cli.rendering import tell
     from publisher.model.errors import Incomplete
-    from publisher.report.tags import pruning_text
+    from publisher.report.tables import pruning_text
     from publisher.workflows.tags import carry_out
 
     confirm(lambda: pruning_text(plan, color=given.color), "Delete these?", yes=yes)

@@ -12,7 +12,7 @@ from publisher.cli.completing import receipt_ids
 from publisher.cli.options import agree, credentials, formats, open_session, selected, selection
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
 
 
 @click.command("undo")
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, receipt: str | None, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
-    only: str | None, username: str | None, *, force: bool, dry_run: bool, file: Path | None, password_stdin: bool,
-    yes: bool, form: str,
+    given: GlobalOptions, /, receipt: str | None, images: tuple[str, ...],
+    rules: tuple[str, ...], flavor: tuple[str, ...], only: str | None, username: str | None, *, force: bool,
+    dry_run: bool, file: Path | None, password_stdin: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Go back to before a release: RECEIPT is an id or a file; by default the last one that changed a tag.
 

@@ -10,7 +10,7 @@ from publisher.cli.completing import references as known_references
 from publisher.cli.options import colored, credentials, formats, open_session
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
 
 
 @click.command("verify")
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, references: tuple[str, ...], *, level: str, source: str | None, local: bool,
+    given: GlobalOptions, /, references: tuple[str, ...], *, level: str, source: str | None, local: bool,
     username: str | None, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Check that references hold what they should.
@@ -31,10 +31,10 @@ def command(
     publish verify yeongyin/goalapp:1.2.0 yeongyin/goalapp:latest
     publish verify --local yeongyin/goalapp:latest
     """
+    from publisher.cli.github import report
     from publisher.cli.rendering import show_json, show_text
-    from publisher.cli.reporting import report
+    from publisher.model.documents import Verdicts
     from publisher.model.reference import Reference
-    from publisher.model.verdict import Verdicts
     from publisher.report.tables import all_equal, verdicts_text
     from publisher.workflows.verify import Expectation, verify_references
 

@@ -10,14 +10,14 @@ from publisher.cli.completing import registries
 from publisher.cli.options import formats, open_session
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
 
 
 @click.command("whoami")
 @click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]", shell_complete=registries)
 @formats("json")
 @click.pass_obj
-def command(given: Globals, /, registry: str, form: str) -> int:
+def command(given: GlobalOptions, /, registry: str, form: str) -> int:
     r"""Show who you are at REGISTRY (Docker Hub if none is named), where the credential is from, and of what kind.
 
     \b
@@ -26,10 +26,10 @@ def command(given: Globals, /, registry: str, form: str) -> int:
     """
     from publisher.cli.login import told
     from publisher.cli.rendering import show_json, show_text
-    from publisher.workflows.login import Place, whoami
+    from publisher.workflows.login import LoginTarget, whoami
 
     with open_session(given) as session:
-        found = whoami(session, Place.parse(registry))
+        found = whoami(session, LoginTarget.parse(registry))
     if form == "json":
         show_json(found)
     else:

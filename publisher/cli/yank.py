@@ -12,7 +12,7 @@ from publisher.cli.completing import versions
 from publisher.cli.options import agree, can_ask, credentials, formats, open_session, selected, selection
 
 if TYPE_CHECKING:
-    from publisher.cli.program import Globals
+    from publisher.cli.program import GlobalOptions
 
 
 @click.command("yank")
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: Globals, /, version: str, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
+    given: GlobalOptions, /, version: str, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
     only: str | None, username: str | None, *, undo: bool, delete: bool, dry_run: bool, receipt: Path | None,
     password_stdin: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip

@@ -33,10 +33,10 @@ class Logins:
 
     name = "the keyring"
 
-    def __init__(self, file: Path, write: Callable[[Path, bytes], None], *, patience: float = PATIENCE) -> None:
+    def __init__(self, file: Path, write: Callable[[Path, bytes], None], *, retry_policy: float = PATIENCE) -> None:
         self._file = file
         self._write = write
-        self._patience = patience
+        self._patience = retry_policy
         self._vault = Vault()
 
     @property

@@ -11,7 +11,7 @@ import msgspec
 from docker.errors import APIError
 from docker.utils.build import exclude_paths
 
-from publisher.engine.refusal import spoken
+from publisher.engine.errors import spoken
 from publisher.model.errors import BuildFailed, ConfigError
 from publisher.model.manifest import Platform
 from publisher.model.printable import printable

@@ -18,15 +18,14 @@ from docker.errors import DockerException, InvalidConfigFile, NotFound, create_a
 from docker.tls import TLSConfig
 
 from publisher.engine.address import Address
-from publisher.engine.aside import finished
-from publisher.engine.events import read_pull, read_push
+from publisher.engine.errors import BREAKS, spoken, unavailable
+from publisher.engine.events import ExportStream, pieces, read_pull, read_push
 from publisher.engine.image import EngineImage, Pulled
-from publisher.engine.refusal import BREAKS, spoken, unavailable
-from publisher.engine.stream import ExportStream, pieces
 from publisher.model.errors import ConfigError, PublishError, SourceNotFound, Unreachable, UsageError
 from publisher.model.manifest import Platform
 from publisher.model.printable import printable
 from publisher.model.reference import Reference
+from publisher.threads import finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from publisher.engine.builder import BuildStep, Built, name_also
 from publisher.engine.dockerfile import read_dockerfile
-from publisher.engine.refusal import spoken
+from publisher.engine.errors import spoken
 from publisher.model.environment import clean_environment
 from publisher.model.errors import BuildFailed, UsageError
 from publisher.model.printable import printable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from publisher.engine.refusal import spoken
+from publisher.engine.errors import spoken
 from publisher.model.errors import BadReference
 from publisher.model.reference import Reference
 from publisher.model.value import Value

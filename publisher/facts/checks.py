@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from publisher.facts.complaint import Complaint, Key, show
+from publisher.facts.config_errors import Complaint, Key, show
 from publisher.model.errors import BadReference, ConfigError
 from publisher.model.image_name import ImageName
 from publisher.model.reference import DOCKER_HUB, Repository

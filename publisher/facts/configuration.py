@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from publisher.facts.checks import check
-from publisher.facts.complaint import Complaint
+from publisher.facts.config_errors import Complaint
 from publisher.facts.conversion import convert
 from publisher.model.errors import ConfigError
 from publisher.model.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from publisher.facts.complaint import Complaint, Key, show, unknown_key
+from publisher.facts.config_errors import Complaint, Key, show, unknown_key
 from publisher.model.settings import ImageSettings, RegistrySettings, Settings
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)

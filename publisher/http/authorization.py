@@ -6,10 +6,8 @@ import base64
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from publisher.http.challenge import BadChallenge, Challenge, parse_challenges
-from publisher.http.realm import check_realm, is_trusted
-from publisher.http.scope import widen
-from publisher.http.tokens import Errand, Tokens, token_request
+from publisher.http.challenge import BadChallenge, Challenge, check_realm, is_trusted, parse_challenges, widen
+from publisher.http.tokens import TokenKey, Tokens, token_request
 from publisher.model.errors import Denied, Unreachable
 
 if TYPE_CHECKING:
@@ -92,7 +90,7 @@ class Authorizer:
         refused: str | None,
     ) -> str:
         scopes = self._widened.get((origin, request.scopes), request.scopes) or challenge.scopes
-        errand = Errand(origin, challenge.service, request.repository, credential is None, scopes)
+        errand = TokenKey(origin, challenge.service, request.repository, credential is None, scopes)
 
         def fetch() -> tuple[Response, str]:
             trusted = self._hosts(host).trusted_realms

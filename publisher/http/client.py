@@ -11,15 +11,14 @@ import urllib3
 
 from publisher import __version__
 from publisher.http.authorization import Authorizer
-from publisher.http.failure import explain
+from publisher.http.connection import ConnectionPool
+from publisher.http.errors import explain
 from publisher.http.limits import MOST_REDIRECTS
 from publisher.http.message import Request, Response
 from publisher.http.origin import Origin, follow, is_inner, without_secrets
-from publisher.http.persistence import Persistence
 from publisher.http.redaction import Redactor
-from publisher.http.retry import Patience
+from publisher.http.retry import Retrier, RetryPolicy
 from publisher.http.scheme import Schemes
-from publisher.http.wire import Wire
 from publisher.model.errors import Unreachable, VerificationFailed
 
 if TYPE_CHECKING:
@@ -54,20 +53,20 @@ class Client:
         hosts: Callable[[str], HostSettings],
         *,
         trace: Callable[[str], None] | None = None,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
         redactor: Redactor | None = None,
-        wires: Callable[[str, ssl.SSLContext | None, Callable[[str], None]], Wire] = Wire,
+        wires: Callable[[str, ssl.SSLContext | None, Callable[[str], None]], ConnectionPool] = ConnectionPool,
     ) -> None:
         self._credentials = credentials
         self._hosts = hosts
         self._trace = trace
         self._make_wire = wires
         self.redactor = redactor or Redactor()
-        patience = patience or Patience()
-        self._persistence = Persistence(patience)
+        retry_policy = retry_policy or RetryPolicy()
+        self._persistence = Retrier(retry_policy)
         self._schemes = Schemes(hosts)
-        self._authorizer = Authorizer(credentials, hosts, self._fetch, self.redactor, patience.clock)
-        self._wires: dict[tuple[Origin, bool], Wire] = {}
+        self._authorizer = Authorizer(credentials, hosts, self._fetch, self.redactor, retry_policy.clock)
+        self._wires: dict[tuple[Origin, bool], ConnectionPool] = {}
         self._contexts: dict[HostSettings, ssl.SSLContext] = {}
         self._inner: set[str] = set()
         self._lock = threading.Lock()
@@ -186,7 +185,7 @@ class Client:
             spent = (time.perf_counter() - began) * 1000
             self._trace(f"{method} {self.redactor.url(url)} -> {result} ({spent:.0f} ms)")
 
-    def _wire(self, origin: Origin, url: str, *, guarded: bool) -> Wire:
+    def _wire(self, origin: Origin, url: str, *, guarded: bool) -> ConnectionPool:
         """Connections of one origin: what is trusted for one is never trusted for another (CVE-2024-35195)."""
         key = (origin, guarded)
         with self._lock:

@@ -10,12 +10,101 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from itertools import count
 from typing import TYPE_CHECKING
 
+from publisher.http.errors import NoAnswer, NoListener
+from publisher.http.message import ConnectionLost
+from publisher.model.errors import QuotaUsedUp, Unreachable
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from publisher.http.message import Response
+
+
+# A host where nobody listens is more likely down or misspelt than busy, unless it has answered before.
+_TRIES_AT_A_STRANGER = 3
+
+
+class Retrier:
+    """Sends until there is a final answer; one for all threads, so that each obeys what a host asked of another."""
+
+    def __init__(self, retry_policy: RetryPolicy) -> None:
+        self._retry_policy = retry_policy
+        self._gates = HostPauses(retry_policy)
+        self._answered: set[str] = set()
+
+    def knows(self, host: str) -> bool:
+        """Whether `host` ever answered."""
+        return host in self._answered
+
+    def send(self, host: str, once: Callable[[], Response], *, repeatable: bool) -> Response:
+        """The first final answer of `once`, or the last temporary one.
+
+        Raises what `once` raises when it can't be tried again, and QuotaUsedUp or Unreachable where the server asks
+        for a longer wait than a job has.
+        """
+        began = self._retry_policy.clock()
+        for attempt in count(1):
+            self._gates.wait(host)
+            try:
+                response = once()
+            except (NoAnswer, NoListener, ConnectionLost) as error:
+                pause = self._retry_policy.backoff(attempt)
+                if not repeatable or attempt >= self._tries(host, error) or self._is_late(began, pause):
+                    raise
+            else:
+                self._answered.add(host)
+                if not is_temporary(response.status, response.content):
+                    return response
+                pause = self._pause(response, host, attempt)
+                if not repeatable or attempt >= self._retry_policy.tries or self._is_late(began, pause):
+                    return response
+                response.close()
+            self._retry_policy.sleep(pause)
+        raise AssertionError  # pragma: no cover - count() doesn't end
+
+    def _tries(self, host: str, error: Unreachable) -> int:
+        stranger = isinstance(error, NoListener) and host not in self._answered
+        return _TRIES_AT_A_STRANGER if stranger else self._retry_policy.tries
+
+    def _is_late(self, began: float, pause: float) -> bool:
+        return self._retry_policy.clock() + pause - began > self._retry_policy.total
+
+    def _pause(self, response: Response, host: str, attempt: int) -> float:
+        """Seconds to wait on top of the gate, which is closed for as long as the server asks."""
+        if is_pull_limit(response.status, response.headers, response.content):
+            raise _used_up(response, host)
+        backoff = self._retry_policy.backoff(attempt)
+        asked = asked_wait(response.headers, self._retry_policy.now())
+        if asked is None:
+            return backoff
+        if asked > self._retry_policy.longest_wait:
+            raise _asks_too_much(response, host, asked)
+        self._gates.close(host, asked)
+        return max(0.0, backoff - asked)
+
+
+def _used_up(response: Response, host: str) -> QuotaUsedUp:
+    response.close()
+    return QuotaUsedUp(
+        f"the pull quota at {host} is used up",
+        reference=host,
+        hint="log in for a larger quota, or try again in some hours; 'publish hub limits' shows what is left",
+    )
+
+
+def _asks_too_much(response: Response, host: str, asked: float) -> Unreachable:
+    response.close()
+    kind = QuotaUsedUp if response.status == _TOO_MANY else Unreachable
+    return kind(
+        f"{host} asks to wait {asked:,.0f} seconds (HTTP {response.status})",
+        reference=host,
+        hint="that is longer than a run waits: run the same command again later",
+    )
+
 
 # 499 and 522 are what proxies in front of registries answer for their own trouble.
 TEMPORARY = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
@@ -26,7 +115,7 @@ _TOO_MANY = 429
 _DELAY = re.compile(r"\d{1,12}(?:\.\d{1,6})?", re.ASCII)
 
 
-class Patience(Value, frozen=True):
+class RetryPolicy(Value, frozen=True):
     """How long to try: seconds, and the clock that they are counted by (a seam for tests)."""
 
     tries: int = 9
@@ -94,19 +183,19 @@ def _moment(text: str) -> float | None:
 
 
 @dataclass
-class Gates:
+class HostPauses:
     """A closed door per host: while a server asks to wait, no thread sends it anything."""
 
-    patience: Patience
+    retry_policy: RetryPolicy
     _until: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self, host: str, seconds: float) -> None:
         """Let nothing through to `host` for so long."""
         with self._lock:
-            self._until[host] = max(self._until[host], self.patience.clock() + seconds)
+            self._until[host] = max(self._until[host], self.retry_policy.clock() + seconds)
 
     def wait(self, host: str) -> None:
         """Wait until the host may be asked again."""
-        while (left := self._until.get(host, 0.0) - self.patience.clock()) > 0:
-            self.patience.sleep(left)
+        while (left := self._until.get(host, 0.0) - self.retry_policy.clock()) > 0:
+            self.retry_policy.sleep(left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from publisher.http.failure import NoAnswer, NotTls
+from publisher.http.errors import NoAnswer, NotTls
 from publisher.http.origin import Origin, is_loopback
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ _REFUSED = frozenset({400, 401, 403, 404, 405})
 _CLIENT = "publish"
 
 
-class Errand(Value, frozen=True):
+class TokenKey(Value, frozen=True):
     """A token that is wanted: who is, for which registry, with which scopes. Keys the tokens in memory.
 
     repository: the path that the credential was looked up with.
@@ -50,7 +50,7 @@ class _Token(Value, frozen=True):
     renewal: float
 
 
-class _Drawer:
+class _TokenSlot:
     """The place of one token; its lock makes a storm of refusals one renewal."""
 
     def __init__(self) -> None:
@@ -64,23 +64,23 @@ class Tokens:
     def __init__(self, redactor: Redactor, clock: Callable[[], float]) -> None:
         self._redactor = redactor
         self._clock = clock
-        self._drawers: dict[Errand, _Drawer] = {}
+        self._drawers: dict[TokenKey, _TokenSlot] = {}
         self._lock = threading.Lock()
 
-    def header(self, errand: Errand, refused: str | None, fetch: Callable[[], tuple[Response, str]]) -> str:
+    def header(self, errand: TokenKey, refused: str | None, fetch: Callable[[], tuple[Response, str]]) -> str:
         """The Authorization for `errand`; a new one where the held one ends soon or is the one `refused`.
 
         fetch: asks the token service; returns its answer, and who asked, for the message.
         """
         with self._lock:
-            drawer = self._drawers.setdefault(errand, _Drawer())
+            drawer = self._drawers.setdefault(errand, _TokenSlot())
         with drawer.lock:
             token = drawer.token
             if token is None or token.header == refused or self._clock() >= token.renewal:
                 token = drawer.token = self._read(errand, *fetch())
             return token.header
 
-    def _read(self, errand: Errand, answer: Response, who: str) -> _Token:
+    def _read(self, errand: TokenKey, answer: Response, who: str) -> _Token:
         with answer:
             _check_status(answer, errand, who)
             document = read_object(answer)
@@ -135,7 +135,7 @@ def _refresh(challenge: Challenge, scopes: tuple[str, ...], credential: Credenti
     return Request(method="POST", url=challenge.realm, headers=headers, body=body, most=ERROR_CAP)
 
 
-def _check_status(answer: Response, errand: Errand, who: str) -> None:
+def _check_status(answer: Response, errand: TokenKey, who: str) -> None:
     service, registry = Origin.of(answer.url).netloc, errand.registry.netloc
     if answer.status in _REFUSED:
         raise Denied(

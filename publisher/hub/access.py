@@ -16,6 +16,7 @@ from publisher.http.message import Request
 from publisher.http.origin import Origin
 from publisher.http.tokens import read_object, token_in
 from publisher.hub.answers import said, trouble
+from publisher.hub.shapes import AccessToken, OrganizationToken
 from publisher.model.errors import Denied, Unreachable, VerificationFailed
 
 if TYPE_CHECKING:
@@ -24,6 +25,30 @@ if TYPE_CHECKING:
     from publisher.http.client import Client
     from publisher.http.message import Response
     from publisher.model.credential import Credential
+
+
+def personal_tokens(access: Access) -> tuple[AccessToken, ...]:
+    """The user's personal access tokens; which of them is in use, nothing tells."""
+    return tuple(access.pages("v2/access-tokens", {}, AccessToken, "access tokens"))
+
+
+def organization_tokens(access: Access, organization: str) -> tuple[OrganizationToken, ...]:
+    """The organization's access tokens, for its owners."""
+    path = f"v2/orgs/{organization}/access-tokens"
+    return tuple(access.pages(path, {}, OrganizationToken, f"the access tokens of {organization}"))
+
+
+def personal_rights(access: Access) -> tuple[str, ...]:
+    """The scopes that the user's personal token may have: one, or where several tokens differ one of these."""
+    return tuple(sorted({scope for token in personal_tokens(access) if token.is_active for scope in token.scopes}))
+
+
+def organization_rights(access: Access, organization: str) -> tuple[str, ...]:
+    """What the organization's tokens reach, as acme/*: scope-image-push."""
+    found = organization_tokens(access, organization)
+    reached = {(one.path, ", ".join(one.scopes)) for token in found if token.is_active for one in token.resources}
+    return tuple(f"{path}: {scopes}" for path, scopes in sorted(reached))
+
 
 Shape = TypeVar("Shape")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from publisher.model.errors import ConfigError
-from publisher.model.record import fields
+from publisher.model.fields import fields
 from publisher.model.reference import Repository
 from publisher.model.value import Value
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -10,18 +11,44 @@ from publisher.model.errors import NoVersion
 from publisher.model.image_name import ImageName, read_images
 from publisher.model.plan import Kind
 from publisher.model.value import Value
-from publisher.planning.labels import make_labels
+from publisher.planning.build_ref import BuildRef, Reading, RefKind, find_origin
 from publisher.planning.lines import desired, exact_tags, spellings
-from publisher.planning.naming import Name, bind, names
-from publisher.planning.origin import Origin, Reading, RefKind, find_origin
+from publisher.planning.names import Name, bind, names
 from publisher.planning.rules import MARKER, read_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from publisher.model.facts import Facts
     from publisher.planning.rules import Ruleset
     from publisher.planning.version import Version
+
+
+_SPACE: Final = "org.opencontainers.image."
+
+
+def make_labels(facts: Facts, version: str | None, overrides: Mapping[str, str]) -> dict[str, str]:
+    """Compose the labels of image-spec's predefined keys that are known; `overrides` win, an empty one removes."""
+    project = facts.project
+    known = {
+        "title": project.title,
+        "description": project.description,
+        "url": project.url,
+        "source": project.source,
+        "version": version,
+        "created": _time(facts.created),
+        "revision": facts.revision,
+        "licenses": project.licenses,
+    }
+    labels = {_SPACE + key: value for key, value in known.items()} | dict(overrides)
+    return {key: value for key, value in labels.items() if value}
+
+
+def _time(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC, to the second: the same commit gives the same label on every machine."""
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
 
 # Drift of other lines is only a warning, and costs two requests each; `publish status` looks at all of them.
 MOST_LINES = 32
@@ -54,7 +81,7 @@ class Candidates(Value, frozen=True, kw_only=True):
 
     images: tuple[ImageName, ...]
     ruleset: Ruleset
-    origin: Origin
+    origin: BuildRef
     names: tuple[Name, ...]
     labels: Mapping[str, str]
     warnings: tuple[str, ...] = ()
@@ -128,7 +155,7 @@ def bound_rules(request: PlanRequest, facts: Facts) -> Ruleset:
     try:
         origin = find_origin(facts, None, reading)
     except NoVersion:
-        origin = Origin(kind=RefKind.NONE, revision=facts.revision, now=facts.now)
+        origin = BuildRef(kind=RefKind.NONE, revision=facts.revision, now=facts.now)
     return bind(written, origin)
 
 

@@ -4,21 +4,125 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from publisher.model.plan import Action, Kind, Move
-from publisher.planning.lines import exact_tags
-from publisher.planning.origin import RefKind
-from publisher.planning.rules import RuleType
+from publisher.model.value import Value
+from publisher.planning.build_ref import RefKind
+from publisher.planning.lines import desired, eligible, exact_tags, published_versions
+from publisher.planning.rules import MARKER, RuleType
+from publisher.planning.version import is_stable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from publisher.model.digest import Digest
     from publisher.model.image_name import ImageName
     from publisher.planning.candidates import Candidates
-    from publisher.planning.naming import Name
-    from publisher.planning.scene import Scene
+    from publisher.planning.lines import Published, PublishedVersion
+    from publisher.planning.names import Name
     from publisher.planning.version import Version
 
 
-def decide(scene: Scene, name: Name) -> Move:
+class Known(Value, frozen=True):
+    """The content that is released, as far as it is known.
+
+    digest: of its manifest, None before there is one. same: digests in registries that are the same image.
+    """
+
+    digest: Digest | None = None
+    same: frozenset[Digest] = msgspec.field(default_factory=frozenset)
+
+    def is_image(self, held: Digest) -> bool:
+        """Whether what a registry holds is this image."""
+        return held == self.digest or held in self.same
+
+
+class RepositoryState(Value, frozen=True):
+    """What decides about one repository.
+
+    here: the versions that are published. spelled: the release's exact names that are there, with what they hold.
+    after: what everything that is written gets, None while unknown. yanked: whether the release itself stays yanked.
+    owners: which version each floating tag belongs to once the release is there; previous: without it.
+    """
+
+    asked: Candidates
+    image: ImageName
+    state: Published
+    content: Known | None
+    here: Mapping[Version, PublishedVersion]
+    spelled: Mapping[str, Digest]
+    after: Digest | None
+    yanked: bool
+    owners: Mapping[str, Version]
+    previous: Mapping[str, Version]
+
+    def is_other(self, held: Digest) -> bool:
+        """Whether it is known to be another image than the one that is released."""
+        return self.content is not None and not self.content.is_image(held)
+
+
+def assess(
+    asked: Candidates, image: ImageName, state: Published, content: Known | None, adopted: Digest | None
+) -> RepositoryState:
+    """Put together what is known about one repository.
+
+    adopted: the manifest that some repository already has for the release.
+    """
+    here = published_versions(asked.ruleset, state)
+    after = held_already(asked, state, content) or adopted or (content.digest if content else None)
+    yanked = _stays_yanked(asked, state, content, after)
+    previous = desired(asked.ruleset, eligible(here).difference(asked.versions))
+    released = set() if yanked else set(asked.versions)
+    return RepositoryState(
+        asked=asked,
+        image=image,
+        state=state,
+        content=content,
+        here=here,
+        spelled=_spelled(asked, state),
+        after=after,
+        yanked=yanked,
+        # Only a version that owns a line already can be in the release's way.
+        owners=desired(asked.ruleset, released.union(previous.values())) | _asked_for(asked, previous, yanked=yanked),
+        previous=previous,
+    )
+
+
+def _asked_for(asked: Candidates, previous: Mapping[str, Version], *, yanked: bool) -> dict[str, Version]:
+    """The floating tags that the user wants even for what is no stable version: `latest=true`; never backwards."""
+    named = (name for name in asked.of_kind(Kind.FLOATING) if name.version and not is_stable(name.version))
+    wanted = {str(name.tag): name.version for name in named if name.version and not yanked}
+    return {tag: version for tag, version in wanted.items() if tag not in previous or version > previous[tag]}
+
+
+def held_already(asked: Candidates, state: Published, content: Known | None) -> Digest | None:
+    """Find the manifest that a repository has for the release: the same image, so its bytes are taken as they are.
+
+    An exact tag's counts even when the content is unknown: a release goes on only if it is the same image.
+    A branch's tag counts only if it is known to hold the image, and the source brings no manifest of its own.
+    """
+    if asked.release:
+        found = [held for held in _spelled(asked, state).values() if content is None or content.is_image(held)]
+    elif content and content.digest is None:
+        refs = (state.held.get(name.tag) for name in asked.of_kind(Kind.REF))
+        found = [held for held in refs if held and content.is_image(held)]
+    else:
+        found = []
+    return found[0] if found else None
+
+
+def _spelled(asked: Candidates, state: Published) -> dict[str, Digest]:
+    return {tag: state.held[tag] for tag in asked.spellings if tag in state.held}
+
+
+def _stays_yanked(asked: Candidates, state: Published, content: Known | None, after: Digest | None) -> bool:
+    """Whether a marker points at what the release's exact tags will hold; other content lifts a yank."""
+    marked = {held for tag in asked.spellings if (held := state.held.get(MARKER + tag))}
+    return any(held == after or (content is not None and content.is_image(held)) for held in marked)
+
+
+def decide(scene: RepositoryState, name: Name) -> Move:
     """Decide about one tag of a repository that was looked at."""
     match name.kind:
         case Kind.EXACT:
@@ -35,7 +139,7 @@ def decide_unseen(asked: Candidates, image: ImageName, name: Name, after: Digest
     return _move(image, name, Action.CREATE, name.version, after=after, reason=reason)
 
 
-def _exact(scene: Scene, name: Name) -> Move:
+def _exact(scene: RepositoryState, name: Name) -> Move:
     held = scene.spelled.get(name.tag)
     elsewhere = _conflict(scene, name)
     if elsewhere and not scene.asked.force:
@@ -51,7 +155,7 @@ def _exact(scene: Scene, name: Name) -> Move:
     return _of(scene, name, Action.REFUSE, held, reason)
 
 
-def _conflict(scene: Scene, name: Name) -> str | None:
+def _conflict(scene: RepositoryState, name: Name) -> str | None:
     """Another spelling of the version that holds another image, if there is one."""
     for tag, held in scene.spelled.items():
         differs = scene.content is None and held != scene.spelled.get(name.tag, held)
@@ -60,20 +164,20 @@ def _conflict(scene: Scene, name: Name) -> str | None:
     return None
 
 
-def _why_new(scene: Scene, name: Name) -> str:
+def _why_new(scene: RepositoryState, name: Name) -> str:
     other = next(iter(scene.spelled), None)
     if other and not scene.is_other(scene.spelled[other]):
         return f"{other} is the same version and holds this image; {name.tag} gets the same bytes"
     return f"version {name.version} is not published here yet"
 
 
-def _why_same(scene: Scene, name: Name) -> str:
+def _why_same(scene: RepositoryState, name: Name) -> str:
     if scene.content is None:
         return f"{name.tag} is published already, and stays as it is: only the same image can be released again"
     return f"{name.tag} already holds this image, and the manifest that is there is used"
 
 
-def _floating(scene: Scene, name: Name) -> Move:
+def _floating(scene: RepositoryState, name: Name) -> Move:
     held = scene.state.held.get(name.tag)
     owner = scene.owners.get(name.tag)
     if name.version is None and owner is None:
@@ -85,14 +189,14 @@ def _floating(scene: Scene, name: Name) -> Move:
     return _written(scene, name, held, _why_newest(scene, name))
 
 
-def _why_newest(scene: Scene, name: Name) -> str:
+def _why_newest(scene: RepositoryState, name: Name) -> str:
     before = scene.previous.get(name.tag)
     if before is None:
         return f"{name.version} is the first version that {name.tag} can point to"
     return f"{name.version} is newer than {before}, the newest version that {name.tag} could point to before"
 
 
-def _kept(scene: Scene, name: Name, held: Digest | None, owner: Version | None) -> Move:
+def _kept(scene: RepositoryState, name: Name, held: Digest | None, owner: Version | None) -> Move:
     if owner is None:
         reason = f"{name.version} is yanked and no other version is left for {name.tag}; it stays where it is"
     elif name.version is None:
@@ -104,14 +208,14 @@ def _kept(scene: Scene, name: Name, held: Digest | None, owner: Version | None) 
     return _move(scene.image, name, Action.KEEP, owner, before=held, after=held, reason=reason)
 
 
-def _ref(scene: Scene, name: Name) -> Move:
+def _ref(scene: RepositoryState, name: Name) -> Move:
     held = scene.state.held.get(name.tag)
     if held is None or not _holds(scene, held):
         return _written_ref(scene, name, held)
     return _of(scene, name, Action.UNCHANGED, held, f"{name.tag} already holds this image")
 
 
-def _written_ref(scene: Scene, name: Name, held: Digest | None) -> Move:
+def _written_ref(scene: RepositoryState, name: Name, held: Digest | None) -> Move:
     subject = _subject(scene.asked, name)
     is_version = bool(exact_tags(scene.asked.ruleset, (name.tag,)))
     if held is None or not is_version or scene.asked.force:
@@ -119,7 +223,7 @@ def _written_ref(scene: Scene, name: Name, held: Digest | None) -> Move:
     return _of(scene, name, Action.REFUSE, held, f"{subject}, but it is a published version's tag, which never changes")
 
 
-def _holds(scene: Scene, held: Digest) -> bool:
+def _holds(scene: RepositoryState, held: Digest) -> bool:
     """A source with a manifest of its own passes byte for byte; another one is content with the same image."""
     if held == scene.after:
         return True
@@ -140,11 +244,11 @@ def _subject(asked: Candidates, name: Name) -> str:
     return f"{name.tag} follows the {kind} {asked.origin.name}"
 
 
-def _written(scene: Scene, name: Name, held: Digest | None, reason: str) -> Move:
+def _written(scene: RepositoryState, name: Name, held: Digest | None, reason: str) -> Move:
     return _of(scene, name, Action.CREATE if held is None else Action.MOVE, held, reason)
 
 
-def _of(scene: Scene, name: Name, action: Action, held: Digest | None, reason: str) -> Move:
+def _of(scene: RepositoryState, name: Name, action: Action, held: Digest | None, reason: str) -> Move:
     after = held if action is Action.UNCHANGED else scene.after
     return _move(scene.image, name, action, name.version, before=held, after=after, reason=reason)
 

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from publisher.model.errors import ConfigError
-from publisher.model.record import fields, lines
+from publisher.model.fields import fields, lines
 from publisher.model.value import Value
 
 LATEST: Final = "latest"

@@ -8,20 +8,62 @@ import msgspec
 from msgspec.structs import replace
 
 from publisher.model.plan import Action, Kind, Move, Plan
-from publisher.planning.decisions import decide, decide_unseen
-from publisher.planning.lines import desired, eligible, shapes
-from publisher.planning.scene import Known, held_already, set_scene
-from publisher.planning.survey import LineState, line_of
+from publisher.planning.decisions import Known, assess, decide, decide_unseen, held_already
+from publisher.planning.lines import LineState, desired, eligible, line_of, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from publisher.model.digest import Digest
     from publisher.model.image_name import ImageName
+    from publisher.model.plan import Move
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
+    from publisher.planning.decisions import RepositoryState
     from publisher.planning.lines import Published
-    from publisher.planning.scene import Scene
+
+
+def differences(saved: Plan, fresh: Plan) -> tuple[str, ...]:
+    """Compare a saved plan with one made now, a sentence for each difference that matters; none means the same.
+
+    A digest that one of them doesn't know yet is no difference; neither are reasons, labels and warnings.
+    """
+    return (*_heads(saved, fresh), *_moves(saved, fresh))
+
+
+def _heads(saved: Plan, fresh: Plan) -> Iterator[str]:
+    if saved.revision != fresh.revision:
+        yield f"the plan is for commit {saved.revision or 'none'}, but this is {fresh.revision or 'none'}"
+    if saved.release != fresh.release:
+        yield f"the plan is for version {saved.release or 'none'}, but this is {fresh.release or 'none'}"
+    if (saved.sandbox is True) != (fresh.sandbox is True):
+        yield "one of the two is a rehearsal against the sandbox"
+
+
+def _moves(saved: Plan, fresh: Plan) -> Iterator[str]:
+    before, now = _by_reference(saved), _by_reference(fresh)
+    for reference in dict.fromkeys([*before, *now]):
+        one, other = before.get(reference), now.get(reference)
+        if one is None:
+            yield f"{reference} is not in the plan"
+        elif other is None:
+            yield f"{reference} is in the plan, but the rules don't give it now"
+        else:
+            yield from _move(one, other)
+
+
+def _by_reference(plan: Plan) -> dict[str, Move]:
+    return {move.reference: move for move in plan.moves}
+
+
+def _move(saved: Move, fresh: Move) -> Iterator[str]:
+    if saved.before != fresh.before:
+        yield f"{saved.reference} held {saved.before or 'nothing'}, and holds {fresh.before or 'nothing'} now"
+    elif saved.after and fresh.after and saved.after != fresh.after:
+        yield f"{saved.reference} was to get {saved.after}, and would get {fresh.after} now"
+    elif (saved.action, saved.kind, saved.version) != (fresh.action, fresh.kind, fresh.version):
+        yield f"{saved.reference}: was {saved.action} for {saved.version}, is {fresh.action} for {fresh.version} now"
+
 
 __all__ = ["Known", "make_plan"]
 
@@ -76,12 +118,12 @@ def _one(
     if state is None:
         after = adopted or (content.digest if content else None)
         return [decide_unseen(asked, image, name, after) for name in asked.names], []
-    scene = set_scene(asked, image, state, content, adopted)
+    scene = assess(asked, image, state, content, adopted)
     moves = [decide(scene, name) for name in asked.names]
     return moves, list(_warnings(scene, moves))
 
 
-def _taken_lines(scene: Scene, moves: list[Move]) -> Iterator[str]:
+def _taken_lines(scene: RepositoryState, moves: list[Move]) -> Iterator[str]:
     """Ref tags that are written though they look like floating ones: that is what their rules ask for."""
     floating = shapes(scene.asked.ruleset)
     taken = [move for move in moves if move.kind is Kind.REF and move.action.writes and floating.fullmatch(move.tag)]
@@ -94,7 +136,7 @@ def _taken_lines(scene: Scene, moves: list[Move]) -> Iterator[str]:
             yield f"{move.tag} of {where} would point to the prerelease {release}, as its rule asks"
 
 
-def _warnings(scene: Scene, moves: list[Move]) -> Iterator[str]:
+def _warnings(scene: RepositoryState, moves: list[Move]) -> Iterator[str]:
     where, release = scene.image.written, scene.asked.release
     if scene.yanked:
         yield f"{release} is yanked in {where}, so no floating tag moves to it; `publish yank --undo {release}`"

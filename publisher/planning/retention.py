@@ -32,7 +32,7 @@ class Stored(Value, frozen=True):
     pushed: datetime | None = None
 
 
-class Fate(Value, frozen=True):
+class RetentionDecision(Value, frozen=True):
     """Whether a tag stays, and why."""
 
     stored: Stored
@@ -40,7 +40,9 @@ class Fate(Value, frozen=True):
     reason: str
 
 
-def fates(ruleset: Ruleset, policy: RetentionSettings, found: Sequence[Stored], now: datetime) -> tuple[Fate, ...]:
+def decide_retention(
+    ruleset: Ruleset, policy: RetentionSettings, found: Sequence[Stored], now: datetime
+) -> tuple[RetentionDecision, ...]:
     """What becomes of each tag, in the order given.
 
     A tag stays if it floats, marks a yanked version, is one of the newest versions, fits `keep`, or is young; with a
@@ -54,7 +56,7 @@ def fates(ruleset: Ruleset, policy: RetentionSettings, found: Sequence[Stored], 
     reasons |= {one.tag: f"{floating[one.digest]} points to it" for one in found if one.digest in floating} | reasons
     while more := dict(_drawn(found, reasons)):
         reasons |= more
-    return tuple(Fate(one, one.tag in reasons, reasons.get(one.tag, "nothing keeps it")) for one in found)
+    return tuple(RetentionDecision(one, one.tag in reasons, reasons.get(one.tag, "nothing keeps it")) for one in found)
 
 
 def _own_reason(floating: re.Pattern[str], policy: RetentionSettings, one: Stored, now: datetime) -> str:

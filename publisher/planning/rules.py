@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from publisher.model.errors import ConfigError
-from publisher.model.record import fields, lines
+from publisher.model.fields import fields, lines
 from publisher.model.value import Value
 from publisher.planning.flavor import Flavor, read_flavor
 from publisher.planning.version import Scheme, is_exact_name

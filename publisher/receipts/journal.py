@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
+import os
 import re
 import secrets
 from datetime import UTC, datetime
@@ -12,13 +14,55 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from publisher.model.errors import DiskFull, PublishError, UsageError
+from publisher.model.errors import DiskFull, Locked, PublishError, UsageError
 from publisher.model.receipt import Receipt
 from publisher.receipts.atomic import write_atomically
-from publisher.receipts.lock import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableSequence
+
+
+class Lock:
+    """An exclusive lock on `path`, which holds the owner's process id; raises Locked, or OSError of the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = _take(path)
+        os.truncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let go; the file goes first, so that none is left behind. Twice does no harm."""
+        if self._file >= 0:
+            self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = -1
+
+
+def _take(path: Path) -> int:
+    # An owner that ends removes its file: what was locked may then be a file that nobody else will find.
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+                return file
+        except BlockingIOError as error:
+            raise _locked(file, path) from error
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _locked(file: int, path: Path) -> Locked:
+    owner = os.pread(file, 32, 0).strip().decode("ascii", "replace")
+    os.close(file)
+    who = f"process {owner}" if owner.isdigit() else "its process"
+    return Locked(
+        f"another run of publish ({who}) works on the same release", reference=path, hint="wait until it has ended"
+    )
+
 
 _ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 _OWN: Final = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6}")
@@ -56,7 +100,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def open(self, key: Iterable[str]) -> Entry:
+    def open(self, key: Iterable[str]) -> JournalEntry:
         """Take the lock of what is released (repositories, version, image); raises Locked where another run has it.
 
         Raises DiskFull, or UsageError where the folder can't be written.
@@ -65,7 +109,7 @@ class Journal:
         path = self.folder / f"{name}.lock"
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return Entry(self.folder, Lock(path))
+            return JournalEntry(self.folder, Lock(path))
         except OSError as error:
             raise _disk_error(path, error) from error
 
@@ -118,7 +162,7 @@ def _own(path: Path) -> Receipt:
     return receipt
 
 
-class Entry:
+class JournalEntry:
     """One run's place in the journal, held under a lock that ends with the process."""
 
     def __init__(self, folder: Path, lock: Lock) -> None:

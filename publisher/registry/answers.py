@@ -46,7 +46,7 @@ class DigestPushRefused(Refused):
     """The registry takes manifests by tag only."""
 
 
-class Trouble(Value, frozen=True):
+class ErrorResponse(Value, frozen=True):
     """An error answer, read as far as it can be: Docker Hub's abuse limit sends plain text, not JSON."""
 
     status: int
@@ -56,7 +56,7 @@ class Trouble(Value, frozen=True):
     is_full: bool = False
 
     @classmethod
-    def read(cls, response: Response) -> Trouble:
+    def read(cls, response: Response) -> ErrorResponse:
         """Take the codes and messages out of `response`."""
         raw = response.content.decode("utf-8", "replace")
         entries = _entries(raw)
@@ -91,7 +91,7 @@ def refusal(response: Response, what: str, reference: object, principal: str) ->
 
     what: what was asked, as "push to". principal: who asked, for the message.
     """
-    trouble = Trouble.read(response)
+    trouble = ErrorResponse.read(response)
     named = str(reference)
     if trouble.is_frozen:
         return ImmutableTag(f"{named} is frozen: {trouble.said}", reference=named, hint="release a new version instead")
@@ -105,7 +105,7 @@ def refusal(response: Response, what: str, reference: object, principal: str) ->
     return _by_code(trouble, named) or _by_status(trouble, what, named)
 
 
-def _by_code(trouble: Trouble, named: str) -> PublishError | None:
+def _by_code(trouble: ErrorResponse, named: str) -> PublishError | None:
     codes = trouble.codes
     if codes & _LACKS_BLOBS:
         return BlobUnknown(f"{named} needs content that the registry doesn't hold: {trouble.said}", reference=named)
@@ -119,7 +119,7 @@ def _by_code(trouble: Trouble, named: str) -> PublishError | None:
     return None
 
 
-def _by_status(trouble: Trouble, what: str, named: str) -> PublishError:
+def _by_status(trouble: ErrorResponse, what: str, named: str) -> PublishError:
     if trouble.status == 413:  # noqa: PLR2004 - too large
         return BadManifest(f"{named} is too large for the registry: {trouble.said}", reference=named)
     if trouble.status in {404, 405, 501} or "UNSUPPORTED" in trouble.codes:
@@ -129,7 +129,7 @@ def _by_status(trouble: Trouble, what: str, named: str) -> PublishError:
     return VerificationFailed(f"{what} {named} was not accepted: {trouble.said}", reference=named)
 
 
-def _denied(trouble: Trouble, what: str, named: str, principal: str) -> Denied:
+def _denied(trouble: ErrorResponse, what: str, named: str, principal: str) -> Denied:
     if principal == "anonymous":
         hint = "no credentials were found: run 'publish login', or set PUBLISH_USERNAME and PUBLISH_PASSWORD"
     else:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from publisher.http.message import Request, Response
-from publisher.http.retry import Patience
+from publisher.http.retry import RetryPolicy
 from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import Refused, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Index, parse_manifest
 from publisher.model.reference import Tag
-from publisher.registry.answers import BlobUnknown, DigestPushRefused, Trouble, refusal
+from publisher.registry.answers import BlobUnknown, DigestPushRefused, ErrorResponse, refusal
 from publisher.registry.blobs import BlobReader
 from publisher.registry.pages import gather_tags, pages
 from publisher.registry.sessions import Sessions, stated_digest
@@ -48,10 +48,11 @@ class RemoteRepository:
     """A repository's manifests, tags and blobs. Safe to use from several threads.
 
     Every method raises Denied, Refused, Unreachable or VerificationFailed (and their kinds) for answers that are
-    neither what was asked for nor "absent". patience: the pauses between tries of an upload; the client has its own.
+    neither what was asked for nor "absent". retry_policy: the pauses between tries of
+    an upload; the client has its own.
     """
 
-    def __init__(self, client: Client, endpoint: Endpoint, patience: Patience | None = None) -> None:
+    def __init__(self, client: Client, endpoint: Endpoint, retry_policy: RetryPolicy | None = None) -> None:
         self.repository: Repository = endpoint.repository
         self.endpoint = endpoint
         self._client = client
@@ -59,7 +60,7 @@ class RemoteRepository:
         self._push = f"repository:{endpoint.path}:pull,push"
         self._delete = f"repository:{endpoint.path}:pull,delete"
         self._writes = False
-        self._sessions = Sessions(self, patience or Patience())
+        self._sessions = Sessions(self, retry_policy or RetryPolicy())
         self._takes_tags: bool | None = None
         self.early_tag: Tag | None = None
         """What a manifest may be put under where the registry takes none by its digest."""
@@ -213,7 +214,7 @@ class RemoteRepository:
             )
 
     def _digest_trouble(self, response: Response, content: Content) -> PublishError:
-        trouble = Trouble.read(response)
+        trouble = ErrorResponse.read(response)
         named = self._named(content.digest)
         error = self.trouble(response, "write", named)
         by_tag_only = trouble.codes & {"UNSUPPORTED", "TAG_INVALID"} or trouble.status == _NOT_ALLOWED
@@ -235,7 +236,7 @@ class RemoteRepository:
                 return True
             error = self.trouble(response, "delete", self._named(target))
             if response.status == 400 and not isinstance(error, Refused):  # noqa: PLR2004 - how 2.8 refuses tags
-                said = Trouble.read(response).said
+                said = ErrorResponse.read(response).said
                 error = Refused(
                     f"the registry can't delete {self._named(target)}: {said}", reference=self._named(target)
                 )
@@ -249,7 +250,7 @@ class RemoteRepository:
 
     def _tag_pages(self) -> Iterator[Response]:
         for page in pages(self.url(f"tags/list?n={_PAGE}"), lambda url: self.ask("GET", url)):
-            if page.status == _NOT_FOUND and Trouble.read(page).codes & _ABSENT_REPOSITORY:
+            if page.status == _NOT_FOUND and ErrorResponse.read(page).codes & _ABSENT_REPOSITORY:
                 return
             if page.status != _OK:
                 raise self.trouble(page, "list the tags of")
@@ -349,4 +350,4 @@ def _is_damaged(response: Response, content: Content) -> bool:
     if response.status in _DONE:
         stated = stated_digest(response)
         return stated is not None and not stated.matches(content.content)
-    return response.status == 400 and bool(Trouble.read(response).codes & _DAMAGED)  # noqa: PLR2004 - bad request
+    return response.status == 400 and bool(ErrorResponse.read(response).codes & _DAMAGED)  # noqa: PLR2004 - bad request

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from publisher.http.message import Body, Response
-    from publisher.http.retry import Patience
+    from publisher.http.retry import RetryPolicy
     from publisher.registry.repository import RemoteRepository
 
 WINDOW: Final = 16 * 1024 * 1024
@@ -25,9 +25,9 @@ _SMALLEST_WINDOW: Final = 2 * 1024 * 1024
 class Sessions:
     """Opens, keeps and cancels sessions; one that was opened for proof is kept for the next blob."""
 
-    def __init__(self, remote: RemoteRepository, patience: Patience) -> None:
+    def __init__(self, remote: RemoteRepository, retry_policy: RetryPolicy) -> None:
         self.remote = remote
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._kept: list[str] = []
         self._left: list[str] = []
         self._blobs = 0
@@ -94,7 +94,7 @@ class Sessions:
 
     def pause(self, attempt: int) -> None:
         """Wait before try `attempt` + 1."""
-        self._patience.sleep(self._patience.backoff(attempt))
+        self._retry_policy.sleep(self._retry_policy.backoff(attempt))
 
     @contextmanager
     def counted(self) -> Iterator[None]:

@@ -2,20 +2,103 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from publisher.http.message import ConnectionLost, Response
 from publisher.http.retry import TEMPORARY
 from publisher.model.errors import PublishError, Unreachable, VerificationFailed
-from publisher.registry.answers import Trouble
-from publisher.registry.feed import Feed
+from publisher.registry.answers import ErrorResponse
 from publisher.registry.sessions import stated_digest, with_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from publisher.model.manifest import Descriptor
     from publisher.model.protocols import Upload
     from publisher.registry.sessions import Sessions
+
+
+class Feed:
+    """A source of bytes that can go back a little.
+
+    chunks: the bytes from the start; taken once. window: how many bytes that were sent are kept, asked each time,
+    since blobs on their way at once share the memory.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], window: Callable[[], int]) -> None:
+        self.position = 0
+        """Offset of the next byte to send."""
+        self.pulled = 0
+        """Bytes taken from the source."""
+        self.failure: BaseException | None = None
+        """What the source raised: never to be taken for a broken connection."""
+        self._chunks = chunks
+        self._window = window
+        self._kept: deque[bytes] = deque()
+        self._first = 0
+        self._exhausted = False
+
+    def whole(self, most: int) -> bytes | None:
+        """All bytes where there are at most `most`, else None; the position stays."""
+        while self.pulled <= most and not self._exhausted:
+            self._pull()
+        return b"".join(self._kept) if self._exhausted and self.pulled <= most else None
+
+    def is_over(self) -> bool:
+        """Whether every byte was sent; may wait for the source."""
+        if self.position == self.pulled and not self._exhausted:
+            self._pull()
+        return self._exhausted and self.position == self.pulled
+
+    def take(self, most: int) -> Iterator[bytes]:
+        """The next bytes, at most `most` in all."""
+        stop = self.position + most
+        while self.position < stop and not self.is_over():
+            chunk = self._next()[: stop - self.position]
+            self.position += len(chunk)
+            self._trim()
+            yield chunk
+
+    def rewind(self, offset: int) -> bool:
+        """Go on at `offset`; False where its bytes are no longer, or not yet, at hand."""
+        if not self._first <= offset <= self.pulled:
+            return False
+        self.position = offset
+        return True
+
+    def _pull(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            chunk = next(self._chunks, None)
+            while chunk is not None and not chunk:
+                chunk = next(self._chunks, None)
+        except BaseException as error:
+            self.failure = error
+            raise
+        if chunk is None:
+            self._exhausted = True
+            return
+        self._kept.append(chunk)
+        self.pulled += len(chunk)
+
+    def _next(self) -> bytes:
+        """The kept bytes from the position to the end of their chunk; it is nearly always in the last one."""
+        end = self.pulled
+        for chunk in reversed(self._kept):
+            begin = end - len(chunk)
+            if begin <= self.position:
+                return chunk[self.position - begin :]
+            end = begin
+        return b""
+
+    def _trim(self) -> None:
+        unneeded = self.position - self._window()
+        while self._kept and self._first + len(self._kept[0]) <= unneeded:
+            self._first += len(self._kept.popleft())
+
 
 _SEGMENT: Final = 512 * 1024 * 1024
 """Bytes sent in one request; tokens are renewed between two."""
@@ -125,7 +208,7 @@ class _Transmission:
         if response.status in _NO_STREAM:
             self._in_pieces = True
             return _Lost(error)
-        if response.status == 404 or Trouble.read(response).codes & _SESSION_GONE:  # noqa: PLR2004 - absent
+        if response.status == 404 or ErrorResponse.read(response).codes & _SESSION_GONE:  # noqa: PLR2004 - absent
             # Some registries take a blob in one request only and lose the session after it (Artifact Registry).
             self._segment = _UNBOUNDED
             return _Lost(error, gone=True)
@@ -168,7 +251,7 @@ class _Transmission:
             if response.status in _TAKEN:
                 return self._agreed(response, descriptor)
             error = self._sessions.remote.trouble(response, "push to")
-            codes = Trouble.read(response).codes
+            codes = ErrorResponse.read(response).codes
         # An answer may have been lost and the request sent again: then the blob is there and its session isn't.
         if response.status not in {401, 403, 413} and self._is_held(descriptor):
             return descriptor

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from publisher.model.documents import Status, Verdicts, VerdictState
 from publisher.model.plan import Action, Plan, Plans
 from publisher.model.receipt import Failure, Receipt, Receipts, State
 from publisher.model.reference import Reference, Repository
-from publisher.model.status import Status
-from publisher.model.verdict import Verdicts, VerdictState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from publisher.model.documents import Status, Verdicts
 from publisher.model.plan import Kind, Plan, Plans
+from publisher.model.printable import printable
 from publisher.model.receipt import Change, Failure, Receipt, Receipts
 from publisher.model.reference import Reference, Repository
-from publisher.model.status import Status
-from publisher.model.verdict import Verdicts
-from publisher.report.markdown import code, plain, rows
 from publisher.report.outputs import plans_in, receipts_in
-from publisher.report.picture import Pointer, picture
 from publisher.report.progress import size
 from publisher.report.tables import drifting
 
@@ -23,6 +22,71 @@ if TYPE_CHECKING:
 
     from publisher.model.plan import Move
     from publisher.report.outputs import Document
+
+
+class Pointer(NamedTuple):
+    """A floating tag; `before` and `after` are the versions that it points to, "" where it isn't there."""
+
+    tag: str
+    before: str
+    after: str
+
+
+def picture(pointers: Iterable[Pointer], *, before: str, after: str) -> list[str]:
+    """Lines of Markdown: a thin arrow stays, a dotted one is given up, a thick one is new. Nothing for no tag.
+
+    before, after: the words at the arrows.
+    """
+    given = [pointer for pointer in pointers if pointer.before or pointer.after]
+    arrows = [line for pointer in given for line in _arrows(pointer, before, after)]
+    return ["```mermaid", "flowchart LR", *dict.fromkeys(arrows), "```", ""] if given else []
+
+
+def _arrows(pointer: Pointer, before: str, after: str) -> list[str]:
+    tag = f'  t{_id(pointer.tag)}(["{_quoted(pointer.tag)}"])'
+    if pointer.before == pointer.after:
+        return [f"{tag} --> {_version(pointer.before)}"]
+    lines = [f'{tag} -. "{before}" .-> {_version(pointer.before)}'] if pointer.before else []
+    return lines + ([f'{tag} == "{after}" ==> {_version(pointer.after)}'] if pointer.after else [])
+
+
+def _version(text: str) -> str:
+    return f'v{_id(text)}["{_quoted(text)}"]'
+
+
+def _id(name: str) -> str:
+    """Letters and digits that no other name gives."""
+    return name.encode().hex()
+
+
+def _quoted(text: str) -> str:
+    return "".join(sign if sign.isascii() and (sign.isalnum() or sign in "_.+-! ") else "?" for sign in text)
+
+
+_MARKS: Final = re.compile(r"([\\`*_{}\[\]()#+!|~@:-])")
+_ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def plain(text: str) -> str:
+    """Words only: no links, images, HTML, mentions, and one line."""
+    safe = printable(text).replace("\n", " ").replace("\t", " ")
+    return "".join(_ENTITIES.get(sign, sign) for sign in _MARKS.sub(r"\\\1", safe))
+
+
+def code(text: str) -> str:
+    """A code span; its fence is longer than any run of backticks within."""
+    safe = printable(text).replace("\n", " ").replace("|", "\\|")
+    longest = max((len(run) for run in re.findall(r"`+", safe)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if safe.startswith("`") or safe.endswith("`") else ""
+    return f"{fence}{pad}{safe}{pad}{fence}"
+
+
+def rows(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
+    """A table; cells are Markdown already."""
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    return lines + [f"| {' | '.join(row)} |" for row in body]
+
 
 _MOVES = ("tag", "from", "to", "action", "reason")
 

@@ -4,24 +4,109 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from difflib import unified_diff
 from itertools import groupby, zip_longest
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from publisher.model.documents import VerdictState
 from publisher.model.printable import printable
 from publisher.model.receipt import State
 from publisher.model.reference import Reference, Repository
-from publisher.model.verdict import VerdictState
 from publisher.report.cells import columns, fit, longest_word, pad, wrap
 from publisher.report.cells import width as width_of
+from publisher.report.progress import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from publisher.model.digest import Digest
+    from publisher.model.documents import HubChange, HubReport, Pruning, PullQuota, Status, TagList, Verdict
     from publisher.model.plan import Plan
     from publisher.model.receipt import Change, Receipt
-    from publisher.model.status import Status
-    from publisher.model.verdict import Verdict
+
+
+def tags_text(found: TagList, *, color: bool, width: int | None = None) -> str:
+    """One line a tag; a column that no tag has anything in is left out."""
+    head = ("tag", "digest", "size", "pushed", "pulled", "platforms")
+    rows = [
+        (
+            one.tag,
+            short(one.digest),
+            "" if one.size is None else size(one.size),
+            _day(one.pushed),
+            _day(one.pulled),
+            ", ".join(one.platforms),
+        )
+        for one in found.tags
+    ]
+    shown = table(head, rows, color=color, width=width)
+    name = Repository.parse(found.repository).familiar
+    count = "1 tag" if len(rows) == 1 else f"{len(rows)} tags"
+    return "\n".join([*(shown if rows else []), "", f"{name}: {count}"]) + "\n"
+
+
+def pruning_text(plan: Pruning, *, color: bool, width: int | None = None) -> str:
+    """What goes, after what stays; a count, and what to run, last."""
+    kept = [(one.tag, short(one.digest), "kept", one.reason) for one in plan.kept]
+    gone = [
+        (one.tag, short(one.digest), "goes" if one.state == "planned" else one.state, one.detail or one.reason)
+        for one in plan.gone
+    ]
+    lines = table(("tag", "digest", "state", "why"), [*kept, *gone], color=color, width=width) if kept or gone else []
+    deleted = sum(one.state == "deleted" for one in plan.gone)
+    tally = f"{deleted} deleted" if plan.applied else f"{len(plan.gone)} would go"
+    advice = [] if plan.applied or not plan.gone else ["-y deletes them"]
+    return "\n".join([*lines, "", "; ".join([f"{len(plan.kept)} kept, {tally}", *advice])]) + "\n"
+
+
+def _day(text: str | None) -> str:
+    return (text or "")[:10]
+
+
+_DIFF_COLORS = {"+": "32", "-": "31", "@": "36"}
+_HOUR = 3600
+
+
+def report_text(report: HubReport, *, color: bool) -> str:
+    """Each change under its repository: texts as a diff, settings as before and after."""
+    if not report.changes:
+        return "Docker Hub shows all that is configured\n"
+    lines = [line for change in report.changes for line in _change(change)]
+    return "\n".join(_paint(line) if color else line for line in lines) + "\n"
+
+
+def _change(change: HubChange) -> Iterator[str]:
+    name = change.repository.removeprefix("docker.io/")
+    if change.field != "readme":
+        yield f"{name}  {change.field}"
+        yield f"-{_said(change.before)}"
+        yield f"+{_said(change.after)}"
+        return
+    before, after = str(change.before).splitlines(), str(change.after).splitlines()
+    yield from unified_diff(before, after, f"{name} on Docker Hub", f"{name} here", lineterm="")
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value in {None, ""} else str(value)
+
+
+def _paint(line: str) -> str:
+    code = _DIFF_COLORS.get(line[:1])
+    return f"\x1b[{code}m{line}\x1b[0m" if code else line
+
+
+def quota_text(quota: PullQuota) -> str:
+    """One line: what is left, of how many, in which time."""
+    who = quota.who or "a stranger"
+    if quota.limit is None:
+        return f"Docker Hub names no limit of pulls for {who}\n"
+    hours = f" in {quota.window / _HOUR:g} hours" if quota.window else ""
+    left = "?" if quota.remaining is None else str(quota.remaining)
+    counted = f", counted for {quota.source}" if quota.source else ""
+    return f"{left} of {quota.limit} pulls{hours} are left for {who}{counted}\n"
+
 
 _COLORS: Final = {
     "create": "32", "move": "36", "keep": "33", "unchanged": "2", "refuse": "31",

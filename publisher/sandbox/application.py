@@ -6,16 +6,18 @@ import asyncio
 import ipaddress
 import json
 import logging
+import struct
 from pathlib import Path
+from socket import SO_LINGER, SOL_SOCKET
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from publisher.sandbox.answers import Refusal, ordered
-from publisher.sandbox.connection import hang_up
-from publisher.sandbox.gate import Gate
+from publisher.sandbox.auth import Authenticator
+from publisher.sandbox.http import Refusal, ordered
 from publisher.sandbox.hub import HubApi, is_hub
 from publisher.sandbox.registry import Registry
 
@@ -27,6 +29,25 @@ if TYPE_CHECKING:
     from publisher.sandbox.faults import Faults
     from publisher.sandbox.options import Options
     from publisher.sandbox.store import Store
+
+
+class Connection(H11Protocol):
+    """HTTP/1.1 that hands its transport to the application: uvicorn itself knows no way to end without an answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Keep the transport where each request's scope has it."""
+        self.app_state = {**self.app_state, "transport": transport}
+        super().connection_made(transport)
+
+
+async def hang_up(request: Request) -> None:
+    """Reset the connection, and wait until uvicorn knows: then it asks for no answer any more."""
+    transport: asyncio.Transport = request.scope["state"]["transport"]
+    transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
 
 _LONGEST_LOG: Final = 100_000
 _PAGE: Final = Path(__file__).with_name("page.html")
@@ -40,7 +61,7 @@ class Application:
     def __init__(self, url: str, store: Store, options: Options, faults: Faults) -> None:
         self.requests: list[dict[str, Any]] = []
         self._store, self._faults = store, faults
-        self._gate = Gate(url, options)
+        self._gate = Authenticator(url, options)
         self._registry = Registry(store, options, self._gate)
         self._hub = HubApi(store, options, self._gate)
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
-from publisher.sandbox.answers import Refusal, created
-from publisher.sandbox.bodies import asked_part, receive, send
+from publisher.sandbox.http import Refusal, asked_part, created, receive, send
 from publisher.sandbox.routes import digest_of, name_of
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from publisher.model.digest import Digest
     from publisher.sandbox.routes import Route
-    from publisher.sandbox.store import Session, Store
+    from publisher.sandbox.store import Store, UploadSession
 
 _CONTENT_RANGE: Final = re.compile(r"(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]+|\*))?")
 
@@ -80,7 +79,7 @@ class Uploads:
                 return await asyncio.to_thread(self._finish, route.name, route.item, digest)
         return Response(status_code=202, headers=_progress(route.item, session))
 
-    def _session(self, route: Route) -> Session:
+    def _session(self, route: Route) -> UploadSession:
         session = self._store.session(route.name, route.item)
         if session is None:
             raise Refusal(404, "BLOB_UPLOAD_UNKNOWN", "there is no such upload")
@@ -123,7 +122,7 @@ class Uploads:
         return created(f"/v2/{name}/blobs/{digest}", digest)
 
 
-def _check_range(request: Request, upload: str, session: Session) -> None:
+def _check_range(request: Request, upload: str, session: UploadSession) -> None:
     """A piece has to begin where the last one ended (416)."""
     stated = request.headers.get("content-range")
     if stated is None:
@@ -138,7 +137,7 @@ def _check_range(request: Request, upload: str, session: Session) -> None:
         raise Refusal(416, "BLOB_UPLOAD_INVALID", said, headers=_progress(upload, session))
 
 
-def _progress(upload: str, session: Session) -> dict[str, str]:
+def _progress(upload: str, session: UploadSession) -> dict[str, str]:
     return {
         "Location": f"/v2/{session.name}/blobs/uploads/{upload}",
         "Range": f"0-{max(session.size - 1, 0)}",

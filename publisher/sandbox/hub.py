@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from publisher.sandbox.bodies import read_whole
-from publisher.sandbox.details import Details, stamp
-from publisher.sandbox.members import Members, Trouble
-from publisher.sandbox.quota import Quota
-from publisher.sandbox.shown import page, repository_shape, tag_shape
+from publisher.sandbox.faults import Quota
+from publisher.sandbox.http import read_whole
+from publisher.sandbox.hub_users import HubApiError, Members
+from publisher.sandbox.hub_views import page, repository_shape, tag_shape
+from publisher.sandbox.tag_history import Details, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
 
-    from publisher.sandbox.gate import Gate
+    from publisher.sandbox.auth import Authenticator
     from publisher.sandbox.options import Options
     from publisher.sandbox.store import Store
 
@@ -44,7 +44,7 @@ def is_hub(method: str, path: str) -> bool:
 class HubApi:
     """Answers Docker Hub's API over the same store as the registry."""
 
-    def __init__(self, store: Store, options: Options, gate: Gate) -> None:
+    def __init__(self, store: Store, options: Options, gate: Authenticator) -> None:
         self._store, self._options = store, options
         self._members = Members(options, gate.mint)
         self._quota = Quota(options.api_limit, _MINUTE)
@@ -55,7 +55,7 @@ class HubApi:
             self._spend()
             body = await read_whole(request, _LARGEST)
             response = await asyncio.to_thread(self._route, request, body)
-        except Trouble as trouble:
+        except HubApiError as trouble:
             response = JSONResponse(trouble.document, trouble.status, headers=trouble.headers)
         if self._options.api_limit:
             response.headers["X-RateLimit-Limit"] = str(self._quota.limit)
@@ -65,7 +65,7 @@ class HubApi:
 
     def _spend(self) -> None:
         if not self._quota.take():
-            raise Trouble(429, "Rate limit exceeded", headers={"Retry-After": str(self._quota.wait)})
+            raise HubApiError(429, "Rate limit exceeded", headers={"Retry-After": str(self._quota.wait)})
 
     def _route(self, request: Request, body: bytes) -> Response:
         match = _ROUTES.fullmatch(request.scope["path"])
@@ -94,7 +94,7 @@ class HubApi:
         if org is None:
             return JSONResponse({**page(self._members.tokens_of(user), request), "active_count": 1})
         if org not in self._options.users:
-            raise Trouble(404, f"there is no organization {org}")
+            raise HubApiError(404, f"there is no organization {org}")
         found = page(self._members.organization_tokens(org), request)
         return JSONResponse({("total" if key == "count" else key): value for key, value in found.items()})
 
@@ -108,17 +108,17 @@ class HubApi:
         seen = [name for name in names if self._visible(request, name)]
         found = page([repository_shape(self._store, name, whole=False) for name in seen], request)
         if not found["results"] and request.query_params.get("page", "1") != "1":
-            raise Trouble(404, "the page is past the end")
+            raise HubApiError(404, "the page is past the end")
         return JSONResponse(found)
 
     def _create(self, request: Request, space: str, given: dict[str, Any]) -> Response:
         name = str(given.get("name", ""))
         self._members.check(request, f"{space}/{name}", "admin")
         if not _NAME.fullmatch(name) or not 2 <= len(name) <= 255 or given.get("namespace") != space:  # noqa: PLR2004
-            raise Trouble(400, "the name or the namespace isn't valid", errinfo={})
+            raise HubApiError(400, "the name or the namespace isn't valid", errinfo={})
         with self._store.lock:
             if self._store.knows(f"{space}/{name}"):
-                raise Trouble(400, "a repository of that name exists already", errinfo={})
+                raise HubApiError(400, "a repository of that name exists already", errinfo={})
             changes = self._texts(given)
             fresh = Details(registered=stamp(), is_private=given.get("is_private") is True)
             self._store.describe(f"{space}/{name}", msgspec.structs.replace(fresh, **changes))
@@ -136,7 +136,7 @@ class HubApi:
         found = {key: given[key] for key in _MOST if key in given}
         for key, text in found.items():
             if not isinstance(text, str) or len(text.encode()) > _MOST[key]:
-                raise Trouble(400, fields={key: [f"Ensure this field has no more than {_MOST[key]} characters."]})
+                raise HubApiError(400, fields={key: [f"Ensure this field has no more than {_MOST[key]} characters."]})
         return found
 
     def _privacy(self, request: Request, name: str, body: bytes) -> Response:
@@ -156,7 +156,7 @@ class HubApi:
         _only(request, "PATCH")
         enabled, rules = given.get("immutable_tags"), given.get("immutable_tags_rules")
         if not isinstance(enabled, bool) or not isinstance(rules, list):
-            raise Trouble(400, "immutable_tags and immutable_tags_rules are required", errinfo={})
+            raise HubApiError(400, "immutable_tags and immutable_tags_rules are required", errinfo={})
         kept = tuple(_pattern(rule).pattern for rule in rules)
         self._change(name, lambda held: msgspec.structs.replace(held, immutable=enabled, rules=kept))
         return JSONResponse(repository_shape(self._store, name))
@@ -164,7 +164,7 @@ class HubApi:
     def _change(self, name: str, change: Callable[[Details], Details]) -> None:
         with self._store.lock:
             if not self._store.knows(name):
-                raise Trouble(404, "object not found", errinfo={})
+                raise HubApiError(404, "object not found", errinfo={})
             self._store.describe(name, change(self._store.details(name)))
 
     # Tags.
@@ -180,22 +180,22 @@ class HubApi:
             shown["results"] = [tag_shape(self._store, name, one) for one in shown["results"]]
             return JSONResponse(shown)
         if self._store.resolve(name, tag) is None:
-            raise Trouble(404, f"tag {tag} not found")
+            raise HubApiError(404, f"tag {tag} not found")
         return JSONResponse(tag_shape(self._store, name, tag))
 
     def _delete(self, request: Request, name: str, tag: str) -> Response:
         self._members.check(request, name, "admin")
         with self._store.lock:
             if self._store.latest(name, tag) is None:
-                raise Trouble(404, f"tag {tag} not found")
+                raise HubApiError(404, f"tag {tag} not found")
             if self._options.freezes(tag) or self._store.details(name).rule_for(tag):
-                raise Trouble(403, f"tag {tag} cannot be deleted due to immutability settings")
+                raise HubApiError(403, f"tag {tag} cannot be deleted due to immutability settings")
             self._store.delete(name, tag)
         return Response(status_code=204)
 
     def _find(self, request: Request, name: str) -> None:
         if not self._store.knows(name) or not self._visible(request, name):
-            raise Trouble(404, "object not found", errinfo={})
+            raise HubApiError(404, "object not found", errinfo={})
 
     def _visible(self, request: Request, name: str) -> bool:
         return not self._store.details(name).is_private or self._members.may(request, name, "read")
@@ -203,16 +203,16 @@ class HubApi:
 
 def _only(request: Request, *methods: str) -> None:
     if request.method not in methods:
-        raise Trouble(405, f"Method {request.method} not allowed")
+        raise HubApiError(405, f"Method {request.method} not allowed")
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Trouble(400, fields={"body": ["is not JSON"]}) from error
+        raise HubApiError(400, fields={"body": ["is not JSON"]}) from error
     if not isinstance(found, dict):
-        raise Trouble(400, fields={"body": ["is not an object"]})
+        raise HubApiError(400, fields={"body": ["is not an object"]})
     return found
 
 
@@ -220,4 +220,4 @@ def _pattern(text: object) -> re.Pattern[str]:
     try:
         return re.compile(str(text))
     except re.error as error:
-        raise Trouble(400, f"'{text}' is not a regular expression", errinfo={}) from error
+        raise HubApiError(400, f"'{text}' is not a regular expression", errinfo={}) from error

@@ -11,9 +11,8 @@ from starlette.responses import Response
 from publisher.model.errors import BadManifest
 from publisher.model.manifest import parse_manifest
 from publisher.model.reference import Tag
-from publisher.sandbox.answers import Refusal, created
-from publisher.sandbox.bodies import read_whole
-from publisher.sandbox.quota import Quota
+from publisher.sandbox.faults import Quota
+from publisher.sandbox.http import Refusal, created, read_whole
 from publisher.sandbox.routes import digest_of, tag_of
 
 if TYPE_CHECKING:

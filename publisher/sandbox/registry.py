@@ -9,15 +9,15 @@ from urllib.parse import urlencode
 from starlette.responses import JSONResponse, Response
 
 from publisher.model import media
-from publisher.sandbox.answers import Refusal
 from publisher.sandbox.blobs import Blobs, Uploads
+from publisher.sandbox.http import Refusal
 from publisher.sandbox.manifests import Manifests
 from publisher.sandbox.routes import Route, digest_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.sandbox.gate import Gate
+    from publisher.sandbox.auth import Authenticator
     from publisher.sandbox.options import Options
     from publisher.sandbox.store import Store
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Registry:
     """Answers requests below /v2/ that the gate lets pass."""
 
-    def __init__(self, store: Store, options: Options, gate: Gate) -> None:
+    def __init__(self, store: Store, options: Options, gate: Authenticator) -> None:
         self._store, self._options, self._gate = store, options, gate
         self._manifests = Manifests(store, options)
         self._blobs = Blobs(store)

@@ -15,22 +15,21 @@ import msgspec
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference, UsageError
 from publisher.model.manifest import Index, parse_manifest
-from publisher.sandbox.details import Details, stamp
-from publisher.sandbox.history import History
+from publisher.sandbox.tag_history import Details, History, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from publisher.model.manifest import Content
-    from publisher.sandbox.shelf import Draft, Shelf
+    from publisher.sandbox.blob_store import BlobStore, PartialBlob
 
 
 @dataclass
-class Session:
+class UploadSession:
     """An upload under way. `turn`: one request at a time."""
 
     name: str
-    draft: Draft
+    draft: PartialBlob
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -70,7 +69,7 @@ class Store:
 
     def __init__(
         self,
-        shelf: Shelf,
+        shelf: BlobStore,
         *,
         lag: float = 0,
         list_lag: float = 0,
@@ -81,7 +80,7 @@ class Store:
         self._collect = collect
         self.lock = threading.RLock()
         self._lag, self._list_lag, self._clock = lag, max(lag, list_lag), clock
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, UploadSession] = {}
         self._holdings: dict[str, Holding] = defaultdict(Holding)
         for raw in shelf.records():
             self._load(raw)
@@ -246,12 +245,12 @@ class Store:
     def begin(self, name: str) -> str:
         """A new upload's id."""
         upload = secrets.token_urlsafe(16)
-        session = Session(name, self.shelf.begin())
+        session = UploadSession(name, self.shelf.begin())
         with self.lock:
             self._sessions[upload] = session
         return upload
 
-    def session(self, name: str, upload: str) -> Session | None:
+    def session(self, name: str, upload: str) -> UploadSession | None:
         """An upload of that repository."""
         session = self._sessions.get(upload)
         return session if session and session.name == name else None

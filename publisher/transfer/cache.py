@@ -14,7 +14,7 @@ from publisher.model.digest import Digest
 from publisher.model.errors import PublishError
 from publisher.model.manifest import Descriptor
 from publisher.model.reference import Repository
-from publisher.transfer.reuse import Placed
+from publisher.transfer.reuse import BlobLocation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -47,17 +47,19 @@ class BlobCache:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def known(self, target: Repository, compression: Compression, diff_ids: Iterable[Digest]) -> dict[Digest, Placed]:
+    def known(
+        self, target: Repository, compression: Compression, diff_ids: Iterable[Digest]
+    ) -> dict[Digest, BlobLocation]:
         """What the registry of `target` was sent for `diff_ids`, compressed the same way; its own blobs first."""
         wanted = {str(diff_id) for diff_id in diff_ids}
-        found: dict[Digest, Placed] = {}
+        found: dict[Digest, BlobLocation] = {}
         for row in self._read():
             if row.diff_id in wanted and row.compression == _kind(compression):
                 with suppress(PublishError):
                     origin = Repository.parse(row.repository)
                     diff_id = Digest.parse(row.diff_id)
                     if origin.registry == target.registry and (origin == target or diff_id not in found):
-                        found[diff_id] = Placed(
+                        found[diff_id] = BlobLocation(
                             Descriptor(compression.media_type, Digest.parse(row.digest), row.size), origin
                         )
         return found

@@ -12,8 +12,7 @@ from publisher.model.digest import Digest
 from publisher.model.errors import Unreachable, VerificationFailed
 from publisher.model.value import Value
 from publisher.transfer.compression import Compressed, Compression
-from publisher.transfer.halt import Halt, Stopped
-from publisher.transfer.pipe import Pipe
+from publisher.transfer.pipe import Cancellation, Halt, Pipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,7 +127,7 @@ def _fill(pipe: Pipe, made: Iterator[bytes]) -> None:
 def _end(pipe: Pipe) -> None:
     try:
         pipe.put(b"")
-    except Stopped:
+    except Cancellation:
         return
 
 

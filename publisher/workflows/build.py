@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
+from publisher.engine.build_inputs import BuildInputs, first_miss, snapshot
 from publisher.engine.builder import BuildRequest, BuildStep, Built, build, context_files
 from publisher.engine.crossbuild import build_elsewhere, need_builder, other_builder
 from publisher.engine.dockerfile import Advice, Surroundings, advise
-from publisher.engine.ingredients import Ingredients, first_miss, take
-from publisher.engine.running import Port
+from publisher.engine.run_options import Port
 from publisher.model.digest import Digest
 from publisher.model.errors import NoVersion
 from publisher.model.manifest import Platform
 from publisher.model.settings import BuildSettings
 from publisher.model.value import Value
-from publisher.planning.labels import make_labels
+from publisher.planning.candidates import make_labels
 from publisher.workflows.plan import ask
 from publisher.workflows.plan import request_of as request_of_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from publisher.workflows.jobs import Job, Wish
+    from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
 
 
@@ -56,7 +56,7 @@ class BuildOptions(Value, frozen=True, kw_only=True):
     cache: bool = True
 
 
-def build_image(session: Session, job: Job, wish: Wish, options: BuildOptions) -> BuildReport:
+def build_image(session: Session, job: Job, wish: PlanOptions, options: BuildOptions) -> BuildReport:
     """Build, name and label an image; the report says what the cache did."""
     began = time.monotonic()
     request = request_of(session, job, wish, options)
@@ -64,7 +64,7 @@ def build_image(session: Session, job: Job, wish: Wish, options: BuildOptions) -
     files = context_files(request.context)
     notes = _Notes.of(session, request)
     before = notes.read()
-    now = take(request, files, before)
+    now = snapshot(request, files, before)
     made = _build(session, request)
     notes.write(now)
     for warning in (*made.warnings, *_not_reproducible(session, request, made)):
@@ -79,7 +79,7 @@ def build_image(session: Session, job: Job, wish: Wish, options: BuildOptions) -
     )
 
 
-def request_of(session: Session, job: Job, wish: Wish, options: BuildOptions) -> BuildRequest:
+def request_of(session: Session, job: Job, wish: PlanOptions, options: BuildOptions) -> BuildRequest:
     """What is to be built; raises ConfigError where there is no Dockerfile."""
     settings = job.settings.build or session.settings.build or BuildSettings()
     version, labels = _stamp(session, job, wish)
@@ -100,7 +100,7 @@ def request_of(session: Session, job: Job, wish: Wish, options: BuildOptions) ->
     return request
 
 
-def _stamp(session: Session, job: Job, wish: Wish) -> tuple[str | None, Mapping[str, str]]:
+def _stamp(session: Session, job: Job, wish: PlanOptions) -> tuple[str | None, Mapping[str, str]]:
     """The version, where there is one, and the plan's labels; a first try needs neither git nor a version."""
     try:
         asked = ask(session, job, wish)
@@ -153,13 +153,13 @@ class _Notes(Value, frozen=True):
         key = f"{request.context.resolve()}\n{request.dockerfile}\n{request.target}\n{request.platform}"
         return cls(Path(cache) / "publish" / "builds" / f"{Digest.of(key.encode()).hex[:16]}.json")
 
-    def read(self) -> Ingredients | None:
+    def read(self) -> BuildInputs | None:
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=Ingredients)
+            return msgspec.json.decode(self.path.read_bytes(), type=BuildInputs)
         except (OSError, msgspec.MsgspecError):
             return None
 
-    def write(self, found: Ingredients) -> None:
+    def write(self, found: BuildInputs) -> None:
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Unlike a receipt it need not be on the disk before anything goes on.
@@ -189,7 +189,7 @@ def _advice(job: Job, request: BuildRequest, files: tuple[str, ...], made: Built
     return advise((request.context / request.dockerfile).read_text(), around)
 
 
-def built_source(session: Session, job: Job, wish: Wish, *, dry_run: bool) -> tuple[str, ...] | None:
+def built_source(session: Session, job: Job, wish: PlanOptions, *, dry_run: bool) -> tuple[str, ...] | None:
     """Build what a release takes; a dry run builds nothing: None stands for an image that isn't made yet."""
     if dry_run:
         request = request_of(session, job, wish, BuildOptions())

@@ -10,7 +10,7 @@ import msgspec
 
 from publisher.model.errors import EngineUnavailable, PublishError
 from publisher.model.reference import DOCKER_HUB
-from publisher.workflows.jobs import Wish, jobs
+from publisher.workflows.jobs import PlanOptions, jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,7 +128,7 @@ def _left_over(session: Session) -> Iterator[Check]:
     """What runs of ours have left in the engine."""
     if session.engine_at_hand is None:
         return
-    from publisher.engine.leftovers import Leftovers
+    from publisher.engine.containers import Leftovers
 
     found = Leftovers(session.engine).found()
     named = [f"{kind.removesuffix('s')} {name}" for kind, names in found.items() for name in names]
@@ -150,7 +150,7 @@ def _nameless(session: Session) -> Iterator[Check]:
 
 def clean(session: Session) -> dict[str, list[str]]:
     """Take away what carries our label, and nothing else; what went, by kind."""
-    from publisher.engine.leftovers import Leftovers
+    from publisher.engine.containers import Leftovers
 
     return Leftovers(session.engine).clean()
 
@@ -200,7 +200,7 @@ def _plain_text(session: Session) -> Iterator[Check]:
 
 
 def _repositories(session: Session) -> list[Repository]:
-    found = [repository for job in jobs(session.settings, Wish(labels={})) for repository in job.repositories]
+    found = [repository for job in jobs(session.settings, PlanOptions(labels={})) for repository in job.repositories]
     session.aim(found)
     return found
 

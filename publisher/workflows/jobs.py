@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from publisher.model.settings import BuildSettings
 
 
-class Wish(Value, frozen=True, kw_only=True):
+class PlanOptions(Value, frozen=True, kw_only=True):
     """What the options of `plan` and `release` say of the plan."""
 
     images: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Job(Value, frozen=True):
         return replace(self, settings=replace(self.settings, build=build))
 
 
-def jobs(settings: Settings, wish: Wish, *, nameless: bool = False) -> tuple[Job, ...]:
+def jobs(settings: Settings, wish: PlanOptions, *, nameless: bool = False) -> tuple[Job, ...]:
     """The images that this run is about; raises ConfigError where there is none or the wrong one is asked for.
 
     nameless: no image is fine too, the tags then stand alone.
@@ -73,7 +73,7 @@ def jobs(settings: Settings, wish: Wish, *, nameless: bool = False) -> tuple[Job
     return (Job(None, images, _top_level(settings, images)),)
 
 
-def only_job(settings: Settings, wish: Wish) -> Job:
+def only_job(settings: Settings, wish: PlanOptions) -> Job:
     """As jobs, for what works on one image; raises ConfigError where there are several."""
     found = jobs(settings, wish, nameless=True)
     if len(found) > 1:
@@ -96,7 +96,7 @@ def _top_level(settings: Settings, images: tuple[str, ...]) -> ImageSettings:
     )
 
 
-def _named_jobs(tables: Mapping[str, ImageSettings], wish: Wish) -> tuple[Job, ...]:
+def _named_jobs(tables: Mapping[str, ImageSettings], wish: PlanOptions) -> tuple[Job, ...]:
     if wish.only and wish.only not in tables:
         known = ", ".join(tables)
         raise ConfigError(f"--only {wish.only}: the configuration has no [images.{wish.only}]", hint=f"it has {known}")

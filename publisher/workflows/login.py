@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from publisher.credentials.docker_config import config_file
-from publisher.credentials.docker_file import DockerFile
+from publisher.credentials.docker_config_file import DockerConfigFile
 from publisher.credentials.logins import Logins, index_file
 from publisher.http.message import Request
 from publisher.model.errors import BadReference, Denied, PublishError, Refused, Unreachable, UsageError
@@ -53,14 +53,14 @@ class Logout(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=
     forgotten: bool
 
 
-class Place(Value, frozen=True):
+class LoginTarget(Value, frozen=True):
     """What a login is for: a registry, or one namespace of it."""
 
     registry: str
     path: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> Place:
+    def parse(cls, text: str) -> LoginTarget:
         """Read HOST[:PORT][/NAMESPACE]; nothing means Docker Hub. Raises UsageError."""
         bare = text.removeprefix("https://").rstrip("/")
         if bare in {"", "docker.io", "index.docker.io", "registry-1.docker.io", "index.docker.io/v1"}:
@@ -98,7 +98,7 @@ def check_pasted(text: str, what: str) -> None:
         raise Denied(f"the {what} has a control character in it", hint="type it, or paste it without its newline")
 
 
-def login(session: Session, place: Place, credential: Credential, *, store: str, docker: bool) -> Login:
+def login(session: Session, place: LoginTarget, credential: Credential, *, store: str, docker: bool) -> Login:
     """Prove a credential, then store it: in the keyring, or with store "docker" in docker's own file."""
     if session.sandbox:
         raise Refused("a sandbox needs no login", hint="unset PUBLISH_SANDBOX")
@@ -110,7 +110,7 @@ def login(session: Session, place: Place, credential: Credential, *, store: str,
     if docker and place.path:
         raise UsageError("docker's own CLI knows no logins for one namespace", hint="leave out --docker")
     proven = prove(session, place, credential)
-    file = DockerFile(config_file(session.environ), write_atomically)
+    file = DockerConfigFile(config_file(session.environ), write_atomically)
     if store == "docker":
         file.store(str(place), credential.username, credential.secret)
         session.progress.warn(f"the secret is in {file.path} as plain base64, which everybody who reads it can undo")
@@ -126,15 +126,15 @@ def logins(session: Session) -> Logins:
     return Logins(index_file(session.environ), write_atomically)
 
 
-def logout(session: Session, place: Place, *, docker: bool) -> bool:
+def logout(session: Session, place: LoginTarget, *, docker: bool) -> bool:
     """Forget a login; False if there was none."""
     found = logins(session).erase(str(place))
     if docker:
-        found = DockerFile(config_file(session.environ), write_atomically).forget(str(place)) or found
+        found = DockerConfigFile(config_file(session.environ), write_atomically).forget(str(place)) or found
     return found
 
 
-def whoami(session: Session, place: Place) -> Login:
+def whoami(session: Session, place: LoginTarget) -> Login:
     """Who one is at a registry, asked of the registry itself; raises Denied where nobody is signed in."""
     session.aim([Repository(place.registry, place.path or "x")])
     credential = session.credentials.find(place.registry, place.path)
@@ -147,11 +147,11 @@ def whoami(session: Session, place: Place) -> Login:
     return _login(place, credential, proven=proven, may=_may(session, place, credential))
 
 
-def _may(session: Session, place: Place, credential: Credential) -> tuple[str, ...]:
+def _may(session: Session, place: LoginTarget, credential: Credential) -> tuple[str, ...]:
     """What the credential may do, as far as Docker Hub tells; registries have no way to be asked."""
     if place.registry != DOCKER_HUB:
         return ()
-    from publisher.hub.tokens import organization_rights, personal_rights
+    from publisher.hub.access import organization_rights, personal_rights
 
     access = session.hub_access(credential)
     try:
@@ -162,7 +162,7 @@ def _may(session: Session, place: Place, credential: Credential) -> tuple[str, .
         return ()
 
 
-def _login(place: Place, credential: Credential, *, proven: bool, may: tuple[str, ...] = ()) -> Login:
+def _login(place: LoginTarget, credential: Credential, *, proven: bool, may: tuple[str, ...] = ()) -> Login:
     return Login(
         registry=str(place),
         username=credential.username,
@@ -173,7 +173,7 @@ def _login(place: Place, credential: Credential, *, proven: bool, may: tuple[str
     )
 
 
-def prove(session: Session, place: Place, credential: Credential) -> bool:
+def prove(session: Session, place: LoginTarget, credential: Credential) -> bool:
     """Ask the registry (and Docker Hub's API) whether it takes the credential; raises Denied where it doesn't.
 
     False where the registry asks nobody who they are, so that nothing is proven.
@@ -207,7 +207,7 @@ def _ask(client: Client, host: str, namespace: str) -> int:
         return response.status
 
 
-def _prove_at_hub(session: Session, place: Place, credential: Credential) -> None:
+def _prove_at_hub(session: Session, place: LoginTarget, credential: Credential) -> None:
     """Docker Hub's API is another service, with tokens of its own."""
     try:
         session.hub_access(credential).prove()
@@ -217,7 +217,7 @@ def _prove_at_hub(session: Session, place: Place, credential: Credential) -> Non
         session.progress.warn(f"Docker Hub's API could not be asked: {error.message}")
 
 
-def _denied(place: Place, credential: Credential) -> Denied:
+def _denied(place: LoginTarget, credential: Credential) -> Denied:
     hint = "with two-factor or single sign-on a password doesn't do: make an access token at "
     where = "https://app.docker.com/settings/personal-access-tokens" if place.registry == DOCKER_HUB else "the registry"
     return Denied(

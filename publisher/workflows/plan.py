@@ -2,27 +2,88 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from publisher.model.errors import EngineUnavailable, SourceNotFound
+import msgspec
+from msgspec.structs import replace
+
+from publisher.model.errors import ConfigError, EngineUnavailable, OutOfDate, SourceNotFound
+from publisher.model.plan import Plan, Plans
 from publisher.model.value import Value
 from publisher.planning.candidates import PlanRequest, candidates
-from publisher.planning.plan import make_plan
+from publisher.planning.plan import differences, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from publisher.model.plan import Plan
+    from publisher.model.facts import Facts
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
     from publisher.planning.plan import Known
-    from publisher.workflows.jobs import Job, Wish
+    from publisher.workflows.content.sources import Source
+    from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
-    from publisher.workflows.sources import Source
 
 
-class Draft(Value, frozen=True):
+_SHOWN = 5
+
+
+class SavedPlans(Value, frozen=True):
+    """What `publish plan -o` wrote into `file`: plans by the image's name, "" where it has none."""
+
+    file: Path
+    plans: Mapping[str, Plan]
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read a file; raises ConfigError."""
+        try:
+            found = msgspec.json.decode(file.read_bytes(), type=Plan | Plans)
+        except OSError as error:
+            raise ConfigError(f"the plan can't be read: {error.strerror}", reference=file) from error
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise ConfigError(
+                f"this is no plan that publish saved: {error}", reference=file, hint="make one: publish plan -o FILE"
+            ) from error
+        return cls(file, found.plans if isinstance(found, Plans) else {"": found})
+
+    def wish(self, wish: PlanOptions, facts: Facts) -> PlanOptions:
+        """What has to be asked for to get the same plan again; what the options say comes first.
+
+        The version is stated only where git doesn't: a tag says more, such as the v before it.
+        """
+        if len(self.plans) != 1:
+            return wish
+        ((name, plan),) = self.plans.items()
+        return replace(
+            wish,
+            images=wish.images or (() if name else plan.images),
+            labels={**plan.labels, **wish.labels},
+            version=wish.version or (None if _is_in_git(plan.release, facts) else plan.release),
+            only=wish.only or name or None,
+        )
+
+    def hold(self, name: str | None, fresh: Plan) -> None:
+        """Refuse, with the difference, where registry, git or source have moved on since the plan was saved."""
+        saved = self.plans.get(name or "")
+        found = differences(saved, fresh) if saved else (f"it has no plan for the image {name or fresh.images}",)
+        if found:
+            more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            raise OutOfDate(
+                f"the plan is out of date: {'; '.join(found[:_SHOWN])}{more}",
+                reference=self.file,
+                hint="plan again, and give --rule and --flavor to both: publish plan -o FILE",
+            )
+
+
+def _is_in_git(version: str | None, facts: Facts) -> bool:
+    named = (*facts.head_tags, facts.ref)
+    return version is None or any(name.endswith(version) for name in named)
+
+
+class ReleaseDraft(Value, frozen=True):
     """A plan with what it was made from."""
 
     job: Job
@@ -33,7 +94,7 @@ class Draft(Value, frozen=True):
     plan: Plan
 
 
-def request_of(session: Session, job: Job, wish: Wish) -> PlanRequest:
+def request_of(session: Session, job: Job, wish: PlanOptions) -> PlanRequest:
     """What options and configuration say of one image."""
     return PlanRequest(
         images=job.images,
@@ -47,28 +108,30 @@ def request_of(session: Session, job: Job, wish: Wish) -> PlanRequest:
     )
 
 
-def ask(session: Session, job: Job, wish: Wish) -> Candidates:
+def ask(session: Session, job: Job, wish: PlanOptions) -> Candidates:
     """The tags that the rules give, before any registry is looked at."""
     return candidates(request_of(session, job, wish), session.facts)
 
 
-def draft(session: Session, job: Job, wish: Wish, sources: Sequence[str], *, offline: bool = False) -> Draft:
+def draft(
+    session: Session, job: Job, wish: PlanOptions, sources: Sequence[str], *, offline: bool = False
+) -> ReleaseDraft:
     """Plan one job: read the registries, look at the sources, decide."""
     asked = ask(session, job, wish)
     if offline:
-        return Draft(job, asked, {}, (), None, make_plan(asked, {}))
+        return ReleaseDraft(job, asked, {}, (), None, make_plan(asked, {}))
     # A plan that asks nobody starts without what speaks to registries and reads images.
-    from publisher.workflows.sources import find_known, find_source
-    from publisher.workflows.survey import read_registries
+    from publisher.workflows.content.sources import find_known, find_source
+    from publisher.workflows.tagging.survey import read_registries
 
     session.aim(job.repositories)
     found = tuple(find_source(session, source) for source in sources)
     published = read_registries(session, asked)
     known = find_known(session, found, asked, published)
-    return Draft(job, asked, published, found, known, make_plan(asked, published, known))
+    return ReleaseDraft(job, asked, published, found, known, make_plan(asked, published, known))
 
 
-def planned(session: Session, job: Job, wish: Wish, sources: Sequence[str], *, offline: bool) -> Plan:
+def planned(session: Session, job: Job, wish: PlanOptions, sources: Sequence[str], *, offline: bool) -> Plan:
     """The plan for `publish plan`: a source that isn't there only leaves the content unknown."""
     names = tuple(sources) or ((job.settings.source,) if job.settings.source else ())
     try:

@@ -8,11 +8,9 @@ from publisher.model.digest import Digest
 from publisher.model.errors import Unreachable
 from publisher.model.plan import Kind
 from publisher.model.receipt import State
-from publisher.workflows.clock import now
-from publisher.workflows.ledger import Ledger, Step, in_order
-from publisher.workflows.reading import LOOKS, ROUNDS
-from publisher.workflows.record import Begun, Record, Run
-from publisher.workflows.status import look, places
+from publisher.workflows.record import Begun, Run, RunRecord, now
+from publisher.workflows.status import places, survey_repository
+from publisher.workflows.tagging.writer import LOOKS, ROUNDS, Ledger, Step, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -20,13 +18,13 @@ if TYPE_CHECKING:
 
     from publisher.model.receipt import Change
     from publisher.model.reference import Reference, Repository
-    from publisher.receipts.journal import Entry
-    from publisher.workflows.jobs import Wish
+    from publisher.receipts.journal import JournalEntry
+    from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.session import Session
-    from publisher.workflows.status import Looked, Place
+    from publisher.workflows.status import RepositoryRules, SurveyedRepository
 
 
-def drift(found: Looked) -> list[Step]:
+def drift(found: SurveyedRepository) -> list[Step]:
     """The writes that make every floating tag of a repository true."""
     return [
         Step(
@@ -41,13 +39,15 @@ def drift(found: Looked) -> list[Step]:
     ]
 
 
-def wrong_in(session: Session, where: Iterable[Place], only: Container[Reference] | None = None) -> list[Step]:
+def wrong_in(
+    session: Session, where: Iterable[RepositoryRules], only: Container[Reference] | None = None
+) -> list[Step]:
     """The same for several repositories, as they stand now; `only`: of these tags."""
-    found = (step for place in where for step in drift(look(session, place)))
+    found = (step for place in where for step in drift(survey_repository(session, place)))
     return [step for step in found if only is None or step.reference in only]
 
 
-def reconcile(session: Session, wish: Wish, *, dry_run: bool = False, receipt: Path | None = None) -> Run:
+def reconcile(session: Session, wish: PlanOptions, *, dry_run: bool = False, receipt: Path | None = None) -> Run:
     """Write what is not where it belongs, and look again until everything is."""
     where = places(session, wish)
     steps = wrong_in(session, where)
@@ -59,15 +59,15 @@ def reconcile(session: Session, wish: Wish, *, dry_run: bool = False, receipt: P
         return ledger.finish(lambda: settle(session, ledger, where, steps))
 
 
-def lock(session: Session, repositories: Iterable[Repository]) -> Entry:
+def lock(session: Session, repositories: Iterable[Repository]) -> JournalEntry:
     """The place in the journal of a run that moves floating tags: one at a time for the same repositories."""
     return session.journal.open(["floating", *sorted(map(str, repositories))])
 
 
-def repair_record(session: Session, command: str, changes: Iterable[Change], receipt: Path | None) -> Record:
+def repair_record(session: Session, command: str, changes: Iterable[Change], receipt: Path | None) -> RunRecord:
     """The receipt of a run that brings no content of its own, from what each tag is to hold."""
     planned = tuple(changes)
-    record = Record(session, Begun(command=command, started=now()), planned, receipt)
+    record = RunRecord(session, Begun(command=command, started=now()), planned, receipt)
     waiting = (change for change in planned if change.state is State.NOT_DONE)
     record.intended = {one.reference: Digest.parse(one.after) if one.after else None for one in waiting}
     return record
@@ -76,7 +76,7 @@ def repair_record(session: Session, command: str, changes: Iterable[Change], rec
 def settle(
     session: Session,
     ledger: Ledger,
-    where: Sequence[Place],
+    where: Sequence[RepositoryRules],
     wrong: Sequence[Step],
     only: Container[Reference] | None = None,
 ) -> None:
@@ -97,7 +97,7 @@ def settle(
     raise Unreachable("the registry does not show the tags that it took", reference=wrong[0].reference)
 
 
-def _write(ledger: Ledger, where: Sequence[Place], wrong: Sequence[Step]) -> None:
+def _write(ledger: Ledger, where: Sequence[RepositoryRules], wrong: Sequence[Step]) -> None:
     for place in where:
         own = [step for step in wrong if step.reference.repository == place.repository]
         for part in in_order(own, place.ruleset.flavor.latest_name):

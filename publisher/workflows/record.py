@@ -3,28 +3,123 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
+from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from publisher import __version__
 from publisher.model.errors import Incomplete, PublishError, Refused
 from publisher.model.manifest import Content, Manifest
+from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, State, Verification
 from publisher.model.value import Value
 from publisher.receipts.journal import new_id, save
 from publisher.report.failure import document
-from publisher.workflows.clock import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from publisher.model.digest import Digest
-    from publisher.model.plan import Plan
-    from publisher.receipts.journal import Entry
+    from publisher.model.plan import Move, Plan
+    from publisher.receipts.journal import JournalEntry
     from publisher.workflows.session import Session
+    from publisher.workflows.tagging.promotion import Progress
+
+
+_LOOKED_AT: Final = 100
+"""How many receipts back an earlier run is looked for."""
+_STATES: Final = {Action.KEEP: State.KEPT, Action.UNCHANGED: State.UNCHANGED}
+
+
+class Changes:
+    """The lines of one release's receipt."""
+
+    def __init__(self, session: Session, plan: Plan, digest: Digest) -> None:
+        self._plan = plan
+        # Only what is in place already can have been put there by an earlier run.
+        resumes = any(move.action is Action.UNCHANGED for move in plan.moves)
+        self._earlier = _earlier(session, plan, str(digest)) if resumes else {}
+
+    def at(self, progress: Progress | None) -> tuple[Change, ...]:
+        """As things stand."""
+        return tuple(self._line(move, progress) for move in self._plan.moves)
+
+    def _line(self, move: Move, progress: Progress | None) -> Change:
+        state = progress.states.get(move.reference) if progress else None
+        after = progress.after.get(move.reference) if progress else None
+        line = Change(
+            reference=move.reference,
+            kind=move.kind,
+            version=move.version,
+            action=move.action,
+            before=move.before,
+            after=str(after) if after else (None if progress else move.before),
+            state=state or _STATES.get(move.action, State.NOT_DONE),
+        )
+        return self._resumed(line)
+
+    def _resumed(self, line: Change) -> Change:
+        """A tag that an earlier run of this release moved: what it held before that, so that undo goes all the way."""
+        earlier = self._earlier.get(line.reference)
+        if earlier is None or line.state is not State.UNCHANGED or earlier.before == line.after:
+            return line
+        return Change(
+            reference=line.reference,
+            kind=line.kind,
+            version=line.version,
+            action=earlier.action,
+            before=earlier.before,
+            after=line.after,
+            state=State.DONE,
+        )
+
+
+def _earlier(session: Session, plan: Plan, digest: str) -> Mapping[str, Change]:
+    """What the newest run of the same release was to write, if it did not come to its end on this machine."""
+    for receipt in islice(session.journal.newest(), _LOOKED_AT):
+        if _is_same(receipt, plan, digest):
+            writes = {change.reference: change for change in receipt.moves if change.action.writes}
+            return writes if receipt.outcome is Outcome.INCOMPLETE else {}
+    return {}
+
+
+def _is_same(receipt: Receipt, plan: Plan, digest: str) -> bool:
+    if receipt.command != "release" or receipt.plan is None or receipt.image is None:
+        return False
+    return (receipt.plan.release, receipt.plan.images, receipt.image.digest) == (plan.release, plan.images, digest)
+
+
+_RECEIPTS_READ: Final = 1_000
+"""How many receipts back."""
+_KNOWN: Final = frozenset({State.DONE, State.UNCHANGED, State.RESTORED})
+
+
+class Recorded(NamedTuple):
+    """What a receipt says that a tag holds: a digest, None where the run has deleted it."""
+
+    digest: str | None
+    receipt: str
+
+
+def recorded_tags(session: Session) -> Mapping[str, Recorded]:
+    """The last word about each exact tag, by its reference."""
+    found: dict[str, Recorded] = {}
+    for receipt in islice(session.journal.newest(), _RECEIPTS_READ):
+        if (receipt.sandbox is True) != (session.sandbox is not None):
+            continue
+        for change in receipt.moves:
+            if change.kind is Kind.EXACT and change.state in _KNOWN:
+                found.setdefault(change.reference, Recorded(change.after, receipt.id))
+    return found
+
+
+def now() -> str:
+    """RFC 3339 in UTC, whole seconds."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 class Run(Value, frozen=True):
@@ -64,7 +159,7 @@ def _image(content: Content, begun: Begun) -> ReleasedImage:
     )
 
 
-class Record:
+class RunRecord:
     """A receipt while its run goes on. entry: its place in the journal. file: `--receipt`. intended: as in Run."""
 
     intended: Mapping[str, Digest | None] = MappingProxyType({})
@@ -91,13 +186,13 @@ class Record:
             sandbox=True if session.sandbox else msgspec.UNSET,
         )
 
-    def save(self, entry: Entry, changes: Callable[[], Iterable[Change]]) -> None:
+    def save(self, entry: JournalEntry, changes: Callable[[], Iterable[Change]]) -> None:
         """Before the first tag, and after each; `changes` is asked in turn, so that no thread writes what is older."""
         with self._turn:
             self.receipt = msgspec.structs.replace(self.receipt, moves=tuple(changes()))
             entry.write(self.receipt)
 
-    def finish(self, entry: Entry | None, changes: Iterable[Change], error: PublishError | None = None) -> Run:
+    def finish(self, entry: JournalEntry | None, changes: Iterable[Change], error: PublishError | None = None) -> Run:
         """The end; `error` is what it ends with. Without an entry nothing was to be done, and the journal stays."""
         moves = tuple(changes)
         outcome = Outcome.DONE if error is None else Outcome.INCOMPLETE if touched(moves) else Outcome.FAILED

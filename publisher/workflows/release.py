@@ -26,19 +26,16 @@ from publisher.model.value import Value
 from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
-from publisher.workflows.carry import carry
-from publisher.workflows.changes import Changes
-from publisher.workflows.clock import now
-from publisher.workflows.filed import file_receipt
-from publisher.workflows.hub import describe_after_release
-from publisher.workflows.hub_preflight import create_missing, refuse_frozen
-from publisher.workflows.plan import Draft, draft
-from publisher.workflows.promote import Promotion
-from publisher.workflows.push import Pushed, Shipping, push
-from publisher.workflows.record import Begun, Record, Run, incomplete
-from publisher.workflows.reuse import earlier_releases
-from publisher.workflows.sources import check_revision, chosen_sources
-from publisher.workflows.stale import warn_of_stale_copies
+from publisher.workflows.content.copy import carry
+from publisher.workflows.content.layer_hints import earlier_releases
+from publisher.workflows.content.receipt_artifact import file_receipt
+from publisher.workflows.content.send import Pushed, Shipping, push
+from publisher.workflows.content.sources import check_revision, chosen_sources
+from publisher.workflows.hub import create_missing, describe_after_release, refuse_frozen
+from publisher.workflows.plan import ReleaseDraft, draft
+from publisher.workflows.record import Begun, Changes, Run, RunRecord, incomplete, now
+from publisher.workflows.tagging.local_copies import warn_of_stale_copies
+from publisher.workflows.tagging.promotion import Promotion
 from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
 
 if TYPE_CHECKING:
@@ -48,11 +45,11 @@ if TYPE_CHECKING:
     from publisher.model.plan import Plan
     from publisher.model.receipt import Receipt
     from publisher.model.reference import Repository
-    from publisher.receipts.journal import Entry
-    from publisher.workflows.jobs import Job, Wish
-    from publisher.workflows.promote import Progress
-    from publisher.workflows.saved import SavedPlans
+    from publisher.receipts.journal import JournalEntry
+    from publisher.workflows.jobs import Job, PlanOptions
+    from publisher.workflows.plan import SavedPlans
     from publisher.workflows.session import Session
+    from publisher.workflows.tagging.promotion import Progress
 
 _UNDECIDED = (Kind.EXACT, Kind.REF)
 
@@ -78,10 +75,12 @@ class ReleaseOptions(Value, frozen=True, kw_only=True):
     early_tag: bool = False
 
 
-def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], options: ReleaseOptions) -> Draft:
+def prepare(
+    session: Session, job: Job, wish: PlanOptions, sources: Sequence[str], options: ReleaseOptions
+) -> ReleaseDraft:
     """Plan and preflight: everything that can be refused is refused here, before anything is sent."""
     if job.settings.smoke and options.smoke:
-        from publisher.workflows.smoke import running_of
+        from publisher.workflows.smoke.run import running_of
 
         # Preflight: an image that can't be run here must not be found out after it was sent.
         running_of(session, job.settings.smoke, "image")
@@ -105,7 +104,7 @@ def prepare(session: Session, job: Job, wish: Wish, sources: Sequence[str], opti
 
 
 def _named_or_built(
-    session: Session, job: Job, wish: Wish, sources: Sequence[str], options: ReleaseOptions
+    session: Session, job: Job, wish: PlanOptions, sources: Sequence[str], options: ReleaseOptions
 ) -> tuple[str, ...] | None:
     """What a release takes: its arguments, else `source`, else what `[build]` builds; with `--build` always that.
 
@@ -145,7 +144,7 @@ def _check_tree(session: Session, options: ReleaseOptions) -> None:
         session.progress.warn(f"{facts.untracked} untracked files are not part of the commit that is released")
 
 
-def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
+def release(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> Run:
     """Carry out a draft that was not refused. Errors before the first tag raise; later ones come with the receipt."""
     started = now()
     with _open_entry(session, made) as entry:
@@ -171,17 +170,17 @@ def release(session: Session, made: Draft, options: ReleaseOptions) -> Run:
             adopted=adopted,
         )
         changes = Changes(session, made.plan, content.digest)
-        record = Record(session, begun, changes.at(None), options.receipt)
+        record = RunRecord(session, begun, changes.at(None), options.receipt)
         return _promote(session, made, content, Recording(changes, record, entry), options)
 
 
-def _open_entry(session: Session, made: Draft) -> Entry:
+def _open_entry(session: Session, made: ReleaseDraft) -> JournalEntry:
     images = [str(repository) for repository in made.job.repositories]
     identities = [str(sorted(source.identity)) for source in made.sources]
     return session.journal.open([*sorted(images), made.plan.version or "", *identities])
 
 
-def _final_plan(made: Draft, content: Content) -> Plan:
+def _final_plan(made: ReleaseDraft, content: Content) -> Plan:
     same = made.known.same if made.known else frozenset[Digest]()
     return make_plan(made.asked, made.published, Known(content.digest, same))
 
@@ -189,7 +188,7 @@ def _final_plan(made: Draft, content: Content) -> Plan:
 # Push.
 
 
-def _bring(session: Session, made: Draft, options: ReleaseOptions) -> tuple[Content, str | None, bool]:
+def _bring(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> tuple[Content, str | None, bool]:
     """The content in every repository: adopted where an exact tag has it, else pushed by digest."""
     holder = _holder(made)
     if holder is not None:
@@ -208,7 +207,7 @@ def _bring(session: Session, made: Draft, options: ReleaseOptions) -> tuple[Cont
     return pushed.content, pushed.via, False
 
 
-def _allow_early_tags(session: Session, made: Draft) -> None:
+def _allow_early_tags(session: Session, made: ReleaseDraft) -> None:
     """Only a tag that doesn't exist yet may be written early: nobody can rely on it."""
     for repository in made.job.repositories:
         new = (move for move in made.plan.moves if move.kind is Kind.EXACT and move.action is Action.CREATE)
@@ -216,7 +215,7 @@ def _allow_early_tags(session: Session, made: Draft) -> None:
         session.remote(repository).early_tag = next((one.tag for one in own if one.repository == repository), None)
 
 
-def _wrote_early(session: Session, made: Draft, error: PublishError) -> PublishError:
+def _wrote_early(session: Session, made: ReleaseDraft, error: PublishError) -> PublishError:
     """A release that fails after a tag was written early has changed something: it says what."""
     early = [one for one in made.job.repositories if session.remote(one).wrote_early]
     if not early:
@@ -226,7 +225,7 @@ def _wrote_early(session: Session, made: Draft, error: PublishError) -> PublishE
     return Incomplete(f"{tags} was written early, and then: {error.message}", reference=error.reference, hint=hint)
 
 
-def _send(session: Session, made: Draft, options: ReleaseOptions) -> Pushed:
+def _send(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> Pushed:
     how = Shipping(options.via, _compression(made.job, options), dict(made.plan.annotations), earlier_releases(made))
     return push(session, made.sources, made.job.repositories, how)
 
@@ -235,7 +234,7 @@ def _compression(job: Job, options: ReleaseOptions) -> Compression:
     return options.compression or Compression(job.settings.transfer.compression, job.settings.transfer.level)
 
 
-def _holder(made: Draft) -> tuple[Repository, Digest] | None:
+def _holder(made: ReleaseDraft) -> tuple[Repository, Digest] | None:
     """A repository that has the same image under an exact tag of this release already."""
     if made.known is None:
         return None
@@ -247,7 +246,7 @@ def _holder(made: Draft) -> tuple[Repository, Digest] | None:
     return None
 
 
-def _adopt(session: Session, made: Draft, holder: tuple[Repository, Digest]) -> tuple[Content, str | None, bool]:
+def _adopt(session: Session, made: ReleaseDraft, holder: tuple[Repository, Digest]) -> tuple[Content, str | None, bool]:
     repository, digest = holder
     origin = session.remote(repository)
     content = origin.get(digest)
@@ -262,7 +261,7 @@ def _adopt(session: Session, made: Draft, holder: tuple[Repository, Digest]) -> 
 # Verify.
 
 
-def _verify(session: Session, made: Draft, content: Content, options: ReleaseOptions) -> Proof:
+def _verify(session: Session, made: ReleaseDraft, content: Content, options: ReleaseOptions) -> Proof:
     if not _writes(made.plan):
         return Proof(Verification(level="none"), None)
     level = level_of(session, options.verify)
@@ -271,12 +270,12 @@ def _verify(session: Session, made: Draft, content: Content, options: ReleaseOpt
     return proofs[0]
 
 
-def _smoke(session: Session, made: Draft, content: Content, proof: Proof, options: ReleaseOptions) -> Proof:
+def _smoke(session: Session, made: ReleaseDraft, content: Content, proof: Proof, options: ReleaseOptions) -> Proof:
     """Run what was pushed, from the registry by its digest; a broken image moves no tag."""
     settings = made.job.settings.smoke
     if not settings or not options.smoke or not _writes(made.plan):
         return proof
-    from publisher.workflows.smoke import prove
+    from publisher.workflows.smoke.run import prove
 
     repository = made.job.repositories[0]
     name = f"{session.engine_name(repository)}@{content.digest}"
@@ -314,8 +313,8 @@ class Recording(NamedTuple):
     """A release's receipt while its tags move: its lines, and where they are kept."""
 
     changes: Changes
-    record: Record
-    entry: Entry
+    record: RunRecord
+    entry: JournalEntry
 
     def save(self, progress: Progress | None) -> None:
         """Keep what is known so far."""
@@ -336,7 +335,9 @@ class Recording(NamedTuple):
         return self.finish(progress, incomplete(error, self.changes.at(progress)))
 
 
-def _promote(session: Session, made: Draft, content: Content, recording: Recording, options: ReleaseOptions) -> Run:
+def _promote(
+    session: Session, made: ReleaseDraft, content: Content, recording: Recording, options: ReleaseOptions
+) -> Run:
     if not _writes(made.plan):
         return recording.finish(None)
     recording.save(None)
@@ -355,7 +356,7 @@ def _promote(session: Session, made: Draft, content: Content, recording: Recordi
     return run
 
 
-def _write_exact(session: Session, made: Draft, promotion: Promotion, options: ReleaseOptions) -> None:
+def _write_exact(session: Session, made: ReleaseDraft, promotion: Promotion, options: ReleaseOptions) -> None:
     """Registries collect what no tag holds: content that has gone before its first tag is sent once more."""
     try:
         promotion.exact()
@@ -372,14 +373,14 @@ def _tally(receipt: Receipt) -> str:
     return f"{done} of {len(receipt.moves)} tags written"
 
 
-def _size(session: Session, made: Draft, content: Content, proof: Proof) -> int:
+def _size(session: Session, made: ReleaseDraft, content: Content, proof: Proof) -> int:
     if isinstance(content, Manifest):
         return sum(blob.size for blob in content.blobs)
     inventory = proof.inventory or take_inventory(session, session.remote(made.job.repositories[0]), content)
     return inventory.size
 
 
-def _platforms(made: Draft, content: Content) -> tuple[str, ...]:
+def _platforms(made: ReleaseDraft, content: Content) -> tuple[str, ...]:
     if isinstance(content, Manifest):
         return (str(made.sources[0].platform),)
     return tuple(str(entry.platform) for entry in content.images if entry.platform)

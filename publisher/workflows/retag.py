@@ -24,18 +24,17 @@ from publisher.model.reference import Reference, Tag
 from publisher.model.value import Value
 from publisher.planning.version import is_exact_name, is_floating_name, lowers, version_of
 from publisher.transfer.assemble import narrow
-from publisher.workflows.carry import carry
-from publisher.workflows.clock import now
-from publisher.workflows.push import platform_reader
-from publisher.workflows.reading import read_back
-from publisher.workflows.record import Begun, Record, Run, incomplete, touched
-from publisher.workflows.stale import warn_of_stale_copies
+from publisher.workflows.content.copy import carry
+from publisher.workflows.content.send import platform_reader
+from publisher.workflows.record import Begun, Run, RunRecord, incomplete, now, touched
+from publisher.workflows.tagging.local_copies import warn_of_stale_copies
+from publisher.workflows.tagging.writer import read_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from publisher.receipts.journal import Entry
+    from publisher.receipts.journal import JournalEntry
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
@@ -72,7 +71,7 @@ def retag(session: Session, source: Reference, targets: Sequence[Reference], opt
     content, held = _look(session, source, targets)
     content = _chosen(session, source, content, options)
     changes = [_decide(session, source, content, target, held[target], options) for target in targets]
-    record = Record(session, _begun(content, started), changes, options.receipt)
+    record = RunRecord(session, _begun(content, started), changes, options.receipt)
     record.intended = {change.reference: content.digest for change in changes if change.action.writes}
     if options.dry_run or not any(change.action.writes for change in changes):
         return record.finish(None, changes)
@@ -185,7 +184,7 @@ def _carry(session: Session, source: Reference, content: Content, targets: Seque
         carry(session, session.remote(source.repository), content, repository)
 
 
-def _write_all(session: Session, content: Content, record: Record, entry: Entry) -> Run:
+def _write_all(session: Session, content: Content, record: RunRecord, entry: JournalEntry) -> Run:
     changes = {change.reference: change for change in record.receipt.moves}
 
     def write(change: Change) -> PublishError | None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from publisher.facts.configuration import Configuration, load
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
-from publisher.model.interruption import LOOK, postponed
+from publisher.threads import LOOK, postponed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from publisher.engine.connection import Engine
     from publisher.http.client import Client
     from publisher.http.redaction import Redactor
-    from publisher.http.retry import Patience
+    from publisher.http.retry import RetryPolicy
     from publisher.hub.access import Access
     from publisher.hub.repository import HubPage
     from publisher.model.credential import Credential
@@ -77,10 +77,10 @@ class Session:
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
 
     @cached_property
-    def _patience(self) -> Patience:
-        from publisher.http.retry import Patience
+    def _patience(self) -> RetryPolicy:
+        from publisher.http.retry import RetryPolicy
 
-        return Patience(sleep=self.pause)
+        return RetryPolicy(sleep=self.pause)
 
     def redact(self, text: str) -> str:
         """`text` without the run's secrets."""
@@ -163,7 +163,7 @@ class Session:
         def settings_of(host: str) -> HostSettings:
             return HostSettings.gather(host, tables.get(host), self.configuration.folder)
 
-        return Client(find, settings_of, trace=self._trace, redactor=self._redactor, patience=self._patience)
+        return Client(find, settings_of, trace=self._trace, redactor=self._redactor, retry_policy=self._patience)
 
     def remote(self, repository: Repository, *, anonymous: bool = False) -> RemoteRepository:
         """The repository behind its registry's API."""

@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from publisher.model.digest import Digest
+from publisher.model.documents import FloatingStatus, RepositoryStatus, Status, VersionStatus
 from publisher.model.manifest import Index
 from publisher.model.reference import Repository
-from publisher.model.status import FloatingStatus, RepositoryStatus, Status, VersionStatus
 from publisher.model.value import Value
 from publisher.planning.candidates import PlanRequest, bound_rules
-from publisher.planning.lines import Published
-from publisher.planning.survey import LineState, survey, survey_reads
+from publisher.planning.lines import LineState, Published, survey, survey_reads
 from publisher.workflows.jobs import jobs
 from publisher.workflows.plan import request_of
-from publisher.workflows.survey import read_tags
+from publisher.workflows.tagging.survey import read_tags
 
 if TYPE_CHECKING:
+    from publisher.planning.lines import Survey
     from publisher.planning.rules import Ruleset
-    from publisher.planning.survey import Survey
     from publisher.registry.repository import RemoteRepository
-    from publisher.workflows.jobs import Wish
+    from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.session import Session
 
 
@@ -33,7 +32,7 @@ _DAY = 24
 _LARGEST_CONFIG = 4 << 20
 
 
-class Place(Value, frozen=True):
+class RepositoryRules(Value, frozen=True):
     """A repository with the rules that its tags follow, and its name as the user wrote it."""
 
     repository: Repository
@@ -41,38 +40,40 @@ class Place(Value, frozen=True):
     ruleset: Ruleset
 
 
-class Looked(Value, frozen=True):
+class SurveyedRepository(Value, frozen=True):
     """What was found in one place."""
 
-    place: Place
+    place: RepositoryRules
     state: Published
     survey: Survey
 
 
-def places(session: Session, wish: Wish) -> tuple[Place, ...]:
+def places(session: Session, wish: PlanOptions) -> tuple[RepositoryRules, ...]:
     """The repositories that configuration and options name, each with its image's rules."""
-    found: dict[Repository, Place] = {}
+    found: dict[Repository, RepositoryRules] = {}
     for job in jobs(session.settings, wish):
         request = request_of(session, job, wish)
         ruleset = bound_rules(request, session.facts)
         for repository in job.repositories:
-            found.setdefault(repository, Place(repository, repository.familiar, ruleset))
+            found.setdefault(repository, RepositoryRules(repository, repository.familiar, ruleset))
     session.aim(found)
     return tuple(found.values())
 
 
-def place_of(session: Session, repository: Repository, wish: Wish) -> Place:
+def place_of(session: Session, repository: Repository, wish: PlanOptions) -> RepositoryRules:
     """One repository, with the rules of the image that names it, else those of the options, else the default ones."""
     settings = session.settings
     named = settings.images if isinstance(settings.images, dict) else {}
     for job in jobs(settings, wish, nameless=True) if named or settings.images else ():
         if repository in job.repositories:
-            return Place(repository, repository.familiar, bound_rules(request_of(session, job, wish), session.facts))
+            return RepositoryRules(
+                repository, repository.familiar, bound_rules(request_of(session, job, wish), session.facts)
+            )
     request = PlanRequest(rules=wish.rules or settings.tags.rules, flavor=wish.flavor or settings.tags.flavor)
-    return Place(repository, repository.familiar, bound_rules(request, session.facts))
+    return RepositoryRules(repository, repository.familiar, bound_rules(request, session.facts))
 
 
-def look(session: Session, place: Place) -> Looked:
+def survey_repository(session: Session, place: RepositoryRules) -> SurveyedRepository:
     """One tag list, and one HEAD for each tag that is a version, a marker, or may float.
 
     A floating tag that the list doesn't show is asked for too: lists may lag behind.
@@ -85,12 +86,12 @@ def look(session: Session, place: Place) -> Looked:
     if late:
         state = Published(tags | late.keys(), {**state.held, **late})
         found = survey(place.ruleset, state)
-    return Looked(place, state, found)
+    return SurveyedRepository(place, state, found)
 
 
-def status(session: Session, wish: Wish) -> Status:
+def status(session: Session, wish: PlanOptions) -> Status:
     """Look at every place."""
-    found = [_of_place(look(session, place)) for place in places(session, wish)]
+    found = [_of_place(survey_repository(session, place)) for place in places(session, wish)]
     return Status(repositories=tuple(found), sandbox=True if session.sandbox else msgspec.UNSET)
 
 
@@ -136,7 +137,7 @@ def created(remote: RemoteRepository, digest: Digest) -> str:
     return named if isinstance(named, str) else ""
 
 
-def _of_place(found: Looked) -> RepositoryStatus:
+def _of_place(found: SurveyedRepository) -> RepositoryStatus:
     return RepositoryStatus(
         repository=str(found.place.repository),
         versions=tuple(

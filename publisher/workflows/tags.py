@@ -9,16 +9,16 @@ import msgspec
 
 from publisher.model import media
 from publisher.model.digest import Digest
+from publisher.model.documents import GoneTag, KeptTag, Pruning, TagList, TagRow
 from publisher.model.errors import ConfigError, PublishError, UsageError
 from publisher.model.manifest import Index, Manifest
 from publisher.model.reference import Tag
-from publisher.model.tags import GoneTag, KeptTag, Pruning, TagList, TagRow
-from publisher.model.times import read_time
-from publisher.planning.retention import Stored, fates
-from publisher.workflows.deletion import TagDeletion
-from publisher.workflows.jobs import Wish, jobs
+from publisher.model.value import read_time
+from publisher.planning.retention import Stored, decide_retention
+from publisher.workflows.jobs import PlanOptions, jobs
 from publisher.workflows.status import created, place_of
-from publisher.workflows.survey import read_heads
+from publisher.workflows.tagging.deletion import TagDeletion
+from publisher.workflows.tagging.survey import read_heads
 from publisher.workflows.verify import platforms, take_inventory
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ def plan_prune(session: Session, repository: Repository) -> Pruning:
     held, told = read_heads(session, remote, remote.tags()), _told(session, repository)
     ages, entries = _ages(session, remote, held, told, policy), _entries(session, remote, held, told)
     found = [Stored(tag, one.digest, entries[one.digest], ages[tag]) for tag, one in held.items()]
-    decided = fates(place_of(session, repository, Wish(labels={})).ruleset, policy, found, datetime.now(UTC))
+    decided = decide_retention(
+        place_of(session, repository, PlanOptions(labels={})).ruleset, policy, found, datetime.now(UTC)
+    )
     return Pruning(
         repository=str(repository),
         applied=False,
@@ -111,7 +113,7 @@ def plan_prune(session: Session, repository: Repository) -> Pruning:
 def _policy(session: Session, repository: Repository) -> RetentionSettings:
     """The policy of the image that names the repository, else the file's."""
     settings = session.settings
-    named = jobs(settings, Wish(labels={}), nameless=True)
+    named = jobs(settings, PlanOptions(labels={}), nameless=True)
     own = next((job.settings.retention for job in named if repository in job.repositories), None)
     policy = own or settings.retention
     if policy is None:

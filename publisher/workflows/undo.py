@@ -15,11 +15,11 @@ from publisher.model.value import Value
 from publisher.planning.lines import desired, eligible, published_versions
 from publisher.planning.rules import is_marker
 from publisher.receipts.journal import is_id
-from publisher.workflows.filed import filed_receipt
-from publisher.workflows.ledger import Ledger, Step, in_order
-from publisher.workflows.markers import lift, marking
+from publisher.workflows.content.receipt_artifact import filed_receipt
 from publisher.workflows.reconcile import lock, repair_record, settle, wrong_in
-from publisher.workflows.status import Place, look, place_of
+from publisher.workflows.status import RepositoryRules, place_of, survey_repository
+from publisher.workflows.tagging.markers import lift, marking
+from publisher.workflows.tagging.writer import Ledger, Step, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from publisher.model.receipt import Change, Receipt
     from publisher.planning.lines import Published
-    from publisher.receipts.journal import Entry
-    from publisher.workflows.jobs import Wish
-    from publisher.workflows.record import Record, Run
+    from publisher.receipts.journal import JournalEntry
+    from publisher.workflows.jobs import PlanOptions
+    from publisher.workflows.record import Run, RunRecord
     from publisher.workflows.session import Session
 
 
@@ -41,7 +41,7 @@ class UndoOptions(Value, frozen=True, kw_only=True):
     receipt: Path | None = None
 
 
-def find_receipt(session: Session, text: str | None, wish: Wish) -> Receipt:
+def find_receipt(session: Session, text: str | None, wish: PlanOptions) -> Receipt:
     """The receipt that is meant: an id, a file, or the last one that changed a tag, here or in the registry.
 
     Raises UsageError where there is none.
@@ -83,7 +83,7 @@ def _written(receipt: Receipt) -> tuple[Change, ...]:
     return tuple(filter(may_be, receipt.moves))
 
 
-def undo(session: Session, receipt: Receipt, wish: Wish, options: UndoOptions) -> Run:
+def undo(session: Session, receipt: Receipt, wish: PlanOptions, options: UndoOptions) -> Run:
     """Go back to before `receipt`; raises Refused where there is nothing to go back from."""
     if (receipt.sandbox is True) != (session.sandbox is not None):
         raise Refused("the receipt is of a rehearsal, and this is not one" if receipt.sandbox is True else
@@ -107,7 +107,7 @@ def undo(session: Session, receipt: Receipt, wish: Wish, options: UndoOptions) -
         return run
 
 
-def _go_back(session: Session, receipt: Receipt, record: Record, entry: Entry, parts: list[_Part]) -> Run:
+def _go_back(session: Session, receipt: Receipt, record: RunRecord, entry: JournalEntry, parts: list[_Part]) -> Run:
     ledger = Ledger(session, record, entry)
 
     def work() -> None:
@@ -152,7 +152,7 @@ class _Part(Value, frozen=True):
     computes: whether the floating tags go where the versions say, rather than to what they held.
     """
 
-    place: Place
+    place: RepositoryRules
     steps: tuple[Step, ...]
     left: tuple[Step, ...]
     computes: bool
@@ -163,11 +163,16 @@ class _Part(Value, frozen=True):
 
     @classmethod
     def of(
-        cls, session: Session, place: Place, receipt: Receipt, changes: tuple[Change, ...], options: UndoOptions
+        cls,
+        session: Session,
+        place: RepositoryRules,
+        receipt: Receipt,
+        changes: tuple[Change, ...],
+        options: UndoOptions,
     ) -> _Part:
         """Decide, by what the repository holds now."""
         own = _in(place, changes)
-        state = look(session, place).state
+        state = survey_repository(session, place).state
         back = _Back(session, place, state, own, receipt)
         steps: list[Step] = []
         left: list[Step] = []
@@ -182,7 +187,7 @@ class _Part(Value, frozen=True):
         return cls(place, tuple(steps), tuple(left), back.computes)
 
 
-def _in(place: Place, changes: Iterable[Change]) -> list[Change]:
+def _in(place: RepositoryRules, changes: Iterable[Change]) -> list[Change]:
     return [change for change in changes if Reference.parse(change.reference).repository == place.repository]
 
 
@@ -194,7 +199,7 @@ class _Back:
     """Where the tags of one repository go back to."""
 
     def __init__(
-        self, session: Session, place: Place, state: Published, changes: Sequence[Change], receipt: Receipt
+        self, session: Session, place: RepositoryRules, state: Published, changes: Sequence[Change], receipt: Receipt
     ) -> None:
         self._remote = session.remote(place.repository)
         self._state = state

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from publisher.model.documents import Verdict, VerdictState
 from publisher.model.errors import ConfigError, PublishError, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Index, Manifest
 from publisher.model.receipt import Verification
 from publisher.model.value import Value
-from publisher.model.verdict import Verdict, VerdictState
 from publisher.transfer.identity import identity, platform_of
-from publisher.workflows.recorded import recorded_tags
-from publisher.workflows.sources import Source, find_source
-from publisher.workflows.stale import stale_copy
+from publisher.workflows.content.sources import Source, find_source
+from publisher.workflows.record import recorded_tags
+from publisher.workflows.tagging.local_copies import stale_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from publisher.model.reference import Reference
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.compression import Compression
-    from publisher.workflows.recorded import Recorded
+    from publisher.workflows.record import Recorded
     from publisher.workflows.session import Session
 
 _PIECE = 1 << 20

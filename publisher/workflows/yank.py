@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING
 from publisher.model.errors import Refused, UsageError
 from publisher.model.plan import Kind
 from publisher.model.value import Value
-from publisher.planning.lines import Published
+from publisher.planning.lines import Published, survey
 from publisher.planning.rules import MARKER
-from publisher.planning.survey import survey
 from publisher.planning.version import parse_version
-from publisher.workflows.ledger import Ledger, Step
-from publisher.workflows.markers import lift
 from publisher.workflows.reconcile import drift, lock, repair_record, settle, wrong_in
-from publisher.workflows.status import Looked, look, places
+from publisher.workflows.status import SurveyedRepository, places, survey_repository
+from publisher.workflows.tagging.markers import lift
+from publisher.workflows.tagging.writer import Ledger, Step
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.planning.lines import PublishedVersion
-    from publisher.workflows.jobs import Wish
+    from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.record import Run
     from publisher.workflows.session import Session
 
@@ -34,12 +33,12 @@ class YankOptions(Value, frozen=True, kw_only=True):
     receipt: Path | None = None
 
 
-def yank(session: Session, text: str, wish: Wish, options: YankOptions) -> Run:
+def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -> Run:
     """Mark a version in every repository that has published it; the floating tags follow.
 
     Raises UsageError for what is no version, Refused where no repository has published it.
     """
-    found = [look(session, place) for place in places(session, wish)]
+    found = [survey_repository(session, place) for place in places(session, wish)]
     having = [(one, held) for one in found if (held := _published(one, text))]
     if not having:
         where = ", ".join(one.place.written for one in found)
@@ -69,14 +68,14 @@ def yank(session: Session, text: str, wish: Wish, options: YankOptions) -> Run:
         return ledger.finish(work)
 
 
-def _published(found: Looked, text: str) -> PublishedVersion | None:
+def _published(found: SurveyedRepository, text: str) -> PublishedVersion | None:
     version = parse_version(text, found.place.ruleset.schemes)
     if version is None:
         raise UsageError(f"'{text}' is not a version", hint="name one that 'publish status' lists, as in 1.2.3")
     return next((one for one in found.survey.versions if one.version == version), None)
 
 
-def _marker(found: Looked, held: PublishedVersion, options: YankOptions) -> Step | None:
+def _marker(found: SurveyedRepository, held: PublishedVersion, options: YankOptions) -> Step | None:
     """The write of the marker that is needed, if any."""
     if held.yanked is not options.undo:
         return None
@@ -87,7 +86,7 @@ def _marker(found: Looked, held: PublishedVersion, options: YankOptions) -> Step
     return Step(reference=reference, kind=Kind.REF, version=str(held.version), before=before, wanted=wanted)
 
 
-def _supposed(found: Looked, held: PublishedVersion, *, yanked: bool) -> Looked:
+def _supposed(found: SurveyedRepository, held: PublishedVersion, *, yanked: bool) -> SurveyedRepository:
     """The repository as it will be once the marker is there, or gone."""
     markers = {MARKER + tag for tag in held.tags}
     kept = {tag: digest for tag, digest in found.state.held.items() if tag not in markers}
@@ -95,10 +94,10 @@ def _supposed(found: Looked, held: PublishedVersion, *, yanked: bool) -> Looked:
         kept[MARKER + held.tags[0]] = held.digest
     tags = (found.state.tags - markers) | {tag for tag in markers if tag in kept}
     state = Published(tags, kept)
-    return Looked(found.place, state, survey(found.place.ruleset, state))
+    return SurveyedRepository(found.place, state, survey(found.place.ruleset, state))
 
 
-def _deletions(found: Looked, held: PublishedVersion) -> list[Step]:
+def _deletions(found: SurveyedRepository, held: PublishedVersion) -> list[Step]:
     """The version's own tags, and the floating ones that no other version takes over; the marker stays."""
     orphans = [line for line in _supposed(found, held, yanked=True).survey.lines if line.version is None]
     tags = [(line.tag, Kind.FLOATING) for line in orphans if line.digest == held.digest]

@@ -21,9 +21,9 @@ from tests.bench.machine import Machine
 from tests.bench.memory import memory_rows
 from tests.bench.sending import sending_rows
 from tests.bench.starts import start_rows
-from tests.parts.command import Publish
-from tests.parts.engine import run_engine
-from tests.parts.registry import run_registry
+from tests.support.command import Publish
+from tests.support.engine import run_engine
+from tests.support.registry import run_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.row import Row, timed
-from tests.parts.engine import BUSYBOX
+from tests.support.engine import BUSYBOX
 
 if TYPE_CHECKING:
-    from tests.parts.command import Publish
-    from tests.parts.engine import Engine
+    from tests.support.command import Publish
+    from tests.support.engine import Engine
 
 _TIMES = 9
 _FILES = 1000

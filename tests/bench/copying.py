@@ -11,7 +11,7 @@ from tests.bench.images import make_many, make_noise
 from tests.bench.link import slow_link
 from tests.bench.machine import CRANE, Cost, alternately, skopeo
 from tests.bench.row import Row
-from tests.parts.layout import make_layout
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from publisher.model.digest import Digest
-from tests.parts.engine import BUSYBOX
+from tests.support.engine import BUSYBOX
 
 if TYPE_CHECKING:
     from tests.bench.machine import Machine

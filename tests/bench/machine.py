@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.parts.command import Publish
-    from tests.parts.engine import Engine
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.engine import Engine
+    from tests.support.registry import Registry
 
 OPTIONS = ("--version=1.0.0", "--verify=digest", "--no-smoke", "-y", "--format=json")
 _TICKS = os.sysconf("SC_CLK_TCK")

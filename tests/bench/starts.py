@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.row import Row, timed
-from tests.parts.layout import make_layout
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.parts.command import Publish
+    from tests.support.command import Publish
 
 _TIMES = 15
 

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.parts.faults import run_faulty_link
-from tests.parts.layout import make_layout
-from tests.parts.order import check_order
+from tests.support.faults import run_faulty_link
+from tests.support.layout import make_layout
+from tests.support.order import check_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.command import Publish, Result
-    from tests.parts.faults import FaultyLink, Kind
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish, Result
+    from tests.support.faults import FaultyLink, Kind
+    from tests.support.registry import Registry
 
 TAGS = {"1.0.0", "1.0", "1", "latest"}
 

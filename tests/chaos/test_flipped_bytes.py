@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.model.digest import Digest
+from publisher.model.documents import VerdictState
 from publisher.model.errors import PublishError
 from publisher.model.reference import Reference
-from publisher.model.verdict import VerdictState
 from publisher.report.progress import Teller
-from publisher.workflows.jobs import Wish, jobs
+from publisher.workflows.jobs import PlanOptions, jobs
 from publisher.workflows.release import ReleaseOptions, prepare, release
 from publisher.workflows.session import Session
 from publisher.workflows.verify import Expectation, verify_references
 from tests.contracts.client import Client
-from tests.parts.faults import FaultyLink, run_faulty_link
-from tests.parts.layout import make_layout
+from tests.support.faults import FaultyLink, run_faulty_link
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.registry import Registry
+    from tests.support.registry import Registry
 
 EVERY = 97
 
@@ -60,7 +60,7 @@ class Trial:
     def release(self, *, host: str, verify: str = "deep") -> str:
         """Release to a repository of its own; "" or what was wrong."""
         self.runs += 1
-        wish = Wish(images=(f"{host}/{self.name}/{self.runs}",), labels={}, version="1.0.0")
+        wish = PlanOptions(images=(f"{host}/{self.name}/{self.runs}",), labels={}, version="1.0.0")
         try:
             with Hasty(self.folder, self.runs) as session:
                 (job,) = jobs(session.settings, wish)

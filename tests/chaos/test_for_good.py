@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.parts import fate
-from tests.parts.deeds import Ended, release_of
-from tests.parts.fate import FOR_GOOD, PASSING, Fate
-from tests.parts.layout import make_layout
-from tests.parts.order import check_order, check_state
-from tests.parts.simulation import Run, World
-from tests.parts.truth import check_truth, check_unknown, is_written
+from tests.support import faults_simulated as fate
+from tests.support.check_receipt import check_truth, check_unknown, is_written
+from tests.support.commands import Ended, release_of
+from tests.support.faults_simulated import FOR_GOOD, PASSING, Fate
+from tests.support.layout import make_layout
+from tests.support.order import check_order, check_state
+from tests.support.simulation import Run, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from publisher.model.digest import Digest
-    from tests.parts.simulation import Asked
+    from tests.support.simulation import Asked
 
 OLD, NEW = "1.0.0", "1.1.0"
 PLATFORMS = {"image": ("linux/amd64",), "index": ("linux/amd64", "linux/arm64")}

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from publisher.sandbox.server import Sandbox
-from tests.parts.faults import FaultyLink, run_faulty_link
-from tests.parts.layout import make_layout
-from tests.parts.order import check_order, check_state, logged
+from tests.support.faults import FaultyLink, run_faulty_link
+from tests.support.layout import make_layout
+from tests.support.order import check_order, check_state, logged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.command import Publish
-    from tests.parts.faults import Kind
+    from tests.support.command import Publish
+    from tests.support.faults import Kind
 
 _EVERY = {"kill": 5, "signal": 8}
 _TAGS = ("1.1.0", "1.1", "1", "latest")

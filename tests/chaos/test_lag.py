@@ -9,10 +9,10 @@ import pytest
 
 from publisher.sandbox.options import Options
 from publisher.workflows.yank import YankOptions
-from tests.parts.deeds import Ended, reconcile_of, release_of, retag_of, undo_of, yank_of
-from tests.parts.order import check_order
-from tests.parts.simulation import Run, World
-from tests.parts.stock import floating_tags, put_image, put_versions
+from tests.support.commands import Ended, reconcile_of, release_of, retag_of, undo_of, yank_of
+from tests.support.order import check_order
+from tests.support.seed import floating_tags, put_image, put_versions
+from tests.support.simulation import Run, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable

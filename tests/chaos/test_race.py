@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import pytest
 
 from publisher.sandbox.options import Options
-from tests.parts import fate
-from tests.parts.deeds import KILLED, Ended, reconcile_of, release_of, undo_of, yank_of
-from tests.parts.order import check_order, check_state
-from tests.parts.simulation import Run, World, unharmed
-from tests.parts.stock import floating_tags, put_image, put_versions
+from tests.support import faults_simulated as fate
+from tests.support.commands import KILLED, Ended, reconcile_of, release_of, undo_of, yank_of
+from tests.support.order import check_order, check_state
+from tests.support.seed import floating_tags, put_image, put_versions
+from tests.support.simulation import Run, World, unharmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from publisher.model.manifest import Manifest
-    from tests.parts.fate import Fate
-    from tests.parts.simulation import Asked
+    from tests.support.faults_simulated import Fate
+    from tests.support.simulation import Asked
 
 NAME = "acme/app"
 VERSIONS = ["1.0.0", "1.0.1", "1.1.0", "1.2.0", "2.0.0", "2.0.1", "2.1.0", "1.0.2"]

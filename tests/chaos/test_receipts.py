@@ -14,9 +14,9 @@ import pytest
 
 from publisher.sandbox.options import Options
 from publisher.workflows.undo import UndoOptions
-from tests.parts.deeds import release_of, undo_of
-from tests.parts.simulation import Run, World
-from tests.parts.stock import floating_tags, put_image
+from tests.support.commands import release_of, undo_of
+from tests.support.seed import floating_tags, put_image
+from tests.support.simulation import Run, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

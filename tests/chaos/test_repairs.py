@@ -14,19 +14,19 @@ import pytest
 
 from publisher.sandbox.options import Options
 from publisher.workflows.yank import YankOptions
-from tests.parts import fate
-from tests.parts.deeds import KILLED, Ended, reconcile_of, release_of, retag_of, undo_of, yank_of
-from tests.parts.layout import make_layout
-from tests.parts.order import check_order, check_state
-from tests.parts.simulation import Run, World
-from tests.parts.stock import floating_tags, put_image, put_versions
-from tests.parts.truth import check_truth, is_written
+from tests.support import faults_simulated as fate
+from tests.support.check_receipt import check_truth, is_written
+from tests.support.commands import KILLED, Ended, reconcile_of, release_of, retag_of, undo_of, yank_of
+from tests.support.layout import make_layout
+from tests.support.order import check_order, check_state
+from tests.support.seed import floating_tags, put_image, put_versions
+from tests.support.simulation import Run, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.parts.fate import Fate
+    from tests.support.faults_simulated import Fate
 
 NAME = "acme/app"
 TEN = ("1.0.0", "1.0.1", "1.1.0", "1.2.0", "1.2.1", "2.0.0", "2.0.1", "2.1.0", "3.0.0", "3.0.1")

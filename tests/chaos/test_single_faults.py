@@ -15,15 +15,15 @@ import pytest
 
 from publisher.model.digest import Digest
 from publisher.model.media import ACCEPT
-from tests.parts.faults import FaultyLink, Passing, run_faulty_link
-from tests.parts.layout import make_layout
+from tests.support.faults import FaultyLink, Passing, run_faulty_link
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.command import Publish
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.registry import Registry
 
 KINDS: tuple[Passing, ...] = get_args(Passing)
 EVERY = 10

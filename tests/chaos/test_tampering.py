@@ -9,13 +9,13 @@ import random
 import sys
 from typing import TYPE_CHECKING
 
+from publisher.model.documents import VerdictState
 from publisher.model.reference import Reference
-from publisher.model.verdict import VerdictState
 from publisher.workflows.status import status
 from publisher.workflows.verify import Expectation, verify_references
-from tests.parts.deeds import release_of, wish
-from tests.parts.simulation import Run, World
-from tests.parts.stock import put_image
+from tests.support.commands import release_of, wish
+from tests.support.seed import put_image
+from tests.support.simulation import Run, World
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from publisher.sandbox.details import Details
 from publisher.sandbox.options import EVERYTHING, Options, User
-from tests.parts import fate
-from tests.parts.deeds import Ended, release_of
-from tests.parts.layout import make_layout
-from tests.parts.order import check_order
-from tests.parts.simulation import Run, World
-from tests.parts.stock import put_versions
-from tests.parts.truth import check_truth, is_written
+from publisher.sandbox.tag_history import Details
+from tests.support import faults_simulated as fate
+from tests.support.check_receipt import check_truth, is_written
+from tests.support.commands import Ended, release_of
+from tests.support.layout import make_layout
+from tests.support.order import check_order
+from tests.support.seed import put_versions
+from tests.support.simulation import Run, World
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.parts.fate import Fate
-    from tests.parts.simulation import Asked
+    from tests.support.faults_simulated import Fate
+    from tests.support.simulation import Asked
 
 NAME = "acme/app"
 EXACT = r"[0-9]+\.[0-9]+\.[0-9]+"

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from publisher.sandbox.server import Sandbox
-from tests.parts.registry import run_registry
+from tests.support.registry import run_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.sandbox.server import Sandbox
-from tests.parts.github import Runner, read_yaml
+from tests.support.github import Runner, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.parts.github import Ended
+    from tests.support.github import Ended
 
 ACTION = Path(__file__).parents[2] / ".github" / "actions" / "publish"
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.model.protocols import LooseImage
-    from tests.parts.command import Publish
-    from tests.parts.engine import Engine
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.engine import Engine
+    from tests.support.registry import Registry
 
 
 def skopeo(*words: str) -> str:

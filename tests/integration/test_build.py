@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.test_goalapp import make_base
-from tests.parts.engine import BUSYBOX
+from tests.support.engine import BUSYBOX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.parts.command import Publish
-    from tests.parts.engine import Engine
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.engine import Engine
+    from tests.support.registry import Registry
 
 DOCKERFILE = """\
 ARG BASE

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.parts.engine import BUSYBOX
+from tests.support.engine import BUSYBOX
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.parts.command import Publish, Result
-    from tests.parts.engine import Engine
+    from tests.support.command import Publish, Result
+    from tests.support.engine import Engine
 
 DOCKERFILE = "FROM scratch AS first\nARG WHO\nWORKDIR /app\nCOPY page .\nENV WHO=$WHO\nFROM scratch\nENV LAST=1\n"
 # It tells what it was told, and lets buildah do the work.

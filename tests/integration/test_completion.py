@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.parts.layout import make_layout
-from tests.parts.terminal import run_terminal
+from tests.support.layout import make_layout
+from tests.support.terminal import run_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.parts.command import Publish
-    from tests.parts.registry import Registry
-    from tests.parts.terminal import Terminal
+    from tests.support.command import Publish
+    from tests.support.registry import Registry
+    from tests.support.terminal import Terminal
 
 SCRIPTS = Path(sys.executable).parent
 SHELLS = {

@@ -13,13 +13,13 @@ import pytest
 from publisher.cli.plugin import own
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
-from tests.parts.layout import make_layout
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.parts.command import Publish, Result
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish, Result
+    from tests.support.registry import Registry
 
 SCRIPTS = Path(sys.executable).parent
 

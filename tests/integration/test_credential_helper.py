@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.parts.command import Publish
+    from tests.support.command import Publish
 
 HELPER = str(Path(sys.executable).with_name("docker-credential-publish"))
 SECRET = 'it\'s "quoted" \\ and ünicode'

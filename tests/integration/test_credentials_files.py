@@ -10,11 +10,11 @@ import pytest
 
 from publisher.credentials.chain import Chain
 from publisher.credentials.docker_config import DockerConfig
-from tests.parts.registry import SECRET, USER
+from tests.support.registry import SECRET, USER
 
 if TYPE_CHECKING:
-    from tests.parts.command import Publish
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.registry import Registry
 
 
 def login(publish: Publish, place: str) -> dict[str, str]:

@@ -10,15 +10,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from publisher.credentials.oidc import OidcCredentials
-from publisher.http.retry import Patience
+from publisher.http.retry import RetryPolicy
 from publisher.model.credential import Absent, Broken, Found
-from tests.parts.http_server import Answer, Seen, Server, client, serve
+from tests.support.http_server import Answer, Seen, Server, client, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from publisher.model.credential import Answer as Found_
-    from tests.parts.command import Publish
+    from tests.support.command import Publish
 
 CONNECTION = "2f1c0a4e-0000-4000-8000-000000000000"
 BEARER, ID_TOKEN, SECRET = "canary-bearer", "canary.id.token", "canary-registry-secret"
@@ -32,7 +32,9 @@ class Services:
         self.github: Server = opened.enter_context(serve(self.give_id))
         self.docker: Server = opened.enter_context(serve(self.exchange))
         self.learnt: list[str] = []
-        self._client = opened.enter_context(client(user="", patience=Patience(tries=7, first=0.001, longest=0.002)))
+        self._client = opened.enter_context(
+            client(user="", retry_policy=RetryPolicy(tries=7, first=0.001, longest=0.002))
+        )
         self.environ = {
             "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.github.url}/token?api-version=2",
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN": BEARER,

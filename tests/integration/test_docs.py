@@ -17,15 +17,15 @@ import publisher
 from publisher.model.errors import PublishError
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
-from tests.parts.console import Block, blocks, commands, run
-from tests.parts.engine import BUSYBOX
-from tests.parts.layout import make_layout
+from tests.support.console import Block, blocks, commands, run
+from tests.support.engine import BUSYBOX
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.parts.command import Publish
-    from tests.parts.engine import Engine
+    from tests.support.command import Publish
+    from tests.support.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -6,14 +6,14 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from tests.parts.registry import SECRET, USER
+from tests.support.registry import SECRET, USER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.parts.command import Publish, Result
-    from tests.parts.engine import Engine
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish, Result
+    from tests.support.engine import Engine
+    from tests.support.registry import Registry
 
 
 ALL = ["configuration", "git", "engine", "disk", "dangling images", "credential", "keyring", "rights"]

@@ -12,16 +12,16 @@ from jsonschema import Draft202012Validator
 from publisher.cli.program import COMMANDS, program
 from publisher.cli.schema import documents
 from publisher.sandbox.server import Sandbox
-from tests.parts.engine import BUSYBOX
-from tests.parts.layout import make_layout
-from tests.parts.registry import SECRET, USER
+from tests.support.engine import BUSYBOX
+from tests.support.layout import make_layout
+from tests.support.registry import SECRET, USER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.command import Publish, Result
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish, Result
+    from tests.support.registry import Registry
 
 # Those that need an engine have a test of their own.
 WITH_ENGINE = {"build", "smoke"}

@@ -9,13 +9,13 @@ import pytest
 
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
-from tests.parts.layout import make_layout
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.command import Publish
+    from tests.support.command import Publish
 
 BY_TAG_ONLY = Options(put_by_digest=False)
 WORDS = ["release", "oci:layout", "--image", "me/app", "--version", "1.0.0", "--format", "json"]

@@ -16,14 +16,14 @@ from publisher.archives.docker_archive import DockerArchive
 from publisher.engine.connection import Engine as Connection
 from publisher.model.digest import Digest
 from publisher.model.errors import EngineUnavailable, PublishError, SourceNotFound, UsageError
-from tests.parts.process import free_port
+from tests.support.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.engine import Engine
-    from tests.parts.registry import Registry
+    from tests.support.engine import Engine
+    from tests.support.registry import Registry
 
 
 @contextmanager

@@ -14,19 +14,19 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from publisher.sandbox.server import Sandbox
-from tests.parts.github import Runner, read_yaml
-from tests.parts.http_server import Answer, serve
-from tests.parts.layout import make_layout
-from tests.parts.process import wait_until
-from tests.parts.registry import SECRET, USER, run_registry
-from tests.parts.tokens import run_token_service
+from tests.support.github import Runner, read_yaml
+from tests.support.http_server import Answer, serve
+from tests.support.layout import make_layout
+from tests.support.process import wait_until
+from tests.support.registry import SECRET, USER, run_registry
+from tests.support.tokens import run_token_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.parts.command import Publish
-    from tests.parts.github import Ended
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.github import Ended
+    from tests.support.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / ".github" / "actions" / "publish"

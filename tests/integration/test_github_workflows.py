@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.parts.base import make_base
-from tests.parts.engine import BUSYBOX
-from tests.parts.github import Runner, read_yaml
-from tests.parts.registry import SECRET, USER
+from tests.support.base import make_base
+from tests.support.engine import BUSYBOX
+from tests.support.github import Runner, read_yaml
+from tests.support.registry import SECRET, USER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.parts.command import Publish
-    from tests.parts.engine import Engine
-    from tests.parts.github import Ended
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.engine import Engine
+    from tests.support.github import Ended
+    from tests.support.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 OWN = ROOT / ".github" / "workflows"

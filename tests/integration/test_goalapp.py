@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.parts.engine import BUSYBOX
+from tests.support.engine import BUSYBOX
 
 if TYPE_CHECKING:
-    from tests.parts.engine import Engine
+    from tests.support.engine import Engine
 
 GOALAPP = Path(__file__).parents[2] / "examples" / "goalapp"
 

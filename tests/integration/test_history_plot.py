@@ -11,13 +11,13 @@ import pytest
 from publisher.report.history_plot import history_svg
 from publisher.sandbox.server import Sandbox
 from tests.integration.test_sandbox_page import browse
-from tests.parts.layout import make_layout
-from tests.parts.receipts import a_year
+from tests.support.layout import make_layout
+from tests.support.receipts import a_year
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.parts.command import Publish
+    from tests.support.command import Publish
 
 # Every word's box against the picture's, and a version's against its bar.
 _MEASURE = """

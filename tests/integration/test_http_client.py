@@ -21,7 +21,7 @@ import trustme
 
 from publisher.http.client import Client
 from publisher.http.message import ConnectionLost, Request
-from publisher.http.retry import Patience
+from publisher.http.retry import RetryPolicy
 from publisher.http.tls import HostSettings
 from publisher.model.credential import Credential
 from publisher.model.errors import Denied, QuotaUsedUp, TlsFailed, Unreachable, VerificationFailed
@@ -152,12 +152,12 @@ class Bench:
     trace: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        patience = Patience(sleep=self._sleep, clock=lambda: self.time, now=lambda: NOW + self.time)
+        retry_policy = RetryPolicy(sleep=self._sleep, clock=lambda: self.time, now=lambda: NOW + self.time)
         self.client = Client(
             lambda _host, _repository: self.credential,
             lambda host: self.hosts.get(host, HostSettings()),
             trace=self.trace.append,
-            patience=patience,
+            retry_policy=retry_policy,
         )
 
     def _sleep(self, seconds: float) -> None:
@@ -340,7 +340,7 @@ def test_a_token_service_that_is_down_is_not_asked_by_tries_squared(serve: Serve
     answer.base = server.url
     with pytest.raises(Unreachable, match="503"):
         bench.get(server, scopes=(PUSH,))
-    assert len(server.seen) == 1 + Patience().tries
+    assert len(server.seen) == 1 + RetryPolicy().tries
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

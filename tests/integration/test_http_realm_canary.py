@@ -13,12 +13,12 @@ from publisher.http.message import Request
 from publisher.http.tls import HostSettings
 from publisher.model.credential import Credential
 from publisher.model.errors import PublishError
-from tests.parts.http_server import QUICK, SECRET, USER, Answer, Seen, client, serve
+from tests.support.http_server import QUICK, SECRET, USER, Answer, Seen, client, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.parts.http_server import Server
+    from tests.support.http_server import Server
 
 # {b} is the port where the thief listens, {a} the registry's own.
 FORMS = {
@@ -148,7 +148,7 @@ def test_two_registries_never_see_each_others_password(registry: Server, thieves
             200 if "Authorization" in seen.headers else 401, {"WWW-Authenticate": 'Basic realm="r"'}
         )
     words = {registry.host: "first-word", thieves[0].host: "second-word"}
-    client = Client(lambda host, _path: Credential("u", words[host]), lambda _host: HostSettings(), patience=QUICK)
+    client = Client(lambda host, _path: Credential("u", words[host]), lambda _host: HostSettings(), retry_policy=QUICK)
     for host in words:
         assert client.send(Request(method="GET", url=f"http://{host}/v2/")).status == 200
     client.close()

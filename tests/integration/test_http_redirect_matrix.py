@@ -11,13 +11,13 @@ import trustme
 
 from publisher.http.message import Request
 from publisher.http.tls import HostSettings
-from tests.parts.http_server import Answer, Seen, client, serve
+from tests.support.http_server import Answer, Seen, client, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.http_server import Server
+    from tests.support.http_server import Server
 
 NAME = "registry.test"
 STATUSES = (301, 302, 303, 307, 308)

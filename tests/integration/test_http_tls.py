@@ -12,7 +12,7 @@ import trustme
 from publisher.http.message import Request
 from publisher.http.tls import HostSettings
 from publisher.model.errors import Denied, TlsFailed, Unreachable
-from tests.parts.http_server import basic_only, client, serve
+from tests.support.http_server import basic_only, client, serve
 
 if TYPE_CHECKING:
     from pathlib import Path

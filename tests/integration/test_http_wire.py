@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from publisher.http import limits, message, wire
+from publisher.http import connection as http_connection
+from publisher.http import limits, message
 from publisher.http.message import ConnectionLost, Request
 from publisher.http.tls import HostSettings
 from publisher.model.errors import BadManifest, ConfigError, Unreachable, VerificationFailed
-from tests.parts.http_server import QUICK, Answer, Seen, basic_only, client, serve, serve_bytes
+from tests.support.http_server import QUICK, Answer, Seen, basic_only, client, serve, serve_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,7 +216,7 @@ def test_a_document_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     began = time.monotonic()
     with (
         dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", 0.05) as host,
-        client(patience=replace(QUICK, tries=1)) as made,
+        client(retry_policy=replace(QUICK, tries=1)) as made,
         pytest.raises(ConnectionLost, match="too slowly"),
     ):
         made.send(Request(method="GET", url=f"http://{host}/x"))
@@ -224,11 +225,11 @@ def test_a_document_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_header_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """So does none of a header."""
-    monkeypatch.setattr(wire, "HEAD_SECONDS", 0.15)
+    monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.15)
     began = time.monotonic()
     with (
         dripping(b"", 0.05) as host,
-        client(patience=replace(QUICK, tries=1)) as made,
+        client(retry_policy=replace(QUICK, tries=1)) as made,
         pytest.raises(Unreachable),
     ):
         made.send(Request(method="GET", url=f"http://{host}/x"))

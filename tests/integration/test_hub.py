@@ -8,13 +8,13 @@ import pytest
 
 from publisher.sandbox.options import Options, User
 from publisher.sandbox.server import Sandbox
-from tests.parts.layout import make_layout
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.command import Publish, Result
+    from tests.support.command import Publish, Result
 
 VERSIONS = r"^[0-9]+\.[0-9]+\.[0-9]+$"
 README = "# App\n\nSee [the docs](docs/a.md).\n"

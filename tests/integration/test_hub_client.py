@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from publisher.hub.access import Access
+from publisher.hub.access import Access, organization_rights, personal_rights
 from publisher.hub.repository import HubPage
-from publisher.hub.tokens import organization_rights, personal_rights
 from publisher.model.credential import Credential
 from publisher.model.errors import (
     Denied,
@@ -24,9 +23,9 @@ from publisher.model.errors import (
     VerificationFailed,
 )
 from publisher.model.reference import Repository
-from tests.parts.http_server import QUICK, Answer, Server, serve
-from tests.parts.http_server import client as as_client
-from tests.parts.hub import StrictHub
+from tests.support.http_server import QUICK, Answer, Server, serve
+from tests.support.http_server import client as as_client
+from tests.support.hub import StrictHub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +37,7 @@ REPOSITORY = Repository.parse("acme/app")
 @contextmanager
 def page(hub: StrictHub, credential: Credential | None = CREDENTIAL) -> Iterator[tuple[HubPage, Server]]:
     """A repository's page; whatever the server found wrong fails the test at the end."""
-    with serve(hub) as server, as_client(patience=QUICK) as client:
+    with serve(hub) as server, as_client(retry_policy=QUICK) as client:
         yield HubPage(Access(client, server.url, credential, lambda _secret: None), REPOSITORY), server
     assert hub.wrong == []
 
@@ -108,7 +107,7 @@ def test_tags_of_a_list_that_changes_come_once() -> None:
 
 def test_tokens_are_listed() -> None:
     """Personal ones, and an organization's, whose list counts under another name."""
-    with serve(StrictHub()) as server, as_client(patience=QUICK) as client:
+    with serve(StrictHub()) as server, as_client(retry_policy=QUICK) as client:
         access = Access(client, server.url, CREDENTIAL, lambda _secret: None)
         assert personal_rights(access) == ("repo:write",)
         assert organization_rights(access, "acme") == ("acme/*: scope-image-push",)
@@ -125,7 +124,7 @@ def test_every_page_is_read() -> None:
         following = f"{server.url}/v2/x?page_size=100&page={number + 1}" if number < 3 else ""
         return Answer(body=json.dumps({"next": following or None, "results": [{"name": f"t{number}"}]}).encode())
 
-    with serve(answer) as server, as_client(patience=QUICK) as client:
+    with serve(answer) as server, as_client(retry_policy=QUICK) as client:
         hub = HubPage(Access(client, server.url, CREDENTIAL, lambda _secret: None), REPOSITORY)
         assert sorted(hub.tags()) == ["t1", "t2", "t3"]
 
@@ -174,7 +173,7 @@ def test_a_limit_is_waited_for(header: str) -> None:
         limited = Answer(429, {header: "0" if header == "Retry-After" else str(int(time.time()))}, b"Too Many Requests")
         return limited if len(seen) == 1 else Answer(body=b'{"name":"app"}')
 
-    with serve(answer) as server, as_client(patience=QUICK) as client:
+    with serve(answer) as server, as_client(retry_policy=QUICK) as client:
         assert HubPage(Access(client, server.url, None, lambda _secret: None), REPOSITORY).find()
     assert len(seen) == 2
 
@@ -190,7 +189,7 @@ def test_a_refused_bearer_is_renewed_once() -> None:
         sent = getattr(seen, "headers", {})["Authorization"]
         return Answer(body=b'{"name":"app"}') if sent == "Bearer t2" else Answer(401, {}, b'{"detail":"expired"}')
 
-    with serve(answer) as server, as_client(patience=QUICK) as client:
+    with serve(answer) as server, as_client(retry_policy=QUICK) as client:
         assert HubPage(Access(client, server.url, CREDENTIAL, lambda _secret: None), REPOSITORY).find()
     assert len(given) == 2
 
@@ -207,7 +206,7 @@ def test_a_bearer_is_renewed_before_it_ends() -> None:
             return Answer(body=json.dumps({"access_token": f"a.{claims}.b"}).encode())
         return Answer(body=b'{"name":"app"}')
 
-    with serve(answer) as server, as_client(patience=QUICK) as client:
+    with serve(answer) as server, as_client(retry_policy=QUICK) as client:
         hub = HubPage(Access(client, server.url, CREDENTIAL, lambda _secret: None, lambda: clock[0]), REPOSITORY)
         hub.find()
         clock[0] += 60

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.parts.engine import BUSYBOX, run_engine
-from tests.parts.layout import make_layout
+from tests.support.engine import BUSYBOX, run_engine
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.parts.command import Publish, Result
-    from tests.parts.engine import Engine
-    from tests.parts.registry import Asked, Registry
+    from tests.support.command import Publish, Result
+    from tests.support.engine import Engine
+    from tests.support.registry import Asked, Registry
 
 LARGE = 12_000_000
 """Bytes; the engine looks for smaller layers in one repository only."""

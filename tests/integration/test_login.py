@@ -18,14 +18,14 @@ import pytest
 from publisher.model.errors import UsageError
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
-from publisher.workflows.login import Place
-from tests.parts.layout import make_layout
-from tests.parts.registry import SECRET, USER
+from publisher.workflows.login import LoginTarget
+from tests.support.layout import make_layout
+from tests.support.registry import SECRET, USER
 
 if TYPE_CHECKING:
-    from tests.parts.command import Publish
-    from tests.parts.engine import Engine
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.engine import Engine
+    from tests.support.registry import Registry
 
 UNLOCK = "printf pass | gnome-keyring-daemon --unlock --components=secrets >/dev/null; "
 
@@ -171,9 +171,10 @@ def test_a_namespace_is_nothing_for_docker(private_registry: Registry, publish: 
 def test_two_writers(publish: Publish) -> None:
     """Two that change docker's file at once both find their change in it."""
     code = (
-        "import sys; from pathlib import Path; from publisher.credentials.docker_file import DockerFile;"
+        "import sys; from pathlib import Path; from publisher.credentials.docker_config_file import DockerConfigFile;"
         "from publisher.receipts.atomic import write_atomically;"
-        "[DockerFile(Path(sys.argv[1]), write_atomically).use_helper(f'{sys.argv[2]}{n}.example') for n in range(20)]"
+        "file = DockerConfigFile(Path(sys.argv[1]), write_atomically);"
+        "[file.use_helper(f'{sys.argv[2]}{n}.example') for n in range(20)]"
     )
     file = publish.home / "docker" / "config.json"
     children = [subprocess.Popen([sys.executable, "-c", code, str(file), who]) for who in ("a", "b")]
@@ -200,14 +201,14 @@ def test_nobody_to_ask(publish: Publish) -> None:
 )
 def test_places(text: str, place: str) -> None:
     """A registry by any of its names, or one namespace of it."""
-    assert str(Place.parse(text)) == place
+    assert str(LoginTarget.parse(text)) == place
 
 
 @pytest.mark.parametrize("text", ["not a host", "me/app:1", "http://x y", "user@host.example", "-x.example", "me"])
 def test_bad_places(text: str) -> None:
     """What is no registry is refused."""
     with pytest.raises(UsageError):
-        Place.parse(text)
+        LoginTarget.parse(text)
 
 
 def test_a_registry_that_lets_strangers_in_by_a_token_is_asked_all_the_same(publish: Publish) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from publisher.sandbox.server import Sandbox
 from tests.integration.test_goalapp import make_base
-from tests.parts.page import Shell, is_as_shown, read_page
+from tests.support.page import Shell, is_as_shown, read_page
 
 if TYPE_CHECKING:
-    from tests.parts.command import Publish
-    from tests.parts.engine import Engine
+    from tests.support.command import Publish
+    from tests.support.engine import Engine
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("images", "build", "run", "share", "data")

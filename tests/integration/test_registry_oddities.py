@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-from tests.parts.odd_registry import BASE, MIB, Bytes, Odd, opened, serve
+from tests.support.odd_registry import BASE, MIB, Bytes, Odd, opened, serve
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,14 @@ from publisher.model.manifest import Descriptor, compose_manifest
 from publisher.model.reference import Reference, Repository, Tag
 from publisher.registry.endpoint import locate
 from publisher.registry.image import RemoteImage
-from publisher.registry.relay import Relay
+from publisher.registry.relay.server import Relay
 from publisher.registry.repository import RemoteRepository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.engine import Engine
+    from tests.support.engine import Engine
 
 LAYER = os.urandom(3 << 20)
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.parts.layout import make_layout
-from tests.parts.registry import SECRET, USER, Registry
+from tests.support.layout import make_layout
+from tests.support.registry import SECRET, USER, Registry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.model.manifest import Content
-    from tests.parts.command import Publish
-    from tests.parts.engine import Engine
+    from tests.support.command import Publish
+    from tests.support.engine import Engine
 
 
 LAYOUT = ["release", "oci:{layout}", "--version", "1.0.0"]

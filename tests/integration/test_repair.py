@@ -10,14 +10,14 @@ import pytest
 
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
-from tests.parts.layout import make_layout
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tests.parts.command import Publish, Result
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish, Result
+    from tests.support.registry import Registry
 
 VERSIONS = ("1.0.0", "1.1.0", "2.0.0")
 

@@ -11,7 +11,7 @@ import requests
 from publisher.sandbox.options import Options, User
 from publisher.sandbox.server import Sandbox
 from tests.contracts.client import Client
-from tests.parts.hub import check_answer
+from tests.support.hub import check_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

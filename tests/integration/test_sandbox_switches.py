@@ -14,7 +14,7 @@ from tests.contracts.client import Client, codes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.parts.command import Publish
+    from tests.support.command import Publish
 
 
 def test_delete_by_tag_can_be_unsupported() -> None:

@@ -21,14 +21,14 @@ from publisher.model.errors import UsageError
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox, environment, execute
 from tests.contracts.client import Client
-from tests.parts.layout import make_layout
-from tests.parts.process import end
+from tests.support.layout import make_layout
+from tests.support.process import end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.parts.command import Publish
-    from tests.parts.engine import Engine
+    from tests.support.command import Publish
+    from tests.support.engine import Engine
 
 
 def run(*words: str, **environ: str) -> str:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.parts.layout import make_layout
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
-    from tests.parts.command import Publish
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.registry import Registry
 
 
 @pytest.fixture

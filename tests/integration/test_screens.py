@@ -18,17 +18,17 @@ import pytest
 from publisher.cli.program import COMMANDS
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
-from tests.parts.engine import BUSYBOX
-from tests.parts.layout import make_layout
-from tests.parts.registry import SECRET, USER
-from tests.parts.screen import picture, plain, settled
-from tests.parts.terminal import run_terminal
+from tests.support.engine import BUSYBOX
+from tests.support.layout import make_layout
+from tests.support.registry import SECRET, USER
+from tests.support.screen import picture, plain, settled
+from tests.support.terminal import run_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tests.parts.command import Publish
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.registry import Registry
 
 SCREENS = Path(__file__).parents[2] / "docs" / "screens"
 SCRIPTS = Path(sys.executable).parent

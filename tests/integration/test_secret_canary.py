@@ -13,16 +13,16 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from publisher.cli.program import COMMANDS
-from tests.parts.http_server import Answer, Seen, serve
-from tests.parts.layout import make_layout
-from tests.parts.registry import USER
+from tests.support.http_server import Answer, Seen, serve
+from tests.support.layout import make_layout
+from tests.support.registry import USER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.command import Publish
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.registry import Registry
 
 # Signs that each encoding writes in another way.
 CANARY = 'c4nary+/s3cret="\\é&%41'

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.model.settings import SmokeSettings
-from tests.parts.smoking import SERVE, Smoking, make_fixtures
+from tests.support.smoking import SERVE, Smoking, make_fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.engine import Engine
+    from tests.support.engine import Engine
 
 SHELL = 'command = ["sh", "-c", "{}"]\n'
 QUOTA = 'command = ["sh", "-c", "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us; true"]\n'

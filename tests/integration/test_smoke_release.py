@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.parts.smoking import SERVE, Smoking
+from tests.support.smoking import SERVE, Smoking
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.parts.engine import Engine
-    from tests.parts.registry import Registry
+    from tests.support.engine import Engine
+    from tests.support.registry import Registry
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.parts.smoking import SERVE, Smoking, make_fixtures
+from tests.support.smoking import SERVE, Smoking, make_fixtures
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.parts.engine import Engine
-    from tests.parts.registry import Registry
+    from tests.support.engine import Engine
+    from tests.support.registry import Registry
 
 SECRET = "hunter2-hunter2"
 KINDS = ('command = ["sh", "-c", "echo $$ > /data/pid; sleep 1"]', SERVE + 'http = { path = "/health" }')

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts.console import blocks, commands, matches
+from tests.support.console import blocks, commands, matches
 
 ROOT = Path(__file__).parents[2]
 

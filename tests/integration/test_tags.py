@@ -19,8 +19,8 @@ from publisher.sandbox.server import Sandbox
 from publisher.workflows.session import Session
 from publisher.workflows.tags import carry_out, plan_prune
 from tests.contracts.client import Client
-from tests.parts.command import Result
-from tests.parts.layout import make_layout
+from tests.support.command import Result
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from publisher.model.manifest import Manifest
     from publisher.sandbox.store import Store
-    from tests.parts.command import Publish
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.registry import Registry
 
 
 class Shop:

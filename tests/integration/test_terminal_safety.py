@@ -13,13 +13,13 @@ import pytest
 
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
-from tests.parts.http_server import Answer, Seen, serve
+from tests.support.http_server import Answer, Seen, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.parts.command import Publish
+    from tests.support.command import Publish
 
 # Every control character, and those that turn or hide text around them.
 HIDDEN = [

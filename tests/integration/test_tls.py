@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.parts.layout import make_layout
-from tests.parts.registry import run_registry
+from tests.support.layout import make_layout
+from tests.support.registry import run_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.command import Publish
-    from tests.parts.registry import Registry
+    from tests.support.command import Publish
+    from tests.support.registry import Registry
 
 
 @pytest.fixture(scope="module")

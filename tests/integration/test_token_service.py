@@ -7,17 +7,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.parts.layout import make_layout
-from tests.parts.registry import SECRET, USER, run_registry
-from tests.parts.tokens import run_token_service
+from tests.support.layout import make_layout
+from tests.support.registry import SECRET, USER, run_registry
+from tests.support.tokens import run_token_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.parts.command import Publish
-    from tests.parts.registry import Registry
-    from tests.parts.tokens import TokenService
+    from tests.support.command import Publish
+    from tests.support.registry import Registry
+    from tests.support.tokens import TokenService
 
 
 @pytest.fixture(scope="module")

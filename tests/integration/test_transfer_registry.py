@@ -23,9 +23,9 @@ from publisher.registry.endpoint import locate
 from publisher.registry.image import RemoteImage
 from publisher.registry.repository import RemoteRepository
 from publisher.transfer.compression import Compression
-from publisher.transfer.direct import send_loose
-from publisher.transfer.reuse import Placed, layers_of
-from publisher.transfer.stored import send_stored
+from publisher.transfer.copy import send_stored
+from publisher.transfer.export import send_loose
+from publisher.transfer.reuse import BlobLocation, layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,7 +139,7 @@ def test_second_release_sends_no_layer(registry: str, client: Client, archive: P
     first = send_loose(open_docker_archive(archive), target, Compression(), {}, Quiet()).manifest
     with target.open_blob(first.config) as stream:
         layers = layers_of(first, stream.read())
-    known = {diff_id: Placed(blob, target.repository) for diff_id, blob in layers.items()}
+    known = {diff_id: BlobLocation(blob, target.repository) for diff_id, blob in layers.items()}
     second = send_loose(open_docker_archive(archive), target, Compression(), known, Quiet())
     target.close()
     assert (second.manifest, second.sent) == (first, {})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from publisher.archives import layer as layer_module
-from publisher.archives.docker_archive import DockerArchive, DockerFile, open_docker_archive
+from publisher.archives.docker_archive import DockerArchive, SavedImageFile, open_docker_archive
 from publisher.archives.engine_export import EngineLayout, open_engine_layout
 from publisher.archives.oci_layout import open_oci_archive, open_oci_layout
 from publisher.archives.saved import open_saved_archive
@@ -441,7 +441,7 @@ def test_a_saved_file_of_a_containerd_store_keeps_its_manifests(wanted: str, tmp
 @pytest.mark.parametrize("form", FORMS)
 def test_other_saved_files_are_loose(form: str, tmp_path: Path) -> None:
     """A manifest that an engine made up for uncompressed layers is not kept."""
-    assert isinstance(open_saved_archive(write(tmp_path, FORMS[form]())), DockerFile)
+    assert isinstance(open_saved_archive(write(tmp_path, FORMS[form]())), SavedImageFile)
 
 
 def test_a_neighbouring_transport_is_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive, BadManifest, SourceNotFound
 from publisher.model.manifest import Index, Manifest
-from tests.parts.layout import make_layout
+from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

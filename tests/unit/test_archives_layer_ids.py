@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import pytest
 
-from publisher.archives.layer_ids import chain_ids, find_layer
+from publisher.archives.layer import chain_ids, find_layer
 from publisher.model.digest import Digest
 
 DIFFS = tuple(Digest.of(str(number).encode()) for number in range(3))

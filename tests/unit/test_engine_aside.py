@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from publisher.engine.aside import finished, within
+from publisher.threads import finished, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

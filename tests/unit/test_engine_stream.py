@@ -6,8 +6,8 @@ import io
 
 import pytest
 
+from publisher.engine.events import ExportStream
 from publisher.engine.image import EngineImage
-from publisher.engine.stream import ExportStream
 from publisher.model.digest import Digest
 from publisher.model.errors import DiskFull, Unreachable
 from publisher.model.manifest import Platform

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from publisher.facts.ci import Pipeline, read_pipeline
-from publisher.facts.payload import Payload
+from publisher.facts.ci import Payload, Pipeline, read_pipeline
 from publisher.model.errors import ConfigError
 from publisher.model.facts import Project
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publisher.facts.checks import check
-from publisher.facts.complaint import Complaint, dotted, find_line
+from publisher.facts.config_errors import Complaint, dotted, find_line
 from publisher.facts.configuration import Configuration, load
 from publisher.facts.conversion import convert
 from publisher.model.errors import ConfigError

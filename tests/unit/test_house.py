@@ -12,7 +12,7 @@ from pathlib import Path
 from publisher.cli.program import COMMANDS
 from publisher.model import errors
 from publisher.sandbox.server import Sandbox
-from tests.parts.layout import make_layout
+from tests.support.layout import make_layout
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "publisher").rglob("*.py"))

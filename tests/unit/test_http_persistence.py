@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from publisher.http.failure import NoAnswer, NoListener
+from publisher.http.errors import NoAnswer, NoListener
 from publisher.http.message import ConnectionLost, Response
-from publisher.http.persistence import Persistence
-from publisher.http.retry import Patience
+from publisher.http.retry import Retrier, RetryPolicy
 from publisher.model.errors import QuotaUsedUp, TlsFailed, Unreachable
 
 if TYPE_CHECKING:
@@ -32,9 +31,9 @@ class Clock:
         self.slept.append(seconds)
         self.time += seconds
 
-    def patience(self, **changes: float) -> Patience:
+    def retry_policy(self, **changes: float) -> RetryPolicy:
         tries = int(changes.pop("tries", 9))
-        return Patience(tries=tries, sleep=self.sleep, clock=lambda: self.time, now=lambda: self.time, **changes)
+        return RetryPolicy(tries=tries, sleep=self.sleep, clock=lambda: self.time, now=lambda: self.time, **changes)
 
 
 @dataclass
@@ -69,7 +68,7 @@ def test_six_failures_in_a_row_are_survived(failure: Answer | Exception) -> None
     """The seventh try gets the answer, within half a minute."""
     clock = Clock()
     once, calls = script(*[failure] * 6, Answer(200))
-    assert Persistence(clock.patience()).send(HOST, once, repeatable=True).status == 200
+    assert Retrier(clock.retry_policy()).send(HOST, once, repeatable=True).status == 200
     assert len(calls) == 7
     assert sum(clock.slept) < 30
 
@@ -78,7 +77,7 @@ def test_a_failure_that_stays_is_returned_in_the_end() -> None:
     """The caller says what it was."""
     clock = Clock()
     once, calls = script(Answer(503))
-    assert Persistence(clock.patience()).send(HOST, once, repeatable=True).status == 503
+    assert Retrier(clock.retry_policy()).send(HOST, once, repeatable=True).status == 503
     assert len(calls) == 9
 
 
@@ -86,7 +85,7 @@ def test_a_silence_that_stays_is_raised_in_the_end() -> None:
     """As it came."""
     once, calls = script(NoAnswer("silence"))
     with pytest.raises(NoAnswer, match="silence"):
-        Persistence(Clock().patience()).send(HOST, once, repeatable=True)
+        Retrier(Clock().retry_policy()).send(HOST, once, repeatable=True)
     assert len(calls) == 9
 
 
@@ -94,13 +93,13 @@ def test_nobody_listening_is_given_up_soon() -> None:
     """A host that never answered is more likely misspelt than busy."""
     once, calls = script(NoListener("refused"))
     with pytest.raises(NoListener):
-        Persistence(Clock().patience()).send(HOST, once, repeatable=True)
+        Retrier(Clock().retry_policy()).send(HOST, once, repeatable=True)
     assert len(calls) == 3
 
 
 def test_a_host_that_answered_before_is_waited_for() -> None:
     """It may be starting again."""
-    persistence = Persistence(Clock().patience())
+    persistence = Retrier(Clock().retry_policy())
     persistence.send(HOST, script(Answer(200))[0], repeatable=True)
     assert persistence.knows(HOST)
     once, calls = script(NoListener("refused"))
@@ -114,7 +113,7 @@ def test_other_errors_are_final(error: Exception) -> None:
     """A certificate doesn't get better, and a defect is no network."""
     once, calls = script(error)
     with pytest.raises(type(error)):
-        Persistence(Clock().patience()).send(HOST, once, repeatable=True)
+        Retrier(Clock().retry_policy()).send(HOST, once, repeatable=True)
     assert len(calls) == 1
 
 
@@ -123,17 +122,17 @@ def test_what_can_be_sent_only_once_is_sent_once(failure: Answer | Exception) ->
     """Its sender goes on from there."""
     once, calls = script(failure)
     if isinstance(failure, Answer):
-        assert Persistence(Clock().patience()).send(HOST, once, repeatable=False).status == 503
+        assert Retrier(Clock().retry_policy()).send(HOST, once, repeatable=False).status == 503
     else:
         with pytest.raises(ConnectionLost):
-            Persistence(Clock().patience()).send(HOST, once, repeatable=False)
+            Retrier(Clock().retry_policy()).send(HOST, once, repeatable=False)
     assert len(calls) == 1
 
 
 def test_the_gate_is_closed_for_what_can_be_sent_only_once_too() -> None:
     """The next request to that host waits, whatever it is; one to another host doesn't."""
     clock = Clock()
-    persistence = Persistence(clock.patience())
+    persistence = Retrier(clock.retry_policy())
     persistence.send(HOST, script(Answer(429, {"Retry-After": "40"}))[0], repeatable=False)
     persistence.send("other.example", script(Answer())[0], repeatable=True)
     assert clock.time == 1000
@@ -150,7 +149,7 @@ def test_nothing_is_sent_inside_a_window() -> None:
         sent.append(clock.time)
         return cast("Response", Answer(429, {"Retry-After": "4"}) if len(sent) < 3 else Answer())
 
-    Persistence(clock.patience()).send(HOST, once, repeatable=True)
+    Retrier(clock.retry_policy()).send(HOST, once, repeatable=True)
     assert [later - earlier >= 4 for earlier, later in itertools.pairwise(sent)] == [True, True]
 
 
@@ -159,7 +158,7 @@ def test_a_wait_that_is_too_long_is_an_error(status: int, kind: type[Unreachable
     """It says how long, and what to do; nothing more is sent."""
     once, calls = script(answer := Answer(status, {"Retry-After": "301"}))
     with pytest.raises(kind, match="301 seconds") as caught:
-        Persistence(Clock().patience()).send(HOST, once, repeatable=True)
+        Retrier(Clock().retry_policy()).send(HOST, once, repeatable=True)
     assert (len(calls), answer.closed) == (1, True)
     assert HOST in caught.value.message
 
@@ -168,7 +167,7 @@ def test_all_waits_together_have_an_end() -> None:
     """Fifteen minutes, by waits of five."""
     clock = Clock()
     once, calls = script(Answer(429, {"Retry-After": "300"}))
-    assert Persistence(clock.patience(tries=100)).send(HOST, once, repeatable=True).status == 429
+    assert Retrier(clock.retry_policy(tries=100)).send(HOST, once, repeatable=True).status == 429
     assert clock.time - 1000 <= 900 + 300
     assert len(calls) <= 5
 
@@ -192,7 +191,7 @@ def test_a_used_up_pull_quota_is_not_waited_for(answer: Answer) -> None:
     """It comes back in hours."""
     once, calls = script(answer)
     with pytest.raises(QuotaUsedUp, match="pull quota"):
-        Persistence(Clock().patience()).send(HOST, once, repeatable=True)
+        Retrier(Clock().retry_policy()).send(HOST, once, repeatable=True)
     assert len(calls) == 1
 
 
@@ -207,7 +206,7 @@ def test_a_used_up_pull_quota_is_not_waited_for(answer: Answer) -> None:
 def test_other_limits_are_waited_for(answer: Answer) -> None:
     """They pass soon."""
     once, calls = script(answer, Answer(200))
-    assert Persistence(Clock().patience()).send(HOST, once, repeatable=True).status == 200
+    assert Retrier(Clock().retry_policy()).send(HOST, once, repeatable=True).status == 200
     assert len(calls) == 2
 
 
@@ -217,13 +216,13 @@ def test_other_limits_are_waited_for(answer: Answer) -> None:
 def test_final_answers_are_final(status: int) -> None:
     """One request, whatever it says."""
     once, calls = script(Answer(status))
-    assert Persistence(Clock().patience()).send(HOST, once, repeatable=True).status == status
+    assert Retrier(Clock().retry_policy()).send(HOST, once, repeatable=True).status == status
     assert len(calls) == 1
 
 
 def test_one_threads_wait_is_every_threads() -> None:
     """After the first 429 nobody sends before its end."""
-    persistence = Persistence(Patience(tries=9, first=0.001))
+    persistence = Retrier(RetryPolicy(tries=9, first=0.001))
     refused, early, lock = list[float](), list[float](), threading.Lock()
     import time
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from publisher.http.challenge import check_realm
 from publisher.http.origin import Origin
-from publisher.http.realm import check_realm
 from publisher.model.errors import Denied
 
 REGISTRY = Origin.of("https://registry.example.com")

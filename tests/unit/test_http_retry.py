@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.http.retry import TEMPORARY, Gates, Patience, asked_wait
+from publisher.http.retry import TEMPORARY, HostPauses, RetryPolicy, asked_wait
 
 NOW = 1_700_000_000.0
 
@@ -26,9 +26,9 @@ class Clock:
         self.slept.append(seconds)
         self.time += seconds
 
-    def patience(self) -> Patience:
-        """Patience by this clock."""
-        return Patience(sleep=self.sleep, clock=lambda: self.time, now=lambda: NOW + self.time)
+    def retry_policy(self) -> RetryPolicy:
+        """RetryPolicy by this clock."""
+        return RetryPolicy(sleep=self.sleep, clock=lambda: self.time, now=lambda: NOW + self.time)
 
 
 WAITS: dict[str, tuple[dict[str, str], float | None]] = {
@@ -66,7 +66,7 @@ def test_a_huge_wait_stays_a_number() -> None:
     """So that it can be compared, and refused."""
     found = asked_wait({"Retry-After": "9" * 5000}, NOW)
     assert found is not None
-    assert found > Patience().total
+    assert found > RetryPolicy().total
 
 
 @given(st.text(max_size=40))
@@ -80,14 +80,14 @@ def test_any_text_is_read_or_ignored(text: str) -> None:
 @given(st.integers(min_value=1, max_value=1000))
 def test_the_backoff_doubles_up_to_its_limit(attempt: int) -> None:
     """With jitter above half of it."""
-    patience = Patience()
-    ceiling = min(patience.first * 2 ** min(attempt, 20), patience.longest)
-    assert ceiling / 2 <= patience.backoff(attempt) <= ceiling
+    retry_policy = RetryPolicy()
+    ceiling = min(retry_policy.first * 2 ** min(attempt, 20), retry_policy.longest)
+    assert ceiling / 2 <= retry_policy.backoff(attempt) <= ceiling
 
 
 def test_the_backoff_spreads() -> None:
     """Clients that failed together don't come back together."""
-    assert len({Patience().backoff(3) for _ in range(50)}) > 40
+    assert len({RetryPolicy().backoff(3) for _ in range(50)}) > 40
 
 
 @pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 405, 409, 416, 501])
@@ -105,7 +105,7 @@ def test_an_answer_that_may_pass_is_asked_for_again(status: int) -> None:
 def test_a_closed_gate_holds_for_as_long_as_was_asked() -> None:
     """And no other host waits for it."""
     clock = Clock()
-    gates = Gates(clock.patience())
+    gates = HostPauses(clock.retry_policy())
     gates.close("a", 7)
     gates.wait("b")
     assert clock.slept == []
@@ -118,7 +118,7 @@ def test_a_closed_gate_holds_for_as_long_as_was_asked() -> None:
 def test_a_shorter_wait_does_not_open_a_gate() -> None:
     """The longest of several answers counts."""
     clock = Clock()
-    gates = Gates(clock.patience())
+    gates = HostPauses(clock.retry_policy())
     gates.close("a", 7)
     gates.close("a", 1)
     gates.wait("a")
@@ -135,7 +135,7 @@ def test_a_gate_that_is_closed_again_meanwhile_is_waited_for() -> None:
         if later:
             gates.close("a", later.pop())
 
-    gates = Gates(Patience(sleep=sleep, clock=lambda: clock.time))
+    gates = HostPauses(RetryPolicy(sleep=sleep, clock=lambda: clock.time))
     gates.close("a", 2)
     gates.wait("a")
     assert clock.time == 7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from publisher.http.scope import widen
+from publisher.http.challenge import widen
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.model.errors import Interrupted
-from publisher.model.interruption import postponed, side_by_side
+from publisher.threads import postponed, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

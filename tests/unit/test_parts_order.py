@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from publisher.model.manifest import Descriptor, Index, compose_index
-from tests.parts.order import Logged, check_order, check_state
-from tests.parts.simulation import World
-from tests.parts.stock import put_image, put_versions
+from tests.support.order import Logged, check_order, check_state
+from tests.support.seed import put_image, put_versions
+from tests.support.simulation import World
 
 NAME = "acme/app"
 DIGEST = f"sha256:{'a' * 64}"

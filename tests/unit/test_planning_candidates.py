@@ -10,8 +10,7 @@ from msgspec.structs import replace
 from publisher.model.errors import BadReference, ConfigError
 from publisher.model.facts import Facts, Project
 from publisher.model.image_name import read_images
-from publisher.planning.candidates import Candidates, PlanRequest, candidates, to_read
-from publisher.planning.labels import make_labels
+from publisher.planning.candidates import Candidates, PlanRequest, candidates, make_labels, to_read
 
 SPACE = "org.opencontainers.image."
 FACTS = Facts(

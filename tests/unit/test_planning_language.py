@@ -9,11 +9,11 @@ import pytest
 
 from publisher.model.errors import ConfigError
 from publisher.model.facts import Facts
+from publisher.model.fields import fields
 from publisher.model.plan import Kind
-from publisher.model.record import fields
 from publisher.planning.candidates import PlanRequest, candidates
+from publisher.planning.expressions import format_moment
 from publisher.planning.flavor import Flavor, Latest, read_flavor
-from publisher.planning.moment import format_moment
 from publisher.planning.rules import DEFAULT, Rule, read_rule, read_rules
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publisher.model.digest import Digest
+from publisher.planning.build_ref import BuildRef, RefKind
 from publisher.planning.lines import Published, desired, eligible, exact_tags, published_versions, spellings
-from publisher.planning.naming import bind
-from publisher.planning.origin import Origin, RefKind
+from publisher.planning.names import bind
 from publisher.planning.rules import DEFAULT, Rule, Ruleset, RuleType, read_rules
 from publisher.planning.version import Version, is_stable
 
 if TYPE_CHECKING:
     from random import Random
 
-NOWHERE = Origin(kind=RefKind.NONE, revision="0" * 40)
+NOWHERE = BuildRef(kind=RefKind.NONE, revision="0" * 40)
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
 WHOLE = Rule(type=RuleType.SEMVER, pattern="{{version}}")
 ALPINE = Rule(type=RuleType.SEMVER, pattern="{{version}}", suffix="-alpine")

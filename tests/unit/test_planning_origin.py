@@ -9,7 +9,7 @@ import pytest
 
 from publisher.model.errors import NoVersion, UsageError
 from publisher.model.facts import Facts, GitState
-from publisher.planning.origin import Reading, RefKind, find_origin
+from publisher.planning.build_ref import Reading, RefKind, find_origin
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -15,7 +15,7 @@ from publisher.model.plan import Action, Kind, Move, Plan
 from publisher.model.reference import Repository, Tag
 from publisher.planning.candidates import Candidates, PlanRequest, candidates
 from publisher.planning.lines import Published
-from publisher.planning.naming import Name
+from publisher.planning.names import Name
 from publisher.planning.plan import Known, make_plan
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -15,11 +15,10 @@ from publisher.model.facts import Facts
 from publisher.model.plan import Action, Kind, Plan
 from publisher.model.reference import Reference, Repository
 from publisher.planning.candidates import Candidates, PlanRequest, candidates, to_read
-from publisher.planning.lines import Published, desired, eligible, published_versions
-from publisher.planning.naming import version_names
+from publisher.planning.lines import LineState, Published, desired, eligible, published_versions, survey, survey_reads
+from publisher.planning.names import version_names
 from publisher.planning.plan import Known, make_plan
 from publisher.planning.rules import DEFAULT
-from publisher.planning.survey import LineState, survey, survey_reads
 from publisher.planning.version import Version
 
 HUB = Repository.parse("a/b")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from publisher.model.digest import Digest
 from publisher.model.settings import RetentionSettings
-from publisher.planning.retention import Stored, fates
+from publisher.planning.retention import Stored, decide_retention
 from publisher.planning.rules import DEFAULT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ def digest(text: str) -> Digest:
 
 
 def kept(policy: RetentionSettings, *found: Stored) -> set[str]:
-    return {one.stored.tag for one in fates(DEFAULT, policy, found, NOW) if one.kept}
+    return {one.stored.tag for one in decide_retention(DEFAULT, policy, found, NOW) if one.kept}
 
 
 def simple(*tags: str) -> list[Stored]:
@@ -86,7 +86,9 @@ def test_signatures_stay_with_what_they_sign() -> None:
 
 
 def test_what_keeps_a_tag_is_told() -> None:
-    said = {one.stored.tag: one.reason for one in fates(DEFAULT, KEEP, simple("1.0.0", "latest", "main"), NOW)}
+    said = {
+        one.stored.tag: one.reason for one in decide_retention(DEFAULT, KEEP, simple("1.0.0", "latest", "main"), NOW)
+    }
     assert said == {
         "1.0.0": "one of the newest 2 versions",
         "latest": "a floating tag",
@@ -109,7 +111,7 @@ def test_nothing_that_is_kept_loses_what_it_needs(found: dict[str, tuple[int, fr
     stored = [
         Stored(tag, digest(str(own)), frozenset(digest(str(one)) for one in rest)) for tag, (own, rest) in found.items()
     ]
-    decided = fates(DEFAULT, RetentionSettings(keep_last=last), stored, NOW)
+    decided = decide_retention(DEFAULT, RetentionSettings(keep_last=last), stored, NOW)
     assert [one.stored for one in decided] == stored
     staying = [one.stored for one in decided if one.kept and not one.stored.tag.startswith("yanked-")]
     needed = {entry for one in staying for entry in one.entries}
@@ -123,5 +125,5 @@ def test_pruning_twice_takes_nothing_more(found: dict[str, tuple[int, frozenset[
         Stored(tag, digest(str(own)), frozenset(digest(str(one)) for one in rest)) for tag, (own, rest) in found.items()
     ]
     policy = RetentionSettings(keep_last=last)
-    left = [one.stored for one in fates(DEFAULT, policy, stored, NOW) if one.kept]
-    assert all(one.kept for one in fates(DEFAULT, policy, left, NOW))
+    left = [one.stored for one in decide_retention(DEFAULT, policy, stored, NOW) if one.kept]
+    assert all(one.kept for one in decide_retention(DEFAULT, policy, left, NOW))

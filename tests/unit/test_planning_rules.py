@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from publisher.model.errors import BadReference
 from publisher.model.plan import Kind
 from publisher.model.reference import Tag
-from publisher.planning.naming import Name, bind, names, version_names
-from publisher.planning.origin import Origin, RefKind
+from publisher.planning.build_ref import BuildRef, RefKind
+from publisher.planning.names import Name, bind, names, version_names
 from publisher.planning.rules import DEFAULT, Rule, Ruleset, RuleType, is_marker
 from publisher.planning.version import parse_version
 
@@ -25,7 +25,7 @@ ALPINE = Ruleset.of(
 )
 
 
-def of_origin(origin: Origin) -> tuple[Name, ...]:
+def of_origin(origin: BuildRef) -> tuple[Name, ...]:
     """Names that the default rules make of what is built."""
     return names(bind(DEFAULT, origin), origin).names
 
@@ -77,14 +77,14 @@ def test_prefix_and_suffix() -> None:
 )
 def test_names_of_a_ref(kind: RefKind, name: str, expected: list[str]) -> None:
     """A branch gives its name and the commit's, a pull request its number."""
-    found = of_origin(Origin(kind=kind, name=name, revision=COMMIT, short=COMMIT[:7]))
+    found = of_origin(BuildRef(kind=kind, name=name, revision=COMMIT, short=COMMIT[:7]))
     assert [one.tag for one in found] == expected
     assert {one.kind for one in found} <= {Kind.REF}
 
 
 def test_branch_without_commit() -> None:
     """Where the commit is unknown, none is named."""
-    assert [name.tag for name in of_origin(Origin(kind=RefKind.BRANCH, name="main"))] == ["main"]
+    assert [name.tag for name in of_origin(BuildRef(kind=RefKind.BRANCH, name="main"))] == ["main"]
 
 
 def test_order_is_priority() -> None:
@@ -98,13 +98,13 @@ def test_order_is_priority() -> None:
 def test_bad_tag_names_the_rule(branch: str) -> None:
     """A tag that isn't valid is an error that says which rule made it."""
     with pytest.raises(BadReference, match="the rule 'type=ref,event=branch' made no valid tag"):
-        of_origin(Origin(kind=RefKind.BRANCH, name=branch, revision=COMMIT, short=COMMIT[:7]))
+        of_origin(BuildRef(kind=RefKind.BRANCH, name=branch, revision=COMMIT, short=COMMIT[:7]))
 
 
 def test_branch_like_a_marker() -> None:
     """A branch can't pass for a yank marker."""
     with pytest.raises(BadReference, match="marks a yanked version"):
-        of_origin(Origin(kind=RefKind.BRANCH, name="yanked-1.2.3", revision=COMMIT, short=COMMIT[:7]))
+        of_origin(BuildRef(kind=RefKind.BRANCH, name="yanked-1.2.3", revision=COMMIT, short=COMMIT[:7]))
 
 
 @pytest.mark.parametrize(
@@ -119,5 +119,5 @@ def test_marker(tag: str, marker: bool) -> None:
 def test_every_tag_is_valid_or_refused(name: str, revision: str) -> None:
     """Whatever a branch is called, its tags are valid or refused."""
     with contextlib.suppress(BadReference):
-        found = of_origin(Origin(kind=RefKind.BRANCH, name=name, revision=revision, short=revision[:7]))
+        found = of_origin(BuildRef(kind=RefKind.BRANCH, name=name, revision=revision, short=revision[:7]))
         assert all(Tag.parse(one.tag) == one.tag for one in found)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from publisher.model.digest import Digest
-from publisher.planning.lines import Published
+from publisher.planning.lines import LineState, Published, Survey, survey, survey_reads
 from publisher.planning.rules import DEFAULT
-from publisher.planning.survey import LineState, Survey, survey, survey_reads
 
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
 

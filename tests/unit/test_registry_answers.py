@@ -19,7 +19,7 @@ from publisher.model.errors import (
     Unreachable,
     VerificationFailed,
 )
-from publisher.registry.answers import BlobUnknown, Trouble, refusal
+from publisher.registry.answers import BlobUnknown, ErrorResponse, refusal
 
 if TYPE_CHECKING:
     from publisher.http.message import Response
@@ -103,7 +103,10 @@ def test_denied_names_repository_user_and_source(principal: str, hint: str) -> N
 
 def test_plain_text_is_quoted() -> None:
     """A body that isn't JSON is shown as far as it helps."""
-    assert Trouble.read(answer(429, "Too Many Requests (HAP429).\n")).said == "Too Many Requests (HAP429). (HTTP 429)"
+    assert (
+        ErrorResponse.read(answer(429, "Too Many Requests (HAP429).\n")).said
+        == "Too Many Requests (HAP429). (HTTP 429)"
+    )
 
 
 def test_terminal_escapes_are_shown_not_sent() -> None:

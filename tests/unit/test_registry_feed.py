@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.registry.feed import Feed
+from publisher.registry.upload import Feed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

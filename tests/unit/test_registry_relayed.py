@@ -10,7 +10,7 @@ import pytest
 
 from publisher.model.digest import Digest
 from publisher.model.errors import Unreachable
-from publisher.registry.relayed import RelayedBlob, RelayedUpload, StreamLost
+from publisher.registry.relay.uploads import RelayedBlob, RelayedUpload, StreamLost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

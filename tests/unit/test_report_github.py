@@ -10,17 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from publisher.model.documents import (
+    FloatingStatus,
+    RepositoryStatus,
+    Status,
+    Verdict,
+    Verdicts,
+    VerdictState,
+    VersionStatus,
+)
 from publisher.model.errors import ConfigError
 from publisher.model.plan import Action, Kind, Move, Plan, Plans
 from publisher.model.receipt import Change, Failure, Outcome, Receipt, ReleasedImage, State, Verification
-from publisher.model.status import FloatingStatus, RepositoryStatus, Status, VersionStatus
-from publisher.model.verdict import Verdict, Verdicts, VerdictState
 from publisher.report.github_files import OUTPUTS, encode_outputs, write_outputs, write_summary
-from publisher.report.markdown import code, plain
 from publisher.report.outputs import outputs_of
-from publisher.report.summary import summary_of
-from publisher.report.timings import Stopwatch
-from tests.parts.github import read_file_command
+from publisher.report.progress import Stopwatch
+from publisher.report.summary import code, plain, summary_of
+from tests.support.github import read_file_command
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

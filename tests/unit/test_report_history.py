@@ -11,9 +11,8 @@ import pytest
 
 from publisher.model.plan import Kind
 from publisher.model.receipt import State
-from publisher.report.history_plot import history_svg
-from publisher.report.timeline import timelines, version_key
-from tests.parts.receipts import a_year, change, receipt, released
+from publisher.report.history_plot import history_svg, timelines, version_key
+from tests.support.receipts import a_year, change, receipt, released
 
 if TYPE_CHECKING:
     from publisher.model.receipt import Receipt

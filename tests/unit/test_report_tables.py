@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from publisher.model.digest import Digest
+from publisher.model.documents import Verdict, VerdictState
 from publisher.model.plan import Action, Kind, Move, Plan
 from publisher.model.receipt import ReleasedImage, State
-from publisher.model.verdict import Verdict, VerdictState
 from publisher.report.tables import (
     all_equal,
     history_text,
@@ -18,7 +18,7 @@ from publisher.report.tables import (
     table,
     verdicts_text,
 )
-from tests.parts.receipts import change, receipt
+from tests.support.receipts import change, receipt
 
 DIGEST = "sha256:" + "ab" * 32
 

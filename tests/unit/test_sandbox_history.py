@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publisher.model.digest import Digest
-from publisher.sandbox.history import History
+from publisher.sandbox.tag_history import History
 
 OLD, NEW = Digest.of(b"old"), Digest.of(b"new")
 

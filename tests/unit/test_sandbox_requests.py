@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publisher.model.errors import UsageError
-from publisher.sandbox.answers import Refusal
 from publisher.sandbox.application import is_loopback
-from publisher.sandbox.bodies import asked_part
+from publisher.sandbox.http import Refusal, asked_part
 from publisher.sandbox.options import Options
 from publisher.sandbox.routes import Route
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.sandbox.scopes import Scope
-from publisher.sandbox.tokens import BadToken, Mint, read_basic
+from publisher.sandbox.auth import BadToken, TokenIssuer, read_basic
+from publisher.sandbox.routes import Scope
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_asking_for_more_gives_less(asked: str, rights: tuple[str, ...], given_:
 
 def test_token_says_what_it_allows() -> None:
     """An access token is read back, and clients can read its claims as a registry's."""
-    mint = Mint(60, clock=lambda: 1000)
+    mint = TokenIssuer(60, clock=lambda: 1000)
     scope = Scope("a/b", frozenset({"pull", "push"}))
     token = mint.access("ann", [scope])
     assert mint.scopes(token) == (scope,)
@@ -62,7 +62,7 @@ def test_token_says_what_it_allows() -> None:
 def test_token_expires() -> None:
     """After its life it is refused."""
     now = [1000.0]
-    mint = Mint(60, clock=lambda: now[0])
+    mint = TokenIssuer(60, clock=lambda: now[0])
     token = mint.access("ann", [])
     now[0] = 1060
     with pytest.raises(BadToken, match="expired"):
@@ -72,13 +72,13 @@ def test_token_expires() -> None:
 @pytest.mark.parametrize("change", ["head", "claims", "signature", "other-run", "refresh", "empty", "not-ascii"])
 def test_token_of_somebody_else(change: str) -> None:
     """A token that was changed, made elsewhere or for another purpose is refused."""
-    mint = Mint(60)
+    mint = TokenIssuer(60)
     head, claims, signature = mint.access("ann", []).split(".")
     tokens = {
         "head": f"x{head}.{claims}.{signature}",
         "claims": f"{head}.{claims}x.{signature}",
         "signature": f"{head}.{claims}.{signature[::-1]}",
-        "other-run": Mint(60).access("ann", []),
+        "other-run": TokenIssuer(60).access("ann", []),
         "refresh": mint.refresh("ann"),
         "empty": "",
         "not-ascii": "é.é.é",
@@ -89,7 +89,7 @@ def test_token_of_somebody_else(change: str) -> None:
 
 def test_access_token_refreshes_nothing() -> None:
     """Only a refresh token gives more tokens."""
-    mint = Mint(60)
+    mint = TokenIssuer(60)
     assert mint.refreshed(mint.refresh("ann")) == "ann"
     with pytest.raises(BadToken):
         mint.refreshed(mint.access("ann", []))

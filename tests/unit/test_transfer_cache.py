@@ -14,7 +14,7 @@ from publisher.model.manifest import Descriptor, compose_manifest
 from publisher.model.reference import Repository
 from publisher.transfer.cache import BlobCache
 from publisher.transfer.compression import Compression
-from publisher.transfer.reuse import Placed, layers_of
+from publisher.transfer.reuse import BlobLocation, layers_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,15 +28,15 @@ HERE, NEAR, FAR = (Repository.parse(text) for text in ("a.example/app", "a.examp
 @pytest.mark.parametrize(
     ("target", "compression", "found"),
     [
-        pytest.param(HERE, GZIP, {DIFF: Placed(BLOB, HERE)}, id="same"),
-        pytest.param(NEAR, GZIP, {DIFF: Placed(BLOB, HERE)}, id="same-registry"),
+        pytest.param(HERE, GZIP, {DIFF: BlobLocation(BLOB, HERE)}, id="same"),
+        pytest.param(NEAR, GZIP, {DIFF: BlobLocation(BLOB, HERE)}, id="same-registry"),
         pytest.param(FAR, GZIP, {}, id="other-registry"),
         pytest.param(HERE, Compression(level=2), {}, id="other-level"),
         pytest.param(HERE, Compression("zstd"), {}, id="other-compression"),
     ],
 )
 def test_guess_is_for_one_registry_and_one_way(
-    tmp_path: Path, target: Repository, compression: Compression, found: dict[Digest, Placed]
+    tmp_path: Path, target: Repository, compression: Compression, found: dict[Digest, BlobLocation]
 ) -> None:
     """Else a level that was asked for would be silently another."""
     cache = BlobCache(tmp_path / "new" / "blobs.jsonl")
@@ -50,7 +50,7 @@ def test_a_repositorys_own_blob_comes_before_a_neighbours(tmp_path: Path, order:
     cache = BlobCache(tmp_path / "blobs.jsonl")
     for repository in order:
         cache.remember(repository, GZIP, {DIFF: BLOB})
-    assert cache.known(HERE, GZIP, [DIFF]) == {DIFF: Placed(BLOB, HERE)}
+    assert cache.known(HERE, GZIP, [DIFF]) == {DIFF: BlobLocation(BLOB, HERE)}
 
 
 def test_cut_anywhere_what_is_whole_is_read(tmp_path: Path) -> None:
@@ -62,9 +62,9 @@ def test_cut_anywhere_what_is_whole_is_read(tmp_path: Path) -> None:
     for at in range(len(whole)):
         path.write_bytes(whole[:at])
         found = BlobCache(path).known(HERE, GZIP, [DIFF])
-        assert found == ({DIFF: Placed(BLOB, HERE)} if at == len(whole) - 1 else {})
+        assert found == ({DIFF: BlobLocation(BLOB, HERE)} if at == len(whole) - 1 else {})
         BlobCache(path).remember(HERE, GZIP, {other: BLOB})
-        assert BlobCache(path).known(HERE, GZIP, [other]) == {other: Placed(BLOB, HERE)}
+        assert BlobCache(path).known(HERE, GZIP, [other]) == {other: BlobLocation(BLOB, HERE)}
 
 
 def test_oldest_guesses_go(tmp_path: Path) -> None:

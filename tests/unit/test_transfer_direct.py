@@ -18,8 +18,8 @@ from publisher.model.errors import ConfigError, PublishError, Unreachable, Verif
 from publisher.model.manifest import Content, Descriptor, Platform
 from publisher.model.reference import Repository
 from publisher.transfer.compression import Compression
-from publisher.transfer.direct import send_loose
-from publisher.transfer.reuse import Placed
+from publisher.transfer.export import send_loose
+from publisher.transfer.reuse import BlobLocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,8 +156,8 @@ def test_layer_that_stands_twice_is_sent_once() -> None:
     assert (store.uploads, len(manifest.layers)) == (3, 3)
 
 
-def guess(content: bytes, blob: Descriptor, repository: str = "127.0.0.1:1/t") -> dict[Digest, Placed]:
-    return {Digest.of(content): Placed(blob, Repository.parse(repository))}
+def guess(content: bytes, blob: Descriptor, repository: str = "127.0.0.1:1/t") -> dict[Digest, BlobLocation]:
+    return {Digest.of(content): BlobLocation(blob, Repository.parse(repository))}
 
 
 def test_known_layers_are_neither_compressed_nor_sent() -> None:

@@ -14,7 +14,7 @@ from publisher.model.digest import Digest
 from publisher.model.errors import BadManifest, Unreachable, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Manifest, Platform, compose_index, compose_manifest
 from publisher.model.reference import Repository
-from publisher.transfer.stored import collect, send_stored
+from publisher.transfer.copy import collect, send_stored
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from publisher.transfer.ways import Cargo, choose
+from publisher.transfer.reuse import TransferCost, choose
 
 MB = 1_000_000
 
 
-def cargo(total: float, missing: float, fresh: float, layers: int = 2, fresh_layers: int = 1, bar: str = "") -> Cargo:
+def cargo(
+    total: float, missing: float, fresh: float, layers: int = 2, fresh_layers: int = 1, bar: str = ""
+) -> TransferCost:
     """Sizes in MB."""
     sizes = {"total": int(total * MB), "missing": int(missing * MB), "fresh": int(fresh * MB)}
-    return Cargo(**sizes, layers=layers, fresh_layers=fresh_layers, bar=bar)
+    return TransferCost(**sizes, layers=layers, fresh_layers=fresh_layers, bar=bar)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +31,7 @@ def cargo(total: float, missing: float, fresh: float, layers: int = 2, fresh_lay
         pytest.param(cargo(341, 1, 1, bar="no loopback"), "direct", id="barred"),
     ],
 )
-def test_the_cheaper_way_is_taken(given: Cargo, way: str) -> None:
+def test_the_cheaper_way_is_taken(given: TransferCost, way: str) -> None:
     """The export always reads the whole image; the engine compresses what is fresh to it."""
     assert choose(given).name == way
 

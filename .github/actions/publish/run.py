@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from publisher.http.redaction import forms
+from publisher.model.fields import lines
 from publisher.model.printable import printable
-from publisher.model.record import lines
 from publisher.report.progress import safe_lines
 
 OF_PLANS = frozenset({"IMAGES", "TAGS", "FLAVOR"})

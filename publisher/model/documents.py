@@ -1,0 +1,153 @@
+"""How a repository's floating tags stand to its versions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class TagRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One tag. size: compressed bytes of all platforms. pushed, pulled: ISO 8601, where the registry tells."""
+
+    tag: str
+    digest: str
+    size: int | None = None
+    platforms: tuple[str, ...] = ()
+    pushed: str | None = None
+    pulled: str | None = None
+
+
+class TagList(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.tags/1"):
+    """A repository's tags, by name."""
+
+    repository: str
+    tags: tuple[TagRow, ...]
+
+
+class KeptTag(msgspec.Struct, frozen=True, kw_only=True):
+    """A tag that stays, and why."""
+
+    tag: str
+    digest: str
+    reason: str
+
+
+class GoneTag(msgspec.Struct, frozen=True, kw_only=True):
+    """A tag that goes. state: planned, deleted or failed; detail: why it failed."""
+
+    tag: str
+    digest: str
+    reason: str
+    state: str = "planned"
+    detail: str = ""
+
+
+class Pruning(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.prune/1"):
+    """What stays and what goes; applied is false for a dry run."""
+
+    repository: str
+    applied: bool
+    kept: tuple[KeptTag, ...]
+    gone: tuple[GoneTag, ...]
+
+
+class HubChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting of a repository on Docker Hub. field: readme, description, immutable, visibility or repository."""
+
+    repository: str
+    field: str
+    before: Any
+    after: Any
+
+
+class HubReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.hub/1"):
+    """What differs from the configuration; `applied` says whether it still does."""
+
+    changes: tuple[HubChange, ...] = ()
+    applied: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class PullQuota(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.limits/1"):
+    """How many pulls Docker Hub allows; limit None means that it names none for this user.
+
+    window: in seconds. source: what is counted, an address or an account, as Docker Hub names it. who: "" for nobody.
+    """
+
+    who: str
+    limit: int | None = None
+    remaining: int | None = None
+    window: int | None = None
+    source: str | None = None
+
+
+class VerdictState(StrEnum):
+    """How a reference stands."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One reference: `digest` is what the registry holds."""
+
+    reference: str
+    digest: str | None
+    platforms: tuple[str, ...]
+    state: VerdictState
+    detail: str
+
+
+class Verdicts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.verify/1"):
+    """All of them, in the order asked."""
+
+    results: tuple[Verdict, ...]
+
+
+class VersionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A published version: its first exact tag, what that holds, and whether it is yanked."""
+
+    version: str
+    tag: str
+    digest: str | None
+    yanked: bool
+
+
+class FloatingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A floating tag. `desired` and `version` are None for an orphan; state: ok, drift, missing or orphan."""
+
+    tag: str
+    digest: str | None
+    desired: str | None
+    version: str | None
+    state: str
+
+
+class RepositoryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One repository; `foreign` are the tags that no rule speaks of."""
+
+    repository: str
+    versions: tuple[VersionStatus, ...]
+    floating: tuple[FloatingStatus, ...]
+    foreign: tuple[str, ...]
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.status/1"):
+    """All repositories that the configuration names."""
+
+    repositories: tuple[RepositoryStatus, ...]
+    sandbox: bool | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """The references of the floating tags that are not where they belong."""
+        return tuple(
+            f"{one.repository}:{line.tag}"
+            for one in self.repositories
+            for line in one.floating
+            if line.state in {"drift", "missing"}
+        )

@@ -1,0 +1,1 @@
+"""A loopback registry that an engine pushes to: it answers from the target and streams uploads there."""

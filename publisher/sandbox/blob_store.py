@@ -1,0 +1,182 @@
+"""Where the sandbox keeps bytes, by digest: in memory, or in a folder that survives a restart."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import secrets
+import tempfile
+import threading
+from typing import IO, TYPE_CHECKING, Final, Protocol
+
+from publisher.model.digest import Digest
+from publisher.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PIECE: Final = 1 << 20
+
+
+class PartialBlob:
+    """Bytes on their way in, hashed as they come. `path` is set where they lie in a file that has a name."""
+
+    def __init__(self, file: IO[bytes], path: Path | None = None) -> None:
+        self.file, self.path = file, path
+        self.size = 0
+        self._hasher = hashlib.sha256()
+
+    def append(self, piece: bytes) -> None:
+        """Take more bytes."""
+        self.file.write(piece)
+        self._hasher.update(piece)
+        self.size += len(piece)
+
+    def matches(self, digest: Digest) -> bool:
+        """Whether the bytes so far have that digest; those of sha512 are read again."""
+        if digest.algorithm == "sha256":
+            return Digest.finish(self._hasher) == digest
+        hasher = digest.hasher()
+        self.file.seek(0)
+        while piece := self.file.read(PIECE):
+            hasher.update(piece)
+        return hasher.hexdigest() == digest.hex
+
+    def discard(self) -> None:
+        """Throw the bytes away."""
+        self.file.close()
+        if self.path:
+            self.path.unlink(missing_ok=True)
+
+
+class BlobStore(Protocol):
+    """Keeps content by digest, and one small record for each repository. Called from several threads."""
+
+    def begin(self) -> PartialBlob:
+        """Room for new content."""
+
+    def keep(self, draft: PartialBlob, digest: Digest) -> None:
+        """Content that is complete, and has that digest; it is there at once and as a whole."""
+
+    def size(self, digest: Digest) -> int:
+        """How many bytes that content has."""
+
+    def read(self, digest: Digest, offset: int, length: int) -> bytes:
+        """A part of it."""
+
+    def save(self, name: str, record: bytes) -> None:
+        """Keep a repository's record in place of the one before."""
+
+    def records(self) -> Iterator[bytes]:
+        """All records."""
+
+    def close(self) -> None:
+        """Let go of what is held."""
+
+
+class MemoryShelf:
+    """Gone at the end. What is bigger than a piece lies in a temporary file that has no name."""
+
+    def __init__(self) -> None:
+        self._contents: dict[Digest, tuple[IO[bytes], int]] = {}
+        self._lock = threading.Lock()
+
+    def begin(self) -> PartialBlob:
+        """Room for new content."""
+        return PartialBlob(tempfile.SpooledTemporaryFile(max_size=PIECE))
+
+    def keep(self, draft: PartialBlob, digest: Digest) -> None:
+        """Keep the first copy of it."""
+        with self._lock:
+            if digest in self._contents:
+                draft.discard()
+            else:
+                self._contents[digest] = draft.file, draft.size
+
+    def size(self, digest: Digest) -> int:
+        """How many bytes that content has."""
+        return self._contents[digest][1]
+
+    def read(self, digest: Digest, offset: int, length: int) -> bytes:
+        """A part of it."""
+        with self._lock:
+            file = self._contents[digest][0]
+            file.seek(offset)
+            return file.read(length)
+
+    def save(self, name: str, record: bytes) -> None:
+        """Nobody will ask for it."""
+
+    def records(self) -> Iterator[bytes]:
+        """None: nothing was here before."""
+        yield from ()
+
+    def close(self) -> None:
+        """Forget everything."""
+        for file, _size in self._contents.values():
+            file.close()
+        self._contents.clear()
+
+
+class FolderShelf:
+    """`blobs/ALGORITHM/HEX`, `repositories/*.json`, and in `uploads` what isn't complete.
+
+    Raises UsageError where the folder can't be used, or another sandbox uses it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            for name in ("blobs/sha256", "blobs/sha512", "repositories", "uploads"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            self._lock = (folder / "lock").open("wb")
+        except OSError as error:
+            raise UsageError(f"the folder can't be used: {error.strerror}", reference=folder) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise UsageError("another sandbox uses the folder", reference=folder) from error
+        for left in (folder / "uploads").glob("*.part"):
+            left.unlink()
+
+    def begin(self) -> PartialBlob:
+        """A file in `uploads`."""
+        path = self._folder / "uploads" / f"{secrets.token_hex(16)}.part"
+        return PartialBlob(path.open("w+b"), path)
+
+    def keep(self, draft: PartialBlob, digest: Digest) -> None:
+        """Move the file to its place."""
+        draft.file.close()
+        if draft.path:
+            draft.path.replace(self._path(digest))
+
+    def size(self, digest: Digest) -> int:
+        """How many bytes that content has."""
+        return self._path(digest).stat().st_size
+
+    def read(self, digest: Digest, offset: int, length: int) -> bytes:
+        """A part of it."""
+        with self._path(digest).open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def save(self, name: str, record: bytes) -> None:
+        """Write it beside the old one and swap them; a name's hash is a file name, whatever the name holds."""
+        path = self._folder / "repositories" / f"{Digest.of(name.encode()).hex[:32]}.json"
+        beside = path.with_suffix(".new")
+        beside.write_bytes(record)
+        beside.replace(path)
+
+    def records(self) -> Iterator[bytes]:
+        """All records, in no order."""
+        for path in (self._folder / "repositories").glob("*.json"):
+            yield path.read_bytes()
+
+    def close(self) -> None:
+        """Let another sandbox have the folder."""
+        self._lock.close()
+
+    def _path(self, digest: Digest) -> Path:
+        return self._folder / "blobs" / digest.algorithm / digest.hex

@@ -1,0 +1,148 @@
+"""The pipeline from an engine's export to a registry: read and hash, compress, send, side by side."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from publisher.model import media
+from publisher.model.artifact import SmallBlob
+from publisher.model.digest import Digest
+from publisher.model.errors import BadArchive, VerificationFailed
+from publisher.model.manifest import Descriptor, Manifest, compose_manifest, read_document
+from publisher.model.value import Value
+from publisher.threads import postponed
+from publisher.transfer.layer_upload import THREADS, LayerUpload, Sent, Work
+from publisher.transfer.pipe import Budget, Cancellation, Halt
+from publisher.transfer.reuse import PresentLayers, look_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from publisher.model.protocols import BlobStore, Layer, LooseImage, Meter, Progress
+    from publisher.transfer.compression import Compression
+    from publisher.transfer.reuse import BlobLocation
+
+_BUDGET: Final = 48 << 20
+_LARGE: Final = 12 << 20
+"""What a large layer takes of the budget: its pipes, and its share of what uploads keep to send again."""
+_SMALL: Final = 1 << 20
+
+
+class Delivery(Value, frozen=True):
+    """The manifest made for an image, which is not sent yet; what was found there, and the layers that were sent."""
+
+    manifest: Manifest
+    there: PresentLayers
+    sent: Mapping[Digest, Descriptor]
+
+
+def _forget(_diff_id: Digest, _blob: Descriptor) -> None:
+    """Remember nothing."""
+
+
+def send_loose(
+    image: LooseImage,
+    store: BlobStore,
+    compression: Compression,
+    guesses: Mapping[Digest, BlobLocation],
+    progress: Progress,
+    remember: Callable[[Digest, Descriptor], None] = _forget,
+) -> Delivery:
+    """Send the layers and the config of `image`.
+
+    One destination: others get it from this one, by `send_stored` with `root=` the manifest, which mounts within
+    a registry and streams between two, so that nothing is exported or compressed twice and no blob is ever held.
+    guesses: layers that the registry may hold already, by diffID; each is looked up before it is relied on, and an
+    image all of whose layers are there is not exported for them.
+    remember: told what a layer became before its upload is closed.
+    Layers in the export that the config doesn't name are sent and left out of the manifest.
+    Raises what the source or the registry raises; VerificationFailed where the export isn't what the config says.
+    """
+    compression.check()
+    there = look_up(store, guesses, image.diff_ids)
+    wanted = frozenset(image.diff_ids) - there.held.keys()
+    # An image that is said to have no layers is read all the same: its config may know better.
+    sent = {} if image.diff_ids and not wanted else _run(Work(image, store, compression, wanted, remember), progress)
+    made = {**sent, **there.held}
+    diff_ids = _listed(image.config)
+    if diff_ids != image.diff_ids:
+        raise VerificationFailed("the image's config lists other layers than the engine said before")
+    if missing := [diff_id for diff_id in diff_ids if diff_id not in made]:
+        raise VerificationFailed(f"the export lacks the layer {missing[0]} that its config names")
+    config = _send_config(store, SmallBlob(media.OCI_CONFIG, image.config), resumes=not sent)
+    return Delivery(compose_manifest(config, tuple(made[diff_id] for diff_id in diff_ids)), there, sent)
+
+
+def _send_config(store: BlobStore, blob: SmallBlob, *, resumes: bool) -> Descriptor:
+    """The config goes last: where no layer was left to send, a run before this one may have sent it too."""
+    described = blob.descriptor()
+    if resumes and store.blob_size(described.digest) == described.size:
+        return described
+    return store.upload(blob)
+
+
+def _listed(config: bytes) -> tuple[Digest, ...]:
+    """The diffIDs in a config's bytes."""
+    try:
+        return tuple(Digest.parse(text) for text in read_document(config)["rootfs"].get("diff_ids") or ())
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadArchive("the image's config has no list of layers") from error
+
+
+def _run(work: Work, progress: Progress) -> dict[Digest, Descriptor]:
+    """One pass over the export; returns what was sent, by diffID."""
+    sent: list[Sent] = []
+    with ExitStack() as opened:
+        opened.enter_context(work.compressors)
+        pool = opened.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="upload"))
+        opened.enter_context(_halting(work.halt))
+        meter = opened.enter_context(progress.meter("push", None))
+        with work.image.layers(work.wanted) as layers:
+            sent.extend(_read(layers, work, pool, meter))
+        with postponed() as signals:
+            signals.wait([layer.job for layer in sent])
+    if work.halt.cause is not None:
+        raise work.halt.cause
+    return {layer.diff_id: layer.settled() for layer in sent}
+
+
+@contextmanager
+def _halting(halt: Halt) -> Iterator[None]:
+    """Stop all threads when the reader ends early; that another thread ended first is told by `halt` alone."""
+    try:
+        yield
+    except BaseException as error:
+        halt.fail(error)
+        if not isinstance(error, Cancellation):
+            raise
+
+
+def _read(
+    layers: Iterator[tuple[Digest | None, Layer]], work: Work, pool: ThreadPoolExecutor, meter: Meter
+) -> Iterator[Sent]:
+    """Take the layers one after another; each is on its way while the next is read."""
+    budget = Budget(_BUDGET, work.halt)
+    taken = set[Digest]()
+    for place, (stated, layer) in enumerate(layers):
+        if stated in taken or (stated is not None and stated not in work.wanted):
+            continue
+        share = budget.take(max(_SMALL, min(layer.size, _LARGE)))
+        upload = LayerUpload(work, place, layer.size)
+        with postponed():
+            job = pool.submit(work.store.upload, upload)
+        job.add_done_callback(partial(_ended, upload, work.halt, budget, share))
+        diff_id = upload.feed(layer, meter)
+        if stated not in {None, diff_id}:
+            raise VerificationFailed(f"the export's layer {stated} is {diff_id} by its bytes")
+        taken.add(diff_id)
+        yield Sent(diff_id, upload, job)
+
+
+def _ended(upload: LayerUpload, halt: Halt, budget: Budget, share: int, done: Future[Descriptor]) -> None:
+    upload.leave()
+    if (error := done.exception()) is not None:
+        halt.fail(error)
+    budget.give(share)

@@ -1,0 +1,94 @@
+"""A release's receipt in the registry itself, as an artifact that refers to what was released."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from publisher.model.artifact import RECEIPT_TYPE, SmallBlob, compose_artifact
+from publisher.model.errors import PublishError, VerificationFailed
+from publisher.model.manifest import Descriptor, Index, Manifest
+from publisher.model.receipt import Outcome, Receipt
+from publisher.model.reference import Reference
+from publisher.registry.image import announce, send_blobs
+from publisher.workflows.status import places, survey_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from publisher.model.digest import Digest
+    from publisher.model.manifest import Content
+    from publisher.model.reference import Repository
+    from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.jobs import PlanOptions
+    from publisher.workflows.session import Session
+
+_LARGEST: Final = 16 << 20
+_MOST: Final = 20
+
+
+def file_receipt(session: Session, receipt: Receipt, content: Content, repositories: Iterable[Repository]) -> None:
+    """Put the receipt beside the content in every repository; where that fails the release is done all the same."""
+    document = SmallBlob(RECEIPT_TYPE, msgspec.json.encode(receipt))
+    subject = Descriptor(content.media_type, content.digest, len(content.content))
+    artifact, blobs = compose_artifact(RECEIPT_TYPE, document, subject)
+    for repository in repositories:
+        try:
+            _file(session.remote(repository), artifact, blobs, content.digest)
+        except PublishError as error:
+            session.progress.warn(f"the receipt could not be kept in {repository}: {error.message}")
+
+
+def _file(remote: RemoteRepository, artifact: Manifest, blobs: Iterable[SmallBlob], subject: Digest) -> None:
+    send_blobs(remote, blobs)
+    remote.put_manifest(artifact)
+    entry = Descriptor(artifact.media_type, artifact.digest, len(artifact.content), artifact_type=RECEIPT_TYPE)
+    announce(remote, entry, subject)
+
+
+def filed_receipt(session: Session, wish: PlanOptions) -> Receipt | None:
+    """The newest receipt that a release left in the registry and that nobody has undone."""
+    found = [
+        receipt
+        for place in places(session, wish)
+        for version in survey_repository(session, place).survey.versions[:_MOST]
+        if version.digest
+        for receipt in _receipts(session, session.remote(place.repository), version.digest)
+    ]
+    usable = [receipt for receipt in found if receipt.outcome is not Outcome.UNDONE]
+    return max(usable, key=lambda receipt: receipt.id, default=None)
+
+
+def _receipts(session: Session, remote: RemoteRepository, subject: Digest) -> list[Receipt]:
+    found = []
+    for entry in remote.referrers(subject):
+        if entry.artifact_type != RECEIPT_TYPE:
+            continue
+        receipt = _read(remote, entry)
+        if receipt and _speaks_of(receipt, remote.repository, subject):
+            found.append(receipt)
+        else:
+            where = f"{remote.repository}@{entry.digest}"
+            session.progress.warn(f"{where} is not a receipt of what it refers to; it is left alone")
+    return found
+
+
+def _read(remote: RemoteRepository, entry: Descriptor) -> Receipt | None:
+    """The receipt that an artifact holds, as a whole; else it is somebody else's, or torn."""
+    try:
+        artifact = remote.get(entry.digest)
+        if isinstance(artifact, Index) or not artifact.layers:
+            return None
+        with remote.open_blob(artifact.layers[0]) as stream:
+            receipt = msgspec.json.decode(stream.read(_LARGEST), type=Receipt)
+            # The stream checks its digest at its end.
+            return receipt if not stream.read(1) else None
+    except (msgspec.MsgspecError, VerificationFailed, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _speaks_of(receipt: Receipt, repository: Repository, subject: Digest) -> bool:
+    """Whether it is the record of releasing that content there: anybody who may push can leave an artifact."""
+    here = any(Reference.parse(change.reference).repository == repository for change in receipt.moves)
+    return here and receipt.image is not None and receipt.image.digest == str(subject)

@@ -1,0 +1,189 @@
+"""Bring content into repositories, by digest; no tag moves."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from publisher.archives.source import Transport
+from publisher.model.errors import PublishError, UsageError
+from publisher.model.manifest import Content, Index
+from publisher.model.protocols import StoredImage
+from publisher.model.reference import Reference
+from publisher.model.value import Value
+from publisher.registry.image import RemoteImage
+from publisher.transfer.assemble import assemble
+from publisher.transfer.copy import send_stored
+from publisher.transfer.identity import platform_of
+from publisher.transfer.reuse import choose
+from publisher.workflows.content.copy import carry, carry_referrers
+from publisher.workflows.content.layer_hints import find_leads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from publisher.engine.image import EngineImage
+    from publisher.model.digest import Digest
+    from publisher.model.manifest import Content, Descriptor, Platform
+    from publisher.model.protocols import LooseImage
+    from publisher.model.reference import Repository
+    from publisher.registry.repository import RemoteRepository
+    from publisher.transfer.compression import Compression
+    from publisher.workflows.content.layer_hints import LayerHints
+    from publisher.workflows.content.sources import Source
+    from publisher.workflows.session import Session
+
+
+def choose_way(session: Session, source: Source, leads: LayerHints, how: Shipping) -> str:
+    """The way that was asked for, where it can be gone, else the cheaper one: engine or direct."""
+    if how.via == "direct" or source.held is None:
+        return "direct"
+    bar = _bar(session, source, how)
+    if how.via == "engine":
+        if bar:
+            session.progress.warn(f"{bar}: sending directly")
+        return "direct" if bar else "engine"
+    way = choose(leads.cargo(source.held, () if bar else _sizes(session, source.held), bar))
+    session.tell(f"transfer: {way.name}: {way.reason}")
+    return way.name
+
+
+def _sizes(session: Session, held: EngineImage) -> tuple[int, ...]:
+    """Of its layers; none where the engine doesn't say, and then the estimate is a higher one."""
+    from publisher.engine.relatives import layer_sizes
+
+    with suppress(PublishError):
+        return layer_sizes(session.engine, held.id)
+    return ()
+
+
+def _bar(session: Session, source: Source, how: Shipping) -> str:
+    """Why the engine can't push this; "" where it can."""
+    if session.engine.is_podman:
+        return "podman wants TLS of a relay on this machine"
+    if not session.engine.loopback_is_ours:
+        return f"the engine at {session.engine.address} does not share our loopback"
+    if how.compression.name != "gzip":
+        return f"the engine compresses with gzip, not with {how.compression.name}"
+    if how.via == "auto" and source.held and not source.held.references:
+        return "the image has no name, which the engine needs to keep it"
+    return ""
+
+
+class NeverReached(PublishError):
+    """The engine failed before it asked the relay for anything: nothing was sent, another way may do."""
+
+
+def through_engine(session: Session, source: Source, remote: RemoteRepository, leads: LayerHints) -> Content:
+    """Let the engine push; it gets no credential and moves no tag. Returns what the registry holds then.
+
+    Raises NeverReached where the engine didn't come to the relay, and what went wrong on the way to the registry.
+    """
+    from publisher.registry.relay.server import Relay
+
+    with Relay(remote, leads.origins) as relay:
+        try:
+            stated = session.engine.push(source.name.rest, relay.repository, "publish")
+        except PublishError as error:
+            if relay.failure is not None:
+                raise relay.failure from None
+            if not relay.was_asked:
+                raise NeverReached(f"the engine can't reach a relay on this machine: {error.message}") from error
+            raise
+        content = relay.content
+    if content is None or content.digest != stated:
+        raise UsageError(f"the engine says it pushed {stated}, and the relay has another manifest")
+    session.tell(f"transfer: {relay.tally}")
+    return content
+
+
+class Pushed(Value, frozen=True):
+    """The content as it is in the repositories, and the way it took: "direct", "engine" or "copy"."""
+
+    content: Content
+    via: str
+
+
+class Shipping(Value, frozen=True):
+    """How content is sent. `annotations` go into indexes that are made here.
+
+    previous: manifests in the first repository whose layers may be used again.
+    """
+
+    via: str
+    compression: Compression
+    annotations: Mapping[str, str]
+    previous: tuple[Digest, ...] = ()
+
+
+def push(session: Session, sources: Sequence[Source], repositories: Sequence[Repository], how: Shipping) -> Pushed:
+    """Send all sources to the first repository, as one index if they are several; then copy it to the others."""
+    first, *others = repositories
+    remote = session.remote(first)
+    sent = [_send(session, source, remote, how) for source in sources]
+    content = sent[0].content
+    if len(sent) > 1:
+        parts = [pushed.content for pushed in sent]
+        content = assemble(parts, platform_reader(remote), how.annotations)
+        remote.put_manifest(content)
+    for other in others:
+        carry(session, remote, content, other)
+    return Pushed(content, sent[0].via)
+
+
+def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipping) -> Pushed:
+    if how.via == "engine" and source.name.transport is not Transport.DAEMON:
+        raise UsageError(f"--via engine needs an image of the engine, not {source.name}")
+    if isinstance(source.image, StoredImage):
+        near = _nearby(source, remote)
+        cache = session.blob_cache
+        content = send_stored(source.image, remote, session.progress, origins=near, root=source.root, cache=cache)
+        if isinstance(source.image, RemoteImage):
+            carry_referrers(session, source.image.remote, content, remote.repository)
+        return Pushed(content, "copy")
+    how.compression.check()
+    leads = find_leads(session, source.image, source.held, remote, how.compression, how.previous)
+    if choose_way(session, source, leads, how) == "engine":
+        try:
+            return Pushed(through_engine(session, source, remote, leads), "engine")
+        except NeverReached as error:
+            session.progress.warn(f"{error.message}: sending directly")
+    return Pushed(_directly(session, source.image, remote, leads, how), "direct")
+
+
+def _directly(
+    session: Session, image: LooseImage, remote: RemoteRepository, leads: LayerHints, how: Shipping
+) -> Content:
+    from publisher.transfer.export import send_loose
+
+    def remember(diff_id: Digest, blob: Descriptor) -> None:
+        session.blob_cache.remember(remote.repository, how.compression, {diff_id: blob})
+
+    delivery = send_loose(image, remote, how.compression, leads.guesses, session.progress, remember)
+    there = delivery.there
+    new = {diff_id: blob for diff_id, blob in there.held.items() if diff_id in there.mounted}
+    session.blob_cache.remember(remote.repository, how.compression, new)
+    session.tell(
+        f"transfer: {len(there.held) - len(there.mounted)} layers were there, {len(there.mounted)} mounted, "
+        f"{len(delivery.sent)} compressed and sent ({sum(blob.size for blob in delivery.sent.values()):,} bytes)"
+    )
+    remote.put_manifest(delivery.manifest)
+    return delivery.manifest
+
+
+def _nearby(source: Source, remote: RemoteRepository) -> tuple[Repository, ...]:
+    if source.name.transport is not Transport.REGISTRY:
+        return ()
+    origin = Reference.parse(source.name.rest).repository
+    return (origin,) if origin.registry == remote.repository.registry else ()
+
+
+def platform_reader(remote: RemoteRepository) -> Callable[[Content], Platform]:
+    """What tells the platform of a single image in `remote`."""
+
+    def read(content: Content) -> Platform:
+        if isinstance(content, Index):
+            raise UsageError("an index has no platform of its own")
+        return platform_of(content, remote.open_blob)
+
+    return read

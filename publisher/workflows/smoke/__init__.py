@@ -1,0 +1,1 @@
+"""Smoke runs: which image, how it is run, what is checked."""

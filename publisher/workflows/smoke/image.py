@@ -1,0 +1,99 @@
+"""Which image a smoke run is about."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from publisher.archives.source import SourceName, Transport
+from publisher.model.errors import BadReference, ConfigError, PublishError, SourceNotFound
+from publisher.model.reference import Reference
+from publisher.model.value import Value
+from publisher.workflows.jobs import PlanOptions, only_job
+from publisher.workflows.tagging.local_copies import stale_copy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publisher.engine.image import EngineImage
+    from publisher.model.settings import SmokeSettings
+    from publisher.workflows.session import Session
+
+
+class Chosen(Value, frozen=True):
+    """An image to run: its settings, what the engine calls it, and whether it may be pulled where that lacks it."""
+
+    settings: SmokeSettings
+    name: str
+    may_be_pulled: bool
+
+
+def chosen(session: Session, image: str | None, only: str | None) -> Chosen:
+    """What IMAGE, the configured source or the first image mean; raises ConfigError where there is no `[smoke]`."""
+    job = only_job(session.settings, PlanOptions(labels={}, only=only))
+    session.aim(job.repositories)
+    settings = job.settings.smoke
+    if settings is None:
+        raise ConfigError("the configuration has no [smoke]", hint='as in: [smoke] command = ["app", "--version"]')
+    if text := image or job.settings.source:
+        source = SourceName.parse(text) if ":" in text else None
+        known = {Transport.DAEMON, Transport.REGISTRY}
+        if source is not None and source.transport not in known:
+            raise ConfigError(
+                f"a smoke run needs an image of the engine or a registry, not {text}", hint="docker load it"
+            )
+        name = source.rest if source else text
+        # Nobody means an image of Docker Hub's own library by a name that the engine doesn't know.
+        return Chosen(settings, name, "/" in name or text.startswith("docker://"))
+    if not job.repositories:
+        raise ConfigError("no image is named to run", hint="name one: publish smoke IMAGE")
+    return Chosen(settings, f"{job.repositories[0].familiar}:latest", may_be_pulled=True)
+
+
+@contextmanager
+def at_hand(session: Session, image: Chosen) -> Iterator[str]:
+    """What the engine calls the image; one that it lacks is pulled by its digest, and given back when the block ends.
+
+    The engine's own copy of a tag is used as `docker run` uses it, and told where the registry has another image.
+    """
+    held = session.engine.inspect(image.name)
+    if held is not None:
+        _tell_if_stale(session, image.name, held)
+        yield image.name
+        return
+    if not image.may_be_pulled:
+        _need(session, image.name)
+    reference = Reference.parse(image.name)
+    content = session.remote(reference.repository).get(reference.digest or reference.target)
+    found = f"{session.engine_name(reference.repository)}@{content.digest}"
+    session.progress.step(f"pull     {found}")
+    with session.engine.borrowed(found, session.engine_credential(reference.repository)):
+        yield found
+
+
+def _need(session: Session, name: str) -> None:
+    try:
+        session.engine.need(name)
+    except SourceNotFound as error:
+        if session.settings.build is None or "did you mean" in (error.hint or ""):
+            raise
+        raise SourceNotFound(error.message, reference=error.reference, hint="'publish build' makes it") from error
+
+
+def _tell_if_stale(session: Session, name: str, held: EngineImage) -> None:
+    """Only of what came from a registry: an image that was built here need not be in any."""
+    try:
+        reference = Reference.parse(name)
+    except BadReference:
+        return  # an id
+    known = session.engine_name(reference.repository)
+    if reference.digest or not any(text.partition("@")[0] == known for text in held.repo_digests):
+        return
+    try:
+        content = session.remote(reference.repository).find(reference.target)
+        stale = stale_copy(session, session.engine, reference, content) if content else None
+    except PublishError as error:
+        session.progress.warn(f"the engine's own {name} could not be compared with the registry's: {error.message}")
+        return
+    if stale:
+        session.progress.warn(f"the engine's own {stale} is not what the registry has: docker pull {stale}")

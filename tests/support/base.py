@@ -1,0 +1,66 @@
+"""A base image with this machine's Python, a shell, and wheels to install from, in place of one of Docker Hub."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.engine import BUSYBOX
+
+if TYPE_CHECKING:
+    from tests.support.engine import Engine
+
+# Wheels are linked against these, too; they stand beside the C library.
+_LIBRARIES = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libgcc_s.so.1", "libstdc++.so.6")
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "test", "tests", "site-packages", "dist-packages", "config-*")
+_DOCKERFILE = """\
+FROM scratch
+COPY . /
+RUN ["/bin/busybox", "--install", "/bin"]
+ENV PATH=/usr/bin:/bin PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels
+"""
+
+
+def make_base(engine: Engine, name: str, lock: Path, folder: Path) -> None:
+    """Make it under `name`. lock: the hash-locked requirements that its wheels are of."""
+    root = folder / "root"
+    python = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+    library = Path(sysconfig.get_path("stdlib"))
+    for path in (python, library, Path("/usr/share/python-wheels"), *_libraries(python, library)):
+        _take(path, root)
+    link = root / "usr" / "bin" / "python3"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(python)
+    (root / "bin").mkdir(exist_ok=True)
+    (root / "tmp").mkdir()
+    shutil.copy(BUSYBOX, root / "bin" / "busybox")
+    (root / "Dockerfile").write_text(_DOCKERFILE)
+    words = ["download", "--quiet", "--require-hashes", "--only-binary", ":all:", "--requirement", str(lock)]
+    words += ["--dest", str(root / "wheels")]
+    subprocess.run([sys.executable, "-I", "-m", "pip", *words], check=True, capture_output=True)
+    engine.docker("build", "-q", "-t", name, str(root))
+
+
+def _libraries(python: Path, library: Path) -> set[Path]:
+    """What the interpreter and its own modules load."""
+    found: set[Path] = set()
+    for binary in (python, *library.glob("lib-dynload/*.so")):
+        told = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=False).stdout
+        found |= {Path(path) for path in re.findall(r"(/\S+) \(0x", told)}
+    beside = next(path.parent for path in found if path.name == "libc.so.6")
+    return found | {beside / name for name in _LIBRARIES}
+
+
+def _take(path: Path, root: Path) -> None:
+    target = root / str(path).lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, target, ignore=_LEFT_OUT, dirs_exist_ok=True)
+    elif path.exists():
+        shutil.copy2(path, target)

@@ -1,0 +1,80 @@
+"""Smoke runs on one engine, and what they leave there."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from tests.support.command import Publish
+from tests.support.engine import BUSYBOX
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.command import Result
+    from tests.support.engine import Engine
+
+SERVE = (
+    'command = ["sh", "-c", "mkdir -p /w; echo ok > /w/health; echo ready; exec httpd -f -p 80 -h /w"]\n'
+    'ports = ["80"]\n'
+)
+_BASE = 'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "--install", "/bin"]\nRUN mkdir /tmp\n'
+_CHECKED = "FROM {base}\nHEALTHCHECK --interval=1s --retries=1 CMD test -e /tmp/up || {{ echo not up; exit 1; }}\n"
+
+
+class Smoking:
+    """Runs `publish smoke` in `folder`; `base` has a shell, `checked` a HEALTHCHECK of /tmp/up too."""
+
+    base = "smoke-base"
+    checked = "smoke-checked"
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine = engine
+        self.folder = folder
+        home = folder / "home"
+        home.mkdir(exist_ok=True)
+        self.publish = Publish(home, {"DOCKER_HOST": engine.host})
+        if not engine.docker("image", "ls", "-q", self.checked):
+            self._build(self.base, _BASE)
+            self._build(self.checked, _CHECKED.format(base=self.base))
+
+    def _build(self, name: str, text: str) -> None:
+        folder = self.folder / name
+        folder.mkdir()
+        shutil.copy(BUSYBOX, folder / "busybox")
+        (folder / "Dockerfile").write_text(text)
+        self.engine.docker("build", "-q", "-t", name, str(folder))
+
+    def configure(self, table: str, *, seconds: float = 10, head: str = "") -> None:
+        """Write publish.toml with a [smoke] table; `head` stands before it."""
+        given = "" if "timeout = " in table else f"timeout = {seconds}\n"
+        (self.folder / "publish.toml").write_text(f"{head}[smoke]\n{given}{table}\n")
+
+    def smoke(self, table: str, *words: str, seconds: float = 10, image: str = "") -> Result:
+        """One run."""
+        self.configure(table, seconds=seconds)
+        return self.publish("smoke", image or self.checked, *words, cwd=self.folder)
+
+    def left(self) -> list[str]:
+        """Containers, volumes, networks and images with our label that are still there."""
+        chosen = ("--filter", "label=publish.run", "-q")
+        listed = (("ps", "-a", *chosen), ("volume", "ls", *chosen), ("network", "ls", *chosen), ("images", *chosen))
+        return [line for words in listed for line in self.engine.docker(*words).splitlines()]
+
+    def everything(self) -> dict[str, set[str]]:
+        """All containers, volumes, networks and images of the engine, ours or not."""
+        words = {
+            "containers": ("ps", "-aq", "--no-trunc"),
+            "volumes": ("volume", "ls", "-q"),
+            "networks": ("network", "ls", "-q", "--no-trunc"),
+            "images": ("images", "-q", "--no-trunc"),
+        }
+        return {kind: set(self.engine.docker(*listed).splitlines()) for kind, listed in words.items()}
+
+
+def make_fixtures(folder: Path) -> None:
+    """Files that the tables name."""
+    (folder / "fixtures" / "sub").mkdir(parents=True)
+    (folder / "fixtures" / "sub" / "kept").touch()
+    (folder / "fixtures" / "file").write_text("bound\n")
+    (folder / "env").write_text("# comment\nA=z\nB=y\n")
