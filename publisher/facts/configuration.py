@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from publisher.facts.build_checks import check_build_paths
 from publisher.facts.checks import check
 from publisher.facts.config_errors import Complaint
 from publisher.facts.conversion import convert
@@ -54,6 +55,7 @@ def load(file: Path | None, directory: Path) -> Configuration:
     try:
         settings = convert(found.document)
         check(settings)
+        check_build_paths(settings, found.file.parent)
     except Complaint as complaint:
         raise complaint.error(found.file, found.text, found.table) from complaint
     return Configuration(settings, found.file, found.file.parent)
