@@ -31,17 +31,22 @@ _BAD_REQUEST: Final = 400
 
 
 class BuildStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step: whether it came from the cache, and how long it took in seconds."""
+    """One step: whether it came from the cache, and how long it took in seconds.
+
+    stage: which of several it belongs to, with its platform where several are built; "" where there is one.
+    """
 
     number: int
     instruction: str
     cached: bool
     seconds: float
+    stage: str = ""
 
     def told(self, total: int) -> str:
         """It in a line, as one of `total`."""
         how = "cached" if self.cached else f"{self.seconds:.1f} s"
-        return f"build    {self.number}/{total} {printable(self.instruction[:100])} ({how})"
+        stage = f"{self.stage} " if self.stage else ""
+        return f"build    {stage}{self.number}/{total} {printable(self.instruction[:100])} ({how})"
 
 
 class BuildRequest(Value, frozen=True, kw_only=True):
