@@ -81,7 +81,7 @@ class _Step:
         self.stage = printable(name["stage"] or "")
         self.number, self.total = int(name["number"]), int(name["total"])
         self.instruction = name["instruction"].strip()
-        self.cached = self.is_told = False
+        self.cached = self.is_shown = False
         self.completed: datetime | None = None
         self.seconds = 0.0
 
@@ -103,10 +103,10 @@ class _Step:
 
 
 class BuildProgress:
-    """Reads the builder's lines; `tell` gets one for each step that is done."""
+    """Reads the builder's lines; `show` gets one for each step that is done."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
         self._steps: dict[str, _Step] = {}
         self._inputs: dict[str, tuple[str, ...]] = {}
         self._logs: dict[str, bytes] = {}
@@ -143,11 +143,11 @@ class BuildProgress:
                 self.texts += [printable(line) for line in text.splitlines() if line.strip()]
                 continue
             self._take(document)
-        self._tell_done()
+        self._show_done()
 
     def _take(self, document: _Document) -> None:
         working = {vertex.digest for vertex in document.vertexes if vertex.completed is None}
-        self._tell_done(but=working)
+        self._show_done(but=working)
         for vertex in document.vertexes:
             self._see(vertex)
         for log in document.logs:
@@ -164,20 +164,20 @@ class BuildProgress:
         if step is not None:
             step.learn(vertex)
 
-    def _tell_done(self, but: Iterable[str] = ()) -> None:
+    def _show_done(self, but: Iterable[str] = ()) -> None:
         """A step that is taken up again at once wasn't done."""
-        news = [one for one, step in self._steps.items() if step.completed and not step.is_told and one not in but]
+        news = [one for one, step in self._steps.items() if step.completed and not step.is_shown and one not in but]
         for step in map(self._steps.__getitem__, sorted(news, key=self._depth)):
-            step.is_told = True
-            self._tell(step.step(cached=step.cached).told(step.total))
+            step.is_shown = True
+            self._show(step.step(cached=step.cached).line(step.total))
 
     def failure(self) -> PublishError:
-        """Why the builder ended with an error; tells its last lines."""
+        """Why the builder ended with an error; shows its last lines."""
         words = next((found[1] for text in reversed(self.texts) if (found := _FINAL_WORDS.match(text))), "")
         failed = self._failed
         step = self._steps.get(failed.digest) if failed else None
         for line in self._last_lines(failed):
-            self._tell(f"  {line}")
+            self._show(f"  {line}")
         if failed and step:
             stage = f" of {step.stage}" if step.stage else ""
             said = _RANDOM.sub("", failed.error)

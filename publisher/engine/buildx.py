@@ -94,11 +94,11 @@ class Buildx(Value, frozen=True):
         return cls(alone) if alone else None
 
     def build(
-        self, request: BuildRequest, output: BuildOutput, environ: Mapping[str, str], tell: Callable[[str], None]
+        self, request: BuildRequest, output: BuildOutput, environ: Mapping[str, str], show: Callable[[str], None]
     ) -> BuildxResult:
         """Build; raises PublishError by what went wrong. environ: all that the builder sees."""
         child = {**environ, _CALLED_BY_DOCKER: "docker"} if self.words else environ
-        progress = BuildProgress(tell)
+        progress = BuildProgress(show)
         with tempfile.TemporaryDirectory(prefix="publish-build-") as folder:
             metadata = Path(folder) / "metadata.json"
             how = ["--progress", "rawjson", "--metadata-file", str(metadata)]

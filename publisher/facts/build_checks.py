@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from publisher.facts.config_errors import Complaint, Key, show
+from publisher.facts.config_errors import InvalidSetting, Key, show
 from publisher.model.build_values import BuildCache, BuildContext, BuildSecret
 from publisher.model.errors import BadReference
 from publisher.model.manifest import Platform
@@ -20,21 +20,21 @@ _Read = TypeVar("_Read")
 
 
 def check_build(at: Key, build: BuildSettings) -> None:
-    """Check the values that stand in buildx's spelling; raises Complaint."""
+    """Check the values that stand in buildx's spelling; raises InvalidSetting."""
     for number, text in enumerate(build.platforms):
         _read((*at, "platforms", f"[{number}]"), text, Platform.parse)
     for number, text in enumerate((build.ssh,) if isinstance(build.ssh, str) else build.ssh):
         if text != "default":
             key = (*at, "ssh") if isinstance(build.ssh, str) else (*at, "ssh", f"[{number}]")
-            raise Complaint(key, show(text), "only 'default', the agent of this run: --ssh names others")
+            raise InvalidSetting(key, show(text), "only 'default', the agent of this run: --ssh names others")
     if build.network is not None and build.network not in _NETWORKS:
-        raise Complaint((*at, "network"), show(build.network), " or ".join(map(show, _NETWORKS)))
+        raise InvalidSetting((*at, "network"), show(build.network), " or ".join(map(show, _NETWORKS)))
     for _ in _paths(at, build):
         pass
 
 
 def check_build_paths(settings: Settings, folder: Path) -> None:
-    """Check that all paths of `[build]` lie inside the source repository, links followed; raises Complaint.
+    """Check that all paths of `[build]` lie inside the source repository, links followed; raises InvalidSetting.
 
     What stands in a file that came with the sources must not send this machine's other files into an image.
     """
@@ -42,7 +42,7 @@ def check_build_paths(settings: Settings, folder: Path) -> None:
     for at, build in _builds(settings):
         for key, path in _paths(at, build):
             if not (folder / path).resolve().is_relative_to(root):
-                raise Complaint(key, show(path), f"a path inside {root}, links followed")
+                raise InvalidSetting(key, show(path), f"a path inside {root}, links followed")
 
 
 def _root(folder: Path) -> Path:
@@ -87,4 +87,4 @@ def _read(at: Key, text: str, parse: Callable[[str], _Read]) -> _Read:
     try:
         return parse(text)
     except (ValueError, BadReference) as error:
-        raise Complaint(at, show(text), f"what 'docker buildx build' takes: {error}") from error
+        raise InvalidSetting(at, show(text), f"what 'docker buildx build' takes: {error}") from error
