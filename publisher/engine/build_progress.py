@@ -31,13 +31,18 @@ _RANDOM: Final = re.compile(r"failed to calculate checksum of ref \S+: ")
 _SHOWN: Final = 20
 _LONGEST_LOG: Final = 1 << 20
 
+
+class UnsupportedByDriver(UsageError):
+    """The builder's driver has no way to what is asked of it."""
+
+
 _DRIVER_HINT: Final = (
     "turn on the engine's containerd store, or make another builder, 'docker buildx create --name big --driver "
     "docker-container', and pass --builder big"
 )
 # What ends a build that isn't the Dockerfile's fault, in the order in which it is looked for.
 _CAUSES: Final[tuple[tuple[re.Pattern[str], type[PublishError], str | None], ...]] = (
-    (re.compile(r"not supported for the docker driver|exporting manifest lists"), UsageError, _DRIVER_HINT),
+    (re.compile(r"not supported for the docker driver|exporting manifest lists"), UnsupportedByDriver, _DRIVER_HINT),
     (re.compile(r'no builder "[^"]*" found'), UsageError, "'docker buildx ls' shows which there are"),
     (re.compile(r"no space left on device|disk quota exceeded"), DiskFull, "see 'docker system df'"),
     (re.compile(r"toomanyrequests|429 Too Many Requests"), QuotaUsedUp, None),

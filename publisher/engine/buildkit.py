@@ -72,9 +72,8 @@ def _options(rest: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def named_images(text: str, args: Mapping[str, str], target: str | None = None) -> tuple[str, ...]:
+def named_images(text: str, args: Mapping[str, str]) -> tuple[str, ...]:
     """The images that a build may pull: of FROM, COPY --from, mounts and `# syntax=`; none that can't be told."""
-    del target
     instructions = read_dockerfile(text)
     values: dict[str, str] = {}
     stages: set[str] = set()
@@ -105,8 +104,8 @@ def _images_of(instruction: Instruction, values: Mapping[str, str]) -> Iterator[
         yield _expand(source, values)
     elif instruction.word == "RUN":
         for word in takewhile(lambda word: word.startswith("--"), instruction.rest.split()):
-            if word.startswith("--mount=") and (source := re.search(r"[=,]from=([^,]+)", word)):
-                yield _expand(source[1], values)
+            if word.startswith("--mount=") and (match := re.search(r"[=,]from=([^,]+)", word)):
+                yield _expand(match[1], values)
 
 
 def _expand(text: str, values: Mapping[str, str]) -> str:

@@ -25,6 +25,11 @@ _OWN: Final = re.compile(r"PUBLISH_.*|DOCKERHUB_.*|DOCKER_AUTH_CONFIG|COSIGN_PAS
 _PATHS: Final = ("src", "dest")
 
 
+def is_own(variable: str) -> bool:
+    """Whether a variable holds a credential of publish itself."""
+    return _OWN.fullmatch(variable) is not None
+
+
 def read_fields(text: str) -> list[str]:
     """The fields of one record; raises ValueError for a quote that isn't closed and the like."""
     try:
@@ -71,9 +76,15 @@ class BuildSecret(Value, frozen=True):
             variable, file = file, ""
         if variable and file:
             raise ValueError("a secret is a variable's value or a file's content, not both")
-        if _OWN.fullmatch(variable):
-            raise ValueError(f"{variable} is a credential of publish itself, which no build gets")
+        if is_own(named := variable or ("" if file else attributes["id"])):
+            raise ValueError(f"{named} is a credential of publish itself, which no build gets")
         return cls(attributes["id"], variable, file)
+
+    def resolve(self, environ: Mapping[str, str], folder: Path) -> Self:
+        """The same with its variable or its file stated: an id alone is the variable, where there is one."""
+        if self.variable or self.file:
+            return self
+        return replace(self, variable=self.id) if self.id in environ else replace(self, file=str(folder / self.id))
 
     def within(self, folder: Path) -> Self:
         """The same with its file's path made usable from anywhere."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from publisher.model.errors import NoVersion
 from publisher.model.image_name import ImageName, read_images
@@ -145,12 +147,14 @@ def candidates(request: PlanRequest, facts: Facts) -> Candidates:
     )
 
 
-def bound_rules(request: PlanRequest, facts: Facts) -> Ruleset:
+def bound_rules(request: PlanRequest, facts: Facts, *, disabled: bool = False) -> Ruleset:
     """The rules as they stand here and now, for a look at what is published: no version need be built.
 
-    Raises ConfigError for rules.
+    disabled: also those that are not enabled in this run. Raises ConfigError for rules.
     """
     written = read_rules(request.rules, request.flavor)
+    if disabled:
+        written = replace(written, rules=tuple(dataclasses.replace(rule, enable="true") for rule in written.rules))
     reading = Reading(request.version_prefix, written.schemes, written.picks_versions)
     try:
         origin = find_origin(facts, None, reading)

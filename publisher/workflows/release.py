@@ -22,6 +22,7 @@ from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
 from publisher.model.receipt import State, Verification
 from publisher.model.reference import Reference
+from publisher.model.settings import TransferSettings
 from publisher.model.value import Value
 from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
@@ -117,7 +118,29 @@ def _named_or_built(
         return chosen_sources(sources, job.settings.source)
     from publisher.workflows.build import built_source
 
-    return built_source(session, job, wish, dry_run=options.dry_run)
+    _preflight(session, job, wish, options)
+    transfer = job.settings.transfer
+    asked = options.compression or (None if transfer == TransferSettings() else _compression(job, options))
+    return built_source(session, job, wish, asked, dry_run=options.dry_run)
+
+
+def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:
+    """Nobody waits for a build that can't be released: all that needs no content is looked at before it."""
+    made = draft(session, job, wish, ())
+    if options.saved:
+        options.saved.hold(job.name, made.plan)
+    if options.dry_run:
+        return
+    refuse(made.plan)
+    refuse_frozen(session, made)
+    _prove_push(session, made)
+
+
+def _prove_push(session: Session, made: ReleaseDraft) -> None:
+    for repository in made.job.repositories:
+        # On Docker Hub the first write would create the repository, with the account's default visibility.
+        if not repository.on_hub or made.published[repository].tags:
+            session.remote(repository).prove_push()
 
 
 def refuse(plan: Plan) -> None:
@@ -196,9 +219,7 @@ def _bring(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> tup
     repositories = made.job.repositories
     for repository in repositories:
         create_missing(session, made, repository)
-        # On Docker Hub the first write would create the repository, with the account's default visibility.
-        if not repository.on_hub or made.published[repository].tags:
-            session.remote(repository).prove_push()
+    _prove_push(session, made)
     if options.early_tag:
         _allow_early_tags(session, made)
     session.progress.step(f"push     {', '.join(str(source.name) for source in made.sources)}")

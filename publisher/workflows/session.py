@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -74,6 +75,7 @@ class Session:
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
         self._seen: dict[str, Digest] = {}
+        self._folders = ExitStack()
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
 
     @cached_property
@@ -272,8 +274,15 @@ class Session:
         if self._interrupt:
             raise self._interrupt
 
+    def temporary_folder(self) -> Path:
+        """A folder that goes with the run."""
+        from tempfile import TemporaryDirectory
+
+        return Path(self._folders.enter_context(TemporaryDirectory(prefix="publish-", ignore_cleanup_errors=True)))
+
     def close(self) -> None:
-        """Cancel upload sessions nobody used, close the connections."""
+        """Cancel upload sessions nobody used, close the connections, remove what was only needed meanwhile."""
+        self._folders.close()
         for remote in self._remotes.values():
             remote.close()
         for name in ("client", "_anonymous_client", "engine"):
