@@ -24,7 +24,7 @@ from publisher.model.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-# "[2/3] COPY …", "[stage-1 2/3] COPY …", "[linux/arm64 first 2/3] COPY …"
+# A name such as [2/3] COPY, [stage-1 2/3] COPY or [linux/arm64 first 2/3] COPY.
 _STEP: Final = re.compile(r"\[(?:(?P<stage>[^\]]+) )?(?P<number>\d+)/(?P<total>\d+)\] (?P<instruction>.+)", re.DOTALL)
 _FINAL_WORDS: Final = re.compile(r"(?:ERROR|error): (?:failed to solve: )?(.+)", re.DOTALL)
 _RANDOM: Final = re.compile(r"failed to calculate checksum of ref \S+: ")

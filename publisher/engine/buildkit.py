@@ -63,7 +63,9 @@ def _is_git(source: str) -> bool:
 
 def _defaults(instruction: Instruction) -> set[str]:
     """Arguments that the Dockerfile itself gives a value."""
-    return {instruction.rest.partition("=")[0].strip()} if instruction.word == "ARG" and "=" in instruction.rest else set()
+    return (
+        {instruction.rest.partition("=")[0].strip()} if instruction.word == "ARG" and "=" in instruction.rest else set()
+    )
 
 
 def _options(rest: str) -> dict[str, str]:

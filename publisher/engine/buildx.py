@@ -117,9 +117,7 @@ def builder_environment(environ: Mapping[str, str], request: BuildRequest) -> di
     named = {secret.variable for secret in request.secrets}
     named |= {name for cache in (*request.cache_from, *request.cache_to) for name in _OF_CACHE.get(cache.type, ())}
     return {
-        name: value
-        for name, value in environ.items()
-        if name in _PASSED or name in named or name.startswith(_PREFIXES)
+        name: value for name, value in environ.items() if name in _PASSED or name in named or name.startswith(_PREFIXES)
     }
 
 

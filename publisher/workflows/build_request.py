@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from publisher.engine.builder import BuildRequest
+from publisher.engine.buildx import BuildOutput
 from publisher.model.build_values import BuildCache, BuildContext, BuildSecret
 from publisher.model.errors import BadReference, ConfigError, NoVersion, UsageError
 from publisher.model.manifest import Platform
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from publisher.engine.buildx import BuildOutput
     from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
 
@@ -94,8 +94,25 @@ def request_of(session: Session, job: Job, wish: PlanOptions, options: BuildOpti
         ulimits=settings.ulimits,
     )
     request.check()
+    if options.output and len(request.names) > 1:
+        raise UsageError("an OCI layout gets one name", hint="pass one -t")
     _refuse_tags(session, job, wish, request)
     return _at_home(session, request)
+
+
+def read_output(text: str | None, directory: Path) -> BuildOutput | None:
+    """Read `oci:DIR` or `oci-archive:FILE`; raises UsageError, also for a folder that holds something else."""
+    if text is None:
+        return None
+    kind, _, rest = text.partition(":")
+    if kind not in {"oci", "oci-archive"} or not rest:
+        raise UsageError(f"--output {text}: expected oci:DIR or oci-archive:FILE")
+    path = directory / rest
+    if kind == "oci-archive":
+        return BuildOutput(path=path, archive=True)
+    if path.exists() and not (path / "oci-layout").is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} holds something else than an OCI layout", reference=text, hint="name a new folder")
+    return BuildOutput(path=path)
 
 
 def _stamp(session: Session, job: Job, wish: PlanOptions) -> tuple[str | None, Mapping[str, str]]:
@@ -124,7 +141,7 @@ def _platforms(texts: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def _spelled(value: bool | str | None) -> str | None:  # noqa: FBT001 - what TOML has
+def _spelled(value: bool | str | None) -> str | None:
     return value if isinstance(value, str) or value is None else str(value).lower()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from publisher.credentials.build_config import build_config
 from publisher.engine.buildah import build_by_buildah, find_buildah
@@ -64,14 +67,28 @@ def run_build(session: Session, request: BuildRequest, output: BuildOutput) -> B
 
 def _by_buildx(session: Session, buildx: Buildx, request: BuildRequest, output: BuildOutput) -> Built:
     environ = builder_environment(session.environ, request)
-    with build_config(session.environ, _credentials(session, request)) as variables:
-        result = buildx.build(request, output, {**environ, **variables}, session.progress.step)
+    with build_config(session.environ, _credentials(session, request)) as variables, _whole(output) as target:
+        result = buildx.build(request, target, {**environ, **variables}, session.progress.step)
     if output.path is not None:
         return _of_layout(request, output, result)
     untyped: Any = session.engine.api
     with translated_errors(request.names[0]):
         document = untyped.inspect_image(request.names[0])
     return Built.of(document, request.platform, result.steps, result.warnings)
+
+
+@contextmanager
+def _whole(output: BuildOutput) -> Iterator[BuildOutput]:
+    """An archive appears when it is whole."""
+    if output.path is None or not output.archive:
+        yield output
+        return
+    beside = output.path.with_name(f".{output.path.name}.{os.getpid()}")
+    try:
+        yield replace(output, path=beside)
+        beside.replace(output.path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _credentials(session: Session, request: BuildRequest) -> dict[str, Credential]:
