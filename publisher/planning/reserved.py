@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from publisher.planning.lines import exact_tags, shapes
 from publisher.planning.rules import MARKER, RuleType
+from publisher.planning.tag_reader import FORBIDDEN, affixes, tag_reader
 
 if TYPE_CHECKING:
     from publisher.planning.rules import Rule, Ruleset
@@ -22,12 +22,14 @@ def is_reserved(ruleset: Ruleset, tag: str) -> bool:
     """
     if tag in ruleset.claimed or tag.startswith(MARKER) or _FALLBACK.fullmatch(tag):
         return True
-    if exact_tags(ruleset, [tag]) or shapes(ruleset).fullmatch(tag):
+    reader = tag_reader(ruleset)
+    if reader.readings(tag) or reader.floats(tag):
         return True
-    return any(re.fullmatch(shape, tag) for rule in ruleset.rules if (shape := _shape(rule)))
+    shapes = (_shape(rule, ruleset) for rule in (*ruleset.rules, *ruleset.disabled))
+    return any(re.fullmatch(shape, tag) for shape in shapes if shape)
 
 
-def _shape(rule: Rule) -> str:
+def _shape(rule: Rule, ruleset: Ruleset) -> str:
     """What a rule that follows no version gives in other runs; "" where that can be anything."""
     middle = ""
     if rule.type is RuleType.SHA:
@@ -35,7 +37,10 @@ def _shape(rule: Rule) -> str:
     elif rule.type is RuleType.REF and rule.event == "pr":
         middle = "[0-9]+"
     elif rule.type is RuleType.RAW:
-        middle = re.escape(rule.value or "")
-    elif rule.type in {RuleType.SCHEDULE, RuleType.EDGE}:
-        middle = re.escape(rule.pattern or rule.branch or "edge")
-    return f"{re.escape(rule.prefix or '')}{middle}{re.escape(rule.suffix or '')}" if middle else ""
+        middle = re.escape(FORBIDDEN.sub("-", rule.value or ""))
+    elif rule.type is RuleType.SCHEDULE:
+        middle = re.escape(FORBIDDEN.sub("-", rule.pattern))
+    elif rule.type is RuleType.EDGE:
+        middle = "edge"
+    prefix, suffix = map(re.escape, affixes(rule, ruleset))
+    return f"{prefix}{middle}{suffix}" if middle else ""
