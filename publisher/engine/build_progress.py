@@ -40,6 +40,9 @@ _DRIVER_HINT: Final = (
     "turn on the engine's containerd store, or make another builder, 'docker buildx create --name big --driver "
     "docker-container', and pass --builder big"
 )
+_NETWORK: Final = (
+    r"dial tcp|context deadline exceeded|no such host|i/o timeout|connection re(?:fused|set)|TLS handshake|EOF$"
+)
 # What ends a build that isn't the Dockerfile's fault, in the order in which it is looked for.
 _CAUSES: Final[tuple[tuple[re.Pattern[str], type[PublishError], str | None], ...]] = (
     (re.compile(r"not supported for the docker driver|exporting manifest lists"), UnsupportedByDriver, _DRIVER_HINT),
@@ -48,7 +51,7 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], type[PublishError], str | None], ...
     (re.compile(r"toomanyrequests|429 Too Many Requests"), QuotaUsedUp, None),
     (re.compile(r"denied|unauthorized|401|403 Forbidden|authorization failed"), Denied, "see 'publish whoami'"),
     (re.compile(r"Cannot connect to the Docker daemon"), EngineUnavailable, "start Docker, or set DOCKER_HOST"),
-    (re.compile(r"dial tcp|no such host|i/o timeout|connection re(?:fused|set)|TLS handshake|EOF$"), Unreachable, None),
+    (re.compile(_NETWORK), Unreachable, None),
 )
 
 

@@ -131,8 +131,8 @@ class BuildCache(Value, frozen=True):
         )
 
     def renamed(self, reference: str) -> Self:
-        """The same, kept as another image."""
-        return replace(self, attributes={**self.attributes, "ref": reference})
+        """The same, kept as another image; written as one, since some registries' indexes list manifests only."""
+        return replace(self, attributes={**self.attributes, "ref": reference, "image-manifest": "true"})
 
     def __str__(self) -> str:
         return write_fields([f"type={self.type}", *(f"{key}={value}" for key, value in self.attributes.items())])

@@ -94,6 +94,8 @@ def request_of(session: Session, job: Job, wish: PlanOptions, options: BuildOpti
         ulimits=settings.ulimits,
     )
     request.check()
+    if "default" in request.ssh and not session.environ.get("SSH_AUTH_SOCK"):
+        raise UsageError("ssh: no agent is running (SSH_AUTH_SOCK is not set)", hint='eval "$(ssh-agent)" && ssh-add')
     if options.output and len(request.names) > 1:
         raise UsageError("an OCI layout gets one name", hint="pass one -t")
     _refuse_tags(session, job, wish, request)
@@ -214,8 +216,11 @@ def _at_home(session: Session, request: BuildRequest) -> BuildRequest:
         reference = Reference.parse(cache.reference)
         return cache.renamed(f"{session.engine_name(reference.repository)}:{reference.tag or 'latest'}")
 
-    caches = {name: tuple(map(moved, getattr(request, name))) for name in ("cache_from", "cache_to")}
-    return replace(request, **caches)
+    return replace(
+        request,
+        cache_from=tuple(map(moved, request.cache_from)),
+        cache_to=tuple(map(moved, request.cache_to)),
+    )
 
 
 def named_references(texts: Iterable[str]) -> tuple[Reference, ...]:

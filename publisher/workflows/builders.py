@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from publisher.credentials.build_config import build_config
 from publisher.engine.buildah import build_by_buildah, find_buildah
-from publisher.engine.builder import Built, build
+from publisher.engine.builder import Built, build, name_also
 from publisher.engine.buildkit import buildkit_features, named_images
 from publisher.engine.buildx import BuildOutput, Buildx, builder_environment
 from publisher.engine.dockerfile import read_dockerfile
 from publisher.engine.errors import translated_errors
-from publisher.model.errors import UsageError
+from publisher.model.errors import BuildFailed, UsageError
 from publisher.model.manifest import Manifest, Platform
 from publisher.workflows.build_request import EPOCH, named_references
 
@@ -66,6 +66,8 @@ def run_build(session: Session, request: BuildRequest, output: BuildOutput) -> B
 
 
 def _by_buildx(session: Session, buildx: Buildx, request: BuildRequest, output: BuildOutput) -> Built:
+    if output.path is None and EPOCH in request.args and session.engine.has_containerd_store:
+        return _by_archive(session, buildx, request)
     environ = builder_environment(session.environ, request)
     with build_config(session.environ, _credentials(session, request)) as variables, _whole(output) as target:
         result = buildx.build(request, target, {**environ, **variables}, session.progress.step)
@@ -75,6 +77,20 @@ def _by_buildx(session: Session, buildx: Buildx, request: BuildRequest, output: 
     with translated_errors(request.names[0]):
         document = untyped.inspect_image(request.names[0])
     return Built.of(document, request.platform, result.steps, result.warnings)
+
+
+def _by_archive(session: Session, buildx: Buildx, request: BuildRequest) -> Built:
+    """Into the engine by way of an archive: straight into its containerd store BuildKit can't rewrite times."""
+    archive = session.temporary_folder() / "image.tar"
+    built = _by_buildx(session, buildx, request, BuildOutput(path=archive, archive=True))
+    untyped: Any = session.engine.api
+    with archive.open("rb") as file, translated_errors(request.names[0]):
+        for event in untyped.load_image(file):
+            if error := event.get("error"):
+                raise BuildFailed(f"the engine can't load what BuildKit made: {error}")
+        name_also(untyped, built.id, request.names)
+    archive.unlink()
+    return built
 
 
 @contextmanager
