@@ -20,7 +20,7 @@ from publisher.workflows.release import ReleaseOptions, prepare, release
 from publisher.workflows.session import Session
 from publisher.workflows.verify import Expectation, verify_references
 from tests.contracts.client import Client
-from tests.support.faults import FaultyLink, run_faulty_link
+from tests.support.fault_proxy import FaultProxy, run_fault_proxy
 from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Hasty(Session):
 class Trial:
     """An image, and releases of it that may be damaged."""
 
-    def __init__(self, folder: Path, registry: Registry, link: FaultyLink, name: str) -> None:
-        self.folder, self.registry, self.link, self.name = folder, registry, link, name
+    def __init__(self, folder: Path, registry: Registry, proxy: FaultProxy, name: str) -> None:
+        self.folder, self.registry, self.proxy, self.name = folder, registry, proxy, name
         self.digest = str(make_layout(folder / "layout", name))
         self.blobs = sorted(path for path in (folder / "layout" / "blobs").rglob("*") if path.is_file())
         self.runs = 0
@@ -91,8 +91,8 @@ class Trial:
 @pytest.fixture
 def trial(registry: Registry, name: str, tmp_path: Path) -> Iterator[Trial]:
     """One of them."""
-    with run_faulty_link(registry.host) as link:
-        yield Trial(tmp_path, registry, link, name)
+    with run_fault_proxy(registry.host) as proxy:
+        yield Trial(tmp_path, registry, proxy, name)
 
 
 @pytest.fixture
@@ -134,12 +134,12 @@ def test_on_its_way(trial: Trial, step: int, way: str, capsys: pytest.CaptureFix
     # Each byte goes up once, but for the manifest's: once by digest and once for each tag. All of it is read back.
     places = range(0, size * 2, step)
     for at in places:
-        trial.link.flip("up" if way == "up" else "down", at)
-        wrong = trial.release(host=trial.link.host)
+        trial.proxy.flip("up" if way == "up" else "down", at)
+        wrong = trial.release(host=trial.proxy.host)
         assert way == "down" or not wrong, f"byte {at} was not sent again: {wrong}"
         trial.check()
-    trial.link.flip(None)
-    assert not trial.release(host=trial.link.host)
+    trial.proxy.flip(None)
+    assert not trial.release(host=trial.proxy.host)
     tell(capsys, len(places), f"on their way {way}")
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import faults_simulated as fate
+from tests.support import simulated_faults as faults
 from tests.support.check_receipt import check_truth, check_unknown, is_written
 from tests.support.commands import Ended, release_of
-from tests.support.faults_simulated import FOR_GOOD, PASSING, Fate
 from tests.support.layout import make_layout
 from tests.support.order import check_order, check_state
+from tests.support.simulated_faults import PERMANENT, TRANSIENT, SimulatedFault
 from tests.support.simulation import Run, World
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ STRIDE = {"image": 5, "index": 10}
 _FOREVER = 1_000_000
 
 
-def _strike(kind: Fate, when: range, spared: frozenset[str], number: int, method: str, _path: str) -> Fate | None:
+def _strike(
+    kind: SimulatedFault, when: range, spared: frozenset[str], number: int, method: str, _path: str
+) -> SimulatedFault | None:
     """Fail the requests whose number is in `when`, but for those methods."""
     return kind if number in when and method not in spared else None
 
@@ -127,19 +129,19 @@ def positions(trial: Trial, pytestconfig: pytest.Config) -> Callable[[int], Iter
 def test_for_good(trial: Trial, positions: Callable[[int], Iterator[int]], capsys: pytest.CaptureFixture[str]) -> None:
     """From any request on all fail: the right exit code, the truth about every tag, and a rerun finishes."""
     codes: Counter[int] = Counter()
-    for at, kind in enumerate(FOR_GOOD):
+    for at, kind in enumerate(PERMANENT):
         for number in positions(at):
             codes[_fail(trial, kind, number)] += 1
     told = ", ".join(f"{count} with exit code {code}" for code, count in sorted(codes.items()))
-    _say(capsys, f"{trial.kind}: failed for good {codes.total()} times in {len(FOR_GOOD)} ways: {told}; all told true")
+    _say(capsys, f"{trial.kind}: failed for good {codes.total()} times in {len(PERMANENT)} ways: {told}; all told true")
 
 
-def _fail(trial: Trial, kind: Fate, number: int) -> int:
+def _fail(trial: Trial, kind: SimulatedFault, number: int) -> int:
     where = f"{kind} from request {number} on"
     world, run = trial.world(f"{kind}-{number}")
     with world:
         before = {name: world.tags(name) for name in trial.names}
-        run.fate = partial(_strike, kind, range(number, _FOREVER), frozenset())
+        run.fault_of = partial(_strike, kind, range(number, _FOREVER), frozenset())
         ended = trial.release(run)
         check_order(run.trace, world.store)
         check_truth(ended, before, world, where)
@@ -170,18 +172,18 @@ def _check_journal(run: Run, ended: Ended, where: str) -> None:
 def test_once(trial: Trial, positions: Callable[[int], Iterator[int]], capsys: pytest.CaptureFixture[str]) -> None:
     """Whichever request fails, and in whatever way, before or after the registry acted: the release is done."""
     count = 0
-    for at, kind in enumerate(PASSING):
+    for at, kind in enumerate(TRANSIENT):
         for number in positions(at):
             world, run = trial.world(f"{kind}-{number}")
             with world:
-                run.fate = partial(_strike, kind, range(number, number + 1), frozenset())
+                run.fault_of = partial(_strike, kind, range(number, number + 1), frozenset())
                 ended = trial.release(run)
                 assert ended.code == 0, f"{kind} at request {number}: {ended}"
                 assert all(world.tags(name) == trial.right for name in trial.names), f"{kind} at {number}"
                 check_order(run.trace, world.store)
                 _check_sessions(world, f"{kind} at request {number}", but=kind.acts)
             count += 1
-    _say(capsys, f"{trial.kind}: failed once {count} times in {len(PASSING)} ways: every release was done")
+    _say(capsys, f"{trial.kind}: failed once {count} times in {len(TRANSIENT)} ways: every release was done")
 
 
 def test_upload_sessions_are_cancelled(
@@ -189,11 +191,11 @@ def test_upload_sessions_are_cancelled(
 ) -> None:
     """Where the registry still takes a DELETE, nothing of a failed release is left under way."""
     count = 0
-    for at, kind in enumerate((fate.FORBIDDEN, fate.BUSY, fate.RESET)):
+    for at, kind in enumerate((faults.FORBIDDEN, faults.BUSY, faults.RESET)):
         for number in positions(at):
             world, run = trial.world(f"{kind}-{number}")
             with world:
-                run.fate = partial(_strike, kind, range(number, _FOREVER), frozenset({"DELETE"}))
+                run.fault_of = partial(_strike, kind, range(number, _FOREVER), frozenset({"DELETE"}))
                 trial.release(run)
                 _check_sessions(world, f"{kind} from request {number} on")
             count += 1

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from publisher.sandbox.server import Sandbox
-from tests.support.faults import FaultyLink, run_faulty_link
+from tests.support.fault_proxy import FaultProxy, run_fault_proxy
 from tests.support.layout import make_layout
 from tests.support.order import check_order, check_state, logged
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish
-    from tests.support.faults import Kind
+    from tests.support.fault_proxy import ProxyFault
 
 _EVERY = {"kill": 5, "signal": 8}
 _TAGS = ("1.1.0", "1.1", "1", "latest")
@@ -41,10 +41,10 @@ class Stopped:
 
 
 class Shop:
-    """A repository with one version, and the next one to release over a link that can be held."""
+    """A repository with one version, and the next one to release over a proxy that can be held."""
 
-    def __init__(self, publish: Publish, folder: Path, sandbox: Sandbox, link: FaultyLink) -> None:
-        self._publish, self._folder, self.sandbox, self.link = publish, folder, sandbox, link
+    def __init__(self, publish: Publish, folder: Path, sandbox: Sandbox, proxy: FaultProxy) -> None:
+        self._publish, self._folder, self.sandbox, self.proxy = publish, folder, sandbox, proxy
         self.digests = {version: str(make_layout(folder / version, version)) for version in ("1.0.0", "1.1.0")}
         self._sources = {version: f"oci:{folder / version}" for version in self.digests}
 
@@ -54,7 +54,7 @@ class Shop:
 
     def words(self, version: str, name: str) -> list[str]:
         """One release."""
-        image = f"{self.link.host}/{name}"
+        image = f"{self.proxy.host}/{name}"
         return ["release", self._sources[version], "--image", image, "--version", version, "--format", "json"]
 
     def archive(self, version: str) -> None:
@@ -69,27 +69,27 @@ class Shop:
     def release(self, version: str, name: str) -> list[dict[str, Any]]:
         """Release without a fault; what the registry was asked meanwhile."""
         before = len(self.sandbox.requests)
-        self.link.order(None)
+        self.proxy.inject(None)
         result = self._publish(*self.words(version, name), environ=self._memory(name))
         assert result.code == 0, result.stderr
         trace = self.sandbox.requests[before:]
         check_order(logged(trace), self.sandbox.store)
         return trace
 
-    def stop(self, name: str, kind: Kind, number: int, how: signal.Signals) -> Stopped:
+    def stop(self, name: str, kind: ProxyFault, number: int, how: signal.Signals) -> Stopped:
         """Release 1.1.0 and send a signal while one of its requests is under way."""
         before = len(self.sandbox.requests)
-        self.link.order(kind, number)
+        self.proxy.inject(kind, number)
         with subprocess.Popen(
             [self._publish.program, *self.words("1.1.0", name)],
             env={**self._publish.environ, **self._memory(name)}, cwd=self._folder,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as child:  # fmt: skip
-            assert self.link.struck.wait(30), f"request {number} never came"
+            assert self.proxy.struck.wait(30), f"request {number} never came"
             child.send_signal(how)
             if how is signal.SIGKILL:
                 child.wait(30)
-            self.link.go.set()
+            self.proxy.go.set()
             _out, told = child.communicate(timeout=60)
         trace = self.sandbox.requests[before:]
         check_order(logged(trace), self.sandbox.store)
@@ -116,24 +116,24 @@ class Shop:
 
 @pytest.fixture
 def shop(publish: Publish, tmp_path: Path) -> Iterator[Shop]:
-    """The sandbox behind a link."""
+    """The sandbox behind a proxy."""
     with ExitStack() as opened:
         sandbox = opened.enter_context(Sandbox())
-        link = opened.enter_context(run_faulty_link(sandbox.url.removeprefix("http://")))
-        yield Shop(publish, tmp_path, sandbox, link)
+        proxy = opened.enter_context(run_fault_proxy(sandbox.url.removeprefix("http://")))
+        yield Shop(publish, tmp_path, sandbox, proxy)
 
 
 def _positions(shop: Shop, config: pytest.Config, every: int) -> range:
     """The requests at which a release is stopped."""
     shop.release("1.0.0", "count")
     shop.release("1.1.0", "count")
-    return range(1, len(shop.link.requests) + 1, 1 if config.getoption("--whole") else every)
+    return range(1, len(shop.proxy.requests) + 1, 1 if config.getoption("--whole") else every)
 
 
 @pytest.mark.parametrize("source", ["oci", "docker-archive"])
 @pytest.mark.parametrize("kind", ["hold", "held"], ids=["before", "after"])
 def test_a_killed_release_is_finished_by_a_rerun(
-    kind: Kind, source: str, shop: Shop, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
+    kind: ProxyFault, source: str, shop: Shop, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In between no tag points to content that is missing; after it each is right, and no blob is sent twice."""
     if source == "docker-archive":
@@ -155,7 +155,7 @@ def test_a_killed_release_is_finished_by_a_rerun(
 @pytest.mark.parametrize("kind", ["stall", "stalled"], ids=["before", "after"])
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
 def test_a_release_that_is_asked_to_stop_tells_the_truth(
-    how: signal.Signals, code: int, kind: Kind, shop: Shop, pytestconfig: pytest.Config,
+    how: signal.Signals, code: int, kind: ProxyFault, shop: Shop, pytestconfig: pytest.Config,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """The signal's exit code, no traceback, a receipt that says what the registry holds, and a rerun finishes."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import pytest
 
 from publisher.sandbox.options import Options
-from tests.support import faults_simulated as fate
+from tests.support import simulated_faults as faults
 from tests.support.commands import KILLED, Ended, reconcile_of, release_of, undo_of, yank_of
 from tests.support.order import check_order, check_state
 from tests.support.seed import floating_tags, put_image, put_versions
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.model.manifest import Manifest
-    from tests.support.faults_simulated import Fate
+    from tests.support.simulated_faults import SimulatedFault
     from tests.support.simulation import Asked
 
 NAME = "acme/app"
 VERSIONS = ["1.0.0", "1.0.1", "1.1.0", "1.2.0", "2.0.0", "2.0.1", "2.1.0", "1.0.2"]
-Fates: TypeAlias = "Callable[[int, str, str], Fate | None]"
+FaultRule: TypeAlias = "Callable[[int, str, str], SimulatedFault | None]"
 
 
 @dataclass
@@ -44,18 +44,18 @@ class Race:
     ended: dict[int, Ended] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
 
-    def run(self, images: Iterable[tuple[str, Manifest]], fates: list[Fates] | None = None) -> None:
+    def run(self, images: Iterable[tuple[str, Manifest]], rules: list[FaultRule] | None = None) -> None:
         """Release each image as its version, all at once."""
-        self.do([partial(_release, image, version) for version, image in images], fates)
+        self.do([partial(_release, image, version) for version, image in images], rules)
         for run in self.runs:
             check_order(run.trace, self.world.store)
 
-    def do(self, deeds: Iterable[Callable[[Run], Ended]], fates: list[Fates] | None = None) -> None:
+    def do(self, deeds: Iterable[Callable[[Run], Ended]], rules: list[FaultRule] | None = None) -> None:
         """Do all of these at once; after every request the registry's state is looked at."""
         self.world.watch = self._check
         threads = []
         for at, deed in enumerate(deeds):
-            run = Run(self.world, at, self.folder / str(at), fates[at] if fates else unharmed)
+            run = Run(self.world, at, self.folder / str(at), rules[at] if rules else unharmed)
             self.runs.append(run)
             threads.append(threading.Thread(target=self._end, args=(run, deed)))
         for thread in threads:
@@ -103,9 +103,9 @@ def drawn(seed: int) -> list[str]:
     return chance.sample(VERSIONS, chance.choice([2, 2, 3, 3, 4, 5, 8]))
 
 
-def mishaps(chance: random.Random, every: int) -> Fates:
+def mishaps(chance: random.Random, every: int) -> FaultRule:
     """One request in so many fails in a way that passes."""
-    return lambda _number, _method, _path: chance.choice(fate.PASSING) if chance.randrange(every) == 0 else None
+    return lambda _number, _method, _path: chance.choice(faults.TRANSIENT) if chance.randrange(every) == 0 else None
 
 
 def _different(seed: int, folder: Path) -> None:
@@ -133,13 +133,13 @@ def _faulty(seed: int, folder: Path) -> None:
 def _deadly(seed: int, folder: Path) -> None:
     """One is killed at any of its requests, with faults around: the others succeed, and a reconcile does the rest."""
     versions, chance = drawn(seed), random.Random(seed)
-    number, death = chance.randrange(1, 26), chance.choice((fate.KILLED, fate.KILLED_AFTER))
+    number, death = chance.randrange(1, 26), chance.choice((faults.KILLED, faults.KILLED_AFTER))
     with World(seed, len(versions)) as world:
         images = [(version, put_image(world, NAME, version)) for version in versions]
-        fates: list[Fates] = [mishaps(random.Random(seed * 8 + at), 20) for at in range(len(versions))]
-        fates[0] = lambda asked, _method, _path: death if asked == number else None
+        rules: list[FaultRule] = [mishaps(random.Random(seed * 8 + at), 20) for at in range(len(versions))]
+        rules[0] = lambda asked, _method, _path: death if asked == number else None
         race = Race(world, folder)
-        race.run(images, fates)
+        race.run(images, rules)
         assert race.codes[0] in {0, KILLED}, f"seed {seed}: {race.codes}"
         assert set(race.codes[1:]) <= {0}, f"seed {seed}: {race.codes}"
         race.reconcile()

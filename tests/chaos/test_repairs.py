@@ -14,7 +14,7 @@ import pytest
 
 from publisher.sandbox.options import Options
 from publisher.workflows.yank import YankOptions
-from tests.support import faults_simulated as fate
+from tests.support import simulated_faults as faults
 from tests.support.check_receipt import check_truth, is_written
 from tests.support.commands import KILLED, Ended, reconcile_of, release_of, retag_of, undo_of, yank_of
 from tests.support.layout import make_layout
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.support.faults_simulated import Fate
+    from tests.support.simulated_faults import SimulatedFault
 
 NAME = "acme/app"
 TEN = ("1.0.0", "1.0.1", "1.1.0", "1.2.0", "1.2.1", "2.0.0", "2.0.1", "2.1.0", "3.0.0", "3.0.1")
-KINDS = (fate.KILLED, fate.KILLED_AFTER, fate.FORBIDDEN, fate.BUSY, fate.LOST, fate.RESET, fate.USED_UP)
+KINDS = (faults.KILLED, faults.KILLED_AFTER, faults.FORBIDDEN, faults.BUSY, faults.LOST, faults.RESET, faults.USED_UP)
 REGISTRIES = {"deletes-tags": Options(), "digests-only": Options(delete_by_tag=False)}
 
 
@@ -97,7 +97,7 @@ def _begin(repair: Repair, options: Options, folder: Path) -> tuple[World, Run]:
     return world, run
 
 
-def _strike(kind: Fate, first: int, number: int, _method: str, _path: str) -> Fate | None:
+def _strike(kind: SimulatedFault, first: int, number: int, _method: str, _path: str) -> SimulatedFault | None:
     return kind if number >= first else None
 
 
@@ -124,12 +124,14 @@ def test_a_repair_that_is_stopped_is_finished_by_the_same_command(
         sys.stdout.write(f"\n{told}: all told true, every rerun finished\n")
 
 
-def _stop(repair: Repair, options: Options, folder: Path, kind: Fate, number: int, right: dict[str, str]) -> None:
+def _stop(
+    repair: Repair, options: Options, folder: Path, kind: SimulatedFault, number: int, right: dict[str, str]
+) -> None:
     where = f"{kind} from request {number} on"
     world, run = _begin(repair, options, folder)
     with world:
         before = {NAME: world.tags(NAME)}
-        run.fate = partial(_strike, kind, number)
+        run.fault_of = partial(_strike, kind, number)
         ended = repair.act(run)
         if not kind.kills:
             check_truth(ended, before, world, where)
@@ -228,7 +230,7 @@ def deaths(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[tuple[World,
     stride = 1 if pytestconfig.getoption("--whole") else 3
 
     def died() -> Iterator[tuple[World, Run, str, dict[str, bytes]]]:
-        for kind in (fate.KILLED, fate.KILLED_AFTER):
+        for kind in (faults.KILLED, faults.KILLED_AFTER):
             number, ended = 1, Ended(KILLED)
             while ended.code == KILLED:
                 with World() as world:

@@ -15,7 +15,7 @@ import pytest
 
 from publisher.sandbox.options import EVERYTHING, Options, User
 from publisher.sandbox.tag_history import Details
-from tests.support import faults_simulated as fate
+from tests.support import simulated_faults as faults
 from tests.support.check_receipt import check_truth, is_written
 from tests.support.commands import Ended, release_of
 from tests.support.layout import make_layout
@@ -26,14 +26,14 @@ from tests.support.simulation import Run, World
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.faults_simulated import Fate
+    from tests.support.simulated_faults import SimulatedFault
     from tests.support.simulation import Asked
 
 NAME = "acme/app"
 EXACT = r"[0-9]+\.[0-9]+\.[0-9]+"
 WRITES = frozenset({"POST", "PUT", "PATCH"})
-FULL = replace(fate.FORBIDDEN, name="quota", said="storage will exceed the configured upper limit", code=6)
-FROZEN = replace(fate.FORBIDDEN, name="frozen", said="tag cannot be updated due to immutability settings", code=4)
+FULL = replace(faults.FORBIDDEN, name="quota", said="storage will exceed the configured upper limit", code=6)
+FROZEN = replace(faults.FORBIDDEN, name="frozen", said="tag cannot be updated due to immutability settings", code=4)
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,17 @@ def positions(trial: Trial, pytestconfig: pytest.Config) -> range:
     return range(1, trial.count() + 1, 1 if pytestconfig.getoption("--whole") else 5)
 
 
-def _refuse(kind: Fate, first: int, path: str, number: int, method: str, asked: str) -> Fate | None:
+def _refuse(kind: SimulatedFault, first: int, path: str, number: int, method: str, asked: str) -> SimulatedFault | None:
     return kind if number >= first and method in WRITES and path in asked else None
 
 
 @pytest.mark.parametrize(
     ("kind", "path"),
-    [(fate.FORBIDDEN, "/"), (fate.UNAUTHORIZED, "/"), (FULL, "/"), (FULL, "/blobs/"), (FROZEN, "/manifests/")],
+    [(faults.FORBIDDEN, "/"), (faults.UNAUTHORIZED, "/"), (FULL, "/"), (FULL, "/blobs/"), (FROZEN, "/manifests/")],
     ids=["rights", "login", "room", "room-for-blobs", "frozen-tags"],
 )
 def test_writes_that_are_refused_from_a_moment_on(
-    kind: Fate, path: str, trial: Trial, positions: range, capsys: pytest.CaptureFixture[str]
+    kind: SimulatedFault, path: str, trial: Trial, positions: range, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Told as what it is; as reads still work, nothing is unknown."""
     codes: Counter[int] = Counter()
@@ -93,7 +93,7 @@ def test_writes_that_are_refused_from_a_moment_on(
         world, run = trial.begin(f"{kind}-{number}")
         with world:
             before = {NAME: world.tags(NAME)}
-            run.fate = partial(_refuse, kind, number, path)
+            run.fault_of = partial(_refuse, kind, number, path)
             ended = trial.release(run)
             check_truth(ended, before, world, where)
             check_order(run.trace, world.store)
@@ -114,7 +114,7 @@ def test_repository_that_is_deleted(trial: Trial, positions: range, capsys: pyte
         where = f"deleted before request {number}"
         world, run = trial.begin(f"deleted-{number}")
         with world:
-            run.fate = partial(_delete, world, number)
+            run.fault_of = partial(_delete, world, number)
             ended = trial.release(run)
             done = {ref.rpartition(":")[2]: ended.after[ref] for ref, state in ended.states.items() if state == "done"}
             assert ended.code != 0 or done.items() <= world.tags(NAME).items(), where
@@ -154,7 +154,7 @@ def test_a_token_that_is_narrowed(trial: Trial, positions: range, capsys: pytest
         world, run = trial.begin(f"narrowed-{number}", Options(auth=True, users=users, token_life=1))
         with world:
             before = {NAME: world.tags(NAME)}
-            run.fate = partial(_narrow, world, users, number)
+            run.fault_of = partial(_narrow, world, users, number)
             ended = trial.release(run)
             check_truth(ended, before, world, f"narrowed at {number}")
             assert ended.code in ({0, 7} if is_written(ended) else {0, 3}), f"narrowed at {number}: {ended}"

@@ -19,7 +19,7 @@ from tests.support.http_server import Answer, serve
 from tests.support.layout import make_layout
 from tests.support.process import wait_until
 from tests.support.registry import SECRET, USER, run_registry
-from tests.support.tokens import run_token_service
+from tests.support.token_service import run_token_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from publisher.cli.program import COMMANDS
-from tests.support.http_server import Answer, Seen, serve
+from tests.support.http_server import Answer, ServerRequest, serve
 from tests.support.layout import make_layout
 from tests.support.registry import USER
 
@@ -66,7 +66,7 @@ def forms(secret: str) -> set[bytes]:
     return found
 
 
-def echo(seen: Seen) -> Answer:
+def echo(seen: ServerRequest) -> Answer:
     """Repeat whatever came, raw and decoded, in every place that an answer has."""
     sent = seen.headers.get("Authorization", "")
     if not sent:
@@ -91,7 +91,7 @@ def host(request: pytest.FixtureRequest, private_registry: Registry) -> Iterator
         yield "127.0.0.1:9"
 
 
-def works(seen: Seen) -> Answer:
+def works(seen: ServerRequest) -> Answer:
     """A registry that lets the secret in, and is empty."""
     wanted = "Basic " + base64.b64encode(f"{USER}:{CANARY}".encode()).decode()
     if seen.headers.get("Authorization") != wanted:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.layout import make_layout
 from tests.support.registry import SECRET, USER, run_registry
-from tests.support.tokens import run_token_service
+from tests.support.token_service import run_token_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.support.command import Publish
     from tests.support.registry import Registry
-    from tests.support.tokens import TokenService
+    from tests.support.token_service import TokenService
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +53,10 @@ def test_a_release_asks_for_its_repository_only(
 ) -> None:
     """With a trusted service the release goes through, and each token is for this repository."""
     trust(publish, token_registry, tokens)
-    before = len(tokens.asked)
+    before = len(tokens.scopes)
     result = publish(*words, environ={"PUBLISH_USERNAME": USER, "PUBLISH_PASSWORD": SECRET})
     assert result.code == 0, result.stderr
-    asked = {scope for scopes in tokens.asked[before:] for scope in scopes}
+    asked = {scope for scopes in tokens.scopes[before:] for scope in scopes}
     assert asked
     assert {scope.split(":")[1] for scope in asked} == {name}
 
@@ -86,8 +86,8 @@ def test_who_may_not_push_sends_nothing(
 
 def test_a_foreign_service_gets_no_credential(words: list[str], tokens: TokenService, publish: Publish) -> None:
     """Where nobody trusts the service's host, it is not even asked: exit 3, and the hint says what to add."""
-    before = len(tokens.asked)
+    before = len(tokens.scopes)
     result = publish(*words, environ={"PUBLISH_USERNAME": USER, "PUBLISH_PASSWORD": SECRET})
     assert result.code == 3, result.stderr
     assert "trusted-realms" in result.document["hint"]
-    assert len(tokens.asked) == before
+    assert len(tokens.scopes) == before

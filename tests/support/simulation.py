@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from publisher.http.message import Body
     from publisher.model.credential import Credential
     from publisher.model.manifest import Content
-    from tests.support.faults_simulated import Fate
+    from tests.support.simulated_faults import SimulatedFault
 
 URL = "http://127.0.0.1:5000"
 
@@ -177,7 +177,7 @@ async def _ask(
     return sent[0]["status"], stated, b"".join(message.get("body", b"") for message in sent[1:])
 
 
-def unharmed(_number: int, _method: str, _path: str) -> Fate | None:
+def unharmed(_number: int, _method: str, _path: str) -> SimulatedFault | None:
     """Nothing happens to any request."""
     return None
 
@@ -186,13 +186,13 @@ def unharmed(_number: int, _method: str, _path: str) -> Fate | None:
 class Run:
     """One publisher: its place in the schedule, its machine, and what becomes of its requests.
 
-    fate: takes the number of a request (1 is the first), its method and its path.
+    fault_of: takes the number of a request (1 is the first), its method and its path.
     """
 
     world: World
     number: int
     machine: Path
-    fate: Callable[[int, str, str], Fate | None] = unharmed
+    fault_of: Callable[[int, str, str], SimulatedFault | None] = unharmed
     count: int = 0
     dead: bool = False
 
@@ -209,18 +209,18 @@ class Run:
             self._live()
             self.count += 1
             path = url.removeprefix(URL)
-            fate = self.fate(self.count, method, path)
+            fault = self.fault_of(self.count, method, path)
             status, stated, content = 0, [("Content-Length", "0")], b""
-            if fate is None or fate.acts:
+            if fault is None or fault.acts:
                 status, stated, content = self.world.serve(method, url, headers, given)
-            asked = Asked(self.number, method, path, status, str(fate or ""))
+            asked = Asked(self.number, method, path, status, str(fault or ""))
             self.world.trace.append(asked)
             self.world.watch(asked)
-            if fate is not None and fate.kills:
+            if fault is not None and fault.kills:
                 self.dead = True
             self._live()
-            if fate is not None:
-                status, stated, content = fate.answer(status, stated, content)
+            if fault is not None:
+                status, stated, content = fault.answer(status, stated, content)
             return _response(method, status, stated, content)
 
     def pause(self, seconds: float) -> None:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Fate:
+class SimulatedFault:
     """One kind of failure. acts: whether the registry has done what was asked. status: the answer's, 0 for none.
 
-    code: what a run that changed nothing has to end with, where this fate is for good. said: the registry's words.
+    code: what a run that changed nothing has to end with, where this fault is for good. said: the registry's words.
     """
 
     name: str
@@ -56,23 +56,25 @@ def _silent() -> Exception:
     return urllib3.exceptions.ReadTimeoutError(None, None, "Read timed out.")  # type: ignore[arg-type]
 
 
-RESET: Final = Fate("reset", breaks=_reset)
-LOST: Final = Fate("lost", acts=True, breaks=_reset)
-SILENT: Final = Fate("silent", acts=True, breaks=_silent)
-REFUSED: Final = Fate("connection refused", breaks=_refused)
-CUT: Final = Fate("cut", acts=True, cuts=True)
-BUSY: Final = Fate("503", status=503)
-BROKEN: Final = Fate("500", status=500)
-BAD_GATEWAY: Final = Fate("502 after the act", acts=True, status=502)
-SLOW_DOWN: Final = Fate("429", status=429, headers=(("Retry-After", "2"),), error="TOOMANYREQUESTS")
-USED_UP: Final = Fate("429 for a day", status=429, headers=(("Retry-After", "86400"),), error="TOOMANYREQUESTS")
-TOO_LATE: Final = Fate("408", status=408)
-FORBIDDEN: Final = Fate("403", status=403, error="DENIED", code=3)
-UNAUTHORIZED: Final = Fate("401", status=401, error="UNAUTHORIZED", code=3)
-KILLED: Final = Fate("killed before", kills=True)
-KILLED_AFTER: Final = Fate("killed after", acts=True, kills=True)
+RESET: Final = SimulatedFault("reset", breaks=_reset)
+LOST: Final = SimulatedFault("lost", acts=True, breaks=_reset)
+SILENT: Final = SimulatedFault("silent", acts=True, breaks=_silent)
+REFUSED: Final = SimulatedFault("connection refused", breaks=_refused)
+CUT: Final = SimulatedFault("cut", acts=True, cuts=True)
+BUSY: Final = SimulatedFault("503", status=503)
+BROKEN: Final = SimulatedFault("500", status=500)
+BAD_GATEWAY: Final = SimulatedFault("502 after the act", acts=True, status=502)
+SLOW_DOWN: Final = SimulatedFault("429", status=429, headers=(("Retry-After", "2"),), error="TOOMANYREQUESTS")
+USED_UP: Final = SimulatedFault(
+    "429 for a day", status=429, headers=(("Retry-After", "86400"),), error="TOOMANYREQUESTS"
+)
+TOO_LATE: Final = SimulatedFault("408", status=408)
+FORBIDDEN: Final = SimulatedFault("403", status=403, error="DENIED", code=3)
+UNAUTHORIZED: Final = SimulatedFault("401", status=401, error="UNAUTHORIZED", code=3)
+KILLED: Final = SimulatedFault("killed before", kills=True)
+KILLED_AFTER: Final = SimulatedFault("killed after", acts=True, kills=True)
 
-PASSING: Final = (RESET, LOST, SILENT, CUT, BUSY, BROKEN, BAD_GATEWAY, SLOW_DOWN, TOO_LATE)
+TRANSIENT: Final = (RESET, LOST, SILENT, CUT, BUSY, BROKEN, BAD_GATEWAY, SLOW_DOWN, TOO_LATE)
 """What a run gets over when it happens now and then."""
-FOR_GOOD: Final = (FORBIDDEN, UNAUTHORIZED, BUSY, BROKEN, USED_UP, RESET, LOST, SILENT, REFUSED, BAD_GATEWAY)
+PERMANENT: Final = (FORBIDDEN, UNAUTHORIZED, BUSY, BROKEN, USED_UP, RESET, LOST, SILENT, REFUSED, BAD_GATEWAY)
 """What a run can't get over when it doesn't end."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from tests.support.http_server import Answer, serve
 from tests.support.registry import SECRET, USER
 
 if TYPE_CHECKING:
@@ -25,17 +24,19 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+    from tests.support.http_server import ServerRequest
+
 
 @dataclass(frozen=True)
 class TokenService:
     """A running service: `realm` is its address, `bundle` the certificate that a registry trusts it by.
 
-    It grants USER with SECRET all that is asked, anybody else `pull`; `asked` are the scopes of each request.
+    It grants USER with SECRET every scope, anybody else `pull`; `scopes` are those of each request.
     """
 
     realm: str
     bundle: Path
-    asked: list[list[str]]
+    scopes: list[list[str]]
     service = "test-registry"
     issuer = "test-issuer"
 
@@ -45,44 +46,36 @@ def run_token_service(folder: Path) -> Iterator[TokenService]:
     """Start one; its key is made anew."""
     folder.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA(key_type=trustme.KeyType.RSA)
-    certificate = authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
+    issuer = _Issuer(authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA))
     bundle = folder / "bundle.pem"
     authority.cert_pem.write_to_path(str(bundle))
-    server = _Server(certificate)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield TokenService(f"http://127.0.0.1:{server.server_port}/token", bundle, server.asked)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serve(issuer.answer) as server:
+        yield TokenService(f"{server.url}/token", bundle, issuer.scopes)
 
 
-class _Server(ThreadingHTTPServer):
+class _Issuer:
+    """Signs tokens."""
+
     def __init__(self, certificate: trustme.LeafCert) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked: list[list[str]] = []
+        self.scopes: list[list[str]] = []
         self._key = cast("RSAPrivateKey", load_pem_private_key(certificate.private_key_pem.bytes(), None))
         lines = certificate.cert_chain_pems[0].bytes().decode().splitlines()
         self._header = {"typ": "JWT", "alg": "RS256", "x5c": ["".join(lines[1:-1])]}
 
-    def sign(self, claims: dict[str, Any]) -> str:
+    def _sign(self, claims: dict[str, Any]) -> str:
         """A JSON web token."""
-        signed = b".".join(_encoded(json.dumps(part).encode()) for part in (self._header, claims))
-        return b".".join([signed, _encoded(self._key.sign(signed, PKCS1v15(), SHA256()))]).decode()
+        content = b".".join(_base64(json.dumps(part).encode()) for part in (self._header, claims))
+        return b".".join([content, _base64(self._key.sign(content, PKCS1v15(), SHA256()))]).decode()
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_GET(self) -> None:
-        given = self.headers.get("Authorization")
-        if given not in {None, "Basic " + base64.b64encode(f"{USER}:{SECRET}".encode()).decode()}:
-            self._answer(401, {"errors": [{"code": "UNAUTHORIZED", "message": "incorrect username or password"}]})
-            return
-        scopes = " ".join(parse_qs(urlsplit(self.path).query).get("scope", [])).split()
-        self.server.asked.append(scopes)
+    def answer(self, request: ServerRequest) -> Answer | None:
+        address = urlsplit(request.path)
+        if (request.method, address.path) != ("GET", "/token"):
+            return None
+        login = request.headers.get("Authorization")
+        if login not in {None, "Basic " + base64.b64encode(f"{USER}:{SECRET}".encode()).decode()}:
+            return _json(401, {"errors": [{"code": "UNAUTHORIZED", "message": "incorrect username or password"}]})
+        scopes = " ".join(parse_qs(address.query).get("scope", [])).split()
+        self.scopes.append(scopes)
         now = int(time.time())
         claims = {
             "iss": TokenService.issuer,
@@ -93,19 +86,12 @@ class _Handler(BaseHTTPRequestHandler):
             "exp": now + 300,
             "jti": "1",
         }
-        access = [_access(scope, everything=given is not None) for scope in scopes]
-        self._answer(200, {"token": self.server.sign({**claims, "access": access}), "expires_in": 300})
+        access = [_access(scope, everything=login is not None) for scope in scopes]
+        return _json(200, {"token": self._sign({**claims, "access": access}), "expires_in": 300})
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in http.server
-        pass
 
-    def _answer(self, status: int, document: dict[str, Any]) -> None:
-        content = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+def _json(status: int, document: dict[str, Any]) -> Answer:
+    return Answer(status, {"Content-Type": "application/json"}, json.dumps(document).encode())
 
 
 def _access(scope: str, *, everything: bool) -> dict[str, object]:
@@ -115,5 +101,5 @@ def _access(scope: str, *, everything: bool) -> dict[str, object]:
     return {"type": kind, "name": name, "actions": granted}
 
 
-def _encoded(content: bytes) -> bytes:
+def _base64(content: bytes) -> bytes:
     return base64.urlsafe_b64encode(content).rstrip(b"=")
