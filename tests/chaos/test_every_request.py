@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.support.command import Publish, Result
     from tests.support.fault_proxy import FaultProxy, ProxyFault
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 TAGS = {"1.0.0", "1.0", "1", "latest"}
 
@@ -34,7 +34,7 @@ class Trial:
 
     publish: Publish
     proxy: FaultProxy
-    registry: Registry
+    registry: RegistryProcess
     name: str
     layout: Path
     digest: str
@@ -73,7 +73,7 @@ class Trial:
 
 @pytest.fixture
 def trial(
-    registry: Registry, publish: Publish, name: str, tmp_path: Path, pytestconfig: pytest.Config
+    registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> Iterator[Trial]:
     """A layout to release, and the link to the registry."""
     digest, stride = make_layout(tmp_path / "layout", name), 1 if pytestconfig.getoption("--whole") else 3
@@ -99,14 +99,14 @@ def test_what_fails_for_good_tells_the_truth(half: int, trial: Trial) -> None:
     for number in trial.positions(half):
         trial.proxy.inject("forbidden", number, rest=True)
         failed = trial.release(number)
-        held = trial.tags(number)
+        tags = trial.tags(number)
         moves = failed.document.get("moves", [])
-        told = {move["reference"].rpartition(":")[2]: move["state"] for move in moves}
+        states = {move["reference"].rpartition(":")[2]: move["state"] for move in moves}
         assert failed.code == (7 if moves else 3), failed.stderr
-        assert set(held.values()) <= {trial.digest}
-        assert {tag for tag, state in told.items() if state == "done"} <= set(held)
-        assert not {tag for tag, state in told.items() if state == "not-done"} & set(held)
-        assert set(held) <= set(told), f"a tag was written and not told, at request {number}"
+        assert set(tags.values()) <= {trial.digest}
+        assert {tag for tag, state in states.items() if state == "done"} <= set(tags)
+        assert not {tag for tag, state in states.items() if state == "not-done"} & set(tags)
+        assert set(tags) <= set(states), f"a tag was written and not told, at request {number}"
         trial.proxy.inject(None)
         again = trial.release(number)
         assert again.code == 0, again.stderr

@@ -18,7 +18,7 @@ import pytest
 from publisher.sandbox.server import Sandbox
 from tests.support.fault_proxy import FaultProxy, run_fault_proxy
 from tests.support.layout import make_layout
-from tests.support.order import check_order, check_state, logged
+from tests.support.order import check_order, check_state, read_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ class Stopped:
     """How a run that was stopped ended, and what the registry was asked until then."""
 
     code: int
-    told: str
+    stderr: str
     trace: list[dict[str, Any]]
 
 
@@ -60,8 +60,8 @@ class Shop:
     def archive(self, version: str) -> None:
         """Release it from docker's archive instead: its layer is compressed on the way, its manifest is made here."""
         archive = f"docker-archive:{self._folder / version}.tar"
-        given = ["skopeo", "--insecure-policy", "copy", "-q", self._sources[version], f"{archive}:app:{version}"]
-        subprocess.run(given, check=True)
+        words = ["skopeo", "--insecure-policy", "copy", "-q", self._sources[version], f"{archive}:app:{version}"]
+        subprocess.run(words, check=True)
         self._sources[version] = archive
         self.release(version, "made")
         self.digests[version] = self.held("made")[version]
@@ -73,7 +73,7 @@ class Shop:
         result = self._publish(*self.words(version, name), environ=self._memory(name))
         assert result.code == 0, result.stderr
         trace = self.sandbox.requests[before:]
-        check_order(logged(trace), self.sandbox.store)
+        check_order(read_log(trace), self.sandbox.store)
         return trace
 
     def stop(self, name: str, kind: ProxyFault, number: int, how: signal.Signals) -> Stopped:
@@ -90,11 +90,11 @@ class Shop:
             if how is signal.SIGKILL:
                 child.wait(30)
             self.proxy.go.set()
-            _out, told = child.communicate(timeout=60)
+            _out, stderr = child.communicate(timeout=60)
         trace = self.sandbox.requests[before:]
-        check_order(logged(trace), self.sandbox.store)
+        check_order(read_log(trace), self.sandbox.store)
         check_state(self.sandbox.store, name)
-        return Stopped(child.returncode, told, trace)
+        return Stopped(child.returncode, stderr, trace)
 
     def held(self, name: str) -> dict[str, str]:
         """Every tag and its digest."""
@@ -108,9 +108,11 @@ class Shop:
 
     def receipts(self, name: str) -> list[dict[str, Any]]:
         """Those of 1.1.0 in that repository."""
-        found = [json.loads(path.read_text()) for path in (self._publish.home / "state").rglob("*.json")]
+        documents = [json.loads(path.read_text()) for path in (self._publish.home / "state").rglob("*.json")]
         return [
-            one for one in found if one["plan"]["release"] == "1.1.0" and f"/{name}:" in one["moves"][0]["reference"]
+            document
+            for document in documents
+            if document["plan"]["release"] == "1.1.0" and f"/{name}:" in document["moves"][0]["reference"]
         ]
 
 
@@ -148,8 +150,8 @@ def test_a_killed_release_is_finished_by_a_rerun(
         assert shop.held(name) == shop.right, f"at {number}"
         assert not sent & _uploads(again), f"a blob was sent twice, killed at {number}"
     with capsys.disabled():
-        told = f"killed {len(positions)} times at {positions.stop - 1} requests ({source}, {kind})"
-        sys.stdout.write(f"\n{told}: every rerun finished, no blob was sent twice\n")
+        summary = f"killed {len(positions)} times at {positions.stop - 1} requests ({source}, {kind})"
+        sys.stdout.write(f"\n{summary}: every rerun finished, no blob was sent twice\n")
 
 
 @pytest.mark.parametrize("kind", ["stall", "stalled"], ids=["before", "after"])
@@ -165,29 +167,29 @@ def test_a_release_that_is_asked_to_stop_tells_the_truth(
         shop.release("1.0.0", name)
         before = shop.held(name)
         ended = shop.stop(name, kind, number, how)
-        assert ended.code == code, f"at {number}: {ended.code} {ended.told}"
-        assert "Traceback" not in ended.told, f"at {number}"
+        assert ended.code == code, f"at {number}: {ended.code} {ended.stderr}"
+        assert "Traceback" not in ended.stderr, f"at {number}"
         kept = shop.receipts(name)
         early += not kept
         _check_receipt(kept, before, shop.held(name), f"at {number}")
         shop.release("1.1.0", name)
         assert shop.held(name) == shop.right, f"at {number}"
     with capsys.disabled():
-        told = f"{how.name} {len(positions)} times at {positions.stop - 1} requests, {kind}: exit code {code}"
-        sys.stdout.write(f"\n{told}, {early} times before a receipt, each receipt true, every rerun finished\n")
+        summary = f"{how.name} {len(positions)} times at {positions.stop - 1} requests, {kind}: exit code {code}"
+        sys.stdout.write(f"\n{summary}, {early} times before a receipt, each receipt true, every rerun finished\n")
 
 
-def _check_receipt(kept: list[dict[str, Any]], before: dict[str, str], held: dict[str, str], where: str) -> None:
+def _check_receipt(kept: list[dict[str, Any]], before: dict[str, str], after: dict[str, str], where: str) -> None:
     """No tag has changed that the receipt doesn't tell of; without one none has."""
     if not kept:
-        assert held == before, where
+        assert after == before, where
         return
     (receipt,) = kept
     states = {move["reference"].rpartition(":")[2]: move for move in receipt["moves"]}
     assert receipt["error"]["kind"] == "interrupted", where
     for tag, move in states.items():
-        assert move["state"] == "unknown" or move["after"] == held.get(tag), f"{where}: {tag} is {move['state']}"
-    changed = {tag for tag in held if held[tag] != before.get(tag)}
+        assert move["state"] == "unknown" or move["after"] == after.get(tag), f"{where}: {tag} is {move['state']}"
+    changed = {tag for tag in after if after[tag] != before.get(tag)}
     assert changed <= {tag for tag, move in states.items() if move["state"] in {"done", "unknown"}}, where
     assert receipt["outcome"] == ("incomplete" if changed else "failed") or _is_unsure(states), where
 
@@ -198,8 +200,8 @@ def _is_unsure(states: dict[str, Any]) -> bool:
 
 def _uploads(trace: list[dict[str, Any]]) -> set[str]:
     """The digests of blobs whose upload was completed."""
-    puts = (one for one in trace if one["method"] == "PUT" and "/blobs/uploads/" in one["path"])
-    return {one["path"].partition("digest=")[2] for one in puts if one["status"] == 201}
+    puts = (request for request in trace if request["method"] == "PUT" and "/blobs/uploads/" in request["path"])
+    return {request["path"].partition("digest=")[2] for request in puts if request["status"] == 201}
 
 
 def test_three_identical_runs(shop: Shop) -> None:
@@ -207,5 +209,5 @@ def test_three_identical_runs(shop: Shop) -> None:
     shop.release("1.0.0", "same")
     for _ in range(2):
         trace = shop.release("1.0.0", "same")
-        assert not [one for one in trace if one["method"] not in {"GET", "HEAD"}]
+        assert not [request for request in trace if request["method"] not in {"GET", "HEAD"}]
         assert len(trace) <= len(_TAGS) + 2, trace

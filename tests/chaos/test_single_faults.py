@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 KINDS: tuple[TransientFault, ...] = get_args(TransientFault)
 EVERY = 10
@@ -33,7 +33,7 @@ TAGS = {"1.0.0", "1.0", "1", "latest"}
 class Trial:
     """Releases of one image over a proxy that fails, each to a repository of its own."""
 
-    def __init__(self, publish: Publish, registry: Registry, proxy: FaultProxy, source: str, name: str) -> None:
+    def __init__(self, publish: Publish, registry: RegistryProcess, proxy: FaultProxy, source: str, name: str) -> None:
         self._publish, self._registry, self.proxy, self._source, self._name = publish, registry, proxy, source, name
         self.runs = 0
 
@@ -46,10 +46,10 @@ class Trial:
         fresh = {"XDG_CACHE_HOME": str(self._publish.home / str(self.runs))}
         result = self._publish(*words, "--format", "json", environ=fresh)
         assert result.code == 0, result.stderr
-        held = {self._digest(name, tag) for tag in TAGS}
-        assert len(held) == 1
-        assert {move["after"] for move in result.document["moves"]} == held
-        return held.pop()
+        digests = {self._digest(name, tag) for tag in TAGS}
+        assert len(digests) == 1
+        assert {move["after"] for move in result.document["moves"]} == digests
+        return digests.pop()
 
     def _digest(self, name: str, tag: str) -> str:
         request = urllib.request.Request(f"{self._registry.url}/v2/{name}/manifests/{tag}", headers={"Accept": ACCEPT})
@@ -65,7 +65,7 @@ class Trial:
 
 @pytest.fixture(params=["oci", "docker-archive"])
 def trial(
-    request: pytest.FixtureRequest, registry: Registry, publish: Publish, name: str, tmp_path: Path
+    request: pytest.FixtureRequest, registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> Iterator[Trial]:
     """A manifest that passes as it is, and an image that is compressed on its way."""
     make_layout(tmp_path / "layout", name)
@@ -86,8 +86,8 @@ def test_a_request_that_fails_in_passing_is_no_matter(
     whole = pytestconfig.getoption("--whole")
     positions = [
         (kind, number)
-        for at, kind in enumerate(KINDS)
-        for number in range(1 if whole else 1 + at * 7 % EVERY, count + 1, 1 if whole else EVERY)
+        for index, kind in enumerate(KINDS)
+        for number in range(1 if whole else 1 + index * 7 % EVERY, count + 1, 1 if whole else EVERY)
     ]
     for kind, number in positions:
         trial.proxy.inject(kind, number)

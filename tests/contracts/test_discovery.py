@@ -25,9 +25,9 @@ def test_tags_are_listed_in_order(server: Server, client: Client, name: str) -> 
     client.send_image(name, "app", *reversed(TAGS))
     answer = client.ask("GET", f"/v2/{name}/tags/list")
     assert answer.headers["Content-Type"].partition(";")[0] == "application/json"
-    found = answer.json()
-    assert found["name"] == name
-    assert (found["tags"] if server.has(Feature.SORTED_TAGS) else sorted(found["tags"])) == TAGS
+    document = answer.json()
+    assert document["name"] == name
+    assert (document["tags"] if server.has(Feature.SORTED_TAGS) else sorted(document["tags"])) == TAGS
     assert "Link" not in answer.headers
 
 
@@ -47,17 +47,17 @@ def test_tags_page_by_page(server: Server, client: Client, name: str, size: int)
         answer = client.ask("GET", path)
         pages.append(answer.json()["tags"])
         path = answer.links.get("next", {}).get("url", "")
-    found = [tag for page in pages for tag in page]
-    assert sorted(found) == TAGS
+    tags = [tag for page in pages for tag in page]
+    assert sorted(tags) == TAGS
     if server.has(Feature.TAG_PAGES):
-        assert found == TAGS
+        assert tags == TAGS
         assert [len(page) for page in pages] == [size] * (8 // size) + ([8 % size] if 8 % size else [])
     else:
         assert len(pages) == 1
 
 
 @pytest.mark.parametrize(
-    ("params", "found"),
+    ("params", "expected"),
     [
         pytest.param({"n": 0}, [], id="none"),
         pytest.param({"n": 2, "last": "1.10"}, ["1.2", "2"], id="after-one"),
@@ -66,14 +66,16 @@ def test_tags_page_by_page(server: Server, client: Client, name: str, size: int)
         pytest.param({"last": "zzz"}, [], id="after-the-end"),
     ],
 )
-def test_part_of_the_tags(server: Server, client: Client, name: str, params: dict[str, Any], found: list[str]) -> None:
+def test_part_of_the_tags(
+    server: Server, client: Client, name: str, params: dict[str, Any], expected: list[str]
+) -> None:
     """`n` and `last` choose a part."""
     client.send_image(name, "app", *TAGS)
-    given = client.tags(name, **params)
+    tags = client.tags(name, **params)
     if server.has(Feature.TAG_PAGES):
-        assert given == found
+        assert tags == expected
     else:
-        assert sorted(given) == TAGS
+        assert sorted(tags) == TAGS
 
 
 def test_page_of_no_number(server: Server, client: Client, name: str) -> None:
@@ -121,14 +123,14 @@ def test_referrers_of_one_kind(server: Server, client: Client, name: str) -> Non
     """artifactType filters, and the answer says that it did."""
     image = client.send_image(name, "app", "1.0")
     refer(client, name, image, "application/x.sbom")
-    wanted, _headers = refer(client, name, image, "application/x.signature")
+    signature, _headers = refer(client, name, image, "application/x.signature")
     path = f"/v2/{name}/referrers/{image.digest}"
     answer = client.ask("GET", path, params={"artifactType": "application/x.signature"})
     if not server.has(Feature.REFERRERS):
         assert answer.status_code == 404
         return
     assert answer.headers["OCI-Filters-Applied"] == "artifactType"
-    assert [entry["digest"] for entry in answer.json()["manifests"]] == [str(wanted.digest)]
+    assert [entry["digest"] for entry in answer.json()["manifests"]] == [str(signature.digest)]
     assert len(client.ask("GET", path).json()["manifests"]) == 2
 
 

@@ -101,7 +101,7 @@ def test_head_of_a_blob(client: Client, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told", "content"),
+    ("byte_range", "content_range", "content"),
     [
         pytest.param("bytes=2-5", "bytes 2-5/10", b"2345", id="within"),
         pytest.param("bytes=7-", "bytes 7-9/10", b"789", id="to-the-end"),
@@ -110,12 +110,12 @@ def test_head_of_a_blob(client: Client, name: str) -> None:
         pytest.param("bytes=0-0", "bytes 0-0/10", b"0", id="one-byte"),
     ],
 )
-def test_part_of_a_blob(client: Client, name: str, asked: str, told: str, content: bytes) -> None:
+def test_part_of_a_blob(client: Client, name: str, byte_range: str, content_range: str, content: bytes) -> None:
     """A range is answered with 206, and says which part it is."""
     blob = client.send_blob(name, b"0123456789")
-    answer = client.ask("GET", f"/v2/{name}/blobs/{blob.digest}", headers={"Range": asked})
+    answer = client.ask("GET", f"/v2/{name}/blobs/{blob.digest}", headers={"Range": byte_range})
     assert answer.status_code == 206
-    assert answer.headers["Content-Range"] == told
+    assert answer.headers["Content-Range"] == content_range
     assert answer.content == content
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 SBOM, SIGNATURE = "application/x.sbom", "application/x.signature"
 
@@ -53,7 +53,7 @@ class Place:
 
 
 @pytest.fixture(params=["api", "tags", "distribution"])
-def places(request: pytest.FixtureRequest, registry: Registry) -> Iterator[tuple[Place, Place]]:
+def places(request: pytest.FixtureRequest, registry: RegistryProcess) -> Iterator[tuple[Place, Place]]:
     """Where it comes from, and a sandbox or a real registry that it goes to."""
     with ExitStack() as opened:
         origin = opened.enter_context(Sandbox(options=Options(referrers=request.param != "tags")))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.command import Publish
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 
 def run(*words: str, **environ: str) -> str:
@@ -38,7 +38,7 @@ def run(*words: str, **environ: str) -> str:
     return done.stdout
 
 
-def test_engine_pushes_and_pulls(engine: Engine, name: str, tmp_path: Path) -> None:
+def test_engine_pushes_and_pulls(engine: EngineProcess, name: str, tmp_path: Path) -> None:
     """What docker pushes it can pull again, by tag and by digest."""
     with Sandbox() as sandbox:
         image = f"{sandbox.url.removeprefix('http://')}/{name}"
@@ -52,7 +52,7 @@ def test_engine_pushes_and_pulls(engine: Engine, name: str, tmp_path: Path) -> N
         engine.docker("rmi", f"{image}:1.0")
 
 
-def test_engine_signs_in(engine: Engine, name: str, tmp_path: Path) -> None:
+def test_engine_signs_in(engine: EngineProcess, name: str, tmp_path: Path) -> None:
     """docker login, push and pull against the token service; without a login a push is denied."""
     with Sandbox(options=Options(auth=True)) as sandbox:
         host = sandbox.url.removeprefix("http://")

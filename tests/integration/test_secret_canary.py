@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 # Signs that each encoding writes in another way.
 CANARY = 'c4nary+/s3cret="\\é&%41'
@@ -77,7 +77,7 @@ def echo(seen: ServerRequest) -> Answer:
 
 
 @pytest.fixture(params=["works", "refused", "echo", "nobody-there"])
-def host(request: pytest.FixtureRequest, private_registry: Registry) -> Iterator[str]:
+def host(request: pytest.FixtureRequest, private_registry: RegistryProcess) -> Iterator[str]:
     """A registry that takes the secret, one that doesn't, one that repeats it, and none at all."""
     if request.param == "works":
         with serve(works) as server:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
     from tests.support.token_service import TokenService
 
 
@@ -28,28 +28,28 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenService]:
 
 
 @pytest.fixture(scope="module")
-def token_registry(tokens: TokenService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def token_registry(tokens: TokenService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
     """The registry."""
     with run_registry(tmp_path_factory.mktemp("registry"), tokens=tokens) as running:
         yield running
 
 
 @pytest.fixture
-def words(token_registry: Registry, publish: Publish, name: str, tmp_path: Path) -> list[str]:
+def words(token_registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path) -> list[str]:
     """A release to it."""
     make_layout(tmp_path / "layout", name)
     image = f"{token_registry.host}/{name}"
     return ["release", f"oci:{tmp_path / 'layout'}", "--image", image, "--version", "1.0.0", "--format", "json"]
 
 
-def trust(publish: Publish, registry: Registry, tokens: TokenService) -> None:
+def trust(publish: Publish, registry: RegistryProcess, tokens: TokenService) -> None:
     """Configure the service's host as the registry's."""
     host = urlsplit(tokens.realm).netloc
     (publish.home / "publish.toml").write_text(f'[registry."{registry.host}"]\ntrusted-realms = ["{host}"]\n')
 
 
 def test_a_release_asks_for_its_repository_only(
-    words: list[str], token_registry: Registry, tokens: TokenService, publish: Publish, name: str
+    words: list[str], token_registry: RegistryProcess, tokens: TokenService, publish: Publish, name: str
 ) -> None:
     """With a trusted service the release goes through, and each token is for this repository."""
     trust(publish, token_registry, tokens)
@@ -71,7 +71,7 @@ def test_a_release_asks_for_its_repository_only(
 def test_who_may_not_push_sends_nothing(
     environ: dict[str, str],
     words: list[str],
-    token_registry: Registry,
+    token_registry: RegistryProcess,
     tokens: TokenService,
     publish: Publish,
     name: str,

@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Literal
 
 from tests.support.http_server import RESET, Answer, serve
-from tests.support.order import Logged
+from tests.support.order import LoggedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ class FaultProxy:
     target: str
     host: str = ""
     requests: list[tuple[str, str]] = field(default_factory=list)
-    trace: list[Logged] = field(default_factory=list)
+    trace: list[LoggedRequest] = field(default_factory=list)
     struck: threading.Event = field(default_factory=threading.Event)
     go: threading.Event = field(default_factory=threading.Event)
     _fault: ProxyFault | TransientFault | None = None
@@ -100,7 +100,7 @@ class FaultProxy:
         if fault in _STATUSES:
             return Answer(_STATUSES[fault], _retry_after(fault))
         answer = self._forward(request, self.carry("up", body))
-        self.trace.append(Logged(request.method, request.path, answer.status))
+        self.trace.append(LoggedRequest(request.method, request.path, answer.status))
         answer = replace(answer, body=self.carry("down", answer.body))
         if fault in {"held", "stalled"}:
             self._wait()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class SimulatedFault:
     """One kind of failure. acts: whether the registry has done what was asked. status: the answer's, 0 for none.
 
-    code: what a run that changed nothing has to end with, where this fault is for good. said: the registry's words.
+    code: what a run that changed nothing has to end with, where this fault is for good. message: the registry's words.
     """
 
     name: str
@@ -28,7 +28,7 @@ class SimulatedFault:
     cuts: bool = False
     kills: bool = False
     code: int = 6
-    said: str = "this was ordered"
+    message: str = "this was ordered"
 
     def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> tuple[int, Any, bytes]:
         """What comes back in place of the registry's answer; raises where nothing does."""
@@ -36,8 +36,8 @@ class SimulatedFault:
             raise self.breaks()
         if self.cuts:
             return status, headers, body[: len(body) // 2]
-        said = json.dumps({"errors": [{"code": self.error, "message": self.said}]}).encode()
-        return self.status, [*self.headers, ("Content-Length", str(len(said)))], said
+        message = json.dumps({"errors": [{"code": self.error, "message": self.message}]}).encode()
+        return self.status, [*self.headers, ("Content-Length", str(len(message)))], message
 
     def __str__(self) -> str:
         return self.name
