@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish
-    from tests.support.registry import RegistryProcess
-    from tests.support.token_service import TokenService
+    from tests.support.registry import RegistryProcess, TokenService
 
 
 @pytest.fixture(scope="module")

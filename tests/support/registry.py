@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.token_service import TokenService
-
 USER, SECRET = "captain", "correct-horse-battery"
 _LINE = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/1\.[01]" (?P<status>\d+)')
 
@@ -43,6 +41,20 @@ class RegistryProcess:
         time.sleep(0.1)
         lines = _LINE.finditer(self.log.read_text())
         return [LoggedRequest(match["method"], match["path"], int(match["status"])) for match in lines]
+
+
+@dataclass(frozen=True)
+class TokenService:
+    """A running token service: `realm` is its address, `bundle` the certificate that a registry trusts it by.
+
+    It grants USER with SECRET every scope, anybody else `pull`; `scopes` are those of each request.
+    """
+
+    realm: str
+    bundle: Path
+    scopes: list[list[str]]
+    service = "test-registry"
+    issuer = "test-issuer"
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import base64
 import json
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.support.http_server import Answer, serve
-from tests.support.registry import SECRET, USER
+from tests.support.registry import SECRET, USER, TokenService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,20 +24,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     from tests.support.http_server import ServerRequest
-
-
-@dataclass(frozen=True)
-class TokenService:
-    """A running service: `realm` is its address, `bundle` the certificate that a registry trusts it by.
-
-    It grants USER with SECRET every scope, anybody else `pull`; `scopes` are those of each request.
-    """
-
-    realm: str
-    bundle: Path
-    scopes: list[list[str]]
-    service = "test-registry"
-    issuer = "test-issuer"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import publisher
 from publisher.cli.program import COMMANDS
 from publisher.model import errors
 from publisher.sandbox.server import Sandbox
@@ -16,6 +17,12 @@ from tests.support.layout import make_layout
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "publisher").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+LIBRARY = """
+    Change Digest Expectation Job Move Plan PlanOptions PublishError Receipt Reference ReleaseDraft ReleaseOptions
+    Repository RetagOptions Run Sandbox SandboxOptions Session Teller __version__ history_svg jobs planned prepare
+    reconcile release retag status verify_references
+"""
 
 
 def test_the_version_is_told_without_heavy_modules() -> None:
@@ -86,3 +93,25 @@ def test_the_error_page_names_every_kind() -> None:
     for found in classes:
         if issubclass(found, errors.PublishError):
             assert any(f"`{found.kind}`" in row and str(found.exit_code) in row.split("|")[1] for row in rows), found
+
+
+def test_the_library_offers_these_names() -> None:
+    """All that programs may use; a new one is a promise."""
+    assert sorted(publisher.__all__) == LIBRARY.split()
+
+
+def test_one_server_answers_for_all_fakes() -> None:
+    """Tests write scripts for it, no servers of their own."""
+    servers = [path.name for path in TESTS if {"http.server", "socketserver"} & _imports(path)]
+    assert servers == ["http_server.py"]
+
+
+def _imports(path: Path) -> set[str]:
+    """The modules that a file imports anywhere in it, for types or when it needs them too."""
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return modules
