@@ -1,7 +1,7 @@
 """A release whose every request fails, against a real registry.
 
 `pytest tests/chaos/test_every_request.py --whole` takes every request; by default every third. In more ways, and with
-virtual time, tests/chaos/test_for_good.py does the same.
+virtual time, tests/chaos/test_every_fault.py does the same.
 """
 
 from __future__ import annotations

@@ -75,11 +75,14 @@ class Trial:
         with Client(self.registry.url) as client:
             path = f"/v2/{self.name}/{self.runs}"
             for tag in ("1.0.0", "1.0", "1", "latest"):
-                answer = client.ask("GET", f"{path}/manifests/{tag}")
+                answer = client.request("GET", f"{path}/manifests/{tag}")
                 assert answer.status_code == 404 or str(Digest.of(answer.content)) == self.digest
                 blobs = [*answer.json()["layers"], answer.json()["config"]] if answer.status_code == 200 else []
                 for blob in blobs:
-                    assert str(Digest.of(client.ask("GET", f"{path}/blobs/{blob['digest']}").content)) == blob["digest"]
+                    assert (
+                        str(Digest.of(client.request("GET", f"{path}/blobs/{blob['digest']}").content))
+                        == blob["digest"]
+                    )
 
     def verdict(self) -> VerdictState:
         """What `publish verify --verify deep` says of the last release."""
@@ -122,7 +125,7 @@ def test_at_rest_before_it_is_sent(trial: Trial, step: int, capsys: pytest.Captu
         assert trial.release(host=trial.registry.host), f"byte {offset} of {path.name[:12]} went unseen"
         flip(path, offset)
         with Client(trial.registry.url) as client:
-            assert client.ask("GET", f"/v2/{trial.name}/{trial.runs}/manifests/1.0.0").status_code == 404
+            assert client.request("GET", f"/v2/{trial.name}/{trial.runs}/manifests/1.0.0").status_code == 404
     assert not trial.release(host=trial.registry.host)
     tell(capsys, len(places), "at rest before they are sent")
 

@@ -32,7 +32,7 @@ _TAGS = ("1.1.0", "1.1", "1", "latest")
 
 
 @dataclass(frozen=True)
-class Stopped:
+class StoppedRelease:
     """How a run that was stopped ended, and what the registry was asked until then."""
 
     code: int
@@ -63,8 +63,8 @@ class Shop:
         words = ["skopeo", "--insecure-policy", "copy", "-q", self._sources[version], f"{archive}:app:{version}"]
         subprocess.run(words, check=True)
         self._sources[version] = archive
-        self.release(version, "made")
-        self.digests[version] = self.held("made")[version]
+        self.release(version, "archived")
+        self.digests[version] = self.tags("archived")[version]
 
     def release(self, version: str, name: str) -> list[dict[str, Any]]:
         """Release without a fault; what the registry was asked meanwhile."""
@@ -76,7 +76,7 @@ class Shop:
         check_order(read_log(trace), self.sandbox.store)
         return trace
 
-    def stop(self, name: str, kind: ProxyFault, number: int, how: signal.Signals) -> Stopped:
+    def stop(self, name: str, kind: ProxyFault, number: int, how: signal.Signals) -> StoppedRelease:
         """Release 1.1.0 and send a signal while one of its requests is under way."""
         before = len(self.sandbox.requests)
         self.proxy.inject(kind, number)
@@ -94,9 +94,9 @@ class Shop:
         trace = self.sandbox.requests[before:]
         check_order(read_log(trace), self.sandbox.store)
         check_state(self.sandbox.store, name)
-        return Stopped(child.returncode, stderr, trace)
+        return StoppedRelease(child.returncode, stderr, trace)
 
-    def held(self, name: str) -> dict[str, str]:
+    def tags(self, name: str) -> dict[str, str]:
         """Every tag and its digest."""
         return self.sandbox.store.state().get(name, {})
 
@@ -147,7 +147,7 @@ def test_a_killed_release_is_finished_by_a_rerun(
         sent = _uploads(shop.stop(name, kind, number, signal.SIGKILL).trace)
         again = shop.release("1.1.0", name)
         check_state(shop.sandbox.store, name)
-        assert shop.held(name) == shop.right, f"at {number}"
+        assert shop.tags(name) == shop.right, f"at {number}"
         assert not sent & _uploads(again), f"a blob was sent twice, killed at {number}"
     with capsys.disabled():
         summary = f"killed {len(positions)} times at {positions.stop - 1} requests ({source}, {kind})"
@@ -165,15 +165,15 @@ def test_a_release_that_is_asked_to_stop_tells_the_truth(
     for number in positions:
         name = f"app-{number}"
         shop.release("1.0.0", name)
-        before = shop.held(name)
+        before = shop.tags(name)
         ended = shop.stop(name, kind, number, how)
         assert ended.code == code, f"at {number}: {ended.code} {ended.stderr}"
         assert "Traceback" not in ended.stderr, f"at {number}"
         kept = shop.receipts(name)
         early += not kept
-        _check_receipt(kept, before, shop.held(name), f"at {number}")
+        _check_receipt(kept, before, shop.tags(name), f"at {number}")
         shop.release("1.1.0", name)
-        assert shop.held(name) == shop.right, f"at {number}"
+        assert shop.tags(name) == shop.right, f"at {number}"
     with capsys.disabled():
         summary = f"{how.name} {len(positions)} times at {positions.stop - 1} requests, {kind}: exit code {code}"
         sys.stdout.write(f"\n{summary}, {early} times before a receipt, each receipt true, every rerun finished\n")

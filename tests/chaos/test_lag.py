@@ -22,7 +22,7 @@ NAME = "acme/app"
 LATE = {"lists-by-a-minute": Options(list_lag=60), "reads-by-0.3-s": Options(lag=0.3), "reads-by-3-s": Options(lag=3)}
 
 
-def stocked(options: Options) -> World:
+def seeded_world(options: Options) -> World:
     """A registry with two versions, which everybody can see."""
     world = World(options=options)
     put_versions(world, NAME, ["1.0.0", "1.1.0"])
@@ -39,7 +39,7 @@ def release(world: World, folder: Path, version: str) -> CommandResult:
 @pytest.mark.parametrize("kind", LATE)
 def test_release(kind: str, tmp_path: Path) -> None:
     """What was written is waited for, and nobody else is blamed; a list that lags costs no second write."""
-    with stocked(LATE[kind]) as world:
+    with seeded_world(LATE[kind]) as world:
         ended = release(world, tmp_path / "machine", "2.0.0")
         assert ended.code == 0, ended
         assert set(ended.states.values()) == {"done"}
@@ -53,7 +53,7 @@ def test_release(kind: str, tmp_path: Path) -> None:
 
 def test_reads_that_lag_longer_than_a_run_waits(tmp_path: Path) -> None:
     """The exact tag was taken, and is not shown: unknown, exit 7; a rerun finishes once it can be seen."""
-    with stocked(Options(lag=60)) as world:
+    with seeded_world(Options(lag=60)) as world:
         ended = release(world, tmp_path / "machine", "2.0.0")
         assert ended.code == 7
         assert ended.states == {
@@ -81,7 +81,7 @@ DEEDS: dict[str, Callable[[SimulatedRun], CommandResult]] = {
 @pytest.mark.parametrize("kind", LATE)
 def test_repairs(kind: str, name: str, tmp_path: Path) -> None:
     """They wait as a release does, for what is deleted too."""
-    with stocked(LATE[kind]) as world:
+    with seeded_world(LATE[kind]) as world:
         run = SimulatedRun(world, 0, tmp_path / "machine")
         assert release(world, run.machine, "1.2.0").code == 0
         world.put(NAME, world.manifest(NAME, world.tags(NAME)["1.0.0"]), "1.1")

@@ -105,7 +105,7 @@ def draw_versions(seed: int) -> list[str]:
     return chance.sample(VERSIONS, chance.choice([2, 2, 3, 3, 4, 5, 8]))
 
 
-def mishaps(chance: random.Random, every: int) -> FaultRule:
+def random_faults(chance: random.Random, every: int) -> FaultRule:
     """One request in so many fails in a way that passes."""
     return lambda _number, _method, _path: chance.choice(faults.TRANSIENT) if chance.randrange(every) == 0 else None
 
@@ -127,7 +127,7 @@ def _faulty(seed: int, folder: Path) -> None:
     with World(seed, len(versions)) as world:
         images = [(version, put_image(world, NAME, version)) for version in versions]
         race = Race(world, folder)
-        race.run(images, [mishaps(random.Random(seed * 8 + number), 12) for number in range(len(versions))])
+        race.run(images, [random_faults(random.Random(seed * 8 + number), 12) for number in range(len(versions))])
         assert set(race.codes) == {0}, f"seed {seed}: {race.codes}"
         assert world.tags(NAME) == right_tags(images), f"seed {seed}"
 
@@ -138,7 +138,7 @@ def _deadly(seed: int, folder: Path) -> None:
     number, death = chance.randrange(1, 26), chance.choice((faults.KILLED, faults.KILLED_AFTER))
     with World(seed, len(versions)) as world:
         images = [(version, put_image(world, NAME, version)) for version in versions]
-        rules: list[FaultRule] = [mishaps(random.Random(seed * 8 + index), 20) for index in range(len(versions))]
+        rules: list[FaultRule] = [random_faults(random.Random(seed * 8 + index), 20) for index in range(len(versions))]
         rules[0] = lambda count, _method, _path: death if count == number else None
         race = Race(world, folder)
         race.run(images, rules)

@@ -45,7 +45,7 @@ class Shop:
         return release_of(run or self.run, f"docker://{NAME}@{image.digest}", version, NAME).code
 
     @property
-    def held(self) -> dict[str, str]:
+    def tags(self) -> dict[str, str]:
         """Every tag and its digest."""
         return self.world.tags(NAME)
 
@@ -61,7 +61,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 def test_receipt_cut_at_every_byte(shop: Shop, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]) -> None:
     """Undo doesn't take the release before for the last one: it names the torn file, asks nothing and leaves it."""
-    before, newest = shop.held, shop.receipts[-1]
+    before, newest = shop.tags, shop.receipts[-1]
     whole, stem = newest.read_bytes(), shop.receipts[0].stem
     places = range(0, len(whole.rstrip()), 1 if pytestconfig.getoption("--whole") else 10)
     shop.world.trace.clear()
@@ -74,14 +74,14 @@ def test_receipt_cut_at_every_byte(shop: Shop, pytestconfig: pytest.Config, caps
         assert newest.read_bytes() == whole[:length]
         assert undo_of(shop.run, receipt=str(newest)).code == 2
     assert not shop.world.trace
-    assert shop.held == before
+    assert shop.tags == before
     with capsys.disabled():
         sys.stdout.write(
             f"\ncut a receipt at {len(places)} of {len(whole)} bytes: nothing was asked, nothing changed\n"
         )
     assert shop.release("1.2.0") == 0
     assert undo_of(shop.run).code == 0
-    assert shop.held == before
+    assert shop.tags == before
     assert undo_of(shop.run).code == 2
 
 
@@ -95,7 +95,7 @@ def test_foreign_files_are_left_alone(content: bytes, shop: Shop) -> None:
     assert shop.release("1.2.0") == 0
     assert undo_of(shop.run).code == 0
     assert undo_of(shop.run).code == 0
-    assert shop.held == {"1.0.0": shop.digests["1.0.0"], **floating_tags({"1.0.0": shop.digests["1.0.0"]})}
+    assert shop.tags == {"1.0.0": shop.digests["1.0.0"], **floating_tags({"1.0.0": shop.digests["1.0.0"]})}
     assert foreign.read_bytes() == content
 
 
@@ -104,9 +104,9 @@ def test_a_receipt_under_another_name_counts_for_nothing(old: bool, shop: Shop) 
     """Not even one whose name would make it the last."""
     copied = shop.receipts[0 if old else -1]
     copied.with_name("20990101T000000.000Z-aaaaaa.json").write_bytes(copied.read_bytes())
-    before = shop.held
+    before = shop.tags
     assert undo_of(shop.run).code == 2
-    assert shop.held == before
+    assert shop.tags == before
 
 
 def test_undo_by_a_file_from_another_machine(shop: Shop, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_undo_by_a_file_from_another_machine(shop: Shop, tmp_path: Path) -> None
     ended = undo_of(elsewhere, receipt=str(file))
     assert ended.code == 0, ended
     expected = {"1.0.0": shop.digests["1.0.0"], **floating_tags({"1.0.0": shop.digests["1.0.0"]})}
-    assert shop.held == expected
+    assert shop.tags == expected
     again = undo_of(elsewhere, receipt=str(file))
     assert (again.code, again.states) == (0, {})
 
@@ -137,7 +137,7 @@ def test_undo_with_no_receipt_at_all(referrers: bool, tmp_path: Path) -> None:
         assert looked.after[f"{NAME}:latest"] == shop.digests["1.0.0"]
         ended = undo_of(elsewhere, [NAME])
         assert ended.code == 0, ended
-        tags = {tag: digest for tag, digest in shop.held.items() if not tag.startswith("sha256-")}
+        tags = {tag: digest for tag, digest in shop.tags.items() if not tag.startswith("sha256-")}
         assert tags == {"1.0.0": shop.digests["1.0.0"], **floating_tags({"1.0.0": shop.digests["1.0.0"]})}
 
 

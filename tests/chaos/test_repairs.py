@@ -97,7 +97,7 @@ def _begin(repair: Repair, options: Options, folder: Path) -> tuple[World, Simul
     return world, run
 
 
-def _strike(kind: SimulatedFault, first: int, number: int, _method: str, _path: str) -> SimulatedFault | None:
+def _fault_of(kind: SimulatedFault, first: int, number: int, _method: str, _path: str) -> SimulatedFault | None:
     return kind if number >= first else None
 
 
@@ -112,7 +112,7 @@ def test_a_repair_that_is_stopped_is_finished_by_the_same_command(
     with world:
         assert repair.act(run).code == 0
         check_state(world.store, NAME)
-        right, count = _held(world), run.count
+        right, count = _tags(world), run.count
     stopped = 0
     for index, kind in enumerate(KINDS):
         stride = 1 if pytestconfig.getoption("--whole") else 7
@@ -131,7 +131,7 @@ def _stop(
     world, run = _begin(repair, options, folder)
     with world:
         before = {NAME: world.tags(NAME)}
-        run.fault_of = partial(_strike, kind, number)
+        run.fault_of = partial(_fault_of, kind, number)
         ended = repair.act(run)
         if not kind.kills:
             check_receipt(ended, before, world, where)
@@ -140,7 +140,7 @@ def _stop(
         world.more_runs()
         again = repair.act(SimulatedRun(world, 0, folder))
         assert again.code == 0 or _has_nothing_left(again), f"{where}: {again}"
-        assert _held(world) == right, where
+        assert _tags(world) == right, where
 
 
 def _has_nothing_left(ended: CommandResult) -> bool:
@@ -148,7 +148,7 @@ def _has_nothing_left(ended: CommandResult) -> bool:
     return ended.code in {2, 4}
 
 
-def _held(world: World) -> dict[str, str]:
+def _tags(world: World) -> dict[str, str]:
     """Every tag and its digest, but for markers that were lifted: those point at an artifact that is nothing."""
     lifted = "application/vnd.publish.unyanked.v1"
     tags = world.tags(NAME)
@@ -236,7 +236,7 @@ def deaths(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[tuple[World,
                 with World() as world:
                     put_versions(world, NAME, THREE)
                     before = world.contents(NAME)
-                    run = SimulatedRun(world, 0, tmp_path / f"{kind}-{number}", partial(_strike, kind, number))
+                    run = SimulatedRun(world, 0, tmp_path / f"{kind}-{number}", partial(_fault_of, kind, number))
                     ended = release_of(run, f"oci:{tmp_path / 'layout'}", "2.1.0", NAME)
                     check_order(run.trace, world.store)
                     world.more_runs()

@@ -35,20 +35,20 @@ def test_every_single_tag(tmp_path: Path, pytestconfig: pytest.Config, capsys: p
             assert release_of(run, f"docker://{NAME}@{image.digest}", version, NAME).code == 0
         put_image(world, NAME, "stranger", "stable")
         right, seeds = world.tags(NAME), pytestconfig.getoption("--seeds") // 5
-        assert not _found(run, list(right))
+        assert not _wrong_tags(run, list(right))
         for seed in range(seeds):
             chance = random.Random(seed)
             tag = chance.choice(sorted(right.keys() - {"stable"}))
             other = chance.choice(sorted(set(right.values()) - {right[tag]}))
             world.put(NAME, world.manifest(NAME, other), tag)
-            assert tag in _found(run, list(right)), f"seed {seed}: {tag}"
+            assert tag in _wrong_tags(run, list(right)), f"seed {seed}: {tag}"
             world.put(NAME, world.manifest(NAME, right[tag]), tag)
-        assert not _found(run, list(right))
+        assert not _wrong_tags(run, list(right))
     with capsys.disabled():
         sys.stdout.write(f"\ntampered with one of {len(right) - 1} tags {seeds} times: found each time\n")
 
 
-def _found(run: SimulatedRun, tags: list[str]) -> set[str]:
+def _wrong_tags(run: SimulatedRun, tags: list[str]) -> set[str]:
     """The tags that either of the two names."""
     references = [Reference.parse(f"{NAME}:{tag}") for tag in tags]
     with run.session() as session:

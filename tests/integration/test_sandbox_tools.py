@@ -221,13 +221,13 @@ def test_large_blobs_need_no_memory(publish: Publish, kept: bool, tmp_path: Path
     words = ["--store", str(tmp_path / "store")] if kept else []
     size = 300 << 20
     with served(publish, *words) as (process, url), Client(url) as client:
-        place = client.begin("a/b").headers["Location"]
+        place = client.start_upload("a/b").headers["Location"]
         piece, digest = os.urandom(1 << 20), hashlib.sha256()
         for number in range(size >> 20):
             digest.update(piece)
             if number % 100 == 99:
-                assert client.ask("PATCH", place, data=piece * 100).status_code == 202
-        done = client.ask("PUT", place, params={"digest": f"sha256:{digest.hexdigest()}"})
+                assert client.request("PATCH", place, data=piece * 100).status_code == 202
+        done = client.request("PUT", place, params={"digest": f"sha256:{digest.hexdigest()}"})
         assert done.status_code == 201
         assert _length(url + done.headers["Location"]) == size
         status = Path(f"/proc/{process.pid}/status").read_text()

@@ -1,6 +1,6 @@
 """Rights, room and repositories that vanish in the middle of a release, at any of its requests.
 
-`pytest tests/chaos/test_vanish.py --whole` takes every request; by default every fifth.
+`pytest tests/chaos/test_lost_rights.py --whole` takes every request; by default every fifth.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Every request that fails, once or for good, in every way: what is told is what the registry holds.
 
-`pytest tests/chaos/test_for_good.py --whole` sweeps every request with every kind; by default some of them.
+`pytest tests/chaos/test_every_fault.py --whole` sweeps every request with every kind; by default some of them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STRIDE = {"image": 5, "index": 10}
 _FOREVER = 1_000_000
 
 
-def _strike(
+def _fault_of(
     kind: SimulatedFault, when: range, spared: frozenset[str], number: int, method: str, _path: str
 ) -> SimulatedFault | None:
     """Fail the requests whose number is in `when`, but for those methods."""
@@ -126,7 +126,9 @@ def positions(trial: Trial, pytestconfig: pytest.Config) -> Callable[[int], Iter
     return lambda index: iter(range(1 + index % stride, count + 1, stride))
 
 
-def test_for_good(trial: Trial, positions: Callable[[int], Iterator[int]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_fault(
+    trial: Trial, positions: Callable[[int], Iterator[int]], capsys: pytest.CaptureFixture[str]
+) -> None:
     """From any request on all fail: the right exit code, the truth about every tag, and a rerun finishes."""
     codes: Counter[int] = Counter()
     for index, kind in enumerate(PERMANENT):
@@ -144,7 +146,7 @@ def _fail(trial: Trial, kind: SimulatedFault, number: int) -> int:
     world, run = trial.world(f"{kind}-{number}")
     with world:
         before = {name: world.tags(name) for name in trial.names}
-        run.fault_of = partial(_strike, kind, range(number, _FOREVER), frozenset())
+        run.fault_of = partial(_fault_of, kind, range(number, _FOREVER), frozenset())
         ended = trial.release(run)
         check_order(run.trace, world.store)
         check_receipt(ended, before, world, where)
@@ -181,7 +183,7 @@ def test_once(trial: Trial, positions: Callable[[int], Iterator[int]], capsys: p
         for number in positions(index):
             world, run = trial.world(f"{kind}-{number}")
             with world:
-                run.fault_of = partial(_strike, kind, range(number, number + 1), frozenset())
+                run.fault_of = partial(_fault_of, kind, range(number, number + 1), frozenset())
                 ended = trial.release(run)
                 assert ended.code == 0, f"{kind} at request {number}: {ended}"
                 assert all(world.tags(name) == trial.right for name in trial.names), f"{kind} at {number}"
@@ -200,7 +202,7 @@ def test_upload_sessions_are_cancelled(
         for number in positions(index):
             world, run = trial.world(f"{kind}-{number}")
             with world:
-                run.fault_of = partial(_strike, kind, range(number, _FOREVER), frozenset({"DELETE"}))
+                run.fault_of = partial(_fault_of, kind, range(number, _FOREVER), frozenset({"DELETE"}))
                 trial.release(run)
                 _check_sessions(world, f"{kind} from request {number} on")
             count += 1

@@ -1,6 +1,6 @@
 """A release of which any one request fails in passing: it is done all the same.
 
-`pytest tests/chaos/test_single_faults.py --whole` tries every kind at every request; by default each kind at every
+`pytest tests/chaos/test_transient_faults.py --whole` tries every kind at every request; by default each kind at every
 tenth, another tenth for each.
 """
 
