@@ -6,7 +6,6 @@ import itertools
 import socket
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -104,53 +103,19 @@ def test_bodies_stream_both_ways_with_little_memory() -> None:
 
     received: list[int] = []
 
-    def down(host: str) -> int:
-        with client() as made:
-            response = made.send(Request(method="GET", url=f"http://{host}/blob", stream=True))
-            with response:
-                return sum(len(part) for part in response.stream() if len(part) <= 1 << 20)
+    def answer(request: ServerRequest) -> Answer:
+        if request.method == "PATCH":
+            received.append(sum(map(len, request.pieces())))
+            return Answer(202)
+        return Answer(200, {}, bytes(count << 20))
 
-    with draining(received) as host, client() as made:
-        response = made.send(Request(method="PATCH", url=f"http://{host}/u", body=pieces()))
+    with serve(answer, streams=True) as server, client() as sender:
+        response = sender.send(Request(method="PATCH", url=f"{server.url}/u", body=pieces()))
         assert response.status == 202
-        assert down(host) == count << 20
+        with sender.send(Request(method="GET", url=f"{server.url}/blob", stream=True)) as blob:
+            assert sum(len(part) for part in blob.stream() if len(part) <= 1 << 20) == count << 20
     assert sent == count
-    assert received[0] > count << 20
-
-
-@contextmanager
-def draining(received: list[int]) -> Iterator[str]:
-    """A listener that takes a chunked body to its end, or sends 64 MiB."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def take(connection: socket.socket) -> None:
-        total, tail = 0, b""
-        while not tail.endswith(b"0\r\n\r\n"):
-            part = connection.recv(1 << 20)
-            total, tail = total + len(part), (tail + part)[-5:]
-        received.append(total)
-        connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-
-    def run() -> None:
-        for _ in range(2):
-            connection, _ = listener.accept()
-            with connection:
-                head = connection.recv(5, socket.MSG_PEEK)
-                if head.startswith(b"PATCH"):
-                    take(connection)
-                    continue
-                connection.recv(1 << 16)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (64 << 20))
-                for _ in range(64):
-                    connection.sendall(bytes(1 << 20))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        thread.join()
-        listener.close()
+    assert received == [count << 20]
 
 
 def test_connections_are_used_again() -> None:
@@ -215,11 +180,11 @@ def test_a_document_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(message.Response.__init__, "__kwdefaults__", {"most": 100, "seconds": 0.15})
     began = time.monotonic()
     with (
-        dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", 0.05) as host,
+        serve({"GET /x": Answer(200, {}, b"H" * 1000, pause=0.05)}) as server,
         client(retry_policy=replace(QUICK, tries=1)) as made,
         pytest.raises(ConnectionLost, match="too slowly"),
     ):
-        made.send(Request(method="GET", url=f"http://{host}/x"))
+        made.send(Request(method="GET", url=f"{server.url}/x"))
     assert time.monotonic() - began < 2
 
 
@@ -228,43 +193,12 @@ def test_a_header_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.15)
     began = time.monotonic()
     with (
-        dripping(b"", 0.05) as host,
+        serve({"GET /x": Answer(0, {}, b"H" * 1000, pause=0.05)}) as server,
         client(retry_policy=replace(QUICK, tries=1)) as made,
         pytest.raises(Unreachable),
     ):
-        made.send(Request(method="GET", url=f"http://{host}/x"))
+        made.send(Request(method="GET", url=f"{server.url}/x"))
     assert time.monotonic() - began < 2
-
-
-@contextmanager
-def dripping(head: bytes, pause: float) -> Iterator[str]:
-    """A listener that sends `head`, then a letter now and then until nobody listens any more."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def run() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    connection.recv(1 << 16)
-                    connection.sendall(head)
-                    while True:
-                        connection.sendall(b"H")
-                        time.sleep(pause)
-                except OSError:
-                    continue
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
 
 
 @pytest.fixture
