@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 SHELL = 'FROM scratch\nCOPY busybox /bin/busybox\nSHELL ["/bin/busybox", "sh", "-c"]\n'
 
@@ -50,7 +50,7 @@ def project(publish_with_engine: Publish, name: str, tmp_path: Path) -> Path:
 @CONTAINERD
 @pytest.mark.parametrize(("instructions", "shown"), BUILDS.values(), ids=BUILDS)
 def test_what_only_buildkit_understands_is_built(
-    instructions: str, shown: str, project: Path, engine: Engine, publish_with_engine: Publish, name: str
+    instructions: str, shown: str, project: Path, engine: EngineProcess, publish_with_engine: Publish, name: str
 ) -> None:
     """Today's Dockerfiles mean here what they mean to `docker build`."""
     (project / "Dockerfile").write_text(f"{SHELL}{instructions}\n")
@@ -174,7 +174,7 @@ SECRET = "canary-hunter2-\u00e9"
 
 @CONTAINERD
 def test_a_secret_is_seen_by_its_step_alone(
-    project: Path, publish_with_engine: Publish, registry: Registry, name: str, tmp_path: Path
+    project: Path, publish_with_engine: Publish, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """It is in no argument, no line, no JSON, no receipt, no provenance and no layer, whoever prints it."""
     recorded = record_buildx(publish_with_engine.home, tmp_path / "recorded")
@@ -229,7 +229,12 @@ def test_a_secret_that_is_not_there(secret: str, said: str, project: Path, publi
 
 @CONTAINERD
 def test_the_builder_knows_the_registries_that_it_needs(
-    project: Path, engine: Engine, publish_with_engine: Publish, private_registry: Registry, name: str, tmp_path: Path
+    project: Path,
+    engine: EngineProcess,
+    publish_with_engine: Publish,
+    private_registry: RegistryProcess,
+    name: str,
+    tmp_path: Path,
 ) -> None:
     """It gets the credentials of a base and of caches, in a file that only this user can read, and that goes."""
     recorded = record_buildx(publish_with_engine.home, tmp_path / "recorded")
@@ -258,7 +263,7 @@ def test_the_builder_knows_the_registries_that_it_needs(
 
 @CONTAINERD
 def test_several_platforms_are_released(
-    project: Path, engine: Engine, publish_with_engine: Publish, registry: Registry, name: str
+    project: Path, engine: EngineProcess, publish_with_engine: Publish, registry: RegistryProcess, name: str
 ) -> None:
     """A release takes them from the builder, attestations too; the engine holds nothing of it."""
     (project / "Dockerfile").write_text("FROM scratch\nARG TARGETARCH\nCOPY page /page-$TARGETARCH\n")
@@ -280,7 +285,7 @@ def test_several_platforms_are_released(
 
 @CONTAINERD
 def test_several_platforms_in_the_engine(
-    project: Path, engine: Engine, publish_with_engine: Publish, name: str
+    project: Path, engine: EngineProcess, publish_with_engine: Publish, name: str
 ) -> None:
     """`--platform` may be repeated, or hold commas."""
     (project / "Dockerfile").write_text("FROM scratch\nCOPY page /page\n")
@@ -293,7 +298,7 @@ def test_several_platforms_in_the_engine(
 
 @CONTAINERD
 def test_a_layout_instead_of_the_engine(
-    project: Path, publish_with_engine: Publish, registry: Registry, name: str, tmp_path: Path
+    project: Path, publish_with_engine: Publish, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """A folder or an archive, which a release takes; what holds something else is left alone."""
     for output in (f"oci:{tmp_path / 'layout'}", f"oci-archive:{tmp_path / 'image.tar'}"):
@@ -311,7 +316,9 @@ def test_a_layout_instead_of_the_engine(
 
 
 @CONTAINERD
-def test_compression_is_obeyed(project: Path, publish_with_engine: Publish, registry: Registry, name: str) -> None:
+def test_compression_is_obeyed(
+    project: Path, publish_with_engine: Publish, registry: RegistryProcess, name: str
+) -> None:
     """The builder compresses as the release asks."""
     image = f"{registry.host}/{name}"
     words = ("release", "--build", "--image", image, "--verify", "digest", "--compression", "zstd")
@@ -324,7 +331,7 @@ def test_compression_is_obeyed(project: Path, publish_with_engine: Publish, regi
 @CONTAINERD
 @pytest.mark.parametrize("tag", [":1.9.0", ":1", "", ":sha-abcdef0", ":yanked-1.2.3"])
 def test_a_cache_is_kept_under_no_tag_of_a_release(
-    tag: str, project: Path, publish_with_engine: Publish, registry: Registry, name: str
+    tag: str, project: Path, publish_with_engine: Publish, registry: RegistryProcess, name: str
 ) -> None:
     """The rules could write it: exit 2, before anything is built; another name of the same repository is fine."""
     image = f"{registry.host}/{name}"
@@ -337,7 +344,7 @@ def test_a_cache_is_kept_under_no_tag_of_a_release(
 
 @CONTAINERD
 def test_what_cannot_be_released_is_not_built(
-    project: Path, publish_with_engine: Publish, private_registry: Registry, registry: Registry, name: str
+    project: Path, publish_with_engine: Publish, private_registry: RegistryProcess, registry: RegistryProcess, name: str
 ) -> None:
     """Rights, tags and caches are looked at first: nobody waits for a build in vain."""
     words = ("release", "--build", "--allow-dirty", "--image")
@@ -352,7 +359,7 @@ def test_what_cannot_be_released_is_not_built(
 
 
 @CONTAINERD
-def test_another_builder(project: Path, publish_with_engine: Publish, engine: Engine, name: str) -> None:
+def test_another_builder(project: Path, publish_with_engine: Publish, engine: EngineProcess, name: str) -> None:
     """--builder names one of those that buildx knows, also those that only this user has made."""
     absent = publish_with_engine("build", "-t", f"{name}:x", "--builder", "absent", cwd=project)
     assert (absent.code, "docker buildx ls" in absent.stderr) == (2, True), absent.stderr

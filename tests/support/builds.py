@@ -19,7 +19,7 @@ from tests.support.registry import SECRET, USER
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 CONTAINERD = pytest.mark.parametrize("engine", ["containerd"], indirect=True)
 
@@ -88,7 +88,7 @@ def files_of(layout: Path) -> dict[str, str]:
     return files
 
 
-def registry_manifest(registry: Registry, name: str, tag: str) -> Any:
+def registry_manifest(registry: RegistryProcess, name: str, tag: str) -> Any:
     """What a tag holds."""
     kinds = ("application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json")
     request = urllib.request.Request(f"{registry.url}/v2/{name}/manifests/{tag}", headers={"Accept": ", ".join(kinds)})
@@ -96,7 +96,7 @@ def registry_manifest(registry: Registry, name: str, tag: str) -> Any:
         return json.load(response)
 
 
-def login(registry: Registry) -> dict[str, str]:
+def login(registry: RegistryProcess) -> dict[str, str]:
     """An entry of docker's configuration for a registry that wants a password."""
     assert registry.host
     return {"auth": base64.b64encode(f"{USER}:{SECRET}".encode()).decode()}
