@@ -87,10 +87,9 @@ def _run(words: list[str], environ: Mapping[str, str], show: Callable[[str], Non
         for line in process.stdout:
             if not reader.read(line):
                 reader.keep(line)
-        position = reader.position
         reader.close()
     if process.returncode:
         reader.show_output()
         last = reader.output[-1] if reader.output else f"exit code {process.returncode}"
-        raise BuildFailed(f"buildah failed{position}: {last}")
+        raise BuildFailed(f"buildah failed: {last}")
     return tuple(reader.steps)

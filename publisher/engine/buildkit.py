@@ -24,6 +24,7 @@ _CLASSIC: Final[Mapping[str, frozenset[str]]] = {
 }
 _AUTOMATIC: Final = re.compile(r"\$\{?((?:BUILD|TARGET)(?:PLATFORM|OS|ARCH|VARIANT))\b")
 _AUTOMATIC_NAME: Final = re.compile(r"(?:BUILD|TARGET)(?:PLATFORM|OS|ARCH|VARIANT)")
+_PREDEFINED: Final = re.compile(r"(?i:(?:https?|ftp|no|all)_proxy)|SOURCE_DATE_EPOCH|BUILDKIT_\w+")
 
 
 def syntax_of(text: str) -> str | None:
@@ -72,6 +73,12 @@ def _options(rest: str) -> dict[str, str]:
     words = takewhile(lambda word: word.startswith("--"), rest.split())
     pairs = (word.removeprefix("--").partition("=") for word in words)
     return {name: value for name, _, value in pairs}
+
+
+def unused_arguments(text: str, args: Iterable[str]) -> tuple[str, ...]:
+    """The arguments that no ARG of a Dockerfile names, and that no builder knows by itself."""
+    named = {word.partition("=")[0] for one in read_dockerfile(text) if one.word == "ARG" for word in one.rest.split()}
+    return tuple(name for name in args if name not in named and not _PREDEFINED.fullmatch(name))
 
 
 def named_images(text: str, args: Mapping[str, str]) -> tuple[str, ...]:

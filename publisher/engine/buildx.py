@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from publisher.engine.build_progress import BuildProgress
 from publisher.engine.child import started
@@ -109,7 +110,9 @@ class Buildx(Value, frozen=True):
                 progress.read(process.stdout)
             if process.returncode:
                 raise progress.failure()
-            return BuildxResult(progress.steps, tuple(progress.warnings), _digest(metadata))
+            # Without a cache BuildKit calls cached what it made itself a moment ago.
+            steps = progress.steps if request.cache else [replace(step, cached=False) for step in progress.steps]
+            return BuildxResult(tuple(steps), tuple(progress.warnings), _digest(metadata))
 
 
 def builder_environment(environ: Mapping[str, str], request: BuildRequest) -> dict[str, str]:

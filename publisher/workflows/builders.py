@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from publisher.credentials.build_config import build_config
 from publisher.engine.buildah import build_by_buildah, find_buildah
 from publisher.engine.builder import Built, build, name_also
-from publisher.engine.buildkit import buildkit_features, named_images
+from publisher.engine.buildkit import buildkit_features, named_images, unused_arguments
 from publisher.engine.buildx import BuildOutput, Buildx, builder_environment
 from publisher.engine.dockerfile import read_dockerfile
 from publisher.engine.errors import translated_errors
@@ -71,6 +71,9 @@ def _by_buildx(session: Session, buildx: Buildx, request: BuildRequest, output: 
     environ = builder_environment(session.environ, request)
     with build_config(session.environ, _credentials(session, request)) as variables, _whole(output) as target:
         result = buildx.build(request, target, {**environ, **variables}, session.progress.step)
+    if unused := unused_arguments(request.text, request.args):
+        # In the words of the engine's own builder: BuildKit doesn't say it.
+        session.progress.warn(f"one or more build-args [{' '.join(unused)}] were not consumed")
     if output.path is not None:
         return _of_layout(request, output, result)
     untyped: Any = session.engine.api

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from publisher.engine.buildkit import buildkit_features, named_images
+from publisher.engine.buildkit import buildkit_features, named_images, unused_arguments
 
 FEATURES = {
     "RUN <<EOT\necho hi\nEOT": "line 2: a heredoc of RUN",
@@ -86,3 +86,9 @@ def test_syntax(text: str) -> None:
 def test_named_images(text: str, args: dict[str, str], images: tuple[str, ...]) -> None:
     """Stages, numbers and `scratch` are no images; what can't be told is left out."""
     assert named_images(text, args) == images
+
+
+def test_unused_arguments() -> None:
+    """What no ARG names is told; builders know some by themselves."""
+    args = ("A", "B", "C", "HTTP_PROXY", "no_proxy", "SOURCE_DATE_EPOCH", "BUILDKIT_INLINE_CACHE")
+    assert unused_arguments("ARG A=1 B\nFROM scratch\n", args) == ("C",)
