@@ -133,7 +133,8 @@ def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOp
         return
     refuse(made.plan)
     refuse_frozen(session, made)
-    _prove_push(session, made)
+    if _writes(made.plan):
+        _prove_push(session, made)
 
 
 def _prove_push(session: Session, made: ReleaseDraft) -> None:
