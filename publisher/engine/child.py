@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+_PATIENCE: Final = 10
+"""Seconds."""
 
 
 @contextmanager
@@ -17,10 +20,18 @@ def started(words: Sequence[str], environ: Mapping[str, str]) -> Iterator[subpro
         words, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         errors="replace",
     )  # fmt: skip
-    try:
-        with process:
+    with process:
+        try:
             yield process
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
+        except BaseException:
+            _end(process)
+            raise
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """A builder told to stop cancels what it has begun; one that doesn't is not waited for."""
+    process.terminate()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,10 +23,9 @@ from tests.support.builds import (
     registry_manifest,
 )
 from tests.support.engine import BUSYBOX
+from tests.support.process import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.command import Publish
     from tests.support.engine import EngineProcess
     from tests.support.registry import RegistryProcess
@@ -388,3 +390,20 @@ def test_a_rehearsal_keeps_caches_in_the_sandbox(
     assert "127.0.0.1" in (recorded / "words").read_text()
     assert cache not in (recorded / "words").read_text().splitlines()
     assert json.loads((recorded / "config.json").read_text())["auths"] == {}
+
+
+@CONTAINERD
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_build_that_is_interrupted(number: int, project: Path, publish_with_engine: Publish, tmp_path: Path) -> None:
+    """The builder is ended with it, at once, and nothing is left of the run's docker configuration."""
+    recorded = record_buildx(publish_with_engine.home, tmp_path / "recorded")
+    (project / "Dockerfile").write_text(f"{SHELL}RUN sleep 60\n")
+    words = [publish_with_engine.program, "build", "--no-cache"]
+    process = subprocess.Popen(words, env=publish_with_engine.environ, cwd=project, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: (recorded / "mode").is_file(), seconds=30, what="buildx")
+    folder = Path((recorded / "folder").read_text().strip())
+    assert folder.is_dir()
+    process.send_signal(number)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 128 + number, told
+    assert not folder.exists()
