@@ -400,7 +400,7 @@ def test_a_build_that_is_interrupted(number: int, project: Path, publish_with_en
     (project / "Dockerfile").write_text(f"{SHELL}RUN sleep 60\n")
     words = [publish_with_engine.program, "build", "--no-cache"]
     process = subprocess.Popen(words, env=publish_with_engine.environ, cwd=project, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: (recorded / "mode").is_file(), seconds=30, what="buildx")
+    wait_until((recorded / "mode").is_file, seconds=30, what="buildx")
     folder = Path((recorded / "folder").read_text().strip())
     assert folder.is_dir()
     process.send_signal(number)
