@@ -203,7 +203,21 @@ def exact_tags(
         elif readings:
             found.setdefault(_told(reader, readings, tag, stated or {}), []).append(tag)
     _add_lone(ruleset, found, either, present)
-    return {version: _own_first(ruleset, version, spelled) for version, spelled in found.items()}
+    fullest = _fullest_spellings(reader, found)
+    chosen = ((fullest.get(version, version), spelled) for version, spelled in found.items())
+    return {version: _own_first(ruleset, version, spelled) for version, spelled in chosen}
+
+
+def _fullest_spellings(reader: TagReader, found: Mapping[Version, Sequence[str]]) -> dict[Version, Version]:
+    """Of equal versions the one whose numbers stand apart: the lines of 2026.02.03 can't be told from 20260203."""
+    several = ((version, tags) for version, tags in found.items() if len(tags) > 1)
+    return {
+        version: max(
+            (reading.version for tag in tags for reading in reader.readings(tag) if reading.version == version),
+            key=lambda equal: equal.raw.count("."),
+        )
+        for version, tags in several
+    }
 
 
 def _told(reader: TagReader, readings: Sequence[Reading], tag: str, stated: Mapping[str, str]) -> Version:
