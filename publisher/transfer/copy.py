@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from publisher.model.errors import BadManifest, VerificationFailed
 from publisher.model.manifest import MOST_ENTRIES, Content, Index, Manifest
 from publisher.model.value import Value
-from publisher.threads import postponed, side_by_side
+from publisher.threads import run_parallel
 from publisher.transfer.pipe import Budget, Halt
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _collect(image: StoredImage, content: Content, found: dict[str, Content], de
         new = [entry for entry in content.manifests if str(entry.digest) not in found]
         if len(new) + len(found) > MOST_ENTRIES:
             raise BadManifest(f"the image has more than {MOST_ENTRIES:,} manifests")
-        for child in side_by_side(_THREADS, "collect", lambda entry: _child(image, entry), new):
+        for child in run_parallel(partial(_child, image), new, threads=_THREADS, name="collect"):
             _collect(image, child, found, depth + 1)
     found[str(content.digest)] = content
     if len(found) > MOST_ENTRIES + 1:
@@ -125,7 +125,8 @@ def send_stored(
 
     with progress.meter("copy", sum(blob.size for blob in blobs.values())) as meter:
         copying = _Copying(image, store, nearby, places, remember, meter, halt, Budget(_BUDGET, halt))
-        _send_blobs(copying, tuple(blobs.values()))
+        # The first failure, or an interrupt, ends the rest, also in the midst of a blob.
+        run_parallel(copying.send, blobs.values(), threads=_THREADS, name="copy", on_stop=halt.fail)
     _put_manifests(store, manifests)
     return manifests[-1]
 
@@ -133,21 +134,10 @@ def send_stored(
 def _put_manifests(store: BlobStore, manifests: tuple[Content, ...]) -> None:
     """Images side by side, then the indexes that list them, each after its children."""
     images = [content for content in manifests if isinstance(content, Manifest)]
-    side_by_side(_THREADS, "manifest", store.put_manifest, images)
+    run_parallel(store.put_manifest, images, threads=_THREADS, name="manifest")
     for content in manifests:
         if isinstance(content, Index):
             store.put_manifest(content)
-
-
-def _send_blobs(copying: _Copying, blobs: tuple[Descriptor, ...]) -> None:
-    """Send side by side; the first failure, or an interrupt, ends the rest."""
-    with postponed() as signals, ThreadPoolExecutor(_THREADS, thread_name_prefix="copy") as pool:
-        try:
-            signals.results([pool.submit(copying.send, blob) for blob in blobs])
-        except BaseException as error:
-            copying.halt.fail(error)
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 class _Copy:

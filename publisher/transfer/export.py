@@ -13,7 +13,7 @@ from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive, VerificationFailed
 from publisher.model.manifest import Descriptor, Manifest, compose_manifest, read_document
 from publisher.model.value import Value
-from publisher.threads import postponed
+from publisher.threads import deferred_signals
 from publisher.transfer.layer_upload import THREADS, LayerUpload, Sent, Work
 from publisher.transfer.pipe import Budget, Cancellation, Halt
 from publisher.transfer.reuse import PresentLayers, look_up
@@ -102,7 +102,7 @@ def _run(work: Work, progress: Progress) -> dict[Digest, Descriptor]:
         meter = opened.enter_context(progress.meter("push", None))
         with work.image.layers(work.wanted) as layers:
             sent.extend(_read(layers, work, pool, meter))
-        with postponed() as signals:
+        with deferred_signals() as signals:
             signals.wait([layer.job for layer in sent])
     if work.halt.cause is not None:
         raise work.halt.cause
@@ -131,7 +131,7 @@ def _read(
             continue
         share = budget.take(max(_SMALL, min(layer.size, _LARGE)))
         upload = LayerUpload(work, place, layer.size)
-        with postponed():
+        with deferred_signals():
             job = pool.submit(work.store.upload, upload)
         job.add_done_callback(partial(_ended, upload, work.halt, budget, share))
         diff_id = upload.feed(layer, meter)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING
 
-from publisher.threads import LOOK, postponed
+from publisher.threads import POLL_SECONDS, deferred_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,9 +49,9 @@ class Budget:
     def take(self, amount: int) -> int:
         """Wait for `amount` bytes, or the whole budget where that is less; returns what to give back."""
         wanted = min(amount, self._size)
-        with postponed() as signals, self._changed:
+        with deferred_signals() as signals, self._changed:
             while self._free < wanted:
-                self._changed.wait(LOOK)
+                self._changed.wait(POLL_SECONDS)
                 self._halt.check()
                 signals.check()
             self._free -= wanted
@@ -76,8 +76,8 @@ class Pipe:
         """Wait for room; raises Cancellation when the work ends; False, the piece dropped, when nobody reads on."""
         while not self._left.is_set():
             self._halt.check()
-            with suppress(Full), postponed():
-                self._queue.put(piece, timeout=LOOK)
+            with suppress(Full), deferred_signals():
+                self._queue.put(piece, timeout=POLL_SECONDS)
                 return True
         return False
 
@@ -89,7 +89,7 @@ class Pipe:
         while True:
             self._halt.check()
             try:
-                piece = self._queue.get(timeout=LOOK)
+                piece = self._queue.get(timeout=POLL_SECONDS)
             except Empty:
                 continue
             if not piece:

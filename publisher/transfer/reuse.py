@@ -8,7 +8,7 @@ from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.manifest import Descriptor, read_document
 from publisher.model.value import Value
-from publisher.threads import side_by_side
+from publisher.threads import run_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -100,7 +100,7 @@ def look_up(store: BlobStore, guesses: Mapping[Digest, BlobLocation], diff_ids: 
     asked = [diff_id for diff_id in dict.fromkeys(diff_ids) if diff_id in guesses]
     if not asked:
         return PresentLayers({})
-    found = side_by_side(_THREADS, "lookup", lambda diff_id: _hold(store, guesses[diff_id]), asked)
+    found = run_parallel(lambda diff_id: _hold(store, guesses[diff_id]), asked, threads=_THREADS, name="lookup")
     answers = dict(zip(asked, found, strict=True))
     held = {diff_id: guesses[diff_id].blob for diff_id, answer in answers.items() if answer}
     return PresentLayers(held, frozenset(diff_id for diff_id, answer in answers.items() if answer == "mounted"))

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from publisher.facts.configuration import Configuration, load
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
-from publisher.threads import LOOK, postponed
+from publisher.threads import POLL_SECONDS, deferred_signals, run_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.cache import BlobCache
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -241,33 +241,24 @@ class Session:
         if self._trace:
             self._trace(text)
 
-    def parallel(self, work: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
+    def parallel(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Do `work` on each item side by side; results in order, the first error raised once all have ended.
 
         On an interrupt what is under way is finished and nothing else begins.
         """
-        from concurrent.futures import ThreadPoolExecutor
 
-        given = list(items)
-        if not given:
-            return []
-        size = min(self.threads, len(given))
-        with postponed() as signals, ThreadPoolExecutor(size, thread_name_prefix="publish") as pool:
-            jobs = [pool.submit(work, item) for item in given]
-            try:
-                signals.wait(jobs)
-                return [job.result() for job in jobs]
-            except (Interrupted, KeyboardInterrupt) as interrupt:
-                self._interrupt = interrupt
+        def on_stop(error: BaseException) -> None:
+            if isinstance(error, Interrupted | KeyboardInterrupt):
+                self._interrupt = error
                 self._interrupted.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+
+        return run_parallel(work, items, threads=self.threads, name="publish", finish_all=True, on_stop=on_stop)
 
     def pause(self, seconds: float) -> None:
         """A pause before another try or look; an interrupt ends it, so that only a request under way is waited for."""
-        with postponed() as signals:
+        with deferred_signals() as signals:
             end = time.monotonic() + seconds
-            while (left := end - time.monotonic()) > 0 and not self._interrupted.wait(min(left, LOOK)):
+            while (left := end - time.monotonic()) > 0 and not self._interrupted.wait(min(left, POLL_SECONDS)):
                 signals.check()
         if self._interrupt:
             raise self._interrupt
