@@ -130,4 +130,4 @@ def _token_login(credential: Credential | None, origin: Origin) -> str:
 
 
 def _who(credential: Credential | None) -> str:
-    return f"{credential.username} (from {credential.source})" if credential else "an anonymous user"
+    return credential.principal if credential else "an anonymous user"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from publisher.http.origin import Origin, is_inner
+from publisher.http.origin import Origin, is_private
 from publisher.model.errors import Denied, Unreachable
 from publisher.model.value import Value
 
@@ -38,7 +38,7 @@ def check_realm(realm: str, registry: Origin, trusted: Collection[str], *, anony
         raise _foreign(realm, registry, "it is not https")
     if _is_own(service, registry) or is_trusted(service, trusted):
         return service
-    if is_inner(service.host) and not (anonymous and is_inner(registry.host)):
+    if is_private(service.host) and not (anonymous and is_private(registry.host)):
         raise _foreign(realm, registry, "it is an inner address")
     if not anonymous:
         raise _foreign(realm, registry, "it is another host")

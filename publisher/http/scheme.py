@@ -27,7 +27,7 @@ class Schemes:
         self._hosts = hosts
         self._known: dict[str, str] = {}
 
-    def named(self, host: str) -> bool:
+    def is_named(self, host: str) -> bool:
         """Whether anybody asked for `host` by name."""
         return host in self._known
 
@@ -60,7 +60,7 @@ class Schemes:
             return self._switch(url, "https")
         return None
 
-    def back(self, url: str) -> None:
+    def restore(self, url: str) -> None:
         """The other scheme wasn't spoken either: stay with that of `url`."""
         parts = urlsplit(url)
         self._known[parts.netloc] = parts.scheme

@@ -141,8 +141,8 @@ class Access:
         with self._send("POST", f"{self.base}/v2/auth/token", pair, "") as response:
             if response.status in _REFUSED:
                 raise Denied(
-                    f"Docker Hub's API does not accept the credential of {credential.username} "
-                    f"(from {credential.source}): {said(response.content) or response.status}",
+                    f"Docker Hub's API does not accept the credential of {credential.principal}: "
+                    f"{said(response.content) or response.status}",
                     reference="hub.docker.com",
                     hint="with two-factor or single sign-on use an access token: publish login",
                 )

@@ -25,6 +25,11 @@ class Credential:
     known: bool = False
 
     @property
+    def principal(self) -> str:
+        """Who it is, and where it comes from, for messages."""
+        return f"{self.username} (from {self.source})"
+
+    @property
     def is_identity_token(self) -> bool:
         """Whether the secret is a refresh token."""
         return self.username == IDENTITY_TOKEN_USER

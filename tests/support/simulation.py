@@ -282,5 +282,5 @@ class SimulatedSession(Session):
 
     def client_with(self, find: Callable[[str, str], Credential | None]) -> Client:
         """The real client, on wires that lead into the world."""
-        wire: Any = _Wire(self._run)
-        return Client(find, lambda _host: HostSettings(), retry_policy=self._patience, wires=lambda *_given: wire)
+        pool: Any = _Wire(self._run)
+        return Client(find, lambda _host: HostSettings(), retry_policy=self._patience, pools=lambda *_arguments: pool)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.http.origin import Origin, follow, is_inner, is_loopback, without_secrets
+from publisher.http.origin import Origin, follow, is_loopback, is_private, without_secrets
 from publisher.model.errors import PublishError, Unreachable, VerificationFailed
 
 
@@ -65,7 +65,7 @@ def test_an_address_has_an_origin(url: str, origin: Origin, netloc: str) -> None
 )
 def test_inner_addresses_are_known(host: str, inner: bool, loopback: bool) -> None:
     """What only means something inside a network, in all its spellings."""
-    assert (is_inner(host), is_loopback(host)) == (inner, loopback)
+    assert (is_private(host), is_loopback(host)) == (inner, loopback)
 
 
 @pytest.mark.parametrize(
