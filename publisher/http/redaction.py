@@ -25,11 +25,11 @@ _PATTERNS = re.compile(
 class Redactor:
     """Knows the run's secrets in every form that they could be printed in; may be used from many threads.
 
-    tell: gets each form when it is learnt, which is before it is used.
+    mask: takes each form when it is learnt, which is before it is used.
     """
 
-    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
-        self._tell = tell
+    def __init__(self, mask: Callable[[str], None] | None = None) -> None:
+        self._mask = mask
         self._known: set[tuple[str, str]] = set()
         self._forms: tuple[str, ...] = ()
         self._lock = threading.Lock()
@@ -38,16 +38,16 @@ class Redactor:
         """Never show `secret` again: raw, base64, URL-encoded or JSON-escaped, alone or behind `username:`."""
         if len(secret) < _SHORTEST or (secret, username) in self._known:
             return
-        plain = {secret, f"{username}:{secret}"} if username else {secret}
-        found = set().union(*map(forms, plain))
+        texts = {secret, f"{username}:{secret}"} if username else {secret}
+        secret_forms = set().union(*map(forms, texts))
         with self._lock:
             self._known.add((secret, username))
             # The longest first: a form inside another one must not leave the other's rest behind.
-            new = found.difference(self._forms)
+            new = secret_forms.difference(self._forms)
             self._forms = tuple(sorted(new.union(self._forms), key=len, reverse=True))
-        if self._tell:
+        if self._mask:
             for form in sorted(new, key=len, reverse=True):
-                self._tell(form)
+                self._mask(form)
 
     def __call__(self, text: str) -> str:
         """`text` with every secret replaced by three asterisks."""
