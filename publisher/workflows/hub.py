@@ -232,7 +232,7 @@ def limits(session: Session) -> PullQuota:
     """How many pulls are left to whoever we are; asking costs none."""
     session.aim([_PREVIEW])
     remote = session.remote(_PREVIEW)
-    with remote.ask("HEAD", remote.url("manifests/latest"), headers={"Accept": media.ACCEPT}) as response:
+    with remote.request("HEAD", remote.url("manifests/latest"), headers={"Accept": media.ACCEPT}) as response:
         limit, window = _quota(response.headers.get("ratelimit-limit", ""))
         remaining, _ = _quota(response.headers.get("ratelimit-remaining", ""))
         source = response.headers.get("docker-ratelimit-source")
