@@ -36,12 +36,12 @@ HERE, NEAR, FAR = (Repository.parse(text) for text in ("a.example/app", "a.examp
     ],
 )
 def test_guess_is_for_one_registry_and_one_way(
-    tmp_path: Path, target: Repository, compression: Compression, found: dict[Digest, BlobLocation]
+    tmp_path: Path, target: Repository, compression: Compression, expected: dict[Digest, BlobLocation]
 ) -> None:
     """Else a level that was asked for would be silently another."""
     cache = BlobCache(tmp_path / "new" / "blobs.jsonl")
     cache.remember(HERE, GZIP, {DIFF: BLOB})
-    assert cache.known(target, compression, [DIFF]) == found
+    assert cache.locations(target, compression, [DIFF]) == expected
 
 
 @pytest.mark.parametrize("order", [(HERE, NEAR), (NEAR, HERE)], ids=["own-first", "own-last"])
@@ -50,7 +50,7 @@ def test_a_repositorys_own_blob_comes_before_a_neighbours(tmp_path: Path, order:
     cache = BlobCache(tmp_path / "blobs.jsonl")
     for repository in order:
         cache.remember(repository, GZIP, {DIFF: BLOB})
-    assert cache.known(HERE, GZIP, [DIFF]) == {DIFF: BlobLocation(BLOB, HERE)}
+    assert cache.locations(HERE, GZIP, [DIFF]) == {DIFF: BlobLocation(BLOB, HERE)}
 
 
 def test_cut_anywhere_what_is_whole_is_read(tmp_path: Path) -> None:
@@ -61,10 +61,10 @@ def test_cut_anywhere_what_is_whole_is_read(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for at in range(len(whole)):
         path.write_bytes(whole[:at])
-        found = BlobCache(path).known(HERE, GZIP, [DIFF])
-        assert found == ({DIFF: BlobLocation(BLOB, HERE)} if at == len(whole) - 1 else {})
+        locations = BlobCache(path).locations(HERE, GZIP, [DIFF])
+        assert locations == ({DIFF: BlobLocation(BLOB, HERE)} if at == len(whole) - 1 else {})
         BlobCache(path).remember(HERE, GZIP, {other: BLOB})
-        assert BlobCache(path).known(HERE, GZIP, [other]) == {other: BlobLocation(BLOB, HERE)}
+        assert BlobCache(path).locations(HERE, GZIP, [other]) == {other: BlobLocation(BLOB, HERE)}
 
 
 def test_oldest_guesses_go(tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_oldest_guesses_go(tmp_path: Path) -> None:
     for number in range(4):
         layers = {Digest.of(f"{number}-{place}".encode()): BLOB for place in range(4_096)}
         cache.remember(HERE, GZIP, layers)
-    assert cache.known(HERE, GZIP, [DIFF]) == {}
-    assert len(cache.known(HERE, GZIP, layers)) == 4_096
+    assert cache.locations(HERE, GZIP, [DIFF]) == {}
+    assert len(cache.locations(HERE, GZIP, layers)) == 4_096
     assert path.stat().st_size < 5 << 20
     assert [one.name for one in tmp_path.iterdir()] == ["blobs.jsonl"]
 
@@ -87,7 +87,7 @@ def test_threads_dont_disturb_each_other(tmp_path: Path) -> None:
     diff_ids = [Digest.of(str(number).encode()) for number in range(400)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda diff_id: cache.remember(HERE, GZIP, {diff_id: BLOB}), diff_ids))
-    assert set(cache.known(HERE, GZIP, diff_ids)) == set(diff_ids)
+    assert set(cache.locations(HERE, GZIP, diff_ids)) == set(diff_ids)
 
 
 def test_cache_that_cant_be_written_is_none(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_header_holds_neither_time_nor_name() -> None:
 def test_what_is_compressed_comes_back(pieces: list[bytes]) -> None:
     """Python's own gzip reads it, whatever the pieces."""
     compressed = Compressed(Compression())
-    made = b"".join(compressed.counted(compressed.run(pieces)))
+    made = b"".join(compressed.count(compressed.run(pieces)))
     assert gzip.decompress(made) == b"".join(pieces)
     assert compressed.descriptor() == Descriptor(media.OCI_LAYER_GZIP, Digest.of(made), len(made))
 
@@ -37,7 +37,7 @@ def test_what_is_compressed_comes_back(pieces: list[bytes]) -> None:
 def test_zstd_comes_back_from_another_program(pieces: list[bytes]) -> None:
     """Facebook's own zstd reads it, and its checksum fits."""
     compressed = Compressed(Compression("zstd"))
-    made = b"".join(compressed.counted(compressed.run(pieces)))
+    made = b"".join(compressed.count(compressed.run(pieces)))
     read = subprocess.run(["zstd", "-dcq"], input=made, capture_output=True, check=True)
     assert read.stdout == b"".join(pieces)
     assert compressed.descriptor() == Descriptor(media.OCI_LAYER_ZSTD, Digest.of(made), len(made))

@@ -168,7 +168,7 @@ def test_known_layers_are_neither_compressed_nor_sent() -> None:
     second = send_loose(Export([layer(1), layer(2)], ahead=True), store, Compression(), known, Quiet())
     assert store.uploads == 4
     assert second.manifest.layers[0] == first.layers[0]
-    assert (set(second.there.held), set(second.sent)) == ({Digest.of(layer(1))}, {Digest.of(layer(2))})
+    assert (set(second.present.layers), set(second.sent)) == ({Digest.of(layer(1))}, {Digest.of(layer(2))})
 
 
 def test_nothing_is_exported_when_all_layers_are_known() -> None:
@@ -196,7 +196,7 @@ def test_layer_of_another_repository_is_mounted_or_sent(mounts: bool) -> None:
     store = Store(elsewhere={Digest.of(b"made"): b"made"} if mounts else {})
     known = guess(layer(1), blob, "127.0.0.1:1/base")
     delivery = send_loose(Export([layer(1)]), store, Compression(), known, Quiet())
-    assert (blob in delivery.manifest.layers, bool(delivery.there.mounted), bool(delivery.sent)) == (
+    assert (blob in delivery.manifest.layers, bool(delivery.present.mounted), bool(delivery.sent)) == (
         mounts,
         mounts,
         not mounts,
