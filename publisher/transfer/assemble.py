@@ -88,7 +88,5 @@ def narrow(
 
 
 def _fits(platform: Platform, pattern: Platform) -> bool:
-    return (platform.os, platform.architecture) == (pattern.os, pattern.architecture) and pattern.variant in {
-        "",
-        platform.variant,
-    }
+    is_same = (platform.os, platform.architecture) == (pattern.os, pattern.architecture)
+    return is_same and pattern.variant in {"", platform.variant}

@@ -14,7 +14,7 @@ from publisher.model.errors import BadArchive, VerificationFailed
 from publisher.model.manifest import Descriptor, Manifest, compose_manifest, read_document
 from publisher.model.value import Value
 from publisher.threads import deferred_signals
-from publisher.transfer.layer_upload import THREADS, LayerUpload, SentLayer, Work
+from publisher.transfer.layer_upload import THREADS, ExportPass, LayerUpload, SentLayer
 from publisher.transfer.pipe import Budget, Cancellation, Halt
 from publisher.transfer.reuse import PresentLayers, look_up
 
@@ -64,8 +64,10 @@ def send_loose(
     compression.check()
     present = look_up(store, guesses, image.diff_ids)
     missing = frozenset(image.diff_ids) - present.layers.keys()
+    sent: dict[Digest, Descriptor] = {}
     # An image that is said to have no layers is read all the same: its config may know better.
-    sent = {} if image.diff_ids and not missing else _run(Work(image, store, compression, missing, remember), progress)
+    if missing or not image.diff_ids:
+        sent = _run(ExportPass(image, store, compression, missing, remember), progress)
     layers = {**sent, **present.layers}
     diff_ids = _listed_diff_ids(image.config)
     if diff_ids != image.diff_ids:
@@ -92,7 +94,7 @@ def _listed_diff_ids(config: bytes) -> tuple[Digest, ...]:
         raise BadArchive("the image's config has no list of layers") from error
 
 
-def _run(work: Work, progress: Progress) -> dict[Digest, Descriptor]:
+def _run(work: ExportPass, progress: Progress) -> dict[Digest, Descriptor]:
     """One pass over the export; returns what was sent, by diffID."""
     sent: list[SentLayer] = []
     with ExitStack() as stack:
@@ -121,7 +123,7 @@ def _halt_on_error(halt: Halt) -> Iterator[None]:
 
 
 def _read(
-    layers: Iterator[tuple[Digest | None, Layer]], work: Work, pool: ThreadPoolExecutor, meter: Meter
+    layers: Iterator[tuple[Digest | None, Layer]], work: ExportPass, pool: ThreadPoolExecutor, meter: Meter
 ) -> Iterator[SentLayer]:
     """Take the layers one after another; each is on its way while the next is read."""
     budget = Budget(_BUDGET, work.halt)

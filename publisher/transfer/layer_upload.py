@@ -31,7 +31,7 @@ _SMALL: Final = 1 << 20
 """Up to so many bytes a thread more costs more than it gains."""
 
 
-class Work(Value, frozen=True):
+class ExportPass(Value, frozen=True):
     """What all layers of one pass have in common.
 
     missing: the diffIDs still to be sent. remember: takes each layer before its upload is closed.
@@ -49,7 +49,7 @@ class Work(Value, frozen=True):
 class LayerUpload:
     """One layer, compressed as it is sent; asked for its start again, it reads the export once more."""
 
-    def __init__(self, work: Work, number: int, size: int) -> None:
+    def __init__(self, work: ExportPass, number: int, size: int) -> None:
         self.media_type = work.compression.media_type
         self.diff_id: Digest | None = None
         """By the bytes that were read; known before the last of them is handed on."""
@@ -82,10 +82,8 @@ class LayerUpload:
         self._compressed = Compressed(self._work.compression)
         raw = self._read_again() if self._is_started else iter(self._pipe)
         self._is_started = True
-        compressed = (
-            self._compressed.run(raw) if self._is_small else self._compress_in_thread(self._compressed.run(raw))
-        )
-        return self._compressed.count(compressed)
+        compressed = self._compressed.run(raw)
+        return self._compressed.count(compressed if self._is_small else self._compress_in_thread(compressed))
 
     def _compress_in_thread(self, compressed: Iterator[bytes]) -> Iterator[bytes]:
         """Compress while earlier pieces are sent: a slow registry must not stop the compressor."""

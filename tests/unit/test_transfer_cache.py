@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,11 @@ import pytest
 
 from publisher.model import media
 from publisher.model.digest import Digest
-from publisher.model.manifest import Descriptor, compose_manifest
+from publisher.model.manifest import Descriptor
 from publisher.model.reference import Repository
 from publisher.transfer.cache import BlobCache
 from publisher.transfer.compression import Compression
-from publisher.transfer.reuse import BlobLocation, layers_of
+from publisher.transfer.reuse import BlobLocation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +25,7 @@ HERE, NEAR, FAR = (Repository.parse(text) for text in ("a.example/app", "a.examp
 
 
 @pytest.mark.parametrize(
-    ("target", "compression", "found"),
+    ("target", "compression", "expected"),
     [
         pytest.param(HERE, GZIP, {DIFF: BlobLocation(BLOB, HERE)}, id="same"),
         pytest.param(NEAR, GZIP, {DIFF: BlobLocation(BLOB, HERE)}, id="same-registry"),
@@ -94,18 +93,3 @@ def test_cache_that_cant_be_written_is_none(tmp_path: Path) -> None:
     """A release doesn't fail for it."""
     (tmp_path / "file").write_bytes(b"")
     BlobCache(tmp_path / "file" / "blobs.jsonl").remember(HERE, GZIP, {DIFF: BLOB})
-
-
-def test_published_layers_are_named_by_their_configs_diff_ids() -> None:
-    """Docker's media type is told as OCI's: the bytes are the same."""
-    config = json.dumps({"rootfs": {"diff_ids": [str(DIFF)]}}).encode()
-    held = Descriptor(media.DOCKER_LAYER_GZIP, BLOB.digest, BLOB.size)
-    manifest = compose_manifest(Descriptor(media.OCI_CONFIG, Digest.of(config), len(config)), (held,))
-    assert layers_of(manifest, config) == {DIFF: BLOB}
-
-
-@pytest.mark.parametrize("config", [b"{}", b'{"rootfs":{"diff_ids":[]}}', b'{"rootfs":[]}'])
-def test_config_that_doesnt_fit_names_none(config: bytes) -> None:
-    """An artifact's config lists no layers."""
-    manifest = compose_manifest(Descriptor(media.OCI_CONFIG, Digest.of(config), len(config)), (BLOB,))
-    assert layers_of(manifest, config) == {}
