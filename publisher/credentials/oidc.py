@@ -76,9 +76,9 @@ class OidcCredentials:
             raise _Failed("ACTIONS_ID_TOKEN_REQUEST_TOKEN is no token: a header can't carry it")
         if urlsplit(url).scheme != "https" and not Origin.of(url).is_loopback:
             raise _Failed("ACTIONS_ID_TOKEN_REQUEST_URL is not https")
-        asked = f"{url}{'&' if urlsplit(url).query else '?'}{urlencode({'audience': IDENTITY})}"
+        address = f"{url}{'&' if urlsplit(url).query else '?'}{urlencode({'audience': IDENTITY})}"
         headers = {"Authorization": f"Bearer {bearer}"}
-        request = Request(method="GET", url=asked, headers=headers, anonymous=True, bare=True)
+        request = Request(method="GET", url=address, headers=headers, anonymous=True, bare=True)
         return self._send(request, "value", "GitHub")
 
     def _exchange(self, connection: str, token: str) -> str:
@@ -106,8 +106,8 @@ class OidcCredentials:
         client = self._client()
         client.base_url(urlsplit(request.url).netloc)
         with client.send(request) as response:
-            found = token_in(read_object(response), key) if response.status == _OK else ""
-        if not found:
+            token = token_in(read_object(response), key) if response.status == _OK else ""
+        if not token:
             raise _Failed(f"{who} gave no token (HTTP {response.status})")
-        self._learn(found)
-        return found
+        self._learn(token)
+        return token

@@ -43,11 +43,11 @@ class ImageName(Value, frozen=True):
 
 def read_images(written: Iterable[str]) -> tuple[ImageName, ...]:
     """Read the destinations that are enabled, each repository once. Raises ConfigError, BadReference."""
-    found: dict[Repository, ImageName] = {}
+    images: dict[Repository, ImageName] = {}
     for image in map(ImageName.parse, written):
         if image.enabled:
-            found.setdefault(image.repository, image)
-    return tuple(found.values())
+            images.setdefault(image.repository, image)
+    return tuple(images.values())
 
 
 def _fields(text: str) -> list[tuple[str, str]]:

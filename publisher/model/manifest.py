@@ -89,16 +89,16 @@ class Descriptor:
 
     def document(self) -> dict[str, Any]:
         """As it stands in a manifest."""
-        found: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+        document: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         if self.platform:
-            found["platform"] = self.platform.document()
+            document["platform"] = self.platform.document()
         if self.annotations:
-            found["annotations"] = dict(self.annotations)
+            document["annotations"] = dict(self.annotations)
         if self.artifact_type:
-            found["artifactType"] = self.artifact_type
+            document["artifactType"] = self.artifact_type
         if self.urls:
-            found["urls"] = list(self.urls)
-        return found
+            document["urls"] = list(self.urls)
+        return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ class Manifest:
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """The config and those layers that a registry holds, each once."""
-        held = (self.config, *(layer for layer in self.layers if not layer.is_foreign))
-        return tuple({blob.digest: blob for blob in held}.values())
+        blobs = (self.config, *(layer for layer in self.layers if not layer.is_foreign))
+        return tuple({blob.digest: blob for blob in blobs}.values())
 
     @property
     def descriptor(self) -> Descriptor:
@@ -205,9 +205,9 @@ def _build(content: bytes, kind: str, document: dict[str, Any]) -> Content:
 
 def _check_keys(document: dict[str, Any]) -> None:
     for key in document:
-        if (meant := _KEYS.get(key.casefold(), key)) != key:
+        if (known := _KEYS.get(key.casefold(), key)) != key:
             raise BadManifest(
-                f"the manifest is ambiguous: it has the key '{key}', and some readers take it for '{meant}'"
+                f"the manifest is ambiguous: it has the key '{key}', and some readers take it for '{known}'"
             )
 
 
@@ -264,10 +264,10 @@ def read_document(content: bytes, *, largest: int = LARGEST) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    document = dict(pairs)
+    if len(document) != len(pairs):
         raise ValueError("a key stands twice in one object")
-    return found
+    return document
 
 
 def _no_constant(name: str) -> None:
@@ -316,9 +316,9 @@ def compose_manifest(
     }
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
-    made = compose(document)
-    assert isinstance(made, Manifest)  # noqa: S101 - by its media type
-    return made
+    content = compose(document)
+    assert isinstance(content, Manifest)  # noqa: S101 - by its media type
+    return content
 
 
 def compose_index(entries: tuple[Descriptor, ...], annotations: dict[str, str] | None = None) -> Index:
@@ -333,6 +333,6 @@ def compose_index(entries: tuple[Descriptor, ...], annotations: dict[str, str] |
     }
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
-    made = compose(document)
-    assert isinstance(made, Index)  # noqa: S101 - by its media type
-    return made
+    content = compose(document)
+    assert isinstance(content, Index)  # noqa: S101 - by its media type
+    return content

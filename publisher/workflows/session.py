@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 
 from publisher.facts.configuration import Configuration, load
+from publisher.model.environment import cache_folder
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
 from publisher.threads import POLL_SECONDS, deferred_signals, run_parallel
 
@@ -112,7 +113,7 @@ class Session:
         """Who we are at each registry; in a sandbox its own user, and nobody else."""
         from publisher.credentials.chain import Chain
         from publisher.credentials.docker_config import DockerConfig
-        from publisher.credentials.environment import EnvironmentCredentials, GivenCredential, SandboxCredentials
+        from publisher.credentials.environment import CommandLineCredential, EnvironmentCredentials, SandboxCredentials
         from publisher.credentials.logins import Logins, index_file
         from publisher.credentials.oidc import OidcCredentials
         from publisher.receipts.atomic import write_atomically
@@ -126,7 +127,7 @@ class Session:
             DockerConfig(self.environ),
         ]
         if self._credential:
-            sources.insert(0, GivenCredential(self._credential, self._destinations))
+            sources.insert(0, CommandLineCredential(self._credential, self._destinations))
         return Chain(sources, self._trace)
 
     @cached_property
@@ -233,8 +234,8 @@ class Session:
         """What this machine remembers of layers that it sent; a rehearsal's apart from the rest."""
         from publisher.transfer.cache import BlobCache
 
-        home = self.environ.get("XDG_CACHE_HOME") or Path(self.environ.get("HOME") or Path.home()) / ".cache"
-        return BlobCache(Path(home) / "publish" / ("sandbox-blobs.jsonl" if self.sandbox else "blobs.jsonl"))
+        name = "sandbox-blobs.jsonl" if self.sandbox else "blobs.jsonl"
+        return BlobCache(cache_folder(self.environ) / name)
 
     def tell(self, text: str) -> None:
         """A line for `--verbose`."""
