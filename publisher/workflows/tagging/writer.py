@@ -220,7 +220,7 @@ class Ledger:
     def _stopped(self, error: PublishError | Interrupted) -> Run:
         self._end_waiting(State.NOT_DONE)
         if isinstance(error, Interrupted):
-            self._record.finish(self._entry, self.changes, error.told())
+            self._record.finish(self._entry, self.changes, error.as_error())
             raise error
         if not touched(self.changes):
             self._record.finish(self._entry, self.changes, error)
