@@ -78,7 +78,7 @@ class Session:
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
 
     @cached_property
-    def _patience(self) -> RetryPolicy:
+    def _retry_policy(self) -> RetryPolicy:
         from publisher.http.retry import RetryPolicy
 
         return RetryPolicy(sleep=self.pause)
@@ -164,7 +164,7 @@ class Session:
         def settings_of(host: str) -> HostSettings:
             return HostSettings.gather(host, tables.get(host), self.configuration.folder)
 
-        return Client(find, settings_of, trace=self._trace, redactor=self._redactor, retry_policy=self._patience)
+        return Client(find, settings_of, trace=self._trace, redactor=self._redactor, retry_policy=self._retry_policy)
 
     def remote(self, repository: Repository, *, anonymous: bool = False) -> RemoteRepository:
         """The repository behind its registry's API."""
@@ -174,7 +174,7 @@ class Session:
         key = (repository, anonymous)
         if key not in self._remotes:
             client = self._anonymous_client if anonymous else self.client
-            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._patience)
+            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy)
         return self._remotes[key]
 
     def hub(self, repository: Repository) -> HubPage:
