@@ -76,7 +76,7 @@ class RelayHandler(BaseHTTPRequestHandler):
     def _route(self) -> None:
         if not is_loopback(self.headers.get("Host", "").rpartition(":")[0]):
             return self._refuse(403, "DENIED", "only this machine may use the relay")
-        self._push.was_asked = True
+        self._push.was_reached = True
         address = urlsplit(self.path)
         if address.path.rstrip("/") == "/v2":
             return self._answer(200, {"Docker-Distribution-Api-Version": "registry/2.0"}, b"{}")

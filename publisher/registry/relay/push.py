@@ -40,8 +40,8 @@ class EnginePush:
         """The one repository that the relay knows."""
         self.content: Content | None = None
         """What the engine put last, as it stands in the target."""
-        self.was_asked = False
-        """Whether the engine has reached the relay at all."""
+        self.was_reached = False
+        """Whether the engine came to the relay at all."""
         self.failure: PublishError | None = None
         """What went wrong last on the way to the target; the engine only prints its text."""
         self._uploads: dict[str, RelayedUpload] = {}

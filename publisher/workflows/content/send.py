@@ -87,7 +87,7 @@ def through_engine(session: Session, source: Source, remote: RemoteRepository, l
         except PublishError as error:
             if relay.failure is not None:
                 raise relay.failure from None
-            if not relay.was_asked:
+            if not relay.was_reached:
                 raise NeverReached(f"the engine can't reach a relay on this machine: {error.message}") from error
             raise
         content = relay.content
