@@ -103,7 +103,7 @@ class HubPage:
         if immutable.enabled is not bool(rules) or (rules and set(immutable.rules) != set(rules)):
             raise VerificationFailed(f"{self.repository} still has other rules of immutable tags on Docker Hub")
 
-    def matching(self, rule: str) -> tuple[str, ...]:
+    def matching_tags(self, rule: str) -> tuple[str, ...]:
         """The existing tags that one rule would freeze, as Docker Hub itself reads it."""
         with self._access.request("POST", f"{self._path}/immutabletags/verify", {"regex": rule}) as response:
             if response.status != _OK:

@@ -252,7 +252,7 @@ def frozen_by(page: HubPage, held: HubRepository, tag: str) -> str | None:
     rules = held.immutable.rules if held.immutable.enabled else ()
     for rule in rules:
         found = _matches(rule, tag)
-        if found or (found is None and tag in page.matching(rule)):
+        if found or (found is None and tag in page.matching_tags(rule)):
             return rule
     return None
 
