@@ -283,4 +283,6 @@ class SimulatedSession(Session):
     def client_with(self, find: Callable[[str, str], Credential | None]) -> Client:
         """The real client, on wires that lead into the world."""
         pool: Any = _Wire(self._run)
-        return Client(find, lambda _host: HostSettings(), retry_policy=self._retry_policy, pools=lambda *_arguments: pool)
+        return Client(
+            find, lambda _host: HostSettings(), retry_policy=self._retry_policy, pools=lambda *_arguments: pool
+        )

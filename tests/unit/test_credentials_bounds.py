@@ -70,10 +70,10 @@ def test_a_broken_source_is_asked_once() -> None:
 
     class Slow:
         name = "slow"
-        asked = 0
+        calls = 0
 
         def find(self, registry: str, repository: str = "") -> Answer:
-            self.asked += 1
+            self.calls += 1
             time.sleep(0.05)
             return Broken("it hangs")
 
@@ -86,4 +86,4 @@ def test_a_broken_source_is_asked_once() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(find, range(4)))
-    assert source.asked == 1
+    assert source.calls == 1

@@ -184,10 +184,10 @@ def test_helper_is_asked_for_the_hub_by_its_old_name(tmp_path: Path) -> None:
 
 def test_variable_comes_before_the_file(tmp_path: Path) -> None:
     """DOCKER_AUTH_CONFIG is asked first, and only what it lacks is left to the file."""
-    given = json.dumps({"auths": {"reg.example": auth("bob:s")}})
+    variable = json.dumps({"auths": {"reg.example": auth("bob:s")}})
     document = {"auths": {"reg.example": auth(), "other.example": auth()}}
-    assert pair(ask(tmp_path, document, DOCKER_AUTH_CONFIG=given))[0] == "bob"
-    assert pair(ask(tmp_path, document, "other.example", DOCKER_AUTH_CONFIG=given))[0] == "ann"
+    assert pair(ask(tmp_path, document, DOCKER_AUTH_CONFIG=variable))[0] == "bob"
+    assert pair(ask(tmp_path, document, "other.example", DOCKER_AUTH_CONFIG=variable))[0] == "ann"
 
 
 @pytest.mark.parametrize("text", ["canary", "[]", "\udcff"], ids=ascii)

@@ -26,7 +26,7 @@ def who(tmp_path: Path, keys: list[str], registry: str, repository: str) -> str 
 
 
 @pytest.mark.parametrize(
-    ("keys", "registry", "repository", "taken"),
+    ("keys", "registry", "repository", "expected"),
     [
         pytest.param(["r.example/a"], "r.example", "a/app", "r.example/a", id="folder"),
         pytest.param(["r.example/a"], "r.example", "b/app", None, id="other-folder"),
@@ -42,9 +42,9 @@ def who(tmp_path: Path, keys: list[str], registry: str, repository: str) -> str 
         pytest.param(["r.example/v1/"], "r.example", "a/app", "r.example/v1/", id="address-without-scheme"),
     ],
 )
-def test_closest_key(tmp_path: Path, keys: list[str], registry: str, repository: str, taken: str | None) -> None:
+def test_closest_key(tmp_path: Path, keys: list[str], registry: str, repository: str, expected: str | None) -> None:
     """A key with a path holds for what is below it, part by part, and the closest key is taken."""
-    assert who(tmp_path, keys, registry, repository) == taken
+    assert who(tmp_path, keys, registry, repository) == expected
 
 
 def test_hub_under_another_name_in_a_helper(tmp_path: Path) -> None:

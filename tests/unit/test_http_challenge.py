@@ -51,9 +51,9 @@ HUB_PARAMETERS = {
 )
 def test_challenges_are_read(header: str, expected: list[tuple[str, dict[str, str] | None]]) -> None:
     """Every scheme with its parameters, in the header's order."""
-    found = parse_challenges(header)
-    assert [challenge.scheme for challenge in found] == [scheme for scheme, _ in expected]
-    for challenge, (_, parameters) in zip(found, expected, strict=True):
+    challenges = parse_challenges(header)
+    assert [challenge.scheme for challenge in challenges] == [scheme for scheme, _ in expected]
+    for challenge, (_, parameters) in zip(challenges, expected, strict=True):
         assert parameters is None or challenge.parameters == parameters
 
 

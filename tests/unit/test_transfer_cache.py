@@ -58,10 +58,10 @@ def test_cut_anywhere_what_is_whole_is_read(tmp_path: Path) -> None:
     other = Digest.of(b"other")
     BlobCache(path).remember(HERE, GZIP, {DIFF: BLOB})
     whole = path.read_bytes()
-    for at in range(len(whole)):
-        path.write_bytes(whole[:at])
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
         locations = BlobCache(path).locations(HERE, GZIP, [DIFF])
-        assert locations == ({DIFF: BlobLocation(BLOB, HERE)} if at == len(whole) - 1 else {})
+        assert locations == ({DIFF: BlobLocation(BLOB, HERE)} if length == len(whole) - 1 else {})
         BlobCache(path).remember(HERE, GZIP, {other: BLOB})
         assert BlobCache(path).locations(HERE, GZIP, [other]) == {other: BlobLocation(BLOB, HERE)}
 
@@ -77,7 +77,7 @@ def test_oldest_guesses_go(tmp_path: Path) -> None:
     assert cache.locations(HERE, GZIP, [DIFF]) == {}
     assert len(cache.locations(HERE, GZIP, layers)) == 4_096
     assert path.stat().st_size < 5 << 20
-    assert [one.name for one in tmp_path.iterdir()] == ["blobs.jsonl"]
+    assert [diff_id.name for diff_id in tmp_path.iterdir()] == ["blobs.jsonl"]
 
 
 def test_threads_dont_disturb_each_other(tmp_path: Path) -> None:
