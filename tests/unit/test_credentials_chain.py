@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
@@ -104,3 +106,27 @@ def test_a_secret_may_have_any_letter() -> None:
     assert credential is not None
     assert credential.secret == "pä: ss"
     assert "pä" not in repr(credential)
+
+
+def test_a_broken_source_is_asked_once() -> None:
+    """Threads that wait for it all get the first one's answer."""
+
+    class Slow:
+        name = "slow"
+        calls = 0
+
+        def find(self, registry: str, repository: str = "") -> Answer:
+            self.calls += 1
+            time.sleep(0.05)
+            return Broken("it hangs")
+
+    source = Slow()
+    chain = Chain([source])
+
+    def find(_number: int) -> None:
+        with pytest.raises(BrokenCredential, match="it hangs"):
+            chain.find("reg.example")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(find, range(4)))
+    assert source.calls == 1

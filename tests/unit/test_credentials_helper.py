@@ -1,10 +1,11 @@
-"""Docker's credential-helper protocol, with hostile helpers."""
+"""Docker's credential-helper protocol, with hostile helpers: what they say, and the memory and time that they take."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from publisher.model.environment import SECRET_VARIABLES
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 GOOD = """echo '{"ServerURL":"reg.example","Username":"ann","Secret":"canary"}'"""
 
@@ -147,3 +149,39 @@ def test_a_long_secret(tmp_path: Path) -> None:
     answer = ask(tmp_path, f"cat {tmp_path}/answer")
     assert isinstance(answer, Found)
     assert answer.credential.secret == secret
+
+
+def test_endless_output(tmp_path: Path) -> None:
+    """A helper that never ends talking is ended, and what it said is not collected."""
+    tracemalloc.start()
+    try:
+        answer = ask(tmp_path, "exec cat /dev/zero")
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(answer, Broken)
+    assert "more than a credential" in answer.reason
+    assert most < 8 << 20
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("sleep 20", id="silent"),
+        pytest.param(f"{GOOD}; sleep 20", id="after-its-answer"),
+        pytest.param("exec >&-; sleep 20", id="stdout-closed"),
+        pytest.param("while :; do echo; sleep 0.1; done", id="drop-by-drop"),
+    ],
+)
+def test_a_helper_that_does_not_end(tmp_path: Path, script: str) -> None:
+    """Time is counted for the whole call, whatever it does meanwhile."""
+    began = time.monotonic()
+    answer = ask(tmp_path, script, seconds=0.5)
+    assert isinstance(answer, Broken)
+    assert "did not answer within 0.5 s" in answer.reason
+    assert time.monotonic() - began < 5
+
+
+def test_a_helper_that_does_not_listen(tmp_path: Path) -> None:
+    """It may close stdin unread."""
+    assert isinstance(ask(tmp_path, f"exec <&-; sleep 0.2; {GOOD}"), Found)
