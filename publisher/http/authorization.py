@@ -56,8 +56,8 @@ class Authorizer:
         challenge = _choose_challenge(origin, refusal)
         if challenge is None:
             return None
-        known = self._challenges.setdefault(origin, challenge)
-        if known.scheme == challenge.scheme == "bearer" and known.realm != challenge.realm:
+        first = self._challenges.setdefault(origin, challenge)
+        if first.scheme == challenge.scheme == "bearer" and first.realm != challenge.realm:
             raise Denied(f"{origin.netloc} changed its token service in mid-run", reference=origin.netloc)
         if request.scopes:
             wider = widen(self._widened.get((origin, request.scopes), request.scopes), challenge.scopes)
@@ -105,15 +105,15 @@ class Authorizer:
 
 def _choose_challenge(origin: Origin, refusal: Response) -> Challenge | None:
     try:
-        offered = parse_challenges(refusal.headers.get("WWW-Authenticate", ""))
+        challenges = parse_challenges(refusal.headers.get("WWW-Authenticate", ""))
     except BadChallenge as error:
         message = f"{origin.netloc} asks for a login in a form that can't be read: {error}"
         raise Unreachable(message, reference=origin.netloc) from error
-    by_scheme = {challenge.scheme: challenge for challenge in reversed(offered)}
+    by_scheme = {challenge.scheme: challenge for challenge in reversed(challenges)}
     preferred = by_scheme.get("bearer") or by_scheme.get("basic")
-    if offered and preferred is None:
+    if challenges and preferred is None:
         raise Denied(
-            f"{origin.netloc} asks for '{offered[0].scheme}' authorisation, which publish doesn't speak",
+            f"{origin.netloc} asks for '{challenges[0].scheme}' authorisation, which publish doesn't speak",
             reference=origin.netloc,
         )
     return preferred

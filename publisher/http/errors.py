@@ -84,8 +84,8 @@ def _by_alert(reason: str, host: str) -> TlsFailed:
     if reason in _NOT_TLS:
         hint = f'if it speaks plain HTTP, set [registry."{host}"] insecure = true in publish.toml'
         return NotTls(f"{host} doesn't speak TLS that can be understood", reference=host, hint=hint)
-    named = reason.lower().replace("_", " ")
-    return TlsFailed(f"{host} refuses TLS: {named}", reference=host, hint=_CLIENT_HINT.format(host=host))
+    alert = reason.lower().replace("_", " ")
+    return TlsFailed(f"{host} refuses TLS: {alert}", reference=host, hint=_CLIENT_HINT.format(host=host))
 
 
 def _by_address(causes: list[BaseException], host: str) -> Unreachable | None:

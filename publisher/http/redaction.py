@@ -62,17 +62,18 @@ class Redactor:
             query = parse_qsl(parts.query, keep_blank_values=True)
         except ValueError:
             return self(url.partition("?")[0])
-        shown = [(key, value if key in _SHOWN_QUERY else HIDDEN) for key, value in query]
+        pairs = [(key, value if key in _SHOWN_QUERY else HIDDEN) for key, value in query]
         netloc = parts.netloc.rpartition("@")[2]
-        plain = parts._replace(netloc=netloc, query=urlencode(shown, safe=":/,*"), fragment="")
-        return self(urlunsplit(plain))
+        address = parts._replace(netloc=netloc, query=urlencode(pairs, safe=":/,*"), fragment="")
+        return self(urlunsplit(address))
 
 
 def forms(text: str) -> set[str]:
     """How `text` may be written: as it is, base64, hexadecimal, URL-encoded, JSON-escaped."""
     content = text.encode("utf-8", "surrogateescape")
     standard, safe = base64.b64encode(content).decode(), base64.urlsafe_b64encode(content).decode()
-    quoted = {quote(content, safe=""), quote(content), quote_plus(content)}
-    lower = {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in quoted}
-    escaped = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    return {text, standard, standard.rstrip("="), safe, safe.rstrip("="), content.hex(), *quoted, *lower, *escaped}
+    url_forms = {quote(content, safe=""), quote(content), quote_plus(content)}
+    lower = {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in url_forms}
+    in_json = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    plain = {text, standard, standard.rstrip("="), safe, safe.rstrip("="), content.hex()}
+    return plain | url_forms | lower | in_json

@@ -46,8 +46,8 @@ def personal_rights(access: Access) -> tuple[str, ...]:
 def organization_rights(access: Access, organization: str) -> tuple[str, ...]:
     """What the organization's tokens reach, as acme/*: scope-image-push."""
     tokens = (token for token in organization_tokens(access, organization) if token.is_active)
-    reached = {(resource.path, ", ".join(resource.scopes)) for token in tokens for resource in token.resources}
-    return tuple(f"{path}: {scopes}" for path, scopes in sorted(reached))
+    rights = {(resource.path, ", ".join(resource.scopes)) for token in tokens for resource in token.resources}
+    return tuple(f"{path}: {scopes}" for path, scopes in sorted(rights))
 
 
 Shape = TypeVar("Shape")

@@ -45,8 +45,8 @@ class Home(Value, frozen=True):
         parts = urlsplit(target)
         if not self.page or parts.scheme or parts.netloc or not parts.path:
             return target
-        rooted = parts.path.startswith("/")
-        path = posixpath.normpath(parts.path.lstrip("/") if rooted else posixpath.join(self.folder, parts.path))
+        is_rooted = parts.path.startswith("/")
+        path = posixpath.normpath(parts.path.lstrip("/") if is_rooted else posixpath.join(self.folder, parts.path))
         if path.startswith(".."):
             return target
         rest = (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
@@ -105,8 +105,8 @@ def _blocks(text: str) -> list[tuple[int, int]]:
 
 
 def _absolute(prose: str, home: Home) -> str:
-    linked = _WORDS.sub(lambda match: _relink(match, home), prose)
-    return _DEFINITION.sub(lambda match: match[1] + home.absolute(match[2], picture=_is_picture(match[2])), linked)
+    text = _WORDS.sub(lambda match: _relink(match, home), prose)
+    return _DEFINITION.sub(lambda match: match[1] + home.absolute(match[2], picture=_is_picture(match[2])), text)
 
 
 def _relink(match: re.Match[str], home: Home) -> str:
@@ -136,9 +136,9 @@ def _cut(text: str, most: int) -> str:
     blocks = [token.map[0] for token in tokens if token.map and token.level == 0]
     for starts in (headings, blocks):
         # A first heading alone is no beginning worth showing.
-        fitting = [line for line in starts if 0 < ends[line] <= most and line > 1]
-        if fitting:
-            return "".join(lines[: max(fitting)])
+        starts_within = [line for line in starts if 0 < ends[line] <= most and line > 1]
+        if starts_within:
+            return "".join(lines[: max(starts_within)])
     return _first(text, most)
 
 

@@ -37,8 +37,8 @@ class ImageName(Value, frozen=True):
             raise _wrong(text, "it has no name")
         if enabled not in {"true", "false"}:
             raise _wrong(text, f"enable is '{enabled}'")
-        lowered = name.lower()
-        return cls(lowered, Repository.parse(lowered), enabled == "true")
+        lower = name.lower()
+        return cls(lower, Repository.parse(lower), enabled == "true")
 
 
 def read_images(written: Iterable[str]) -> tuple[ImageName, ...]:

@@ -159,15 +159,15 @@ def parse_manifest(content: bytes, media_type: str | None = None) -> Content:
     """
     document = read_document(content)
     _check_keys(document)
-    stated = document.get("mediaType")
-    if stated is not None and not isinstance(stated, str):
-        raise BadManifest(f"the manifest's mediaType {stated!r} is not a string")
-    declared = media_type.partition(";")[0].strip() if media_type else None
-    if declared in {"", "application/json", "application/octet-stream"}:
-        declared = None
-    if stated is not None and declared is not None and stated != declared:
-        raise BadManifest(f"the manifest says it is '{stated}', its Content-Type '{declared}'")
-    kind = stated or declared
+    own_type = document.get("mediaType")
+    if own_type is not None and not isinstance(own_type, str):
+        raise BadManifest(f"the manifest's mediaType {own_type!r} is not a string")
+    content_type = media_type.partition(";")[0].strip() if media_type else None
+    if content_type in {"", "application/json", "application/octet-stream"}:
+        content_type = None
+    if own_type is not None and content_type is not None and own_type != content_type:
+        raise BadManifest(f"the manifest says it is '{own_type}', its Content-Type '{content_type}'")
+    kind = own_type or content_type
     if "manifests" in document and ("layers" in document or "config" in document):
         raise BadManifest("the manifest is ambiguous: it has both 'manifests' and 'layers' or 'config'")
     version = document.get("schemaVersion")
@@ -283,13 +283,13 @@ def _depth(content: bytes) -> int:
 
 def _measured_depth(content: bytes) -> int:
     depth = deepest = 0
-    quoted = escaped = False
+    in_string = after_backslash = False
     for byte in content:
-        if quoted:
-            quoted = escaped or byte != 0x22  # noqa: PLR2004 - a quotation mark
-            escaped = not escaped and byte == 0x5C  # noqa: PLR2004 - a backslash
+        if in_string:
+            in_string = after_backslash or byte != 0x22  # noqa: PLR2004 - a quotation mark
+            after_backslash = not after_backslash and byte == 0x5C  # noqa: PLR2004 - a backslash
         elif byte == 0x22:  # noqa: PLR2004
-            quoted = True
+            in_string = True
         elif byte in b"[{":
             depth += 1
             deepest = max(deepest, depth)
@@ -323,13 +323,13 @@ def compose_manifest(
 
 def compose_index(entries: tuple[Descriptor, ...], annotations: dict[str, str] | None = None) -> Index:
     """An OCI index; images sorted by platform, each followed by nothing but what came with it, attestations last."""
-    ordered = sorted(
+    in_order = sorted(
         entries, key=lambda entry: (entry.is_attestation, entry.platform or Platform("", ""), entry.digest)
     )
     document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": media.OCI_INDEX,
-        "manifests": [entry.document() for entry in ordered],
+        "manifests": [entry.document() for entry in in_order],
     }
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))

@@ -60,8 +60,8 @@ class Deletion:
 
     def _survey(self, tag: Tag) -> None:
         """Read what every tag that stays holds, once for all that go."""
-        staying = [Tag(name) for name in self._remote.tags() if name not in self._deleted_tags | {tag}]
-        descriptors = {name: descriptor for name in staying if (descriptor := self._remote.head(name))}
+        others = [Tag(name) for name in self._remote.tags() if name not in self._deleted_tags | {tag}]
+        descriptors = {name: descriptor for name in others if (descriptor := self._remote.head(name))}
         for name, descriptor in descriptors.items():
             content = self._remote.get(descriptor.digest) if descriptor.media_type in media.INDEXES else None
             entries = content.manifests if isinstance(content, Index) else ()

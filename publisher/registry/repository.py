@@ -197,10 +197,10 @@ class RemoteRepository:
         if self._accepts_tags is False or not tags:
             return frozenset()
         with self._put(content, content.digest, "?" + urlencode([("tag", tag) for tag in tags])) as response:
-            stated = response.headers.get("OCI-Tag", "") if response.status in _SUCCESS else ""
-        written = {part.strip() for part in stated.split(",")}
+            tag_list = response.headers.get("OCI-Tag", "") if response.status in _SUCCESS else ""
+        written = {part.strip() for part in tag_list.split(",")}
         if response.status in _SUCCESS:
-            self._accepts_tags = bool(stated)
+            self._accepts_tags = bool(tag_list)
         return frozenset(tag for tag in tags if tag in written)
 
     def _put(self, content: Content, target: Tag | Digest, query: str = "") -> Response:
@@ -215,10 +215,10 @@ class RemoteRepository:
         return self.request("PUT", url, body=content.content, headers=headers)
 
     def _check_digest(self, response: Response, content: Content, target: Tag | Digest) -> None:
-        stated = stated_digest(response)
-        if stated and not stated.matches(content.content):
+        digest = stated_digest(response)
+        if digest and not digest.matches(content.content):
             raise VerificationFailed(
-                f"{self._reference(target)}: sent {content.digest}, the registry says it holds {stated}",
+                f"{self._reference(target)}: sent {content.digest}, the registry says it holds {digest}",
                 reference=self._reference(target),
             )
 
@@ -361,19 +361,19 @@ def fallback_tag(subject: Digest) -> Tag:
 
 def _descriptor_of(response: Response, target: Tag | Digest) -> Descriptor | None:
     """What a HEAD says; None where it says too little. Content is known by sha256, or by the digest asked for."""
-    stated = stated_digest(response)
+    digest = stated_digest(response)
     length = response.headers.get("Content-Length", "")
-    if stated is None or not length.isdigit() or (stated.algorithm != "sha256" and stated != target):
+    if digest is None or not length.isdigit() or (digest.algorithm != "sha256" and digest != target):
         return None
-    if isinstance(target, Digest) and target.algorithm == stated.algorithm and target != stated:
-        raise VerificationFailed(f"asked for {target}, the registry answers with {stated}", reference=target)
+    if isinstance(target, Digest) and target.algorithm == digest.algorithm and target != digest:
+        raise VerificationFailed(f"asked for {target}, the registry answers with {digest}", reference=target)
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
-    return Descriptor(kind, stated, int(length))
+    return Descriptor(kind, digest, int(length))
 
 
 def _is_damaged(response: Response, content: Content) -> bool:
     """Whether a registry seems to have got other bytes than `content`: it names another digest, or can't read them."""
     if response.status in _SUCCESS:
-        stated = stated_digest(response)
-        return stated is not None and not stated.matches(content.content)
+        digest = stated_digest(response)
+        return digest is not None and not digest.matches(content.content)
     return response.status == 400 and bool(ErrorResponse.read(response).codes & _DAMAGED)  # noqa: PLR2004 - bad request

@@ -95,8 +95,8 @@ class ReplayBuffer:
         return b""
 
     def _forget(self) -> None:
-        unneeded = self.offset - self._window()
-        while self._buffer and self._buffer_offset + len(self._buffer[0]) <= unneeded:
+        window_start = self.offset - self._window()
+        while self._buffer and self._buffer_offset + len(self._buffer[0]) <= window_start:
             self._buffer_offset += len(self._buffer.popleft())
 
 

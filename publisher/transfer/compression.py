@@ -150,20 +150,20 @@ def _zstd(level: int) -> _Compressor:
 
 def _even_pieces(raw: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of 1 MiB, but for the last."""
-    gathered: list[bytes] = []
+    pieces: list[bytes] = []
     size = 0
     for piece in raw:
-        gathered.append(piece)
+        pieces.append(piece)
         size += len(piece)
         if size < _PIECE:
             continue
-        whole = gathered[0] if len(gathered) == 1 else b"".join(gathered)
+        whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         for offset in range(0, size - size % _PIECE, _PIECE):
             yield whole if len(whole) == _PIECE else whole[offset : offset + _PIECE]
         rest = whole[size - size % _PIECE :]
-        gathered, size = ([rest], len(rest)) if rest else ([], 0)
-    if gathered:
-        yield b"".join(gathered)
+        pieces, size = ([rest], len(rest)) if rest else ([], 0)
+    if pieces:
+        yield b"".join(pieces)
 
 
 class Compressed:
@@ -177,17 +177,17 @@ class Compressed:
     def run(self, raw: Iterable[bytes]) -> Iterator[bytes]:
         """Compress `raw`, in pieces of at least 256 KiB but for the last."""
         compressor = self._compression.start()
-        gathered: list[bytes] = []
+        pieces: list[bytes] = []
         size = 0
         for piece in _even_pieces(raw):
             compressed = compressor.compress(piece)
-            gathered.append(compressed)
+            pieces.append(compressed)
             size += len(compressed)
             if size >= _AT_LEAST:
-                yield b"".join(gathered)
-                gathered, size = [], 0
-        gathered.append(compressor.flush())
-        yield b"".join(gathered)
+                yield b"".join(pieces)
+                pieces, size = [], 0
+        pieces.append(compressor.flush())
+        yield b"".join(pieces)
 
     def count(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """Count and hash what `run` yields as it is sent; `run` may be in another thread."""

@@ -92,8 +92,8 @@ class _CopyPass(Value, frozen=True):
         self.meter.advance(blob.size)
 
     def _mount(self, blob: Descriptor) -> bool:
-        remembered = self.origins_by_blob.get(blob.digest)
-        origins = dict.fromkeys((*self.mountable, remembered) if remembered else self.mountable)
+        origin = self.origins_by_blob.get(blob.digest)
+        origins = dict.fromkeys((*self.mountable, origin) if origin else self.mountable)
         return any(self.store.mount(blob.digest, origin) for origin in origins)
 
 

@@ -72,17 +72,17 @@ def send_loose(
     diff_ids = _listed_diff_ids(image.config)
     if diff_ids != image.diff_ids:
         raise VerificationFailed("the image's config lists other layers than the engine said before")
-    if lacking := [diff_id for diff_id in diff_ids if diff_id not in layers]:
-        raise VerificationFailed(f"the export lacks the layer {lacking[0]} that its config names")
+    if absent := [diff_id for diff_id in diff_ids if diff_id not in layers]:
+        raise VerificationFailed(f"the export lacks the layer {absent[0]} that its config names")
     config = _send_config(store, SmallBlob(media.OCI_CONFIG, image.config), resumes=not sent)
     return Delivery(compose_manifest(config, tuple(layers[diff_id] for diff_id in diff_ids)), present, sent)
 
 
 def _send_config(store: BlobStore, blob: SmallBlob, *, resumes: bool) -> Descriptor:
     """The config goes last: where no layer was left to send, a run before this one may have sent it too."""
-    described = blob.descriptor()
-    if resumes and store.blob_size(described.digest) == described.size:
-        return described
+    descriptor = blob.descriptor()
+    if resumes and store.blob_size(descriptor.digest) == descriptor.size:
+        return descriptor
     return store.upload(blob)
 
 
@@ -128,8 +128,8 @@ def _read(
     """Take the layers one after another; each is on its way while the next is read."""
     budget = Budget(_BUDGET, work.halt)
     diff_ids = set[Digest]()
-    for number, (stated, layer) in enumerate(layers):
-        if stated in diff_ids or (stated is not None and stated not in work.missing):
+    for number, (listed_id, layer) in enumerate(layers):
+        if listed_id in diff_ids or (listed_id is not None and listed_id not in work.missing):
             continue
         share = budget.acquire(max(_SMALL, min(layer.size, _LARGE)))
         upload = LayerUpload(work, number, layer.size)
@@ -137,8 +137,8 @@ def _read(
             job = pool.submit(work.store.upload, upload)
         job.add_done_callback(partial(_on_end, upload, work.halt, budget, share))
         diff_id = upload.read_layer(layer, meter)
-        if stated not in {None, diff_id}:
-            raise VerificationFailed(f"the export's layer {stated} is {diff_id} by its bytes")
+        if listed_id not in {None, diff_id}:
+            raise VerificationFailed(f"the export's layer {listed_id} is {diff_id} by its bytes")
         diff_ids.add(diff_id)
         yield SentLayer(diff_id, upload, job)
 

@@ -43,11 +43,11 @@ class PresentLayers(Value, frozen=True):
 
 def look_up(store: BlobStore, guesses: Mapping[Digest, BlobLocation], diff_ids: Iterable[Digest]) -> PresentLayers:
     """Find out which guesses are true, side by side; a blob of another repository of the registry is mounted."""
-    guessed = [diff_id for diff_id in dict.fromkeys(diff_ids) if diff_id in guesses]
-    if not guessed:
+    ids = [diff_id for diff_id in dict.fromkeys(diff_ids) if diff_id in guesses]
+    if not ids:
         return PresentLayers({})
-    results = run_parallel(lambda diff_id: _locate(store, guesses[diff_id]), guessed, threads=_THREADS, name="lookup")
-    answers = dict(zip(guessed, results, strict=True))
+    results = run_parallel(lambda diff_id: _locate(store, guesses[diff_id]), ids, threads=_THREADS, name="lookup")
+    answers = dict(zip(ids, results, strict=True))
     present = {diff_id: guesses[diff_id].blob for diff_id, answer in answers.items() if answer}
     return PresentLayers(present, frozenset(diff_id for diff_id, answer in answers.items() if answer == "mounted"))
 
@@ -69,19 +69,19 @@ def layers_of(manifest: Manifest, config: bytes) -> dict[Digest, Descriptor]:
     Raises BadManifest or BadReference for a config that is malformed.
     """
     rootfs = read_document(config).get("rootfs")
-    listed = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-    if not isinstance(listed, list):
+    diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    if not isinstance(diff_ids, list):
         return {}
-    return pair_layers(manifest, [Digest.parse(str(diff_id)) for diff_id in listed])
+    return pair_layers(manifest, [Digest.parse(str(diff_id)) for diff_id in diff_ids])
 
 
 def pair_layers(manifest: Manifest, diff_ids: Iterable[Digest]) -> dict[Digest, Descriptor]:
     """The layers of a manifest by the diffIDs that its config lists; none where there are more of the one."""
-    listed = list(diff_ids)
-    if len(listed) != len(manifest.layers):
+    ids = list(diff_ids)
+    if len(ids) != len(manifest.layers):
         return {}
     return {
         diff_id: Descriptor(_REUSABLE[layer.media_type], layer.digest, layer.size)
-        for diff_id, layer in zip(listed, manifest.layers, strict=True)
+        for diff_id, layer in zip(ids, manifest.layers, strict=True)
         if layer.media_type in _REUSABLE
     }
