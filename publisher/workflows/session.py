@@ -6,7 +6,7 @@ import threading
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from publisher.facts.configuration import Configuration, load
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+READ_DELAYS: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
+"""Seconds between two reads of what was just written: a registry may show the old a little longer, Docker Hub's than
+its API."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -263,6 +266,16 @@ class Session:
                 signals.check()
         if self._interrupt:
             raise self._interrupt
+
+    def read_until(self, read: Callable[[], Result], is_settled: Callable[[Result], bool]) -> Result:
+        """What `read` returns once it is settled, or at the end of a bounded wait: a registry's reads may lag."""
+        result = read()
+        for seconds in READ_DELAYS:
+            if is_settled(result):
+                break
+            self.pause(seconds)
+            result = read()
+        return result
 
     def close(self) -> None:
         """Cancel upload sessions nobody used, close the connections."""
