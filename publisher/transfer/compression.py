@@ -166,7 +166,7 @@ def _even_pieces(raw: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(pieces)
 
 
-class Compressed:
+class LayerCompressor:
     """One layer on its way through the compressor, counted and hashed."""
 
     def __init__(self, compression: Compression) -> None:

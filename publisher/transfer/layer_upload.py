@@ -11,7 +11,7 @@ import msgspec
 from publisher.model.digest import Digest
 from publisher.model.errors import Unreachable, VerificationFailed
 from publisher.model.value import Value
-from publisher.transfer.compression import Compressed, Compression
+from publisher.transfer.compression import Compression, LayerCompressor
 from publisher.transfer.pipe import Cancellation, Halt, Pipe
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class LayerUpload:
         self._number = number
         self._is_small = size <= _SMALL
         self._is_started = False
-        self._compressed = Compressed(work.compression)
+        self._compressor = LayerCompressor(work.compression)
 
     def read_layer(self, layer: Layer, meter: Meter) -> Digest:
         """Read the layer into the pipe; returns its diffID."""
@@ -79,11 +79,11 @@ class LayerUpload:
 
     def chunks(self) -> Iterator[bytes]:
         """The compressed bytes from the start."""
-        self._compressed = Compressed(self._work.compression)
+        self._compressor = LayerCompressor(self._work.compression)
         raw = self._read_again() if self._is_started else iter(self._pipe)
         self._is_started = True
-        compressed = self._compressed.run(raw)
-        return self._compressed.count(compressed if self._is_small else self._compress_in_thread(compressed))
+        compressed = self._compressor.run(raw)
+        return self._compressor.count(compressed if self._is_small else self._compress_in_thread(compressed))
 
     def _compress_in_thread(self, compressed: Iterator[bytes]) -> Iterator[bytes]:
         """Compress while earlier pieces are sent: a slow registry must not stop the compressor."""
@@ -107,7 +107,7 @@ class LayerUpload:
 
     def descriptor(self) -> Descriptor:
         """What was sent; valid after the last chunk."""
-        blob = self._compressed.descriptor()
+        blob = self._compressor.descriptor()
         # Before the upload is closed: a run that is killed just after it must not send the blob again.
         if self.diff_id is not None:
             self._work.remember(self.diff_id, blob)
