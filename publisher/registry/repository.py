@@ -20,7 +20,7 @@ from publisher.registry.sessions import UploadSessions, stated_digest
 from publisher.registry.upload import upload_blob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from publisher.http.client import Client
     from publisher.http.message import Body
@@ -61,7 +61,6 @@ class RemoteRepository:
         self._delete = f"repository:{endpoint.path}:pull,delete"
         self._needs_push = False
         self._sessions = UploadSessions(self, retry_policy or RetryPolicy())
-        self._accepts_tags: bool | None = None
         self.early_tag: Tag | None = None
         """What a manifest may be put under where the registry takes none by its digest."""
         self.wrote_early = False
@@ -188,25 +187,10 @@ class RemoteRepository:
         self.wrote_early = True
         return self.put(content, self.early_tag)
 
-    def put_tags(self, content: Content, tags: Sequence[Tag]) -> frozenset[Tag]:
-        """Point several tags at `content` in one request; returns those that the registry says it has written.
-
-        None where the registry knows only one tag a request, which is remembered, or refuses any of them: then each
-        is to be put alone. Source: distribution-spec (after 1.1.1), "Pushing manifests", `?tag=` and OCI-Tag.
-        """
-        if self._accepts_tags is False or not tags:
-            return frozenset()
-        with self._put(content, content.digest, "?" + urlencode([("tag", tag) for tag in tags])) as response:
-            tag_list = response.headers.get("OCI-Tag", "") if response.status in _SUCCESS else ""
-        written = {part.strip() for part in tag_list.split(",")}
-        if response.status in _SUCCESS:
-            self._accepts_tags = bool(tag_list)
-        return frozenset(tag for tag in tags if tag in written)
-
-    def _put(self, content: Content, target: Tag | Digest, query: str = "") -> Response:
+    def _put(self, content: Content, target: Tag | Digest) -> Response:
         """Send the whole manifest; again where it was damaged on its way, which under a tag only the answer tells."""
         headers = {"Content-Type": content.media_type}
-        url = self.url(f"manifests/{target}{query}")
+        url = self.url(f"manifests/{target}")
         for _try in range(_DAMAGED_TRIES - 1):
             response = self.request("PUT", url, body=content.content, headers=headers)
             if not _is_damaged(response, content):
