@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from publisher.model.credential import Broken, Credential, Found
+from publisher.model.credential import Broken, Credential, Present
 from publisher.model.errors import BrokenCredential, PublishError
 from publisher.model.reference import DOCKER_HUB
 
@@ -57,7 +57,7 @@ class Chain:
                     reference=host,
                     hint=answer.hint or None,
                 )
-            if isinstance(answer, Found):
+            if isinstance(answer, Present):
                 return self._traced(_usable(answer.credential, host), host)
         return None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from publisher.model.credential import IDENTITY_TOKEN_USER, Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import IDENTITY_TOKEN_USER, Absent, Answer, Broken, Credential, Present
 from publisher.model.environment import home_folder
 from publisher.model.reference import DOCKER_HUB
 
@@ -152,9 +152,9 @@ def _target(key: str) -> str:
 
 def _read_auth(entry: _Login, key: str, source: str) -> Answer:
     if entry.identitytoken:
-        return Found(Credential(IDENTITY_TOKEN_USER, entry.identitytoken, source))
+        return Present(Credential(IDENTITY_TOKEN_USER, entry.identitytoken, source))
     if entry.username and entry.password is not None:
-        return Found(Credential(entry.username, entry.password, source))
+        return Present(Credential(entry.username, entry.password, source))
     if not entry.auth:
         return Absent()
     try:
@@ -163,4 +163,4 @@ def _read_auth(entry: _Login, key: str, source: str) -> Answer:
         return Broken(f"the entry for {key} in {source} is not base64 of user:secret")
     if not colon or not username:
         return Broken(f"the entry for {key} in {source} has no user")
-    return Found(Credential(username, password.rstrip("\0"), source))
+    return Present(Credential(username, password.rstrip("\0"), source))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.errors import ConfigError
 from publisher.model.reference import DOCKER_HUB, Repository
 
@@ -20,7 +20,7 @@ class SandboxCredentials:
     def find(self, registry: str, repository: str = "") -> Answer:
         """The same for every registry."""
         del registry, repository
-        return Found(Credential("sandbox", "sandbox", self.name, known=True))
+        return Present(Credential("sandbox", "sandbox", self.name, known=True))
 
 
 class EnvironmentCredentials:
@@ -52,7 +52,7 @@ class EnvironmentCredentials:
     def _pair(self, username: str, secret: str) -> Answer:
         user, password = self._environ.get(username, ""), self._environ.get(secret, "")
         if user and password:
-            return Found(Credential(user, password, f"{username} and {secret}"))
+            return Present(Credential(user, password, f"{username} and {secret}"))
         if not user and not password:
             return Absent()
         present, absent = (username, secret) if user else (secret, username)
@@ -92,4 +92,4 @@ class CommandLineCredential:
     def find(self, registry: str, repository: str = "") -> Answer:
         """Ask for `registry`."""
         del repository
-        return Found(self._credential) if registry in self._destinations else Absent()
+        return Present(self._credential) if registry in self._destinations else Absent()

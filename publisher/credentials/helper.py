@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.environment import clean_environment
 
 if TYPE_CHECKING:
@@ -99,4 +99,4 @@ def _read(program: str, code: int, output: bytes) -> Answer:
         return Broken(f"{program} did not answer in the form of the protocol")
     if not isinstance(username, str) or not isinstance(secret, str) or not username or not secret:
         return Broken(f"{program} answered without user or secret")
-    return Found(Credential(username, secret, program))
+    return Present(Credential(username, secret, program))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from publisher.model.credential import Broken, Found
+from publisher.model.credential import Broken, Present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,7 +76,7 @@ class Helper:
         answer = self._credentials.find(server) if server in self._index else None
         if isinstance(answer, Broken):
             raise HelperError(answer.reason)
-        if not isinstance(answer, Found):
+        if not isinstance(answer, Present):
             raise HelperError(_NOT_FOUND)
         credential = answer.credential
         document = {"ServerURL": server, "Username": credential.username, "Secret": credential.secret}

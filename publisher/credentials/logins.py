@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from publisher.credentials.docker_config import key_of, keys_for
 from publisher.credentials.helper_protocol import read_index
 from publisher.credentials.vault import Vault
-from publisher.model.credential import Absent, Answer, Broken, Found
+from publisher.model.credential import Absent, Answer, Broken, Present
 from publisher.model.environment import config_folder
 from publisher.model.errors import BrokenCredential
 from publisher.threads import run_within
@@ -58,7 +58,7 @@ class Logins:
             except BrokenCredential as error:
                 return Broken(error.message, error.hint or "")
             # The list may be older than the keyring: what has gone from there is no login any more.
-            if isinstance(answer, Found | Broken):
+            if isinstance(answer, Present | Broken):
                 return answer
         return Absent()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.errors import BrokenCredential
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def backend_name() -> str:
 def _read(text: str) -> Answer:
     try:
         document = json.loads(text)
-        return Found(Credential(document["Username"], document["Secret"], "the keyring"))
+        return Present(Credential(document["Username"], document["Secret"], "the keyring"))
     except (ValueError, KeyError, TypeError):
         return Broken("its entry is not publish's")
 

@@ -35,8 +35,8 @@ class Credential:
         return self.username == IDENTITY_TOKEN_USER
 
 
-class Found(Value, frozen=True):
-    """The source has one."""
+class Present(Value, frozen=True):
+    """The source has it."""
 
     credential: Credential
 
@@ -52,4 +52,4 @@ class Broken(Value, frozen=True):
     hint: str = ""
 
 
-Answer = Found | Absent | Broken
+Answer = Present | Absent | Broken

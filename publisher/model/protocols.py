@@ -68,8 +68,8 @@ class LooseImage(Protocol):
 ImageSource = StoredImage | LooseImage
 
 
-class BlobStore(Protocol):
-    """Where blobs and manifests of one repository go."""
+class PushTarget(Protocol):
+    """Where the blobs and manifests of one repository are pushed."""
 
     repository: Repository
 

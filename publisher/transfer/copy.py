@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from publisher.model.digest import Digest
     from publisher.model.manifest import Descriptor
-    from publisher.model.protocols import BlobStore, Meter, Progress, StoredImage
+    from publisher.model.protocols import Meter, Progress, PushTarget, StoredImage
     from publisher.model.reference import Repository
 
 _PIECE: Final = 1 << 20
@@ -72,7 +72,7 @@ class _CopyPass(Value, frozen=True):
     """What all blobs of one copy have in common."""
 
     image: StoredImage
-    store: BlobStore
+    store: PushTarget
     mountable: tuple[Repository, ...]
     origins_by_blob: Mapping[Digest, Repository]
     remember: Callable[[Descriptor], None]
@@ -99,7 +99,7 @@ class _CopyPass(Value, frozen=True):
 
 def send_stored(
     image: StoredImage,
-    store: BlobStore,
+    store: PushTarget,
     progress: Progress,
     *,
     origins: Iterable[Repository] = (),
@@ -131,7 +131,7 @@ def send_stored(
     return manifests[-1]
 
 
-def _put_manifests(store: BlobStore, manifests: tuple[Content, ...]) -> None:
+def _put_manifests(store: PushTarget, manifests: tuple[Content, ...]) -> None:
     """Images side by side, then the indexes that list them, each after its children."""
     images = [content for content in manifests if isinstance(content, Manifest)]
     run_parallel(store.put_manifest, images, threads=_THREADS, name="manifest")

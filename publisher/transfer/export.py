@@ -21,7 +21,7 @@ from publisher.transfer.reuse import PresentLayers, look_up
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from publisher.model.protocols import BlobStore, Layer, LooseImage, Meter, Progress
+    from publisher.model.protocols import Layer, LooseImage, Meter, Progress, PushTarget
     from publisher.transfer.compression import Compression
     from publisher.transfer.reuse import BlobLocation
 
@@ -45,7 +45,7 @@ def _forget(_diff_id: Digest, _blob: Descriptor) -> None:
 
 def send_loose(
     image: LooseImage,
-    store: BlobStore,
+    store: PushTarget,
     compression: Compression,
     guesses: Mapping[Digest, BlobLocation],
     progress: Progress,
@@ -78,7 +78,7 @@ def send_loose(
     return Delivery(compose_manifest(config, tuple(layers[diff_id] for diff_id in diff_ids)), present, sent)
 
 
-def _send_config(store: BlobStore, blob: SmallBlob, *, resumes: bool) -> Descriptor:
+def _send_config(store: PushTarget, blob: SmallBlob, *, resumes: bool) -> Descriptor:
     """The config goes last: where no layer was left to send, a run before this one may have sent it too."""
     descriptor = blob.descriptor()
     if resumes and store.blob_size(descriptor.digest) == descriptor.size:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from publisher.model.manifest import Descriptor
-    from publisher.model.protocols import BlobStore, Layer, LooseImage, Meter
+    from publisher.model.protocols import Layer, LooseImage, Meter, PushTarget
 
 THREADS: Final = 6
 _PIECE: Final = 1 << 20
@@ -38,7 +38,7 @@ class ExportPass(Value, frozen=True):
     """
 
     image: LooseImage
-    store: BlobStore
+    store: PushTarget
     compression: Compression
     missing: frozenset[Digest]
     remember: Callable[[Digest, Descriptor], None]

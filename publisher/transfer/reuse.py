@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from publisher.model.manifest import Manifest
-    from publisher.model.protocols import BlobStore
+    from publisher.model.protocols import PushTarget
     from publisher.model.reference import Repository
 
 
@@ -41,7 +41,7 @@ class PresentLayers(Value, frozen=True):
     mounted: frozenset[Digest] = frozenset()
 
 
-def look_up(store: BlobStore, guesses: Mapping[Digest, BlobLocation], diff_ids: Iterable[Digest]) -> PresentLayers:
+def look_up(store: PushTarget, guesses: Mapping[Digest, BlobLocation], diff_ids: Iterable[Digest]) -> PresentLayers:
     """Find out which guesses are true, side by side; a blob of another repository of the registry is mounted."""
     ids = [diff_id for diff_id in dict.fromkeys(diff_ids) if diff_id in guesses]
     if not ids:
@@ -52,7 +52,7 @@ def look_up(store: BlobStore, guesses: Mapping[Digest, BlobLocation], diff_ids: 
     return PresentLayers(present, frozenset(diff_id for diff_id, answer in answers.items() if answer == "mounted"))
 
 
-def _locate(store: BlobStore, guess: BlobLocation) -> str:
+def _locate(store: PushTarget, guess: BlobLocation) -> str:
     """How the store came to hold the blob: "there", "mounted", or "" where it doesn't."""
     blob = guess.blob
     if store.blob_size(blob.digest) == blob.size:

@@ -36,24 +36,24 @@ class TransferCost(Value, frozen=True, kw_only=True):
     bar: str = ""
 
 
-class Route(Value, frozen=True):
+class TransferRoute(Value, frozen=True):
     """The route, "direct" or "engine", and why, in half a sentence."""
 
     name: str
     reason: str
 
 
-def choose_route(cost: TransferCost) -> Route:
+def choose_route(cost: TransferCost) -> TransferRoute:
     """The cheaper route, by estimate."""
     if cost.bar:
-        return Route("direct", cost.bar)
+        return TransferRoute("direct", cost.bar)
     direct = cost.total / _EXPORT + cost.layers * _EXPORT_LAYER + cost.missing / _SEND
     engine = _ENGINE_STARTS + cost.fresh / _ENGINE + cost.fresh_layers * _ENGINE_LAYER
     reason = (
         f"about {direct:.1f} s for {_megabytes(cost.total)} exported and {_megabytes(cost.missing)} sent, "
         f"{engine:.1f} s for {_megabytes(cost.fresh)} pushed by the engine"
     )
-    return Route("engine" if engine < direct else "direct", reason)
+    return TransferRoute("engine" if engine < direct else "direct", reason)
 
 
 def _megabytes(size: int) -> str:

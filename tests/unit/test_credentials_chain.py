@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from publisher.credentials.chain import Chain
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.errors import BrokenCredential
 
 
@@ -27,9 +27,9 @@ class Source:
         return self.answer
 
 
-def credential_of(username: str = "ann", secret: str = "canary") -> Found:
+def credential_of(username: str = "ann", secret: str = "canary") -> Present:
     """An answer that has one."""
-    return Found(Credential(username, secret, "a test"))
+    return Present(Credential(username, secret, "a test"))
 
 
 def test_first_found_decides() -> None:

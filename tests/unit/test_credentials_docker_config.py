@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from publisher.credentials.docker_config import DockerConfig
-from publisher.model.credential import Absent, Answer, Broken, Found
+from publisher.model.credential import Absent, Answer, Broken, Present
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def ask(tmp_path: Path, document: object, registry: str = "reg.example", **envir
 
 def pair(answer: Answer) -> tuple[str, str]:
     """User and secret of what was found."""
-    assert isinstance(answer, Found), answer
+    assert isinstance(answer, Present), answer
     return answer.credential.username, answer.credential.secret
 
 
@@ -79,7 +79,7 @@ def test_entries(tmp_path: Path, entry: dict[str, str], expected: tuple[str, str
 def test_keys(tmp_path: Path, key: str, registry: str, matches: bool) -> None:
     """A registry is found under each of its names, and never under another's."""
     answer = ask(tmp_path, {"auths": {key: auth()}}, registry)
-    assert isinstance(answer, Found if matches else Absent)
+    assert isinstance(answer, Present if matches else Absent)
 
 
 def test_exact_key_comes_first(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def who(tmp_path: Path, keys: list[str], registry: str, repository: str) -> str 
     }  # a colon would end the user
     (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
     answer = DockerConfig({"DOCKER_CONFIG": str(tmp_path)}).find(registry, repository)
-    return answer.credential.username if isinstance(answer, Found) else None
+    return answer.credential.username if isinstance(answer, Present) else None
 
 
 @pytest.mark.parametrize(
@@ -242,4 +242,4 @@ def test_hub_under_another_name_in_a_helper(tmp_path: Path) -> None:
     helper.chmod(0o755)
     (tmp_path / "config.json").write_text(json.dumps({"credsStore": "apart"}))
     answer = DockerConfig({"DOCKER_CONFIG": str(tmp_path), "PATH": str(tmp_path)}).find("docker.io", "ann/app")
-    assert isinstance(answer, Found)
+    assert isinstance(answer, Present)

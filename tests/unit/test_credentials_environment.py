@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from publisher.credentials.environment import CommandLineCredential, EnvironmentCredentials
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.environment import SECRET_VARIABLES, clean_environment
 from publisher.model.errors import ConfigError, UsageError
 
@@ -40,7 +40,7 @@ def ask(environ: dict[str, str], registry: str, *destinations: str) -> Answer:
 def test_whose_it_is(environ: dict[str, str], registry: str, destinations: list[str], user: str | None) -> None:
     """Each pair belongs to one host."""
     answer = ask(environ, registry, *destinations)
-    assert (answer.credential.username if isinstance(answer, Found) else None) == user
+    assert (answer.credential.username if isinstance(answer, Present) else None) == user
 
 
 @pytest.mark.parametrize("lacking", [*PAIR, *HUB])
@@ -71,7 +71,7 @@ def test_a_registry_that_is_no_host(named: str) -> None:
 def test_the_command_lines_is_for_the_destination() -> None:
     """What the command line gives goes to the one destination and to no source."""
     command_line = CommandLineCredential(Credential("ann", "canary"), frozenset({"ghcr.io"}))
-    assert isinstance(command_line.find("ghcr.io"), Found)
+    assert isinstance(command_line.find("ghcr.io"), Present)
     assert command_line.find("docker.io") == Absent()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.credentials.helper import ask_helper
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.environment import SECRET_VARIABLES
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ def ask(
 
 def test_good(tmp_path: Path) -> None:
     """What it answers is found, with its program's name as the source."""
-    assert ask(tmp_path, GOOD) == Found(Credential("ann", "canary", "docker-credential-test"))
+    assert ask(tmp_path, GOOD) == Present(Credential("ann", "canary", "docker-credential-test"))
 
 
 def test_identity_token(tmp_path: Path) -> None:
     """The user `<token>` marks a refresh token."""
     answer = ask(tmp_path, """echo '{"Username":"<token>","Secret":"canary"}'""")
-    assert isinstance(answer, Found)
+    assert isinstance(answer, Present)
     assert answer.credential.is_identity_token
 
 
@@ -98,7 +98,7 @@ def test_hang(tmp_path: Path) -> None:
 
 def test_noise_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Its stderr goes to the user and is not read."""
-    assert isinstance(ask(tmp_path, f"echo 'a warning {{' >&2; {GOOD}"), Found)
+    assert isinstance(ask(tmp_path, f"echo 'a warning {{' >&2; {GOOD}"), Present)
     assert "a warning {" in capfd.readouterr().err
 
 
@@ -134,7 +134,7 @@ def test_what_the_helper_is_given(tmp_path: Path) -> None:
     """One argument, the server on stdin, and no secret in its environment."""
     secrets = dict.fromkeys(SECRET_VARIABLES, "canary")
     report = f"""echo "$#:$*" >{tmp_path}/arguments; cat >{tmp_path}/stdin; env >{tmp_path}/env; {GOOD}"""
-    assert isinstance(ask(tmp_path, report, environ={"DISPLAY": ":7"} | secrets), Found)
+    assert isinstance(ask(tmp_path, report, environ={"DISPLAY": ":7"} | secrets), Present)
     assert (tmp_path / "arguments").read_text() == "1:get\n"
     assert (tmp_path / "stdin").read_text() == "reg.example"
     seen = (tmp_path / "env").read_text()
@@ -147,7 +147,7 @@ def test_a_long_secret(tmp_path: Path) -> None:
     secret = "s" * 100_000
     (tmp_path / "answer").write_text(json.dumps({"Username": "ann", "Secret": secret}))
     answer = ask(tmp_path, f"cat {tmp_path}/answer")
-    assert isinstance(answer, Found)
+    assert isinstance(answer, Present)
     assert answer.credential.secret == secret
 
 
@@ -184,4 +184,4 @@ def test_a_helper_that_does_not_end(tmp_path: Path, script: str) -> None:
 
 def test_a_helper_that_does_not_listen(tmp_path: Path) -> None:
     """It may close stdin unread."""
-    assert isinstance(ask(tmp_path, f"exec <&-; sleep 0.2; {GOOD}"), Found)
+    assert isinstance(ask(tmp_path, f"exec <&-; sleep 0.2; {GOOD}"), Present)

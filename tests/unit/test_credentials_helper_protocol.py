@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from publisher.credentials.helper_protocol import LARGEST, Helper, HelperError
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 
 HUB = "https://index.docker.io/v1/"
 NOT_FOUND = "credentials not found in native keychain"
@@ -31,7 +31,7 @@ class Memory:
         if registry == "broken.example":
             return Broken("the keyring is locked")
         pair = self.logins.get(registry)
-        return Found(Credential(*pair)) if pair else Absent()
+        return Present(Credential(*pair)) if pair else Absent()
 
     def store(self, registry: str, username: str, secret: str) -> None:
         """Keep one."""
