@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from publisher.engine.build_progress import BuildProgress
 from publisher.engine.child import started
 from publisher.model.build_values import write_fields
+from publisher.model.environment import home_folder
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def builder_environment(environ: Mapping[str, str], request: BuildRequest) -> di
 
 def _plugin_folders(environ: Mapping[str, str]) -> Iterator[Path]:
     """Where docker looks for its plugins, in its order."""
-    home = Path(environ.get("HOME") or Path.home())
+    home = home_folder(environ)
     own = Path(environ.get("DOCKER_CONFIG") or home / ".docker")
     yield from _extra_folders(own / "config.json")
     yield own / "cli-plugins"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -18,15 +17,18 @@ from publisher.engine.builder import BuildStep, context_files
 from publisher.engine.buildx import BuildOutput
 from publisher.engine.run_options import Port
 from publisher.model.digest import Digest
+from publisher.model.environment import cache_folder
+from publisher.model.settings import TransferSettings
 from publisher.model.value import Value
+from publisher.transfer.compression import Compression
 from publisher.workflows.build_request import EPOCH, BuildOptions, request_of
 from publisher.workflows.builders import find_buildx, run_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from publisher.engine.builder import BuildRequest, Built
-    from publisher.transfer.compression import Compression
     from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
 
@@ -95,11 +97,8 @@ class _Notes(Value, frozen=True):
 
     @classmethod
     def of(cls, session: Session, request: BuildRequest) -> Self:
-        cache = (
-            session.environ.get("XDG_CACHE_HOME") or Path(session.environ.get("HOME") or "~").expanduser() / ".cache"
-        )
         key = f"{request.context.resolve()}\n{request.dockerfile}\n{request.target}\n{request.platforms}"
-        return cls(Path(cache) / "publish" / "builds" / f"{Digest.of(key.encode()).hex[:16]}.json")
+        return cls(cache_folder(session.environ) / "builds" / f"{Digest.of(key.encode()).hex[:16]}.json")
 
     def read(self) -> BuildInputs | None:
         try:
@@ -134,9 +133,12 @@ def built_source(
     """Build what a release takes; a dry run builds nothing: None stands for an image that isn't made yet.
 
     BuildKit leaves it in an OCI layout, which goes with the run, so that the engine isn't asked for it again.
-    compression: where the user asks for one.
+    compression: `--compression`; else the configuration's, where that isn't what the builder does anyway.
     """
     session.aim(job.repositories)
+    transfer = job.settings.transfer
+    if compression is None and transfer != TransferSettings():
+        compression = Compression(transfer.compression, transfer.level)
     request = request_of(session, job, wish, BuildOptions())
     if dry_run:
         if find_buildx(session, request) is None:

@@ -22,7 +22,6 @@ from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
 from publisher.model.receipt import State, Verification
 from publisher.model.reference import Reference
-from publisher.model.settings import TransferSettings
 from publisher.model.value import Value
 from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
@@ -119,13 +118,11 @@ def _named_or_built(
     from publisher.workflows.build import built_source
 
     _preflight(session, job, wish, options)
-    transfer = job.settings.transfer
-    asked = options.compression or (None if transfer == TransferSettings() else _compression(job, options))
-    return built_source(session, job, wish, asked, dry_run=options.dry_run)
+    return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
 
 
 def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:
-    """Nobody waits for a build that can't be released: all that needs no content is looked at before it."""
+    """Nobody waits for a build that can't be released."""
     made = draft(session, job, wish, ())
     if options.saved:
         options.saved.hold(job.name, made.plan)
@@ -349,7 +346,7 @@ class Recording(NamedTuple):
     def stopped(self, progress: Progress, error: PublishError | Interrupted) -> Run:
         """Before the first tag the error is the run's own; after it the run is incomplete. An interrupt stays one."""
         if isinstance(error, Interrupted):
-            self.finish(progress, error.told())
+            self.finish(progress, error.as_error())
             raise error
         if not progress.is_under_way:
             self.finish(progress, error)
