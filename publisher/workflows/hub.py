@@ -62,6 +62,14 @@ def _frozen(move: Move, rule: str) -> ImmutableTag:
     )
 
 
+def prove_push(session: Session, made: ReleaseDraft) -> None:
+    """Show the right to push by upload sessions; raises Denied."""
+    for repository in made.job.repositories:
+        # On Docker Hub the first write would create the repository, with the account's default visibility.
+        if not repository.on_hub or made.published[repository].tags:
+            session.remote(repository).prove_push()
+
+
 def create_missing(session: Session, made: ReleaseDraft, repository: Repository) -> None:
     """With [hub] create the repository is made first: a push would give it the account's default visibility."""
     settings = made.job.settings.hub

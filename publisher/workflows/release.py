@@ -31,7 +31,7 @@ from publisher.workflows.content.layer_hints import earlier_releases
 from publisher.workflows.content.receipt_artifact import file_receipt
 from publisher.workflows.content.send import Pushed, Shipping, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
-from publisher.workflows.hub import create_missing, describe_after_release, refuse_frozen
+from publisher.workflows.hub import create_missing, describe_after_release, prove_push, refuse_frozen
 from publisher.workflows.plan import ReleaseDraft, draft
 from publisher.workflows.record import Begun, Changes, Run, RunRecord, incomplete, now
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
@@ -131,14 +131,7 @@ def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOp
     refuse(made.plan)
     refuse_frozen(session, made)
     if _writes(made.plan):
-        _prove_push(session, made)
-
-
-def _prove_push(session: Session, made: ReleaseDraft) -> None:
-    for repository in made.job.repositories:
-        # On Docker Hub the first write would create the repository, with the account's default visibility.
-        if not repository.on_hub or made.published[repository].tags:
-            session.remote(repository).prove_push()
+        prove_push(session, made)
 
 
 def refuse(plan: Plan) -> None:
@@ -217,7 +210,7 @@ def _bring(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> tup
     repositories = made.job.repositories
     for repository in repositories:
         create_missing(session, made, repository)
-    _prove_push(session, made)
+    prove_push(session, made)
     if options.early_tag:
         _allow_early_tags(session, made)
     session.progress.step(f"push     {', '.join(str(source.name) for source in made.sources)}")

@@ -3,6 +3,7 @@
 Real programs:
 
 - `base_image`: a base image with this machine's Python, in place of one of Docker Hub.
+- `builds`: Dockerfiles of today, a buildx that tells what it is told, and OCI layouts that it made.
 - `command`: publish itself, run as users run it.
 - `engine`: a Docker Engine of our own.
 - `podman`: podman as a second engine.
