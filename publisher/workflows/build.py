@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
+from publisher.engine.advice import Advice, Surroundings, advise
 from publisher.engine.build_inputs import BuildInputs, first_miss, snapshot
 from publisher.engine.builder import BuildRequest, BuildStep, Built, build, context_files
 from publisher.engine.crossbuild import build_elsewhere, need_builder, other_builder
-from publisher.engine.dockerfile import Advice, Surroundings, advise
 from publisher.engine.run_options import Port
 from publisher.model.digest import Digest
 from publisher.model.errors import NoVersion

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from publisher.engine.dockerfile import Surroundings, advise, read_dockerfile
+from publisher.engine.advice import Surroundings, advise
+from publisher.engine.dockerfile import read_dockerfile
 
 GOOD = """\
 FROM node:22
