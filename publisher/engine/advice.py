@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 _INSTALLS: Final = re.compile(
     r"\b(?:npm (?:ci|i|install)|yarn(?: install)?$|pnpm (?:i|install)|pip3? install|poetry install|uv sync"
-    r"|bundle install|composer install|go mod download|cargo (?:build|fetch)|mvn |gradle |dotnet restore)"
+    r"|bundle install|composer install|go mod download|cargo (?:build|fetch)|mvn |gradle |dotnet restore)",
+    re.MULTILINE,
 )
 _SERVERS: Final = re.compile(
     r"(?:^|&& *|; *)(?:npm (?:run )?start|yarn start|node \S+\.m?js$|nginx(?: |$)|httpd(?: |$)|apachectl |flask run"
-    r"|uvicorn |gunicorn |python3? -m http\.server|python3? manage\.py runserver|rails s(?:erver)?\b|java -jar )"
+    r"|uvicorn |gunicorn |python3? -m http\.server|python3? manage\.py runserver|rails s(?:erver)?\b|java -jar )",
+    re.MULTILINE,
 )
 _SECRETS: Final = re.compile(r"(?:^|/)(?:\.git|\.env(?:\.\w+)?|id_(?:rsa|ed25519|ecdsa)|[^/]+\.(?:pem|key|p12|pfx))$")
 
@@ -77,7 +79,7 @@ def _copied_before_install(instructions: tuple[Instruction, ...], _around: Surro
             copied = None
         elif one.copies_all:
             copied = copied or one
-        elif one.word == "RUN" and copied and _INSTALLS.search(one.rest):
+        elif one.word == "RUN" and copied and _INSTALLS.search(one.script):
             message = (
                 f"all sources are copied before line {one.line} installs dependencies, so every change installs anew"
             )
@@ -116,7 +118,7 @@ def _workdir(instructions: tuple[Instruction, ...], around: Surroundings) -> Ite
 
 def _server_in_run(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
     for one in instructions:
-        if one.word == "RUN" and _SERVERS.search(one.rest):
+        if one.word == "RUN" and _SERVERS.search(one.script):
             message = "RUN starts a server while the image is built; CMD starts it when the container runs"
             yield Advice(line=one.line, rule="server-in-run", message=message)
 

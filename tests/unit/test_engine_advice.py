@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from publisher.engine.advice import Surroundings, advise
-from publisher.engine.dockerfile import read_dockerfile
 
 GOOD = """\
 FROM node:22
@@ -91,10 +90,10 @@ NOT_NEEDED = {
 }
 
 
-def found(text: str, around: dict[str, object]) -> list[tuple[str, int]]:
+def rules_and_lines(text: str, around: dict[str, object]) -> list[tuple[str, int]]:
     """Rules and lines of all advice, where the smoke run uses port 80."""
     surroundings = Surroundings(**{"ports": (80,), **around})  # type: ignore[arg-type] # as the tables have them
-    return [(one.rule, one.line) for one in advise(text, surroundings)]
+    return [(advice.rule, advice.line) for advice in advise(text, surroundings)]
 
 
 def cases(table: dict[str, list[tuple[object, ...]]]) -> list[object]:
@@ -109,22 +108,16 @@ def cases(table: dict[str, list[tuple[object, ...]]]) -> list[object]:
 @pytest.mark.parametrize(("rule", "line", "text", "around"), cases(NEEDED))  # type: ignore[arg-type] # tuples of many kinds
 def test_needed(rule: str, line: int, text: str, around: dict[str, object]) -> None:
     """What is wrong is named with its line, once, and nothing else is."""
-    assert found(text, around) == [(rule, line)]
+    assert rules_and_lines(text, around) == [(rule, line)]
 
 
 @pytest.mark.parametrize(("rule", "text", "around"), cases(NOT_NEEDED))  # type: ignore[arg-type] # tuples of many kinds
 def test_not_needed(rule: str, text: str, around: dict[str, object]) -> None:
     """What is right, or only looks wrong, is left alone."""
-    assert not found(text, around)
+    assert not rules_and_lines(text, around)
 
 
 def test_every_rule_is_tried() -> None:
     """Each has Dockerfiles of both kinds."""
     assert NEEDED.keys() == NOT_NEEDED.keys()
     assert len(NEEDED) == 8
-
-
-def test_lines() -> None:
-    """Comments and continued lines don't shift the line of an instruction."""
-    read = read_dockerfile("# x\nFROM a\n\nRUN a \\\n# y\n  b\nCMD c\n")
-    assert [(one.line, one.word, one.rest) for one in read] == [(2, "FROM", "a"), (4, "RUN", "a b"), (7, "CMD", "c")]
