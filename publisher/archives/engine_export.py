@@ -8,7 +8,7 @@ import tempfile
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from publisher.archives.oci_layout import OciLayout, choose_image
-from publisher.archives.packed import Packed
+from publisher.archives.packed import PackedFiles
 from publisher.model.errors import BadArchive, DiskFull
 from publisher.model.manifest import Content, Index, compose_index
 
@@ -33,12 +33,12 @@ class EngineLayout:
         root = self._layout.root()
         if not isinstance(root, Index):
             return root
-        held = tuple(entry for entry in root.manifests if self._layout.holds(entry))
-        if len(held) == len(root.manifests):
+        entries = tuple(entry for entry in root.manifests if self._layout.holds(entry))
+        if len(entries) == len(root.manifests):
             return root
-        if all(entry.is_attestation for entry in held):
+        if all(entry.is_attestation for entry in entries):
             raise BadArchive(f"the engine holds no whole platform of {root.digest}")
-        return self.manifest(held[0]) if len(held) == 1 else compose_index(held, dict(root.annotations))
+        return self.manifest(entries[0]) if len(entries) == 1 else compose_index(entries, dict(root.annotations))
 
     def manifest(self, descriptor: Descriptor) -> Content:
         """A manifest of the export, checked against its digest."""
@@ -54,10 +54,10 @@ def open_engine_layout(open_export: Callable[[], AbstractContextManager[BinaryIO
 
     Raises what `choose_image` raises, and DiskFull.
     """
-    return EngineLayout(choose_image(Packed(_spooled(open_export), "the engine's export"), ""))
+    return EngineLayout(choose_image(PackedFiles(_spool(open_export), "the engine's export"), ""))
 
 
-def _spooled(open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> int:
+def _spool(open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> int:
     try:
         with tempfile.TemporaryFile(prefix="publish-", buffering=0) as file, open_export() as export:
             while piece := export.read(_PIECE):
@@ -66,5 +66,5 @@ def _spooled(open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> int
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        place = tempfile.gettempdir()
-        raise DiskFull(f"no room for the engine's export in {place}", hint="set TMPDIR to a larger disk") from error
+        folder = tempfile.gettempdir()
+        raise DiskFull(f"no room for the engine's export in {folder}", hint="set TMPDIR to a larger disk") from error

@@ -50,108 +50,114 @@ class Surroundings(Value, frozen=True, kw_only=True):
     exposed: tuple[int, ...] = ()
 
 
-def advise(text: str, around: Surroundings) -> tuple[Advice, ...]:
+def advise(text: str, surroundings: Surroundings) -> tuple[Advice, ...]:
     """All advice, by line."""
     instructions = read_dockerfile(text)
-    found = [one for look in _LOOKS for one in look(instructions, around)]
-    return tuple(sorted(found, key=lambda one: (one.line, one.rule)))
+    advice = [entry for rule in _RULES for entry in rule(instructions, surroundings)]
+    return tuple(sorted(advice, key=lambda entry: (entry.line, entry.rule)))
 
 
 def _last_stage(instructions: Iterable[Instruction]) -> list[Instruction]:
     """What makes the image: the last stage, and before it the stages that it stands on."""
     stages: dict[str, list[Instruction]] = {}
     stage: list[Instruction] = []
-    for one in instructions:
-        if one.word == "FROM":
-            words = one.rest.split()
-            stage = [*stages.get(words[0].lower() if words else "", ()), one]
+    for instruction in instructions:
+        if instruction.word == "FROM":
+            words = instruction.rest.split()
+            stage = [*stages.get(words[0].lower() if words else "", ()), instruction]
             if len(words) == len(("base", "AS", "name")):
                 stages[words[-1].lower()] = stage
         else:
-            stage.append(one)
+            stage.append(instruction)
     return stage
 
 
-def _copied_before_install(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
-    copied: Instruction | None = None
-    for one in instructions:
-        if one.word == "FROM":
-            copied = None
-        elif one.copies_all:
-            copied = copied or one
-        elif one.word == "RUN" and copied and _INSTALLS.search(one.script):
+def _copy_before_install(instructions: tuple[Instruction, ...], _surroundings: Surroundings) -> Iterator[Advice]:
+    copy: Instruction | None = None
+    for instruction in instructions:
+        if instruction.word == "FROM":
+            copy = None
+        elif instruction.copies_all:
+            copy = copy or instruction
+        elif instruction.word == "RUN" and copy and _INSTALLS.search(instruction.script):
             message = (
-                f"all sources are copied before line {one.line} installs dependencies, so every change installs anew"
+                f"all sources are copied before line {instruction.line} installs dependencies, "
+                "so every change installs anew; copy the lock files first"
             )
-            yield Advice(line=copied.line, rule="copy-before-install", message=f"{message}; copy the lock files first")
-            copied = None
+            yield Advice(line=copy.line, rule="copy-before-install", message=message)
+            copy = None
 
 
-def _copied_unfiltered(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
-    first = next((one for one in instructions if one.copies_all), None)
-    if first and not around.ignores:
+def _copy_without_ignore(instructions: tuple[Instruction, ...], surroundings: Surroundings) -> Iterator[Advice]:
+    first = next((instruction for instruction in instructions if instruction.copies_all), None)
+    if first and not surroundings.ignores:
         message = "the whole folder is copied and there is no .dockerignore"
         yield Advice(line=first.line, rule="no-dockerignore", message=message)
 
 
-def _secrets(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
+def _secrets(instructions: tuple[Instruction, ...], surroundings: Surroundings) -> Iterator[Advice]:
     """Each once, where it is first copied."""
-    for path in filter(_SECRETS.search, around.files):
-        if taker := next((one for one in instructions if one.takes(path)), None):
+    for path in filter(_SECRETS.search, surroundings.files):
+        if instruction := next((instruction for instruction in instructions if instruction.takes(path)), None):
             message = f"{path} goes into the image; add it to .dockerignore"
-            yield Advice(line=taker.line, rule="ships-secret", message=message)
+            yield Advice(line=instruction.line, rule="ships-secret", message=message)
 
 
-def _workdir(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
+def _workdir(instructions: tuple[Instruction, ...], surroundings: Surroundings) -> Iterator[Advice]:
     stage = _last_stage(instructions)
-    set_ = [one for one in stage if one.word == "WORKDIR"]
-    if set_ and set_[-1].rest.strip('"') == "/":
-        yield Advice(line=set_[-1].line, rule="workdir", message="WORKDIR is /, where files of the system are")
-    elif not set_ and around.workdir in {"", "/"} and any(one.word in {"COPY", "ADD", "RUN"} for one in stage):
-        begun = [one for one in stage if one.word == "FROM"]
+    workdirs = [instruction for instruction in stage if instruction.word == "WORKDIR"]
+    if workdirs and workdirs[-1].rest.strip('"') == "/":
+        yield Advice(line=workdirs[-1].line, rule="workdir", message="WORKDIR is /, where files of the system are")
+    elif (
+        not workdirs
+        and surroundings.workdir in {"", "/"}
+        and any(instruction.word in {"COPY", "ADD", "RUN"} for instruction in stage)
+    ):
+        bases = [instruction for instruction in stage if instruction.word == "FROM"]
         yield Advice(
-            line=begun[-1].line if begun else 1,
+            line=bases[-1].line if bases else 1,
             rule="workdir",
             message="no WORKDIR is set, so that everything runs in /",
         )
 
 
-def _server_in_run(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
-    for one in instructions:
-        if one.word == "RUN" and _SERVERS.search(one.script):
+def _server_in_run(instructions: tuple[Instruction, ...], _surroundings: Surroundings) -> Iterator[Advice]:
+    for instruction in instructions:
+        if instruction.word == "RUN" and _SERVERS.search(instruction.script):
             message = "RUN starts a server while the image is built; CMD starts it when the container runs"
-            yield Advice(line=one.line, rule="server-in-run", message=message)
+            yield Advice(line=instruction.line, rule="server-in-run", message=message)
 
 
-def _shell_form(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
-    for one in _last_stage(instructions):
-        if one.word in {"CMD", "ENTRYPOINT"} and not one.rest.startswith(("[", "exec ")):
-            message = f'{one.word} is in shell form, so the app gets no signals; write {one.word} ["app", "argument"]'
-            yield Advice(line=one.line, rule="shell-form", message=message)
+def _shell_form(instructions: tuple[Instruction, ...], _surroundings: Surroundings) -> Iterator[Advice]:
+    for instruction in _last_stage(instructions):
+        if instruction.word in {"CMD", "ENTRYPOINT"} and not instruction.rest.startswith(("[", "exec ")):
+            word = instruction.word
+            message = f'{word} is in shell form, so the app gets no signals; write {word} ["app", "argument"]'
+            yield Advice(line=instruction.line, rule="shell-form", message=message)
 
 
-def _hidden_by_volume(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
+def _hidden_by_volume(instructions: tuple[Instruction, ...], _surroundings: Surroundings) -> Iterator[Advice]:
     volumes: list[str] = []
-    for one in instructions:
-        if one.word == "FROM":
+    for instruction in instructions:
+        if instruction.word == "FROM":
             volumes = []
-        elif one.word == "VOLUME":
-            volumes += [path.rstrip("/") for path in re.findall(r"/[^\s\",\]]*", one.rest)]
-        elif one.word in {"COPY", "ADD"} and any(
-            f"{one.target.rstrip('/')}/".startswith(f"{path}/") for path in volumes
+        elif instruction.word == "VOLUME":
+            volumes += [path.rstrip("/") for path in re.findall(r"/[^\s\",\]]*", instruction.rest)]
+        elif instruction.word in {"COPY", "ADD"} and any(
+            f"{instruction.target.rstrip('/')}/".startswith(f"{path}/") for path in volumes
         ):
-            message = f"{one.target} is a VOLUME by then, which hides what is put there; declare it after"
-            yield Advice(line=one.line, rule="hidden-by-volume", message=message)
+            message = f"{instruction.target} is a VOLUME by then, which hides what is put there; declare it after"
+            yield Advice(line=instruction.line, rule="hidden-by-volume", message=message)
 
 
-def _exposed(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
-    named = [one for one in _last_stage(instructions) if one.word == "EXPOSE"]
-    if any("$" in one.rest for one in named) and not around.exposed:
+def _missing_expose(instructions: tuple[Instruction, ...], surroundings: Surroundings) -> Iterator[Advice]:
+    exposes = [instruction for instruction in _last_stage(instructions) if instruction.word == "EXPOSE"]
+    if any("$" in instruction.rest for instruction in exposes) and not surroundings.exposed:
         return
-    exposed = {*around.exposed, *(port for one in named for port in _ports(one.rest))}
-    for port in around.ports:
+    exposed = {*surroundings.exposed, *(port for instruction in exposes for port in _ports(instruction.rest))}
+    for port in surroundings.ports:
         if port not in exposed:
-            line = named[0].line if named else 0
+            line = exposes[0].line if exposes else 0
             message = f"the smoke run finds port {port} open, and EXPOSE doesn't name it"
             yield Advice(line=line, rule="expose", message=message)
 
@@ -162,13 +168,13 @@ def _ports(text: str) -> Iterator[int]:
         yield from range(int(first), int(last or first) + 1)
 
 
-_LOOKS: Final[tuple[Callable[[tuple[Instruction, ...], Surroundings], Iterator[Advice]], ...]] = (
-    _copied_before_install,
-    _copied_unfiltered,
+_RULES: Final[tuple[Callable[[tuple[Instruction, ...], Surroundings], Iterator[Advice]], ...]] = (
+    _copy_before_install,
+    _copy_without_ignore,
     _secrets,
     _workdir,
     _server_in_run,
     _shell_form,
     _hidden_by_volume,
-    _exposed,
+    _missing_expose,
 )

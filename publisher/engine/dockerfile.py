@@ -45,8 +45,8 @@ class Instruction(Value, frozen=True):
     def _words(self) -> list[str]:
         """What follows the options, in either form: words or a list."""
         words = _operands(self.rest)
-        listed = _listed(words)
-        return words if listed is None else listed
+        json_words = _json_list(words)
+        return words if json_words is None else json_words
 
     @property
     def script(self) -> str:
@@ -87,18 +87,18 @@ def read_dockerfile(text: str) -> tuple[Instruction, ...]:
     continuation = re.compile(rf"(?<!{escape}){escape}[ \t]*$")
     numbered = iter(enumerate(lines, 1))
     instructions: list[Instruction] = []
-    begun, parts = 0, ""
+    start, parts = 0, ""
     for number, line in numbered:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        begun = begun or number
+        start = start or number
         part = continuation.sub("", line)
         parts += part.strip(" \t") + " "
         if part == line:
-            instructions.append(_read_instruction(begun, parts, (content for _, content in numbered)))
-            begun, parts = 0, ""
+            instructions.append(_read_instruction(start, parts, (content for _, content in numbered)))
+            start, parts = 0, ""
     if parts.strip():
-        instructions.append(_read_instruction(begun, parts, ()))
+        instructions.append(_read_instruction(start, parts, ()))
     return tuple(instructions)
 
 
@@ -124,7 +124,7 @@ def _heredocs(word: str, rest: str) -> Iterator[re.Match[str]]:
     """What begins a heredoc; a line in which a quote stays open has none."""
     if word == "ONBUILD":
         word, rest = (*rest.split(maxsplit=1), "", "")[:2]
-    if word.upper() in _WITH_HEREDOCS and _listed(_operands(rest)) is None and not _SHELL_WORD.sub("", rest).strip():
+    if word.upper() in _WITH_HEREDOCS and _json_list(_operands(rest)) is None and not _SHELL_WORD.sub("", rest).strip():
         yield from filter(None, map(_HEREDOC.fullmatch, _SHELL_WORD.findall(rest)))
 
 
@@ -140,10 +140,10 @@ def _operands(text: str) -> list[str]:
     return list(dropwhile(lambda word: word.startswith("--"), text.split()))
 
 
-def _listed(words: list[str]) -> list[str] | None:
+def _json_list(words: list[str]) -> list[str] | None:
     """What stands in JSON's form of a list; None for all else."""
     try:
-        listed = json.loads(" ".join(words)) if words and words[0].startswith("[") else None
+        value = json.loads(" ".join(words)) if words and words[0].startswith("[") else None
     except ValueError:
         return None
-    return [str(word) for word in listed] if isinstance(listed, list) else None
+    return [str(word) for word in value] if isinstance(value, list) else None

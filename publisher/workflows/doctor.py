@@ -130,7 +130,7 @@ def _left_over(session: Session) -> Iterator[Check]:
         return
     from publisher.engine.containers import Leftovers
 
-    found = Leftovers(session.engine).found()
+    found = Leftovers(session.engine).names()
     named = [f"{kind.removesuffix('s')} {name}" for kind, names in found.items() for name in names]
     if named:
         shown = ", ".join(named[:_SHOWN]) + (f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else "")
