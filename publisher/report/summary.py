@@ -37,9 +37,9 @@ def picture(pointers: Iterable[Pointer], *, before: str, after: str) -> list[str
 
     before, after: the words at the arrows.
     """
-    given = [pointer for pointer in pointers if pointer.before or pointer.after]
-    arrows = [line for pointer in given for line in _arrows(pointer, before, after)]
-    return ["```mermaid", "flowchart LR", *dict.fromkeys(arrows), "```", ""] if given else []
+    present = [pointer for pointer in pointers if pointer.before or pointer.after]
+    arrows = [line for pointer in present for line in _arrows(pointer, before, after)]
+    return ["```mermaid", "flowchart LR", *dict.fromkeys(arrows), "```", ""] if present else []
 
 
 def _arrows(pointer: Pointer, before: str, after: str) -> list[str]:
@@ -95,12 +95,12 @@ def summary_of(
     document: Document, versions: Mapping[str, str] | None = None, timings: Mapping[str, float] | None = None
 ) -> list[str]:
     """The page's lines. versions: which version a digest is, as far as was seen. timings: seconds by step."""
-    known = versions or {}
+    names = versions or {}
     match document:
         case Plan() | Plans():
-            return [line for plan in plans_in(document) for line in _plan(plan, known)]
+            return [line for plan in plans_in(document) for line in _plan(plan, names)]
         case Receipt() | Receipts():
-            return [line for receipt in receipts_in(document) for line in _receipt(receipt, known, timings or {})]
+            return [line for receipt in receipts_in(document) for line in _receipt(receipt, names, timings or {})]
         case Status():
             return _status(document)
         case Verdicts():
@@ -117,28 +117,28 @@ def _title(*words: str | None) -> list[str]:
 
 
 def _plan(plan: Plan, versions: Mapping[str, str]) -> list[str]:
-    known = {**versions, **_exact((move.kind, move.after, move.version) for move in plan.moves)}
-    rehearsed = "(rehearsal)" if plan.sandbox is True else ""
-    lines = _title("Plan for", plan.release or plan.version or "nothing", rehearsed)
+    names = {**versions, **_exact((move.kind, move.after, move.version) for move in plan.moves)}
+    rehearsal = "(rehearsal)" if plan.sandbox is True else ""
+    lines = _title("Plan for", plan.release or plan.version or "nothing", rehearsal)
     counts = Counter(str(move.action) for move in plan.moves)
-    lines += [_tally(counts), "", *_table(_MOVES, [_planned(move, known) for move in plan.moves])]
+    lines += [_tally(counts), "", *_table(_MOVES, [_plan_row(move, names) for move in plan.moves])]
     if not plan.images and plan.tags:
         lines += [" ".join(map(code, plan.tags)), ""]
-    lines += _pictures([(move.reference, move.kind, _aim(move, known)) for move in plan.moves], after="after")
+    lines += _pictures([(move.reference, move.kind, _aim(move, names)) for move in plan.moves], after="after")
     return lines + [f"> **Warning:** {plain(warning)}\n" for warning in plan.warnings]
 
 
-def _planned(move: Move, known: Mapping[str, str]) -> tuple[str, ...]:
-    then = _named(move.after, known) if move.after else plain(move.version or "-") if move.action.writes else "-"
-    return (_name(move.reference), _named(move.before, known), then, str(move.action), plain(move.reason))
+def _plan_row(move: Move, names: Mapping[str, str]) -> tuple[str, ...]:
+    then = _digest_cell(move.after, names) if move.after else plain(move.version or "-") if move.action.writes else "-"
+    return (_name(move.reference), _digest_cell(move.before, names), then, str(move.action), plain(move.reason))
 
 
-def _aim(move: Move, known: Mapping[str, str]) -> Pointer:
+def _aim(move: Move, names: Mapping[str, str]) -> Pointer:
     """Where a plan's tag points; what isn't known to be a version is called by its digest."""
-    before = _word(move.before, known)
+    before = _label(move.before, names)
     if not move.action.writes:
         return Pointer(move.tag, before, before)
-    return Pointer(move.tag, before, move.version or _word(move.after, known) or "this build")
+    return Pointer(move.tag, before, move.version or _label(move.after, names) or "this build")
 
 
 # A receipt.
@@ -146,28 +146,32 @@ def _aim(move: Move, known: Mapping[str, str]) -> Pointer:
 
 def _receipt(receipt: Receipt, versions: Mapping[str, str], timings: Mapping[str, float]) -> list[str]:
     changes, plan = receipt.moves, receipt.plan
-    known = {**versions, **_exact((one.kind, one.after, one.version) for one in changes)}
-    reasons = {one.reference: _reason(receipt.command, one) for one in changes}
+    names = {**versions, **_exact((change.kind, change.after, change.version) for change in changes)}
+    reasons = {change.reference: _reason(receipt.command, change) for change in changes}
     reasons |= {move.reference: move.reason for move in plan.moves} if plan else {}
-    rehearsed = "(rehearsal)" if receipt.sandbox is True else ""
+    rehearsal = "(rehearsal)" if receipt.sandbox is True else ""
     name = (plan.release or plan.version) if plan else None
-    lines = _title(receipt.command, name, f"- {receipt.outcome}", rehearsed)
+    lines = _title(receipt.command, name, f"- {receipt.outcome}", rehearsal)
     lines += [f"> **{plain(receipt.error.message)}**", ""] if receipt.error else []
     lines += [_tally(Counter(str(change.state) for change in changes)), ""]
-    lines += _table(_MOVES, [_changed(change, reasons, known) for change in changes])
+    lines += _table(_MOVES, [_change_row(change, reasons, names) for change in changes])
     lines += [*rows(("", ""), _facts(receipt, timings)), ""]
     pointers = [
-        (one.reference, one.kind, Pointer(_tag(one), _word(one.before, known), _word(one.after, known)))
-        for one in changes
+        (
+            change.reference,
+            change.kind,
+            Pointer(_tag(change), _label(change.before, names), _label(change.after, names)),
+        )
+        for change in changes
     ]
     return lines + _pictures(pointers, after="now")
 
 
-def _changed(change: Change, reasons: Mapping[str, str], known: Mapping[str, str]) -> tuple[str, ...]:
+def _change_row(change: Change, reasons: Mapping[str, str], names: Mapping[str, str]) -> tuple[str, ...]:
     return (
         _name(change.reference),
-        _named(change.before, known),
-        _named(change.after, known),
+        _digest_cell(change.before, names),
+        _digest_cell(change.after, names),
         f"{change.action} ({change.state})",
         plain(reasons.get(change.reference, "")),
     )
@@ -192,7 +196,7 @@ def _facts(receipt: Receipt, timings: Mapping[str, float]) -> list[tuple[str, st
     facts: list[tuple[str, str]] = []
     if image := receipt.image:
         pinned = receipt.plan.images if receipt.plan else ()
-        facts += [("to pin", code(f"{one}@{image.digest}")) for one in pinned]
+        facts += [("to pin", code(f"{repository}@{image.digest}")) for repository in pinned]
         facts += [("digest", code(image.digest))]
         facts += [("platforms", plain(", ".join(image.platforms)))] if image.platforms else []
         facts += [("size", size(image.size))] if image.size else []
@@ -223,26 +227,32 @@ def _time(receipt: Receipt, timings: Mapping[str, float]) -> str:
 def _status(status: Status) -> list[str]:
     count = len(status.drifted)
     lines = _title("Status -", f"{drifting(count)} not in place" if count else "every floating tag is true")
-    for one in status.repositories:
-        known = {each.digest: each.version for each in one.versions if each.digest}
-        yanked = [each.version for each in one.versions if each.yanked]
-        told = f"{len(one.versions)} versions" + (f", yanked: {', '.join(yanked)}" if yanked else "")
-        lines += [f"{code(Repository.parse(one.repository).familiar)}: {plain(told)}", ""]
+    for repository in status.repositories:
+        names = {version.digest: version.version for version in repository.versions if version.digest}
+        yanked = [version.version for version in repository.versions if version.yanked]
+        text = f"{len(repository.versions)} versions" + (f", yanked: {', '.join(yanked)}" if yanked else "")
+        lines += [f"{code(Repository.parse(repository.repository).familiar)}: {plain(text)}", ""]
         table = [
-            (code(line.tag), _named(line.digest, known), _named(line.desired, known), str(line.state))
-            for line in one.floating
+            (code(line.tag), _digest_cell(line.digest, names), _digest_cell(line.desired, names), str(line.state))
+            for line in repository.floating
         ]
         lines += _table(("tag", "holds", "belongs to", "state"), table)
-        pointers = [Pointer(line.tag, _word(line.digest, known), line.version or "") for line in one.floating]
+        pointers = [Pointer(line.tag, _label(line.digest, names), line.version or "") for line in repository.floating]
         lines += picture(pointers, before="holds", after="belongs")
     return lines
 
 
 def _verdicts(verdicts: Verdicts) -> list[str]:
-    counts = Counter(str(one.state) for one in verdicts.results)
+    counts = Counter(str(verdict.state) for verdict in verdicts.results)
     table = [
-        (str(one.state), _name(one.reference), _short(one.digest), plain(", ".join(one.platforms)), plain(one.detail))
-        for one in verdicts.results
+        (
+            str(verdict.state),
+            _name(verdict.reference),
+            _short(verdict.digest),
+            plain(", ".join(verdict.platforms)),
+            plain(verdict.detail),
+        )
+        for verdict in verdicts.results
     ]
     head = ("state", "reference", "digest", "platforms", "detail")
     return [*_title("Verify -", _tally(counts)), *_table(head, table)]
@@ -274,27 +284,27 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
 
 def _pictures(pointers: Iterable[tuple[str, Kind, Pointer]], *, after: str) -> list[str]:
     """One for each repository, but for those that look the same."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    repositories: dict[tuple[str, ...], list[str]] = {}
     floating = ((reference, pointer) for reference, kind, pointer in pointers if kind is Kind.FLOATING)
     for repository, group in groupby(floating, lambda entry: Reference.parse(entry[0]).repository.familiar):
-        drawn = picture([pointer for _reference, pointer in group], before="before", after=after)
-        found.setdefault(tuple(drawn), []).append(repository)
-    return [line for drawn, where in found.items() if drawn for line in (" ".join(map(code, where)), "", *drawn)]
+        lines = picture([pointer for _reference, pointer in group], before="before", after=after)
+        repositories.setdefault(tuple(lines), []).append(repository)
+    return [line for lines, names in repositories.items() if lines for line in (" ".join(map(code, names)), "", *lines)]
 
 
-def _exact(found: Iterable[tuple[Kind, str | None, str | None]]) -> dict[str, str]:
+def _exact(entries: Iterable[tuple[Kind, str | None, str | None]]) -> dict[str, str]:
     """Which version a digest is, by the exact tags of a document."""
-    return {digest: version for kind, digest, version in found if kind is Kind.EXACT and digest and version}
+    return {digest: version for kind, digest, version in entries if kind is Kind.EXACT and digest and version}
 
 
-def _word(digest: str | None, known: Mapping[str, str]) -> str:
+def _label(digest: str | None, names: Mapping[str, str]) -> str:
     """What a digest is called in a picture."""
-    return known.get(digest) or digest.partition(":")[2][:12] if digest else ""
+    return names.get(digest) or digest.partition(":")[2][:12] if digest else ""
 
 
-def _named(digest: str | None, known: Mapping[str, str]) -> str:
+def _digest_cell(digest: str | None, names: Mapping[str, str]) -> str:
     """A digest in a table, behind the version that it is."""
-    version = f"{plain(known[digest])} " if digest and digest in known else ""
+    version = f"{plain(names[digest])} " if digest and digest in names else ""
     return version + _short(digest)
 
 

@@ -12,7 +12,7 @@ from publisher.model.errors import BadManifest
 from publisher.model.manifest import parse_manifest
 from publisher.model.reference import Tag
 from publisher.sandbox.faults import Quota
-from publisher.sandbox.http import Refusal, created, read_whole
+from publisher.sandbox.http import Refusal, created_response, read_whole
 from publisher.sandbox.routes import digest_of, tag_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Manifests:
             response = await self._act(request, route)
         except Refusal as refusal:
             response = refusal.response()
-        for name, count in (("limit", self._pulls.limit), ("remaining", self._pulls.left)):
+        for name, count in (("limit", self._pulls.limit), ("remaining", self._pulls.remaining)):
             response.headers[f"ratelimit-{name}"] = f"{count};w={_WINDOW}"
         response.headers["docker-ratelimit-source"] = "127.0.0.1"
         return response
@@ -83,29 +83,29 @@ class Manifests:
             raise Refusal(405, "UNSUPPORTED", "only digests can be deleted here")
         with self._store.lock:
             digest = self._find(route, target)
-            doomed = [str(target)] if isinstance(target, Tag) else self._tags_of(route.name, digest)
-            self._protect(route.name, doomed, None)
+            tags = [str(target)] if isinstance(target, Tag) else self._tags_of(route.name, digest)
+            self._protect(route.name, tags, None)
             self._store.delete(route.name, target or digest)
         return Response(status_code=202)
 
     def _tags_of(self, name: str, digest: Digest) -> list[str]:
-        return [tag for tag, held in self._store.state()[name].items() if held == str(digest)]
+        return [tag for tag, current in self._store.state()[name].items() if current == str(digest)]
 
     def _put(self, request: Request, route: Route, body: bytes) -> Response:
         try:
             content = parse_manifest(body, request.headers.get("content-type"))
         except BadManifest as error:
             raise Refusal(400, "MANIFEST_INVALID", error.message) from error
-        tags = self._named(request, route, content)
+        tags = self._tags_to_write(request, route, content)
         with self._store.lock:
             self._protect(route.name, tags, content.digest)
             if missing := self._store.missing(route.name, content):
-                said = f"{missing} is not in {route.name}"
-                raise Refusal(404, "MANIFEST_BLOB_UNKNOWN", said, detail={"digest": missing})
+                message = f"{missing} is not in {route.name}"
+                raise Refusal(404, "MANIFEST_BLOB_UNKNOWN", message, detail={"digest": missing})
             self._store.put_manifest(route.name, content, tags)
-        return self._created(route, content, tags if ":" in route.item else [])
+        return self._response(route, content, tags if ":" in route.item else [])
 
-    def _named(self, request: Request, route: Route, content: Content) -> list[str]:
+    def _tags_to_write(self, request: Request, route: Route, content: Content) -> list[str]:
         """The tags that a PUT is to write: its own, or those of its query beside a digest."""
         if ":" not in route.item:
             return [tag_of(route.item)]
@@ -113,25 +113,25 @@ class Manifests:
             raise Refusal(405, "UNSUPPORTED", "manifests are taken by tag only")
         if digest_of(route.item) != content.digest:
             raise Refusal(400, "DIGEST_INVALID", f"the bytes have the digest {content.digest}")
-        given = [value for key, value in parse_qsl(request.url.query, keep_blank_values=True) if key == "tag"]
-        return [tag_of(tag) for tag in given] if self._options.multi_tag else []
+        tags = [value for key, value in parse_qsl(request.url.query, keep_blank_values=True) if key == "tag"]
+        return [tag_of(tag) for tag in tags] if self._options.multi_tag else []
 
     def _protect(self, name: str, tags: list[str], digest: Digest | None) -> None:
         """Refuse what changes a frozen tag, in the words that Docker Hub has been seen to use."""
         for tag in tags:
-            held = self._store.latest(name, tag)
-            frozen = self._options.freezes(tag) or self._store.details(name).rule_for(tag)
-            if held not in {None, digest} and frozen:
-                said = f"tag {tag} is already assigned to an image in this repository and cannot be updated due to "
+            current = self._store.latest(name, tag)
+            is_frozen = self._options.freezes(tag) or self._store.details(name).rule_for(tag)
+            if current not in {None, digest} and is_frozen:
+                words = f"tag {tag} is already assigned to an image in this repository and cannot be updated due to "
                 raise Refusal(
-                    403, "DENIED", f"requested access to the resource is denied - {said}immutability settings"
+                    403, "DENIED", f"requested access to the resource is denied - {words}immutability settings"
                 )
 
-    def _created(self, route: Route, content: Content, tags: list[str]) -> Response:
+    def _response(self, route: Route, content: Content, tags: list[str]) -> Response:
         headers = {"OCI-Tag": ", ".join(tags)} if tags else {}
         if content.subject and self._options.referrers:
             headers["OCI-Subject"] = str(content.subject.digest)
-        return created(f"/v2/{route.name}/manifests/{content.digest}", content.digest, headers)
+        return created_response(f"/v2/{route.name}/manifests/{content.digest}", content.digest, headers)
 
 
 def _target(item: str) -> Tag | Digest | None:

@@ -35,8 +35,8 @@ class Scope:
         name, colon, actions = rest.rpartition(":")
         if kind != "repository" or not colon:
             return None
-        wanted = frozenset(actions.split(","))
-        return cls(name, _ALL if "*" in wanted else wanted & _ALL)
+        names = frozenset(actions.split(","))
+        return cls(name, _ALL if "*" in names else names & _ALL)
 
     @classmethod
     def of_claim(cls, claim: dict[str, Any]) -> Self:
@@ -47,15 +47,15 @@ class Scope:
         """As a token's `access` holds it."""
         return {"type": "repository", "name": self.name, "actions": sorted(self.actions)}
 
-    def narrowed(self, rights: Iterable[str]) -> Scope:
+    def narrow(self, rights: Iterable[str]) -> Scope:
         """Those of the actions that `rights` allow: asking for more is no error."""
         allowed = [right for right in map(Scope.parse, rights) if right and fnmatchcase(self.name, right.name)]
         return Scope(self.name, self.actions & frozenset[str]().union(*(right.actions for right in allowed)))
 
     def within(self, granted: Iterable[Scope]) -> bool:
         """Whether a token with `granted` is enough."""
-        given = [scope.actions for scope in granted if scope.name == self.name]
-        return self.actions <= frozenset[str]().union(*given)
+        actions = [scope.actions for scope in granted if scope.name == self.name]
+        return self.actions <= frozenset[str]().union(*actions)
 
     def __str__(self) -> str:
         order = [action for action in ("pull", "push", "delete") if action in self.actions]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from publisher.model.errors import UsageError
 from publisher.sandbox.application import is_loopback
-from publisher.sandbox.http import Refusal, asked_part
+from publisher.sandbox.http import Refusal, requested_range
 from publisher.sandbox.options import Options
 from publisher.sandbox.routes import Route
 
@@ -104,14 +104,14 @@ def test_any_path_is_read_or_refused(text: str) -> None:
 )
 def test_range_is_read(header: str, part: range | None) -> None:
     """One range of bytes is honoured; what isn't understood means the whole."""
-    assert asked_part(header, 10) == part
+    assert requested_range(header, 10) == part
 
 
 @pytest.mark.parametrize("header", ["bytes=10-", "bytes=10-11", "bytes=-0"])
 def test_range_of_nothing(header: str) -> None:
     """A range without any byte is 416, and says how many there are."""
     with pytest.raises(Refusal) as caught:
-        asked_part(header, 10)
+        requested_range(header, 10)
     assert (caught.value.status, caught.value.headers) == (416, {"Content-Range": "bytes */10"})
 
 
