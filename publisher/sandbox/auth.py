@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.sandbox.options import Options
-    from publisher.sandbox.routes import Route
+    from publisher.sandbox.routes import ApiRoute
 
 
 class BadToken(ValueError):
@@ -121,7 +121,7 @@ class Authenticator:
         self._options = options
         self.issuer = TokenIssuer(options.token_life)
 
-    def check(self, request: Request, route: Route | None) -> None:
+    def check(self, request: Request, route: ApiRoute | None) -> None:
         """Let a request pass, or raise Refusal; `route` None is the ping, which any token opens."""
         if not self._options.auth:
             return

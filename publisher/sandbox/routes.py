@@ -70,7 +70,7 @@ _ACTIONS = {"GET": ("pull",), "HEAD": ("pull",), "POST": ("pull", "push"), "PUT"
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ApiRoute:
     """One path below /v2/: a repository's name and what of it. `item` is a reference, a digest or an upload's id."""
 
     name: str

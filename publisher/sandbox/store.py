@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from publisher.model.manifest import Content
-    from publisher.sandbox.blob_store import BlobStore, PartialBlob
+    from publisher.sandbox.blob_store import BlobBackend, PartialBlob
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Store:
 
     def __init__(
         self,
-        blob_store: BlobStore,
+        blob_store: BlobBackend,
         *,
         lag: float = 0,
         list_lag: float = 0,
