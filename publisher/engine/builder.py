@@ -72,7 +72,7 @@ class BuildRequest(Value, frozen=True, kw_only=True):
             )
 
 
-class Built(Value, frozen=True):
+class BuildResult(Value, frozen=True):
     """The image's id, the steps that made it, what the builder warned of; its working folder and exposed ports."""
 
     id: str
@@ -115,7 +115,7 @@ def context_files(context: Path) -> tuple[str, ...]:
     return tuple(sorted(exclude_paths(str(context), [line for line in patterns if line and not line.startswith("#")])))
 
 
-def build(api: docker.APIClient, request: BuildRequest, show: Callable[[str], None]) -> Built:
+def build(api: docker.APIClient, request: BuildRequest, show: Callable[[str], None]) -> BuildResult:
     """Build and name an image; `show` gets one line a step. Raises BuildFailed with the builder's last words."""
     untyped: Any = api
     with translated_errors(str(request.context)), _build_errors():
@@ -137,7 +137,7 @@ def build(api: docker.APIClient, request: BuildRequest, show: Callable[[str], No
         reader.read(events)
         name_also(untyped, reader.image, request.names[1:])
         document = untyped.inspect_image(reader.image)
-    return Built.of(request, document, reader.steps, reader.warnings)
+    return BuildResult.of(request, document, reader.steps, reader.warnings)
 
 
 def name_also(api: Any, image: str, names: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from publisher.engine.builder import Built, StepReader, name_also
+from publisher.engine.builder import BuildResult, StepReader, name_also
 from publisher.engine.dockerfile import read_dockerfile
 from publisher.engine.errors import translated_errors
 from publisher.model.environment import clean_environment
@@ -50,7 +50,7 @@ def need_builder(request: BuildRequest, platform: str, environ: Mapping[str, str
 
 def build_elsewhere(
     api: docker.APIClient, request: BuildRequest, builder: str, environ: Mapping[str, str], show: Callable[[str], None]
-) -> Built:
+) -> BuildResult:
     """Build with `builder`, and leave the image in the engine under its names; raises BuildFailed."""
     untyped: Any = api
     if builder == "buildx":
@@ -61,7 +61,7 @@ def build_elsewhere(
     with translated_errors(request.names[0]):
         document = untyped.inspect_image(request.names[0])
         name_also(untyped, document["Id"], request.names[1:])
-    return Built.of(request, document, steps)
+    return BuildResult.of(request, document, steps)
 
 
 def _through_archive(
