@@ -23,7 +23,8 @@ class CommandEntry(NamedTuple):
     help: str
 
 
-# Modules are imported when their command runs: `publish --version` and `--help` stay quick.
+# A command stands in a file of its own name however short it is: it is imported by that name when it runs, so that
+# `publish --version` and `--help` stay quick.
 COMMANDS = {
     "login": CommandEntry("Release", "Prove a credential to a registry, and keep it in the keyring."),
     "plan": CommandEntry("Release", "Show what a release would do, tag by tag, and why."),
