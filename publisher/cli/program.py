@@ -110,8 +110,8 @@ def name_variables(command: click.Command, prefix: str) -> None:
             longest = max(parameter.opts, key=len)
             parameter.envvar = f"{prefix}_{longest.lstrip('-').upper().replace('-', '_')}"
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
-            name_variables(inner, f"{prefix}_{name.upper()}")
+        for name, subcommand in command.commands.items():
+            name_variables(subcommand, f"{prefix}_{name.upper()}")
 
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -152,8 +152,8 @@ class Engine:
         """
         about = self.about()
         rootless = any("name=rootless" in str(option) for option in about.get("SecurityOptions") or ())
-        here = (os.uname().release, socket.gethostname())
-        return self.is_near and not rootless and (about.get("KernelVersion"), about.get("Name")) == here
+        machine = (os.uname().release, socket.gethostname())
+        return self.is_near and not rootless and (about.get("KernelVersion"), about.get("Name")) == machine
 
     def inspect(self, name: str) -> EngineImage | None:
         """Look an image up by name or id; None if it isn't there."""

@@ -255,9 +255,9 @@ class Containers:
         with translated_errors(name):
             if any(name in {network["Name"], network["Id"]} for network in self._api.networks()):
                 return name
-            own = f"{options.run}-{name}"
-            finished(partial(self._api.create_network, own, labels={LABEL: options.run}))
-        return own
+            own_name = f"{options.run}-{name}"
+            finished(partial(self._api.create_network, own_name, labels={LABEL: options.run}))
+        return own_name
 
     def remove(self, container: str) -> None:
         """Take a container away, running or not, with its anonymous volumes."""

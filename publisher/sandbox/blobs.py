@@ -88,8 +88,8 @@ class Uploads:
     async def _begin(self, request: Request, name: str) -> Response:
         if request.method != "POST":
             raise Refusal(405, "UNSUPPORTED", f"{request.method} is not for uploads")
-        if mounted := await asyncio.to_thread(self._mount, request, name):
-            return mounted
+        if response := await asyncio.to_thread(self._mount, request, name):
+            return response
         text = request.query_params.get("digest", "")
         digest = digest_of(text) if text else None
         upload = await asyncio.to_thread(self._store.begin, name)
