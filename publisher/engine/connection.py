@@ -26,7 +26,7 @@ from publisher.model.manifest import Platform
 from publisher.model.printable import printable
 from publisher.model.reference import Reference
 from publisher.model.value import Value
-from publisher.threads import finished
+from publisher.threads import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -229,7 +229,7 @@ class Engine:
             yield PullResult(image.id, downloaded)
         finally:
             if not before.has_name:
-                finished(partial(self._remove_name, before))
+                run_to_end(partial(self._remove_name, before))
 
     def _is_named(self, reference: str) -> bool:
         """Whether it is a name in the engine; podman finds an image by its digest under any name."""

@@ -17,7 +17,7 @@ from publisher.engine.errors import translated_errors
 from publisher.engine.run_options import LABEL
 from publisher.model.errors import ConfigError, PublishError
 from publisher.model.value import Value
-from publisher.threads import finished, within
+from publisher.threads import run_to_end, run_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +44,7 @@ class Leftovers:
 
     def clean(self) -> dict[str, list[str]]:
         """Take them away, and nothing else; their names, by kind. An interrupt waits for the end of it."""
-        return finished(self._clean)
+        return run_to_end(self._clean)
 
     def _clean(self) -> dict[str, list[str]]:
         """Again where something is still there: an engine may be busy with what it is asked to remove."""
@@ -119,7 +119,7 @@ class Containers:
 
     def create(self, options: RunOptions) -> str:
         """Make the run's container, not started yet, and its named volumes; returns its id."""
-        return finished(partial(self._create, options))
+        return run_to_end(partial(self._create, options))
 
     def _create(self, options: RunOptions) -> str:
         self._make_volumes(options)
@@ -141,7 +141,7 @@ class Containers:
 
     def make_volumes(self, options: RunOptions) -> None:
         """Make the named volumes alone, with our label."""
-        finished(partial(self._make_volumes, options))
+        run_to_end(partial(self._make_volumes, options))
 
     def _make_volumes(self, options: RunOptions) -> None:
         with translated_errors(options.image):
@@ -177,7 +177,7 @@ class Containers:
             return ""
 
         with translated_errors(container):
-            return finished(start)
+            return run_to_end(start)
 
     def state(self, container: str) -> ContainerState:
         """Look at it."""
@@ -215,7 +215,7 @@ class Containers:
 
     def execute(self, container: str, command: Sequence[str], seconds: float) -> tuple[int, str] | None:
         """Run a command inside; its exit code and output, None where it hasn't ended within that time."""
-        return within(partial(self._execute, container, command), seconds)
+        return run_within(partial(self._execute, container, command), seconds)
 
     def _execute(self, container: str, command: Sequence[str]) -> tuple[int, str]:
         with translated_errors(container):
@@ -256,13 +256,13 @@ class Containers:
             if any(name in {network["Name"], network["Id"]} for network in self._api.networks()):
                 return name
             own_name = f"{options.run}-{name}"
-            finished(partial(self._api.create_network, own_name, labels={LABEL: options.run}))
+            run_to_end(partial(self._api.create_network, own_name, labels={LABEL: options.run}))
         return own_name
 
     def remove(self, container: str) -> None:
         """Take a container away, running or not, with its anonymous volumes."""
         with translated_errors(container), suppress(NotFound):
-            finished(partial(self._api.remove_container, container, v=True, force=True))
+            run_to_end(partial(self._api.remove_container, container, v=True, force=True))
 
 
 @contextmanager
