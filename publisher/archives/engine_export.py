@@ -1,4 +1,4 @@
-"""The export of an engine with a containerd store: an OCI layout within a tar stream."""
+"""What an engine writes of an image: its export, an OCI layout in a tar stream, and the archive of `docker save`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from publisher.archives.oci_layout import OciLayout, choose_image
+from publisher.archives.docker_archive import SavedImageFile, read_diff_ids, read_entry
+from publisher.archives.oci_layout import OciLayout, blob_path, choose_image
 from publisher.archives.packed import PackedFiles
 from publisher.model.errors import BadArchive, DiskFull
-from publisher.model.manifest import Content, Index, compose_index
+from publisher.model.manifest import Content, Index, compose_index, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from publisher.model.manifest import Descriptor
 
@@ -68,3 +70,26 @@ def _spool(open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> int:
             raise
         folder = tempfile.gettempdir()
         raise DiskFull(f"no room for the engine's export in {folder}", hint="set TMPDIR to a larger disk") from error
+
+
+def open_saved_archive(path: Path, name: str = "") -> SavedImageFile | EngineLayout:
+    """An image in a file that `docker save` wrote: its manifests where they are in it, else config and layers.
+
+    A containerd store writes the manifests that it has, with compressed blobs; the classic store of engines since 25
+    makes one up for its uncompressed layers, which nobody would want in a registry.
+    Raises SourceNotFound where the file or the name is absent, BadArchive where its content is bad.
+    """
+    files = PackedFiles.open_file(path, f"docker-archive:{path}")
+    if files.find("index.json") is not None and not _is_loose(files, name):
+        return EngineLayout(choose_image(files, name))
+    return SavedImageFile(files, *read_entry(files, name))
+
+
+def _is_loose(files: PackedFiles, name: str) -> bool:
+    """Whether the layers stand under their diffIDs, so uncompressed."""
+    if files.find("manifest.json") is None:
+        return False
+    entry, config = read_entry(files, name)
+    diff_ids = read_diff_ids(read_document(config))
+    blobs = {name for name in entry.layers if name.startswith("blobs/")}
+    return blobs <= {blob_path(diff_id) for diff_id in diff_ids}

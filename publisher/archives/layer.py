@@ -45,11 +45,11 @@ def find_layer(document: bytes, chain: Sequence[str]) -> int | None:
         parent = msgspec.json.decode(fields["parent"], type=str) if "parent" in fields else ""
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
         return None
-    hashed = {key: bytes(value) for key, value in fields.items() if key not in _MADE_LATER}
+    hashed_fields = {key: bytes(value) for key, value in fields.items() if key not in _MADE_LATER}
     if parent:
-        hashed["parent"] = b'"sha256:%s"' % parent.encode()
+        hashed_fields["parent"] = b'"sha256:%s"' % parent.encode()
     for index, with_os in product(range(len(chain)), (False, True)):
-        if _name(hashed, chain[index], with_os=with_os) == name:
+        if _name(hashed_fields, chain[index], with_os=with_os) == name:
             return index
     return None
 

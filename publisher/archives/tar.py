@@ -37,7 +37,7 @@ class Names:
 
     def __init__(self) -> None:
         self._kinds: dict[str, MemberType] = {}
-        self._folded: dict[str, str] = {}
+        self._names_by_casefold: dict[str, str] = {}
         self._links: dict[str, str] = {}
 
     def add(self, header: Header) -> str:
@@ -47,7 +47,7 @@ class Names:
             raise BadArchive(f"the archive has more than {_MOST:,} members")
         if name in self._kinds and not header.kind is self._kinds[name] is MemberType.FOLDER:
             raise BadArchive(f"the archive holds {name!r} twice")
-        other = self._folded.setdefault(name.casefold(), name)
+        other = self._names_by_casefold.setdefault(name.casefold(), name)
         if other != name:
             raise BadArchive(f"the archive holds {other!r} and {name!r}, which differ only in case")
         self._kinds[name] = header.kind
@@ -164,15 +164,15 @@ class Tar:
     def _next(self) -> Header | None:
         """The next member's header with what extends it; None at the end."""
         extension = Extension()
-        extended = False
+        is_extended = False
         while (block := self._exactly(BLOCK)).strip(b"\0"):
             self._recognise(block)
             header = read_header(block)
             if header.kind not in EXTENSIONS:
                 return extension.apply(header)
             extension = extension.merge(self._extension(header))
-            extended = extended or header.kind is not MemberType.GLOBAL_EXTENSION
-        if extended:
+            is_extended = is_extended or header.kind is not MemberType.GLOBAL_EXTENSION
+        if is_extended:
             raise BadArchive("the archive ends after a header that announces a member")
         return None
 

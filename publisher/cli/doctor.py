@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import colored, formats, open_session
+from publisher.cli.options import formats, open_session, uses_color
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -41,5 +41,5 @@ def command(options: GlobalOptions, /, *, clean: bool, form: str) -> int:
             (check.health, check.name, "; ".join(filter(None, (check.detail, check.advice))))
             for check in checkup.checks
         ]
-        show_text("\n".join(table(("health", "check", "what was found"), rows, color=colored(options))) + "\n")
+        show_text("\n".join(table(("health", "check", "what was found"), rows, color=uses_color(options))) + "\n")
     return checkup.exit_code

@@ -51,8 +51,8 @@ def write_report(document: Document, context: ReportContext | None = None) -> di
 
     outputs = outputs_of(document)
     is_written = write_outputs(os.environ, outputs)
-    known = context or ReportContext()
-    write_summary(os.environ, summary_of(document, known.versions(), known.timings))
+    known_context = context or ReportContext()
+    write_summary(os.environ, summary_of(document, known_context.versions(), known_context.timings))
     return {} if is_written else outputs
 
 
@@ -64,7 +64,7 @@ def masks() -> Callable[[str], None] | None:
 
 
 def _mask(text: str) -> None:
-    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    data = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     # In one write: threads learn secrets side by side.
-    sys.stderr.write(f"::add-mask::{escaped}\n")
+    sys.stderr.write(f"::add-mask::{data}\n")
     sys.stderr.flush()

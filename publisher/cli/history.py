@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import colored, formats, open_session
+from publisher.cli.options import formats, open_session, uses_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ def command(options: GlobalOptions, /, *, plot: Path | None, form: str) -> int:
     if form == "json":
         show_json(Receipts(receipts=receipts))
     elif receipts:
-        show_text(history_text(receipts, color=colored(options)))
+        show_text(history_text(receipts, color=uses_color(options)))
     else:
         show_text("no receipts yet: a release leaves one\n")
     return 0

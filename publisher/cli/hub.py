@@ -10,12 +10,12 @@ from publisher.cli.options import (
     LINES,
     Command,
     can_ask,
-    colored,
     confirm,
     credentials,
     formats,
     open_session,
     select_plan_options,
+    uses_color,
 )
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _change(
         for warning in summary.warnings:
             session.progress.warn(warning)
         if form == "text":
-            show_text(report_text(summary, color=colored(options)))
+            show_text(report_text(summary, color=uses_color(options)))
         if summary.changes and not dry_run:
             confirm(
                 lambda: report_text(summary, color=options.color) if form == "json" else "", "Change this?", yes=yes

@@ -198,6 +198,6 @@ def _credential(username: str | None, *, password_stdin: bool) -> Credential | N
     return Credential(username, secret, "--password-stdin")
 
 
-def colored(options: GlobalOptions) -> bool:
+def uses_color(options: GlobalOptions) -> bool:
     """Whether results on stdout get colours."""
     return options.color and sys.stdout.isatty()

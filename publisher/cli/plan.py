@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.cli.options import colored, formats, make_plan_options, open_session, planning
+from publisher.cli.options import formats, make_plan_options, open_session, planning, uses_color
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -64,5 +64,5 @@ def _show(options: GlobalOptions, document: Plan | Plans, plans: dict[str, Plan]
 
         return show_text(encode_outputs(unwritten))
     for plan in plans.values():
-        show_text(plan_text(plan, color=colored(options)))
+        show_text(plan_text(plan, color=uses_color(options)))
     return None

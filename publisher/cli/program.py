@@ -23,7 +23,8 @@ class CommandEntry(NamedTuple):
     help: str
 
 
-# Modules are imported when their command runs: `publish --version` and `--help` stay quick.
+# A command stands in a file of its own name however short it is: it is imported by that name when it runs, so that
+# `publish --version` and `--help` stay quick.
 COMMANDS = {
     "login": CommandEntry("Release", "Prove a credential to a registry, and keep it in the keyring."),
     "plan": CommandEntry("Release", "Show what a release would do, tag by tag, and why."),
@@ -109,8 +110,8 @@ def name_variables(command: click.Command, prefix: str) -> None:
             longest = max(parameter.opts, key=len)
             parameter.envvar = f"{prefix}_{longest.lstrip('-').upper().replace('-', '_')}"
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
-            name_variables(inner, f"{prefix}_{name.upper()}")
+        for name, subcommand in command.commands.items():
+            name_variables(subcommand, f"{prefix}_{name.upper()}")
 
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:

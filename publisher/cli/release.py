@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from publisher.cli.options import can_ask, colored, credentials, formats, make_plan_options, open_session, planning
+from publisher.cli.options import can_ask, credentials, formats, make_plan_options, open_session, planning, uses_color
 from publisher.model.errors import PublishError
 from publisher.model.value import Value
 
@@ -129,9 +129,9 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
     with open_session(options, flags.username, password_stdin=flags.password_stdin) as session:
         plan_options = flags.plan_options()
         if flags.plan_file:
-            saved = SavedPlans.read(flags.plan_file)
-            plan_options = saved.wish(plan_options, session.facts)
-            release_options = replace(release_options, saved=saved)
+            saved_plans = SavedPlans.read(flags.plan_file)
+            plan_options = saved_plans.wish(plan_options, session.facts)
+            release_options = replace(release_options, saved=saved_plans)
         # In a sandbox nothing is pushed to anybody: there a pull request is rehearsed.
         dry_run = flags.dry_run or (session.facts.is_pull_request and not session.sandbox)
         release_options = replace(release_options, dry_run=dry_run)
@@ -148,12 +148,12 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
             try:
                 runs.append(release(session, draft, release_options))
             except PublishError as error:
-                runs = _unfinished(runs, draft, error)
+                runs = _stop_runs(runs, draft, error)
                 break
     return show_runs(options, runs, flags.form)
 
 
-def _unfinished(runs: list[Run], draft: ReleaseDraft, error: PublishError) -> list[Run]:
+def _stop_runs(runs: list[Run], draft: ReleaseDraft, error: PublishError) -> list[Run]:
     """The runs so far, the last with the error that stopped the next image; raises it where no tag was changed yet."""
     from publisher.model.errors import Incomplete
     from publisher.workflows.record import touched
@@ -184,7 +184,7 @@ def _only_plan(options: GlobalOptions, drafts: list[ReleaseDraft], form: str) ->
 def _show_plan(options: GlobalOptions, plan: Plan) -> None:
     from publisher.report.tables import plan_text
 
-    click.echo(plan_text(plan, color=colored(options)), nl=False)
+    click.echo(plan_text(plan, color=uses_color(options)), nl=False)
 
 
 def _agree(options: GlobalOptions, draft: ReleaseDraft, *, yes: bool, form: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import colored, formats, open_session
+from publisher.cli.options import formats, open_session, uses_color
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ def _text(options: GlobalOptions, report: SmokeReport) -> str:
     from publisher.report.tables import table
 
     rows = [("passed" if check.passed else "failed", check.name, check.detail) for check in report.checks]
-    lines = table(("state", "check", "what was found"), rows, color=colored(options))
+    lines = table(("state", "check", "what was found"), rows, color=uses_color(options))
     state = "passed" if report.passed else "failed"
     suffix = "" if report.exit_code is None else f", exit code {report.exit_code}"
     suffix += ", out of memory" if report.oom else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import colored, credentials, formats, open_session, select_plan_options, selection
+from publisher.cli.options import credentials, formats, open_session, select_plan_options, selection, uses_color
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -39,7 +39,7 @@ def command(
         if form == "json":
             show_json(document)
         else:
-            show_text(status_text(document, ages(session, document), color=colored(options)))
+            show_text(status_text(document, ages(session, document), color=uses_color(options)))
     if not document.drifted:
         return 0
     error = Drift(

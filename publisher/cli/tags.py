@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import repositories, tags
-from publisher.cli.options import can_ask, colored, confirm, credentials, formats, open_session
+from publisher.cli.options import can_ask, confirm, credentials, formats, open_session, uses_color
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("tags")
 @click.argument("repository", metavar="REPO", shell_complete=repositories)
-@click.argument("named", nargs=-1, metavar="[TAG]...", shell_complete=tags)
+@click.argument("names", nargs=-1, metavar="[TAG]...", shell_complete=tags)
 @click.option("--prune", is_flag=True, help="Show which tags [retention] keeps and which go; -y deletes those.")
 @click.option("--delete", is_flag=True, help="Delete each TAG, and no other with it.")
 @credentials
@@ -70,7 +70,7 @@ def _show_list(options: GlobalOptions, session: Session, repository: Repository,
     if form == "json":
         show_json(tags)
     else:
-        show_text(tags_text(tags, color=colored(options)))
+        show_text(tags_text(tags, color=uses_color(options)))
     return 0
 
 
@@ -81,7 +81,7 @@ def _show(options: GlobalOptions, plan: Pruning, form: str) -> int:
     if form == "json":
         show_json(plan)
     else:
-        show_text(pruning_text(plan, color=colored(options)))
+        show_text(pruning_text(plan, color=uses_color(options)))
     return 0
 
 
@@ -96,12 +96,12 @@ def _carry_out(
     confirm(lambda: pruning_text(plan, color=options.color), "Delete these?", yes=yes)
     result, error = carry_out(session, repository, plan)
     _show(options, result, form)
-    failed = [tag for tag in result.gone if tag.state == "failed"]
-    if not failed:
+    failures = [tag for tag in result.gone if tag.state == "failed"]
+    if not failures:
         return 0
-    if error is None or len(failed) < len(result.gone):
+    if error is None or len(failures) < len(result.gone):
         hint = "the table says why; run it again for what is left"
         error = Incomplete(
-            f"{len(failed)} of {len(result.gone)} tags are still there", reference=str(repository), hint=hint
+            f"{len(failures)} of {len(result.gone)} tags are still there", reference=str(repository), hint=hint
         )
     return show_error(error, options.secrets.redact)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import references as known_references
-from publisher.cli.options import colored, credentials, formats, open_session
+from publisher.cli.options import credentials, formats, open_session, uses_color
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -38,13 +38,13 @@ def command(
     from publisher.report.tables import all_equal, verdicts_text
     from publisher.workflows.verify import Expectation, verify_references
 
-    parsed = [Reference.parse(text) for text in references]
+    targets = [Reference.parse(text) for text in references]
     with open_session(options, username, password_stdin=password_stdin) as session:
-        session.aim([reference.repository for reference in parsed])
-        results = verify_references(session, parsed, Expectation(level, source, local))
+        session.aim([reference.repository for reference in targets])
+        results = verify_references(session, targets, Expectation(level, source, local))
     report(Verdicts(results=results))
     if form == "json":
         show_json(Verdicts(results=results))
     else:
-        show_text(verdicts_text(results, color=colored(options)))
+        show_text(verdicts_text(results, color=uses_color(options)))
     return 0 if all_equal(results) else 5

@@ -56,10 +56,10 @@ class Address(Value, frozen=True):
         # docker-py reads the same file, and a broken one would break it in odd ways.
         config = _read(folder / "config.json") or {}
         if host := environ.get("DOCKER_HOST"):
-            return _checked(cls(host, "DOCKER_HOST", _certificates(environ, home)))
+            return _check_scheme(cls(host, "DOCKER_HOST", _certificates(environ, home)))
         name = environ.get("DOCKER_CONTEXT") or config.get("currentContext")
         if name and name != "default":
-            return _checked(_context(folder / "contexts", str(name)))
+            return _check_scheme(_context(folder / "contexts", str(name)))
         return cls(_DEFAULT, "the default")
 
     @property
@@ -69,7 +69,7 @@ class Address(Value, frozen=True):
         return scheme == "unix" and not os.path.exists(path)  # noqa: PTH110 - pathlib's raises where it may not look
 
 
-def _checked(address: Address) -> Address:
+def _check_scheme(address: Address) -> Address:
     scheme, mark, rest = address.url.partition("://")
     if scheme == "ssh":
         raise EngineUnavailable(

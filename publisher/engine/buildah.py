@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from publisher.engine.builder import Built, StepReader, name_also
+from publisher.engine.builder import BuildResult, StepReader, name_also
 from publisher.engine.child import started
 from publisher.engine.dockerfile import read_dockerfile
 from publisher.engine.errors import translated_errors
@@ -28,14 +28,14 @@ def find_buildah(environ: Mapping[str, str]) -> bool:
 
 def build_by_buildah(
     engine: Engine, request: BuildRequest, environ: Mapping[str, str], show: Callable[[str], None]
-) -> Built:
+) -> BuildResult:
     """Build, and leave the image in the engine under its names; raises BuildFailed."""
     untyped: Any = engine.api
     steps = _through_archive(untyped, request, environ, show)
     with translated_errors(request.names[0]):
         document = untyped.inspect_image(request.names[0])
         name_also(untyped, document["Id"], request.names[1:])
-    return Built.of(document, request.platform, steps)
+    return BuildResult.of(document, request.platform, steps)
 
 
 def _through_archive(

@@ -105,7 +105,7 @@ class BuildRequest(Value, frozen=True, kw_only=True):
             )
 
 
-class Built(Value, frozen=True):
+class BuildResult(Value, frozen=True):
     """The image's id, the steps that made it, what the builder warned of; its working folder and exposed ports."""
 
     id: str
@@ -154,7 +154,7 @@ def context_files(context: Path, dockerfile: str) -> tuple[str, ...]:
     return tuple(sorted(exclude_paths(str(context), [line for line in patterns if line and not line.startswith("#")])))
 
 
-def build(engine: Engine, request: BuildRequest, show: Callable[[str], None]) -> Built:
+def build(engine: Engine, request: BuildRequest, show: Callable[[str], None]) -> BuildResult:
     """Build by the engine's own builder; `show` gets one line a step. Raises BuildFailed with the builder's last words.
 
     The image is named at the end, when it is known to be the right one: podman's cache knows no platforms, so that it
@@ -165,7 +165,7 @@ def build(engine: Engine, request: BuildRequest, show: Callable[[str], None]) ->
     if engine.is_podman and request.cache and not is_for(document, platform):
         show(f"build    the cache held an image for {document.get('Architecture')}: again without it")
         document, reader = _build_once(engine.api, replace(request, cache=False), show)
-    built = Built.of(document, platform, reader.steps, reader.warnings)
+    built = BuildResult.of(document, platform, reader.steps, reader.warnings)
     with translated_errors(request.names[0]):
         name_also(engine.api, built.id, request.names)
     return built

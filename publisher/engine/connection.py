@@ -20,7 +20,7 @@ from docker.tls import TLSConfig
 from publisher.engine.address import Address
 from publisher.engine.errors import BREAKS, translated_errors, unavailable
 from publisher.engine.events import ExportStream, pieces, read_pull, read_push
-from publisher.engine.image import EngineImage, Pulled
+from publisher.engine.image import EngineImage, PullResult
 from publisher.model.errors import ConfigError, PublishError, SourceNotFound, Unreachable, UsageError
 from publisher.model.manifest import Platform
 from publisher.model.printable import printable
@@ -159,8 +159,8 @@ class Engine:
         """
         about = self.about()
         rootless = any("name=rootless" in str(option) for option in about.get("SecurityOptions") or ())
-        here = (os.uname().release, socket.gethostname())
-        return self.is_near and not rootless and (about.get("KernelVersion"), about.get("Name")) == here
+        machine = (os.uname().release, socket.gethostname())
+        return self.is_near and not rootless and (about.get("KernelVersion"), about.get("Name")) == machine
 
     def inspect(self, name: str) -> EngineImage | None:
         """Look an image up by name or id; None if it isn't there."""
@@ -220,13 +220,13 @@ class Engine:
             images = self._api.images(filters={"dangling": True})
         return len(images), sum(int(image.get("Size") or 0) for image in images)
 
-    def pull(self, reference: str, credential: Credential | None) -> Pulled:
+    def pull(self, reference: str, credential: Credential | None) -> PullResult:
         """Pull `repository@digest`; the name that the pull leaves is removed unless it was there before."""
-        with self.borrowed(reference, credential) as pulled:
+        with self.temporary_pull(reference, credential) as pulled:
             return pulled
 
     @contextmanager
-    def borrowed(self, reference: str, credential: Credential | None) -> Iterator[Pulled]:
+    def temporary_pull(self, reference: str, credential: Credential | None) -> Iterator[PullResult]:
         """As `pull`, with the name held until the block ends."""
         before = _BeforePull(reference, self._is_named(reference), self._ids())
         try:
@@ -234,7 +234,7 @@ class Engine:
             image = self.inspect(reference)
             if image is None:
                 raise Unreachable("the engine pulled it and doesn't have it", reference=reference)
-            yield Pulled(image.id, downloaded)
+            yield PullResult(image.id, downloaded)
         finally:
             if not before.has_name:
                 run_to_end(partial(self._remove_name, before))

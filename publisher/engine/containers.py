@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from publisher.engine.connection import Engine
-    from publisher.engine.run_options import Running
+    from publisher.engine.run_options import RunOptions
 
 
 _ROUNDS: Final = 20
@@ -117,49 +117,49 @@ class Containers:
         self._engine = engine
         self._api: Any = engine.api
 
-    def create(self, running: Running) -> str:
+    def create(self, options: RunOptions) -> str:
         """Make the run's container, not started yet, and its named volumes; returns its id."""
-        return run_to_end(partial(self._create, running))
+        return run_to_end(partial(self._create, options))
 
-    def _create(self, running: Running) -> str:
-        self._make_volumes(running)
-        labels, settings = {LABEL: running.run}, running.settings
-        with translated_errors(running.image), _as_configured():
+    def _create(self, options: RunOptions) -> str:
+        self._make_volumes(options)
+        labels, settings = {LABEL: options.run}, options.settings
+        with translated_errors(options.image), _as_configured():
             container = self._api.create_container(
-                running.image,
+                options.image,
                 command=list(settings.command) if settings.command is not None else None,
                 entrypoint=list(settings.entrypoint) if settings.entrypoint is not None else None,
-                environment=dict(running.env),
-                ports=[(port.number, port.protocol) for port in running.ports],
+                environment=dict(options.env),
+                ports=[(port.number, port.protocol) for port in options.ports],
                 user=settings.user,
                 working_dir=settings.workdir,
                 labels=labels,
-                name=running.run,
-                host_config=self._host(running),
+                name=options.run,
+                host_config=self._host(options),
             )
         return str(container["Id"])
 
-    def make_volumes(self, running: Running) -> None:
+    def make_volumes(self, options: RunOptions) -> None:
         """Make the named volumes alone, with our label."""
-        run_to_end(partial(self._make_volumes, running))
+        run_to_end(partial(self._make_volumes, options))
 
-    def _make_volumes(self, running: Running) -> None:
-        with translated_errors(running.image):
+    def _make_volumes(self, options: RunOptions) -> None:
+        with translated_errors(options.image):
             existing = (
-                {volume["Name"] for volume in self._api.volumes().get("Volumes") or ()} if running.named_volumes else ()
+                {volume["Name"] for volume in self._api.volumes().get("Volumes") or ()} if options.named_volumes else ()
             )
-            for volume in running.named_volumes:
+            for volume in options.named_volumes:
                 # podman answers with an error where docker gives what is there.
                 if volume not in existing:
-                    self._api.create_volume(volume, labels={LABEL: running.run})
+                    self._api.create_volume(volume, labels={LABEL: options.run})
 
-    def _host(self, running: Running) -> Any:
-        settings = running.settings
-        bindings = {str(port): ("127.0.0.1", port.host or None) for port in running.ports}
+    def _host(self, options: RunOptions) -> Any:
+        settings = options.settings
+        bindings = {str(port): ("127.0.0.1", port.host or None) for port in options.ports}
         return self._api.create_host_config(
             port_bindings=bindings,
-            mounts=[_mount(running, index) for index in range(len(running.volumes))],
-            network_mode=running.network,
+            mounts=[_mount(options, index) for index in range(len(options.volumes))],
+            network_mode=options.network,
             mem_limit=settings.memory,
             nano_cpus=int(settings.cpus * 1e9) if settings.cpus else None,
             read_only=settings.read_only,
@@ -247,17 +247,17 @@ class Containers:
             time.sleep(_MOMENT)
             return self._api.get_archive(container, path)
 
-    def network(self, running: Running) -> str | None:
+    def network(self, options: RunOptions) -> str | None:
         """The network that the run joins: one that is there, else one of its own, made with our label."""
-        name = running.settings.network
+        name = options.settings.network
         if name is None or name in _BUILT_IN or name.startswith("container:"):
             return name
         with translated_errors(name):
             if any(name in {network["Name"], network["Id"]} for network in self._api.networks()):
                 return name
-            own = f"{running.run}-{name}"
-            run_to_end(partial(self._api.create_network, own, labels={LABEL: running.run}))
-        return own
+            own_name = f"{options.run}-{name}"
+            run_to_end(partial(self._api.create_network, own_name, labels={LABEL: options.run}))
+        return own_name
 
     def remove(self, container: str) -> None:
         """Take a container away, running or not, with its anonymous volumes."""
@@ -291,9 +291,9 @@ def _own_limits() -> list[Ulimit]:
     return [Ulimit(name=name, soft=most, hard=most) for name, most in hard.items()]
 
 
-def _mount(running: Running, index: int) -> Mount:
-    volume = running.volumes[index]
-    source = volume.source if volume.is_bind or not volume.source else running.volume_name(volume)
+def _mount(options: RunOptions, index: int) -> Mount:
+    volume = options.volumes[index]
+    source = volume.source if volume.is_bind or not volume.source else options.volume_name(volume)
     kind: Literal["bind", "volume"] = "bind" if volume.is_bind else "volume"
-    labels = None if volume.is_bind or volume.source else {LABEL: running.run}
+    labels = None if volume.is_bind or volume.source else {LABEL: options.run}
     return Mount(volume.target, source or None, type=kind, read_only=volume.read_only, labels=labels)

@@ -85,17 +85,17 @@ def read_dockerfile(text: str) -> tuple[Instruction, ...]:
     lines = re.split(r"\r?\n", text.removeprefix("\ufeff"))
     escape = re.escape(_escape_character(lines))
     continuation = re.compile(rf"(?<!{escape}){escape}[ \t]*$")
-    numbered = iter(enumerate(lines, 1))
+    numbered_lines = iter(enumerate(lines, 1))
     instructions: list[Instruction] = []
     start, parts = 0, ""
-    for number, line in numbered:
+    for number, line in numbered_lines:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         start = start or number
         part = continuation.sub("", line)
         parts += part.strip(" \t") + " "
         if part == line:
-            instructions.append(_read_instruction(start, parts, (content for _, content in numbered)))
+            instructions.append(_read_instruction(start, parts, (content for _, content in numbered_lines)))
             start, parts = 0, ""
     if parts.strip():
         instructions.append(_read_instruction(start, parts, ()))

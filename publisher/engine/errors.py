@@ -45,10 +45,10 @@ def _api_error(error: APIError, reference: str) -> PublishError:
 
 def engine_error(text: str, reference: str) -> PublishError:
     """The engine's own words, as the error that they mean."""
-    lowered = text.lower()
-    if "no space left" in lowered or "disk quota exceeded" in lowered:
+    lowercase = text.lower()
+    if "no space left" in lowercase or "disk quota exceeded" in lowercase:
         return DiskFull(f"the engine has no room left: {text}", reference=reference, hint="see 'docker system df'")
-    if any(words in lowered for words in ("denied", "unauthorized", "no basic auth", "authentication required")):
+    if any(words in lowercase for words in ("denied", "unauthorized", "no basic auth", "authentication required")):
         return Denied(f"the engine was refused: {text}", reference=reference)
     return Unreachable(f"the engine failed: {text}", reference=reference)
 

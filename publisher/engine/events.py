@@ -80,10 +80,10 @@ def read_push(pieces: Iterable[bytes], reference: str) -> Digest:
     for event in events(pieces, reference):
         aux = event.get("aux")
         if isinstance(aux, dict) and "Digest" in aux:
-            reported = _digest(aux["Digest"], reference)
-            if digest not in {None, reported}:
+            value = _digest(aux["Digest"], reference)
+            if digest not in {None, value}:
                 raise Unreachable("the engine's push reports two digests", reference=reference)
-            digest = reported
+            digest = value
     if digest is None:
         raise Unreachable("the engine's push ended without a digest", reference=reference)
     return digest
@@ -99,18 +99,18 @@ def _digest(text: object, reference: str) -> Digest:
 def read_pull(pieces: Iterable[bytes], reference: str) -> str:
     """Read a pull to its end; tells whether "layers", only the "manifest" or "none" of it was downloaded."""
     last: dict[str, Any] = {}
-    arrived = set[str]()
+    layers = set[str]()
     docker = False
     for last in events(pieces, reference):
         status = str(last.get("status", ""))
         docker = docker or status.startswith("Pulling from ")
         if status in _DOWNLOADED:
-            arrived.add(str(last.get("id")))
+            layers.add(str(last.get("id")))
     # Docker's last words are "Status: …"; podman's name the image, by its config, as one more thing downloaded.
     status = str(last.get("status", ""))
     if not status.startswith("Status: ") and (docker or status not in _DOWNLOADED):
         raise Unreachable("the engine's pull broke off", reference=reference)
-    if arrived - {str(last.get("id"))}:
+    if layers - {str(last.get("id"))}:
         return "layers"
     return "none" if status.startswith("Status: Image is up to date") else "manifest"
 

@@ -54,7 +54,7 @@ class EngineImage(Value, frozen=True):
         return self.repo_tags + self.repo_digests
 
 
-class Pulled(Value, frozen=True):
+class PullResult(Value, frozen=True):
     """What a pull brought: the image's id, and "none", "manifest" or "layers"."""
 
     id: str

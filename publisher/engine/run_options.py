@@ -76,7 +76,7 @@ class Volume(Value, frozen=True):
         return bool(self.source) and not self.is_bind
 
 
-class Running(Value, frozen=True, kw_only=True):
+class RunOptions(Value, frozen=True, kw_only=True):
     """One container, before it is made. `run` names the run: its volumes have it before their names.
 
     settings: what `[smoke]` says, of which env, ports and volumes stand here as they were read. env_file: where a

@@ -141,10 +141,10 @@ def _registry(key: Key, host: str, registry: RegistrySettings) -> None:
 def _host(key: Key, host: str) -> None:
     """A host[:port] by the grammar of references; `localhost` counts as one there, a bare word doesn't."""
     try:
-        parsed = Repository.parse(f"{host}/name").registry if host == host.strip() else ""
+        registry = Repository.parse(f"{host}/name").registry if host == host.strip() else ""
     except BadReference:
-        parsed = ""
-    if not parsed or (parsed == DOCKER_HUB and host.lower() not in _HUB_HOSTS) or "/" in host:
+        registry = ""
+    if not registry or (registry == DOCKER_HUB and host.lower() not in _HUB_HOSTS) or "/" in host:
         raise InvalidSetting(
             key, show(host), "a registry's host, as in registry.example:5000, without https:// and path"
         )

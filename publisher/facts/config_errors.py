@@ -37,7 +37,7 @@ class InvalidSetting(Exception):
         """The error that the user sees; `table` is where the configuration starts in the file."""
         line = find_line(text, table + self.key)
         where = f"{file}, line {line}" if line else str(file)
-        key = f"{dotted(table + self.key)}: " if self.key else ""
+        key = f"{dotted_key(table + self.key)}: " if self.key else ""
         hint = None if self.hint is None else printable(self.hint)
         return ConfigError(f"{where}: {key}found {self.value}, allowed is {self.allowed}", reference=file, hint=hint)
 
@@ -67,7 +67,7 @@ def show(value: object) -> str:
             return str(value)[:60]
 
 
-def dotted(key: Key) -> str:
+def dotted_key(key: Key) -> str:
     """A key as it is written in TOML; list items by their number."""
     parts = (part if re.fullmatch(r"[A-Za-z0-9_-]+|\[\d+\]", part) else f'"{part}"' for part in key)
     return ".".join(parts).replace(".[", "[")

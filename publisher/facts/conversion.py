@@ -45,9 +45,9 @@ def convert(document: dict[str, Any]) -> Settings:
 def _images(images: dict[str, Any], document: dict[str, Any]) -> dict[str, ImageSettings]:
     if "source" in document:
         raise InvalidSetting(("source",), "a source for all of [images]", "a `source` within each [images.NAME]")
-    shared = {key: document[key] for key in _SHARED if key in document}
+    defaults = {key: document[key] for key in _SHARED if key in document}
     return {
-        name: _convert(shared | table if isinstance(table, dict) else table, ImageSettings, ("images", name))
+        name: _convert(defaults | table if isinstance(table, dict) else table, ImageSettings, ("images", name))
         for name, table in images.items()
     }
 
@@ -69,7 +69,7 @@ def _invalid_setting(problem: str, document: object, kind: type[msgspec.Struct],
         return unknown_key((*table, *key, name[1]), _known_keys(kind, key))
     if name:
         return InvalidSetting(table + key, f"no '{name[1]}'", f"a table with '{name[1]}', which must be there")
-    return InvalidSetting(table + key, show(value), _allowed(what))
+    return InvalidSetting(table + key, show(value), _expected_types(what))
 
 
 def _walk(document: object, path: str) -> tuple[Key, object]:
@@ -114,9 +114,9 @@ def _struct(info: msgspec.inspect.Type) -> msgspec.inspect.StructType | None:
             return None
 
 
-def _allowed(what: str) -> str:
-    expected = _EXPECTED.fullmatch(what)
-    if expected is None:
+def _expected_types(what: str) -> str:
+    match = _EXPECTED.fullmatch(what)
+    if match is None:
         return what
-    types = [_WORDS.get(name, name) for name in expected["types"].split(" | ") if name != "null"]
-    return " or ".join(types) + (f",{expected['bound']}" if expected["bound"] else "")
+    types = [_WORDS.get(name, name) for name in match["types"].split(" | ") if name != "null"]
+    return " or ".join(types) + (f",{match['bound']}" if match["bound"] else "")

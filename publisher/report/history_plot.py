@@ -62,8 +62,8 @@ class Timeline(Value, frozen=True):
     def versions(self) -> tuple[str, ...]:
         """All that is named, lowest first."""
         stays = (stay.version for lane in self.lanes.values() for stay in lane)
-        released = (event.version for event in self.events if event.command == "release" and event.version)
-        return tuple(sorted({*stays, *released}, key=version_key))
+        releases = (event.version for event in self.events if event.command == "release" and event.version)
+        return tuple(sorted({*stays, *releases}, key=version_key))
 
 
 def timelines(receipts: Iterable[Receipt]) -> tuple[Timeline, ...]:
@@ -208,7 +208,7 @@ class _Panel(Value, frozen=True):
         """Lay it out: gaps between events grow with time, and none is too small to read."""
         left = _EDGE + 16 + max([*(_SIGN * cells(tag) for tag in line.lanes), 40])
         longest = max(_SMALL_SIGN * cells(_label(event)) for event in line.events)
-        xs = _places([event.time for event in line.events], left + 18, _LEAST - 200)
+        xs = _positions([event.time for event in line.events], left + 18, _LEAST - 200)
         last = max(90.0, longest * cos(_TILT) + 20)
         return cls(line, left, longest * sin(_TILT) + 18, xs, max(_LEAST, xs[-1] + last + _EDGE))
 
@@ -289,7 +289,7 @@ class _Panel(Value, frozen=True):
                 free = x + _DATE_ROOM
 
 
-def _places(times: Sequence[str], left: float, room: float) -> tuple[float, ...]:
+def _positions(times: Sequence[str], left: float, room: float) -> tuple[float, ...]:
     """One place for each time: at least the narrowest gap apart, the rest of the room shared out by time."""
     moments = [read_time(text) for text in times]
     steps = [_seconds(before, after) for before, after in pairwise(moments)]

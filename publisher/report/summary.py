@@ -43,7 +43,7 @@ def picture(pointers: Iterable[Pointer], *, before: str, after: str) -> list[str
 
 
 def _arrows(pointer: Pointer, before: str, after: str) -> list[str]:
-    tag = f'  t{_id(pointer.tag)}(["{_quoted(pointer.tag)}"])'
+    tag = f'  t{_id(pointer.tag)}(["{_label_text(pointer.tag)}"])'
     if pointer.before == pointer.after:
         return [f"{tag} --> {_version(pointer.before)}"]
     lines = [f'{tag} -. "{before}" .-> {_version(pointer.before)}'] if pointer.before else []
@@ -51,7 +51,7 @@ def _arrows(pointer: Pointer, before: str, after: str) -> list[str]:
 
 
 def _version(text: str) -> str:
-    return f'v{_id(text)}["{_quoted(text)}"]'
+    return f'v{_id(text)}["{_label_text(text)}"]'
 
 
 def _id(name: str) -> str:
@@ -59,7 +59,7 @@ def _id(name: str) -> str:
     return name.encode().hex()
 
 
-def _quoted(text: str) -> str:
+def _label_text(text: str) -> str:
     return "".join(sign if sign.isascii() and (sign.isalnum() or sign in "_.+-! ") else "?" for sign in text)
 
 
@@ -195,8 +195,8 @@ def _reason(command: str, change: Change) -> str:
 def _facts(receipt: Receipt, timings: Mapping[str, float]) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if image := receipt.image:
-        pinned = receipt.plan.images if receipt.plan else ()
-        facts += [("to pin", code(f"{repository}@{image.digest}")) for repository in pinned]
+        repositories = receipt.plan.images if receipt.plan else ()
+        facts += [("to pin", code(f"{repository}@{image.digest}")) for repository in repositories]
         facts += [("digest", code(image.digest))]
         facts += [("platforms", plain(", ".join(image.platforms)))] if image.platforms else []
         facts += [("size", size(image.size))] if image.size else []
@@ -217,8 +217,8 @@ def _time(receipt: Receipt, timings: Mapping[str, float]) -> str:
     if timings:
         steps = ", ".join(f"{plain(step)} {seconds:.1f} s" for step, seconds in timings.items())
         return f"{sum(timings.values()):.1f} s: {steps}; ended {plain(receipt.finished)}"
-    passed = (datetime.fromisoformat(receipt.finished) - datetime.fromisoformat(receipt.started)).total_seconds()
-    return f"{passed:.0f} s; ended {plain(receipt.finished)}"
+    seconds = (datetime.fromisoformat(receipt.finished) - datetime.fromisoformat(receipt.started)).total_seconds()
+    return f"{seconds:.0f} s; ended {plain(receipt.finished)}"
 
 
 # Status, verdicts, errors.
@@ -229,8 +229,10 @@ def _status(status: Status) -> list[str]:
     lines = _title("Status -", f"{drifting(count)} not in place" if count else "every floating tag is true")
     for repository in status.repositories:
         names = {version.digest: version.version for version in repository.versions if version.digest}
-        yanked = [version.version for version in repository.versions if version.yanked]
-        text = f"{len(repository.versions)} versions" + (f", yanked: {', '.join(yanked)}" if yanked else "")
+        yanked_versions = [version.version for version in repository.versions if version.yanked]
+        text = f"{len(repository.versions)} versions" + (
+            f", yanked: {', '.join(yanked_versions)}" if yanked_versions else ""
+        )
         lines += [f"{code(Repository.parse(repository.repository).familiar)}: {plain(text)}", ""]
         table = [
             (code(line.tag), _digest_cell(line.digest, names), _digest_cell(line.desired, names), str(line.state))

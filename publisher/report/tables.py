@@ -313,11 +313,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, color: bool, wi
     A column that no row has anything in is left out. width: in cells; by default stdout's.
     """
     cells = [[printable(str(cell)) for cell in row] for row in rows]
-    used = [index for index in range(len(head)) if index == 0 or not cells or any(row[index] for row in cells)]
-    grid = [[row[index] for index in used] for row in (list(head), *cells)]
+    indexes = [index for index in range(len(head)) if index == 0 or not cells or any(row[index] for row in cells)]
+    grid = [[row[index] for index in indexes] for row in (list(head), *cells)]
     natural = [max(map(width_of, column)) for column in zip(*grid, strict=True)]
     words = [max(map(longest_word, column)) for column in zip(*grid, strict=True)]
-    widths = fit(natural, words, (width or columns(sys.stdout)) - _GAP * (len(used) - 1))
+    widths = fit(natural, words, (width or columns(sys.stdout)) - _GAP * (len(indexes) - 1))
     lines = [paint(line, _DIM, color=color) for line in _row(grid[0], widths, color=False)]
     for row in grid[1:]:
         lines += _row(row, widths, color=color)
@@ -326,9 +326,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, color: bool, wi
 
 def _row(cells: Sequence[str], widths: Sequence[int], *, color: bool) -> list[str]:
     """The lines of one row; a cell that is too long goes on below itself."""
-    wrapped = [wrap(cell, max(size, 1)) for cell, size in zip(cells, widths, strict=True)]
+    cell_lines = [wrap(cell, max(size, 1)) for cell, size in zip(cells, widths, strict=True)]
     lines = []
-    for parts in zip_longest(*wrapped, fillvalue=""):
+    for parts in zip_longest(*cell_lines, fillvalue=""):
         painted_parts = [
             paint(pad(part, size), _COLORS.get(part, ""), color=color) for part, size in zip(parts, widths, strict=True)
         ]

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from publisher.sandbox.auth import Authenticator
 from publisher.sandbox.http import Refusal, fault_response
 from publisher.sandbox.hub import HubApi, is_hub
-from publisher.sandbox.registry import Registry
+from publisher.sandbox.registry import RegistryApi
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -62,7 +62,7 @@ class Application:
         self.requests: list[dict[str, Any]] = []
         self._store, self._faults = store, faults
         self._authenticator = Authenticator(url, options)
-        self._registry = Registry(store, options, self._authenticator)
+        self._registry = RegistryApi(store, options, self._authenticator)
         self._hub = HubApi(store, options, self._authenticator)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.sandbox.options import Options
-    from publisher.sandbox.routes import Route
+    from publisher.sandbox.routes import ApiRoute
 
 
 class BadToken(ValueError):
@@ -121,30 +121,30 @@ class Authenticator:
         self._options = options
         self.issuer = TokenIssuer(options.token_life)
 
-    def check(self, request: Request, route: Route | None) -> None:
+    def check(self, request: Request, route: ApiRoute | None) -> None:
         """Let a request pass, or raise Refusal; `route` None is the ping, which any token opens."""
         if not self._options.auth:
             return
-        needed = route.scopes(request) if route else ()
+        scopes = route.scopes(request) if route else ()
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer":
-            raise self._challenge(needed, "")
+            raise self._challenge(scopes, "")
         try:
-            granted = self.issuer.scopes(token.strip())
+            granted_scopes = self.issuer.scopes(token.strip())
         except BadToken as error:
-            raise self._challenge(needed, "invalid_token") from error
-        if not all(scope.within(granted) for scope in needed):
-            raise self._challenge(needed, "insufficient_scope")
+            raise self._challenge(scopes, "invalid_token") from error
+        if not all(scope.within(granted_scopes) for scope in scopes):
+            raise self._challenge(scopes, "insufficient_scope")
 
-    def _challenge(self, needed: tuple[Scope, ...], error: str) -> Refusal:
+    def _challenge(self, scopes: tuple[Scope, ...], error: str) -> Refusal:
         challenge = f'Bearer realm="{self._realm}",service="{SERVICE}"'
-        if needed:
-            challenge += f',scope="{" ".join(map(str, needed))}"'
+        if scopes:
+            challenge += f',scope="{" ".join(map(str, scopes))}"'
         if error:
             challenge += f',error="{error}"'
         detail = [
             {"Type": "repository", "Name": scope.name, "Action": action}
-            for scope in needed
+            for scope in scopes
             for action in sorted(scope.actions)
         ]
         headers = {"WWW-Authenticate": challenge}
@@ -196,12 +196,12 @@ class Authenticator:
     def _answer(self, user: str, scope_text: str, *, offline: bool) -> dict[str, Any]:
         rights = self._options.users[user].rights if user else self._options.anonymous
         scopes = [scope for scope in map(Scope.parse, scope_text.split()) if scope]
-        granted = [scope for scope in (scope.narrow(rights) for scope in scopes) if scope.actions]
+        granted_scopes = [scope for scope in (scope.narrow(rights) for scope in scopes) if scope.actions]
         answer = {
-            "access_token": self.issuer.access(user, granted),
+            "access_token": self.issuer.access(user, granted_scopes),
             "expires_in": self._options.token_life,
             "issued_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "scope": " ".join(map(str, granted)),
+            "scope": " ".join(map(str, granted_scopes)),
         }
         return {**answer, "refresh_token": self.issuer.refresh(user)} if offline and user else answer
 

@@ -50,7 +50,7 @@ class PartialBlob:
             self.path.unlink(missing_ok=True)
 
 
-class BlobStore(Protocol):
+class BlobBackend(Protocol):
     """Keeps content by digest, and one small record for each repository. Called from several threads."""
 
     def begin(self) -> PartialBlob:

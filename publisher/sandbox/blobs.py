@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.model.digest import Digest
-    from publisher.sandbox.routes import Route
+    from publisher.sandbox.routes import ApiRoute
     from publisher.sandbox.store import Store, UploadSession
 
 _CONTENT_RANGE: Final = re.compile(r"(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]+|\*))?")
@@ -28,7 +28,7 @@ class Blobs:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def answer(self, request: Request, route: Route) -> Response:
+    async def answer(self, request: Request, route: ApiRoute) -> Response:
         """Answer a request; raises Refusal."""
         if request.method not in {"GET", "HEAD", "DELETE"}:
             raise Refusal(405, "UNSUPPORTED", f"{request.method} is not for blobs")
@@ -57,7 +57,7 @@ class Uploads:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def answer(self, request: Request, route: Route) -> Response:
+    async def answer(self, request: Request, route: ApiRoute) -> Response:
         """Answer a request; raises Refusal."""
         if not route.item:
             return await self._begin(request, route.name)
@@ -79,7 +79,7 @@ class Uploads:
                 return await asyncio.to_thread(self._finish, route.name, route.item, digest)
         return Response(status_code=202, headers=_progress(route.item, session))
 
-    def _session(self, route: Route) -> UploadSession:
+    def _session(self, route: ApiRoute) -> UploadSession:
         session = self._store.session(route.name, route.item)
         if session is None:
             raise Refusal(404, "BLOB_UPLOAD_UNKNOWN", "there is no such upload")
@@ -88,8 +88,8 @@ class Uploads:
     async def _begin(self, request: Request, name: str) -> Response:
         if request.method != "POST":
             raise Refusal(405, "UNSUPPORTED", f"{request.method} is not for uploads")
-        if mounted := await asyncio.to_thread(self._mount, request, name):
-            return mounted
+        if response := await asyncio.to_thread(self._mount, request, name):
+            return response
         text = request.query_params.get("digest", "")
         digest = digest_of(text) if text else None
         upload = await asyncio.to_thread(self._store.begin, name)

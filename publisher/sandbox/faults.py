@@ -20,22 +20,22 @@ class Quota:
 
     def __init__(self, limit: int, seconds: int, clock: Callable[[], float] = time.time) -> None:
         self.limit, self.seconds, self._clock = limit, seconds, clock
-        self._used, self._ends = 0, 0.0
+        self._count, self._ends = 0, 0.0
         self._lock = threading.Lock()
 
     def take(self) -> bool:
         """Use one up; False where none is left."""
         with self._lock:
             self._turn()
-            self._used += 1
-            return not self.limit or self._used <= self.limit
+            self._count += 1
+            return not self.limit or self._count <= self.limit
 
     @property
     def remaining(self) -> int:
         """How many may follow."""
         with self._lock:
             self._turn()
-            return max(self.limit - self._used, 0)
+            return max(self.limit - self._count, 0)
 
     @property
     def reset(self) -> int:
@@ -51,7 +51,7 @@ class Quota:
 
     def _turn(self) -> None:
         if self._clock() >= self._ends:
-            self._used, self._ends = 0, self._clock() + self.seconds
+            self._count, self._ends = 0, self._clock() + self.seconds
 
 
 FaultKind = Literal["status", "reset", "lost", "slow"]

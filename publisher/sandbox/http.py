@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.model.digest import Digest
-    from publisher.sandbox.blob_store import BlobStore, PartialBlob
+    from publisher.sandbox.blob_store import BlobBackend, PartialBlob
 
 
 _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 404: "NOT_FOUND", 405: "UNSUPPORTED", 429: "TOOMANYREQUESTS"}
@@ -91,7 +91,7 @@ async def receive(request: Request, blob: PartialBlob) -> None:
         await asyncio.to_thread(blob.append, bytes(buffer))
 
 
-async def send(store: BlobStore, digest: Digest, part: range) -> AsyncIterator[bytes]:
+async def send(store: BlobBackend, digest: Digest, part: range) -> AsyncIterator[bytes]:
     """Content from `part.start` up to `part.stop`, piece by piece."""
     for offset in range(part.start, part.stop, PIECE):
         yield await asyncio.to_thread(store.read, digest, offset, min(PIECE, part.stop - offset))

@@ -120,8 +120,8 @@ class HubApi:
             if self._store.knows(f"{space}/{name}"):
                 raise HubApiError(400, "a repository of that name exists already", errinfo={})
             changes = self._texts(fields)
-            fresh = Details(registered=stamp(), is_private=fields.get("is_private") is True)
-            self._store.describe(f"{space}/{name}", msgspec.structs.replace(fresh, **changes))
+            details = Details(registered=stamp(), is_private=fields.get("is_private") is True)
+            self._store.describe(f"{space}/{name}", msgspec.structs.replace(details, **changes))
         return JSONResponse(repository_shape(self._store, f"{space}/{name}"), 201)
 
     def _repository(self, request: Request, name: str, body: bytes) -> Response:
@@ -154,11 +154,11 @@ class HubApi:
             pattern = _pattern(fields.get("regex"))
             return JSONResponse({"tags": [tag for tag in self._store.tags(name) if pattern.search(tag)]})
         _only(request, "PATCH")
-        enabled, rules = fields.get("immutable_tags"), fields.get("immutable_tags_rules")
-        if not isinstance(enabled, bool) or not isinstance(rules, list):
+        is_immutable, rules = fields.get("immutable_tags"), fields.get("immutable_tags_rules")
+        if not isinstance(is_immutable, bool) or not isinstance(rules, list):
             raise HubApiError(400, "immutable_tags and immutable_tags_rules are required", errinfo={})
         patterns = tuple(_pattern(rule).pattern for rule in rules)
-        self._change(name, lambda details: msgspec.structs.replace(details, immutable=enabled, rules=patterns))
+        self._change(name, lambda details: msgspec.structs.replace(details, immutable=is_immutable, rules=patterns))
         return JSONResponse(repository_shape(self._store, name))
 
     def _change(self, name: str, change: Callable[[Details], Details]) -> None:

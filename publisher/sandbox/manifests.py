@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content
     from publisher.sandbox.options import Options
-    from publisher.sandbox.routes import Route
+    from publisher.sandbox.routes import ApiRoute
     from publisher.sandbox.store import Store
 
 
@@ -37,7 +37,7 @@ class Manifests:
         self._store, self._options = store, options
         self._pulls = Quota(options.pull_limit, _WINDOW)
 
-    async def answer(self, request: Request, route: Route) -> Response:
+    async def answer(self, request: Request, route: ApiRoute) -> Response:
         """Answer a request; raises Refusal. With a limit of pulls every answer says how many are left."""
         if not self._options.pull_limit or request.method not in {"GET", "HEAD"}:
             return await self._act(request, route)
@@ -55,7 +55,7 @@ class Manifests:
         if method == "GET" and not self._pulls.take():
             raise Refusal(429, "TOOMANYREQUESTS", _USED_UP)
 
-    async def _act(self, request: Request, route: Route) -> Response:
+    async def _act(self, request: Request, route: ApiRoute) -> Response:
         if request.method == "PUT":
             body = await read_whole(request, self._options.manifest_limit)
             return await asyncio.to_thread(self._put, request, route, body)
@@ -64,20 +64,20 @@ class Manifests:
             return await asyncio.to_thread(act, request, route)
         raise Refusal(405, "UNSUPPORTED", f"{request.method} is not for manifests")
 
-    def _get(self, request: Request, route: Route) -> Response:
+    def _get(self, request: Request, route: ApiRoute) -> Response:
         content = self._store.manifest(route.name, self._find(route, _target(route.item)))
         headers = {"Docker-Content-Digest": str(content.digest), "Content-Length": str(len(content.content))}
         body = b"" if request.method == "HEAD" else content.content
         return Response(body, 200, headers, media_type=content.media_type)
 
-    def _find(self, route: Route, target: Tag | Digest | None) -> Digest:
+    def _find(self, route: ApiRoute, target: Tag | Digest | None) -> Digest:
         digest = self._store.resolve(route.name, target) if target else None
         if digest is None:
             code = "MANIFEST_UNKNOWN" if self._store.knows(route.name) else "NAME_UNKNOWN"
             raise Refusal(404, code, f"{route.name} has no manifest {route.item}")
         return digest
 
-    def _delete(self, _request: Request, route: Route) -> Response:
+    def _delete(self, _request: Request, route: ApiRoute) -> Response:
         target = _target(route.item)
         if isinstance(target, Tag) and not self._options.delete_by_tag:
             raise Refusal(405, "UNSUPPORTED", "only digests can be deleted here")
@@ -91,7 +91,7 @@ class Manifests:
     def _tags_of(self, name: str, digest: Digest) -> list[str]:
         return [tag for tag, current in self._store.state()[name].items() if current == str(digest)]
 
-    def _put(self, request: Request, route: Route, body: bytes) -> Response:
+    def _put(self, request: Request, route: ApiRoute, body: bytes) -> Response:
         try:
             content = parse_manifest(body, request.headers.get("content-type"))
         except BadManifest as error:
@@ -105,7 +105,7 @@ class Manifests:
             self._store.put_manifest(route.name, content, tags)
         return self._response(route, content, tags if ":" in route.item else [])
 
-    def _tags_to_write(self, request: Request, route: Route, content: Content) -> list[str]:
+    def _tags_to_write(self, request: Request, route: ApiRoute, content: Content) -> list[str]:
         """The tags that a PUT is to write: its own, or those of its query beside a digest."""
         if ":" not in route.item:
             return [tag_of(route.item)]
@@ -127,7 +127,7 @@ class Manifests:
                     403, "DENIED", f"requested access to the resource is denied - {words}immutability settings"
                 )
 
-    def _response(self, route: Route, content: Content, tags: list[str]) -> Response:
+    def _response(self, route: ApiRoute, content: Content, tags: list[str]) -> Response:
         headers = {"OCI-Tag": ", ".join(tags)} if tags else {}
         if content.subject and self._options.referrers:
             headers["OCI-Subject"] = str(content.subject.digest)

@@ -12,7 +12,7 @@ from publisher.model import media
 from publisher.sandbox.blobs import Blobs, Uploads
 from publisher.sandbox.http import Refusal
 from publisher.sandbox.manifests import Manifests
-from publisher.sandbox.routes import Route, digest_of
+from publisher.sandbox.routes import ApiRoute, digest_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from publisher.sandbox.store import Store
 
 
-class Registry:
+class RegistryApi:
     """Answers requests below /v2/ that may be answered."""
 
     def __init__(self, store: Store, options: Options, authenticator: Authenticator) -> None:
@@ -45,7 +45,7 @@ class Registry:
         if path in {"/v2", "/v2/"}:
             self._authenticator.check(request, None)
             return JSONResponse({})
-        route = Route.parse(path)
+        route = ApiRoute.parse(path)
         self._authenticator.check(request, route)
         if route.kind == "manifests":
             return await self._manifests.answer(request, route)
@@ -57,7 +57,7 @@ class Registry:
             raise Refusal(405, "UNSUPPORTED", f"{request.method} is not for lists")
         return await asyncio.to_thread(self._tags if route.kind == "tags" else self._referrers, request, route)
 
-    def _tags(self, request: Request, route: Route) -> Response:
+    def _tags(self, request: Request, route: ApiRoute) -> Response:
         if not self._store.knows(route.name):
             raise Refusal(404, "NAME_UNKNOWN", f"there is no repository {route.name}", detail={"name": route.name})
         last = request.query_params.get("last", "")
@@ -76,7 +76,7 @@ class Registry:
         limits = [int(text)] if text else []
         return min([*limits, self._options.page] if self._options.page else limits, default=None)
 
-    def _referrers(self, request: Request, route: Route) -> Response:
+    def _referrers(self, request: Request, route: ApiRoute) -> Response:
         if not self._options.referrers:
             raise Refusal(404, "NOT_FOUND", "there is no such route")
         kind = request.query_params.get("artifactType")

@@ -215,13 +215,15 @@ def execute(
 
 
 def _run(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    started: list[subprocess.Popen[bytes]] = []
+    children: list[subprocess.Popen[bytes]] = []
     early: list[int] = []
-    with _signal_handler(_FORWARDED, lambda number: _forward(started[0], number) if started else early.append(number)):
-        started.append(_start(command, environ))
+    with _signal_handler(
+        _FORWARDED, lambda number: _forward(children[0], number) if children else early.append(number)
+    ):
+        children.append(_start(command, environ))
         for number in early:
-            _forward(started[0], number)
-        return started[0].wait()
+            _forward(children[0], number)
+        return children[0].wait()
 
 
 def _start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -250,7 +252,7 @@ def _in_foreground() -> bool:
 def _signal_handler(numbers: Sequence[signal.Signals], act: Callable[[int], None]) -> Iterator[None]:
     """Signals that are ignored stay so: nohup and shells' background jobs count on it."""
     signals = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = [(number, signal.signal(number, lambda received, _frame: act(received))) for number in signals]
+    previous = [(number, signal.signal(number, lambda signal_number, _frame: act(signal_number))) for number in signals]
     try:
         yield
     finally:

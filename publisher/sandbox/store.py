@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from publisher.model.manifest import Content
-    from publisher.sandbox.blob_store import BlobStore, PartialBlob
+    from publisher.sandbox.blob_store import BlobBackend, PartialBlob
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Store:
 
     def __init__(
         self,
-        blob_store: BlobStore,
+        blob_store: BlobBackend,
         *,
         lag: float = 0,
         list_lag: float = 0,
@@ -208,12 +208,12 @@ class Store:
             return
         repository, now = self._repositories[name], self._clock()
         contents = {digest: self.manifest(name, digest) for digest in repository.manifests}
-        reached = set[Digest]()
+        reachable = set[Digest]()
         roots = {moves.latest for moves in repository.tags.values() if moves.latest}
         while roots:
-            reached |= roots
-            roots = {digest for content in contents.values() for digest in _leads_to(content, reached)} - reached
-        for digest in contents.keys() - reached:
+            reachable |= roots
+            roots = {digest for content in contents.values() for digest in _leads_to(content, reachable)} - reachable
+        for digest in contents.keys() - reachable:
             if now - repository.put_times.setdefault(digest, now) > self._collect:
                 del repository.manifests[digest]
 
@@ -284,11 +284,11 @@ class Store:
         self.blob_store.close()
 
 
-def _leads_to(content: Content, reached: set[Digest]) -> set[Digest]:
+def _leads_to(content: Content, reachable: set[Digest]) -> set[Digest]:
     """What is kept because of a manifest: an index keeps its entries, and a subject what refers to it."""
-    own = {content.digest} if content.subject and content.subject.digest in reached else set()
-    entries = content.manifests if isinstance(content, Index) and content.digest in reached else ()
-    return own | {entry.digest for entry in entries}
+    subject = {content.digest} if content.subject and content.subject.digest in reachable else set()
+    entries = content.manifests if isinstance(content, Index) and content.digest in reachable else ()
+    return subject | {entry.digest for entry in entries}
 
 
 def _artifact_type(content: Content) -> str:

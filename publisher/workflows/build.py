@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from publisher.engine.builder import BuildRequest, Built
+    from publisher.engine.builder import BuildRequest, BuildResult
     from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
 
@@ -72,7 +72,9 @@ def _report(session: Session, job: Job, request: BuildRequest, output: BuildOutp
     )
 
 
-def _not_reproducible(session: Session, request: BuildRequest, output: BuildOutput, built: Built) -> Iterator[str]:
+def _not_reproducible(
+    session: Session, request: BuildRequest, output: BuildOutput, built: BuildResult
+) -> Iterator[str]:
     anew = [step for step in built.steps if not step.cached and not step.instruction.startswith(("FROM", "ARG"))]
     if EPOCH not in request.args or not anew or output.path is not None:
         return
@@ -115,7 +117,7 @@ class _Notes(Value, frozen=True):
             beside.replace(self.path)
 
 
-def _advice(job: Job, request: BuildRequest, files: tuple[str, ...], built: Built) -> tuple[Advice, ...]:
+def _advice(job: Job, request: BuildRequest, files: tuple[str, ...], built: BuildResult) -> tuple[Advice, ...]:
     smoke = job.settings.smoke
     around = Surroundings(
         files=files,

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from publisher.credentials.build_config import build_config
 from publisher.engine.buildah import build_by_buildah, find_buildah
-from publisher.engine.builder import Built, build, name_also
+from publisher.engine.builder import BuildResult, build, name_also
 from publisher.engine.buildkit import buildkit_features, named_images, unused_arguments
 from publisher.engine.buildx import BuildOutput, Buildx, builder_environment
 from publisher.engine.dockerfile import read_dockerfile
@@ -44,7 +44,7 @@ def find_buildx(session: Session, request: BuildRequest) -> Buildx | None:
     return Buildx.find(session.environ)
 
 
-def run_build(session: Session, request: BuildRequest, output: BuildOutput) -> Built:
+def run_build(session: Session, request: BuildRequest, output: BuildOutput) -> BuildResult:
     """Build into `output`; raises UsageError for what the builder that is here can't do, BuildFailed."""
     if buildx := find_buildx(session, request):
         return _by_buildx(session, buildx, request, output)
@@ -65,7 +65,7 @@ def run_build(session: Session, request: BuildRequest, output: BuildOutput) -> B
 # BuildKit.
 
 
-def _by_buildx(session: Session, buildx: Buildx, request: BuildRequest, output: BuildOutput) -> Built:
+def _by_buildx(session: Session, buildx: Buildx, request: BuildRequest, output: BuildOutput) -> BuildResult:
     if output.path is None and EPOCH in request.args and session.engine.has_containerd_store:
         return _by_archive(session, buildx, request)
     environ = builder_environment(session.environ, request)
@@ -79,10 +79,10 @@ def _by_buildx(session: Session, buildx: Buildx, request: BuildRequest, output: 
     untyped: Any = session.engine.api
     with translated_errors(request.names[0]):
         document = untyped.inspect_image(request.names[0])
-    return Built.of(document, request.platform, result.steps, result.warnings)
+    return BuildResult.of(document, request.platform, result.steps, result.warnings)
 
 
-def _by_archive(session: Session, buildx: Buildx, request: BuildRequest) -> Built:
+def _by_archive(session: Session, buildx: Buildx, request: BuildRequest) -> BuildResult:
     """Into the engine by way of an archive: straight into its containerd store BuildKit can't rewrite times."""
     archive = session.temporary_folder() / "image.tar"
     built = _by_buildx(session, buildx, request, BuildOutput(path=archive, archive=True))
@@ -135,7 +135,7 @@ def _images(request: BuildRequest) -> Iterator[str]:
         yield _SCANNER
 
 
-def _of_layout(request: BuildRequest, output: BuildOutput, result: BuildxResult) -> Built:
+def _of_layout(request: BuildRequest, output: BuildOutput, result: BuildxResult) -> BuildResult:
     """The image's own folder and ports are in its config."""
     from publisher.archives.oci_layout import open_oci_archive, open_oci_layout
 
@@ -150,7 +150,9 @@ def _of_layout(request: BuildRequest, output: BuildOutput, result: BuildxResult)
         config = msgspec.json.decode(file.read(), type=dict[str, Any])
     # In the engine's words, whose description of an image has the same fields.
     described = {"Id": str(root.digest), "Os": config.get("os"), "Architecture": config.get("architecture")}
-    return Built.of({**described, "Config": config.get("config")}, request.platform, result.steps, result.warnings)
+    return BuildResult.of(
+        {**described, "Config": config.get("config")}, request.platform, result.steps, result.warnings
+    )
 
 
 # Other builders.
@@ -182,7 +184,7 @@ def _refuse_features(request: BuildRequest) -> None:
         )
 
 
-def _by_podman(session: Session, engine: Engine, request: BuildRequest) -> Built:
+def _by_podman(session: Session, engine: Engine, request: BuildRequest) -> BuildResult:
     built = build(engine, request, session.progress.step)
     asks = any(one.word == "HEALTHCHECK" and one.rest.upper() != "NONE" for one in read_dockerfile(request.text))
     if asks and request.target is None and not engine.podman_healthcheck(built.id):
@@ -190,7 +192,7 @@ def _by_podman(session: Session, engine: Engine, request: BuildRequest) -> Built
     return built
 
 
-def _by_buildah(session: Session, engine: Engine, request: BuildRequest) -> Built:
+def _by_buildah(session: Session, engine: Engine, request: BuildRequest) -> BuildResult:
     if not find_buildah(session.environ):
         raise UsageError(
             f"the engine's own builder makes images for {engine.platform} only, and neither buildx nor buildah is here",

@@ -291,7 +291,7 @@ def _smoke(session: Session, made: ReleaseDraft, content: Content, proof: Proof,
 
     repository = made.job.repositories[0]
     name = f"{session.engine_name(repository)}@{content.digest}"
-    with session.engine.borrowed(name, session.engine_credential(repository)):
+    with session.engine.temporary_pull(name, session.engine_credential(repository)):
         shown = prove(session, settings, name)
     return replace(proof, verification=replace(proof.verification, smoke=shown))
 
