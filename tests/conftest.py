@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in item.iter_markers("not_yet"):
             if _is_meant(item, *mark.args):
                 item.add_marker(pytest.mark.xfail(**mark.kwargs))
-        if starting & set(getattr(item, "fixturenames", ())):
+        if starting & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("engine"):
             item.add_marker("engine")
             if _NO_ENGINE:
                 item.add_marker(pytest.mark.xfail(reason="PUBLISH_TEST_NO_ENGINE=1", run=False))

@@ -15,6 +15,7 @@ from tests.support.parts import AS_ROOT, PARTS, find_tool
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.engine
 ROOT = Path(__file__).parents[2]
 # A machine with a network and a running engine, as far as it matters: in a network namespace, of which the tests'
 # own is not a part. Bridged packets go through the firewall there, which lets none through.
@@ -55,7 +56,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     subprocess.run([*AS_ROOT, "rm", "-rf", str(tmp_path / "data"), str(tmp_path / "exec")], check=True)
 
 
-@pytest.mark.engine
 def test_beside_a_running_engine(folder: Path) -> None:
     """Containers of the tests reach each other where the machine's engine has the firewall drop what is forwarded."""
     environ = [f"PATH={os.environ['PATH']}:/usr/sbin:/sbin", f"HOME={folder}", f"PUBLISH_TEST_PARTS={PARTS}"]
