@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.command import Publish
-from tests.support.engine import Engine, run_engine
-from tests.support.network import SHARED, is_apart, live_apart, stay_at_home
+from tests.support.engine import EngineProcess, run_engine
+from tests.support.network import SHARED, block_network, is_apart, live_apart
 from tests.support.parts import ENGINES, PODMANS, add_buildx, versions
 from tests.support.podman import run_podman
-from tests.support.process import alone
-from tests.support.registry import Registry, run_registry
+from tests.support.process import one_at_a_time
+from tests.support.registry import RegistryProcess, run_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def pytest_configure() -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         os.environ.pop(name, None)
         os.environ.pop(name.lower(), None)
-    stay_at_home()
+    block_network()
 
 
 def pytest_report_header() -> list[str]:
@@ -77,53 +77,53 @@ def _number(worker_id: str, part: int) -> int:
 
 
 @pytest.fixture(scope="session")
-def containerd_engine(worker_id: str) -> Iterator[Engine]:
-    """Today's Docker Engine: images in containerd, builds by BuildKit."""
+def containerd_engine(worker_id: str) -> Iterator[EngineProcess]:
+    """Today's Docker EngineProcess: images in containerd, builds by BuildKit."""
     with run_engine(_number(worker_id, 0), "containerd") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def classic_engine(worker_id: str) -> Iterator[Engine]:
+def classic_engine(worker_id: str) -> Iterator[EngineProcess]:
     """The system's Docker Engine with the store and the builder that all had before."""
     with run_engine(_number(worker_id, 1), "classic") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def todays_podman(worker_id: str, registry: Registry) -> Iterator[Engine]:
+def todays_podman(worker_id: str, registry: RegistryProcess) -> Iterator[EngineProcess]:
     """Today's podman's socket, which may use `registry`."""
     with run_podman(_number(worker_id, 2), registry.host) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def old_podman(worker_id: str, registry: Registry) -> Iterator[Engine]:
+def old_podman(worker_id: str, registry: RegistryProcess) -> Iterator[EngineProcess]:
     """The system's podman's socket, which may use `registry`."""
     with run_podman(_number(worker_id, 3), registry.host, old=True) as running:
         yield running
 
 
-def _start(request: pytest.FixtureRequest) -> Engine:
+def _start(request: pytest.FixtureRequest) -> EngineProcess:
     running = request.getfixturevalue({**ENGINES, **PODMANS}[request.param])
-    assert isinstance(running, Engine)
+    assert isinstance(running, EngineProcess)
     return running
 
 
 @pytest.fixture(scope="session", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Engine:
+def engine(request: pytest.FixtureRequest) -> EngineProcess:
     """Docker Engine with each of its stores, today's first."""
     return _start(request)
 
 
 @pytest.fixture(scope="session", params=PODMANS)
-def podman(request: pytest.FixtureRequest) -> Engine:
+def podman(request: pytest.FixtureRequest) -> EngineProcess:
     """podman, today's first."""
     return _start(request)
 
 
 @pytest.fixture(scope="session", params=[*ENGINES, *PODMANS])
-def any_engine(request: pytest.FixtureRequest) -> Engine:
+def any_engine(request: pytest.FixtureRequest) -> EngineProcess:
     """Docker Engine and podman, one after the other."""
     return _start(request)
 
@@ -131,26 +131,26 @@ def any_engine(request: pytest.FixtureRequest) -> Engine:
 @pytest.fixture
 def networks() -> Iterator[None]:
     """podmans that don't know of each other call their bridges by the same names: one test at a time."""
-    with alone("networks"):
+    with one_at_a_time("networks"):
         yield
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
     """A registry that anybody may write to."""
     with run_registry(tmp_path_factory.mktemp("registry")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def other_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def other_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
     """A second one."""
     with run_registry(tmp_path_factory.mktemp("registry")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def private_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def private_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
     """A registry that wants a user and a password."""
     with run_registry(tmp_path_factory.mktemp("registry"), htpasswd=True) as running:
         yield running
@@ -165,7 +165,7 @@ def publish(tmp_path: Path) -> Publish:
 
 
 @pytest.fixture
-def publish_with_engine(tmp_path: Path, engine: Engine) -> Publish:
+def publish_with_engine(tmp_path: Path, engine: EngineProcess) -> Publish:
     """`publish` with the engine at hand."""
     return _publish_with(engine, tmp_path / "home")
 
@@ -177,12 +177,12 @@ def name() -> str:
 
 
 @pytest.fixture
-def publish_with_any(tmp_path: Path, any_engine: Engine) -> Publish:
+def publish_with_any(tmp_path: Path, any_engine: EngineProcess) -> Publish:
     """`publish` with each engine at hand."""
     return _publish_with(any_engine, tmp_path / "home")
 
 
-def _publish_with(engine: Engine, home: Path) -> Publish:
+def _publish_with(engine: EngineProcess, home: Path) -> Publish:
     """Where images are in containerd, docker's CLI has buildx, as it is installed with such an engine."""
     home.mkdir(exist_ok=True)
     if engine.store == "containerd":

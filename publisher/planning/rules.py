@@ -96,9 +96,14 @@ class Rule:
         return self.scheme is not None and (bool(used & _WHOLE) or used >= _PARTS)
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether the same version gets the same tag from it in every run."""
+        return not self.varies and "{{" not in f"{self.prefix}{self.suffix}"
+
+    @property
     def names_versions(self) -> bool:
         """Whether its tags tell which version they name: all numbers are there, and told apart from what is around."""
-        if self.varies or "{{" in f"{self.prefix}{self.suffix}":
+        if not self.is_fixed:
             return False
         if self.scheme is None:
             return self.type is RuleType.MATCH or self.is_exact
@@ -141,6 +146,11 @@ class Ruleset(Value, frozen=True):
     def of(cls, rules: Sequence[Rule], flavor: Flavor | None = None) -> Ruleset:
         """Put rules in the order of their priority; equal ones stay as written."""
         return cls(tuple(sorted(rules, key=lambda rule: -_priority(rule))), flavor or Flavor())
+
+    @property
+    def names_versions(self) -> bool:
+        """Whether some rule in force makes tags of versions' own."""
+        return any(rule.names_versions for rule in self.rules)
 
     @property
     def schemes(self) -> tuple[Scheme, ...]:

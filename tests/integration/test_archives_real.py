@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from publisher.model.protocols import LooseImage
     from tests.support.command import Publish
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 
 def skopeo(*words: str) -> str:
@@ -33,7 +33,7 @@ def layers_of(image: LooseImage) -> list[tuple[Digest | None, Digest]]:
 
 
 @CLASSIC
-def test_real_docker_archives_are_read_in_place(engine: Engine, name: str, tmp_path: Path) -> None:
+def test_real_docker_archives_are_read_in_place(engine: EngineProcess, name: str, tmp_path: Path) -> None:
     """The engine's with two images, and skopeo's of one of them: the image id, and layers that are what they say."""
     image_id = engine.build(name, "one", tmp_path / "one")
     engine.build(f"{name}-other", "other", tmp_path / "other")
@@ -50,7 +50,7 @@ def test_real_docker_archives_are_read_in_place(engine: Engine, name: str, tmp_p
 
 @pytest.mark.parametrize("transport", ["docker-archive", "oci", "oci-archive"])
 def test_an_archive_is_released(
-    transport: str, engine: Engine, registry: Registry, publish: Publish, name: str, tmp_path: Path
+    transport: str, engine: EngineProcess, registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> None:
     """skopeo sees the receipt's digest; the engine's id is that, or the config's in the classic store."""
     image_id = engine.build(name, transport, tmp_path / "context")

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 
 @contextmanager
@@ -37,13 +37,13 @@ def sockets_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
+def connection(engine: EngineProcess) -> Iterator[Connection]:
     found = Connection.connect({"DOCKER_HOST": engine.host})
     yield found
     found.close()
 
 
-def test_an_image_is_looked_up(engine: Engine, connection: Connection, name: str, tmp_path: Path) -> None:
+def test_an_image_is_looked_up(engine: EngineProcess, connection: Connection, name: str, tmp_path: Path) -> None:
     """By its name; a classic id is its config's digest, and a near name is suggested for one that is absent."""
     image_id = engine.build(name, "look", tmp_path / "context")
     found = connection.need(name)
@@ -55,7 +55,7 @@ def test_an_image_is_looked_up(engine: Engine, connection: Connection, name: str
 
 
 @CLASSIC
-def test_an_export_is_the_image(engine: Engine, connection: Connection, name: str, tmp_path: Path) -> None:
+def test_an_export_is_the_image(engine: EngineProcess, connection: Connection, name: str, tmp_path: Path) -> None:
     """The config's digest is the image id, and the layers' hashes are the diffIDs."""
     engine.build(name, "export", tmp_path / "context")
     found = connection.need(name)
@@ -67,7 +67,7 @@ def test_an_export_is_the_image(engine: Engine, connection: Connection, name: st
     assert Digest.of(image.config) == found.config
 
 
-def test_a_refused_push_raises(engine: Engine, connection: Connection, name: str, tmp_path: Path) -> None:
+def test_a_refused_push_raises(engine: EngineProcess, connection: Connection, name: str, tmp_path: Path) -> None:
     """Nothing listens there: the engine says so in its stream; its tag for the push is gone."""
     engine.build(name, "push", tmp_path / "context")
     remote = f"127.0.0.1:{free_port()}/{name}"
@@ -78,7 +78,7 @@ def test_a_refused_push_raises(engine: Engine, connection: Connection, name: str
 
 @CLASSIC
 def test_an_image_without_a_name_is_kept(
-    engine: Engine, connection: Connection, registry: Registry, name: str, tmp_path: Path
+    engine: EngineProcess, connection: Connection, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """A push would give it its only name, and taking that away would delete the image."""
     image_id = engine.build(name, "first", tmp_path / "first")
@@ -90,7 +90,7 @@ def test_an_image_without_a_name_is_kept(
 
 @CLASSIC
 def test_a_pull_keeps_an_image_without_a_name(
-    engine: Engine, connection: Connection, registry: Registry, name: str, tmp_path: Path
+    engine: EngineProcess, connection: Connection, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """It was the user's before."""
     image_id = engine.build(name, "first", tmp_path / "first")
@@ -103,7 +103,7 @@ def test_a_pull_keeps_an_image_without_a_name(
 
 @pytest.mark.not_yet("containerd", reason="the digest is read of the classic store's pushes only")
 def test_a_pull_of_a_new_image_leaves_nothing(
-    engine: Engine, connection: Connection, registry: Registry, name: str, tmp_path: Path
+    engine: EngineProcess, connection: Connection, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """Neither a name nor an image."""
     image_id = engine.build(name, "new", tmp_path / "context")
@@ -116,7 +116,7 @@ def test_a_pull_of_a_new_image_leaves_nothing(
 
 @pytest.mark.not_yet("containerd", reason="the digest is read of the classic store's pushes only")
 def test_a_pull_leaves_no_name(
-    engine: Engine, connection: Connection, registry: Registry, name: str, tmp_path: Path
+    engine: EngineProcess, connection: Connection, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """The image comes back with its id, and the user's image stays."""
     image_id = engine.build(name, "pull", tmp_path / "context")
@@ -153,7 +153,7 @@ def test_permission_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         Connection.connect({"DOCKER_HOST": "unix:///absent/docker.sock"})
 
 
-def test_the_chosen_context_is_used(engine: Engine, tmp_path: Path) -> None:
+def test_the_chosen_context_is_used(engine: EngineProcess, tmp_path: Path) -> None:
     """As docker's CLI keeps it, by the environment or as the current one."""
     words = ["docker", "--config", str(tmp_path), "context"]
     subprocess.run([*words, "create", "mine", "--docker", f"host={engine.host}"], check=True, capture_output=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BUSYBOX = Path("/bin/busybox")
 
 
-class Engine:
+class EngineProcess:
     """A running engine: `host` is its DOCKER_HOST, `kind` is docker or podman, `store` is containerd or classic."""
 
     def __init__(self, host: str, kind: str = "docker", store: str = "classic", config: Path | None = None) -> None:
@@ -57,7 +57,7 @@ class Engine:
 
 
 @contextmanager
-def run_engine(number: int, store: str = "containerd", *, apart: bool = False) -> Iterator[Engine]:
+def run_engine(number: int, store: str = "containerd", *, apart: bool = False) -> Iterator[EngineProcess]:
     """Start dockerd, as root; `number` tells several apart. apart: in a network of its own, without a way out.
 
     With the containerd store it is today's, and builds by buildx; the classic one is the system's.
@@ -73,7 +73,7 @@ def run_engine(number: int, store: str = "containerd", *, apart: bool = False) -
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     config = folder / "cli" if store == "containerd" else None
-    engine = Engine(f"unix://{folder}/docker.sock", store=store, config=config)
+    engine = EngineProcess(f"unix://{folder}/docker.sock", store=store, config=config)
     try:
         wait_until(lambda: _answers(engine, process, folder / "log"), seconds=60, what="dockerd")
         yield engine
@@ -105,7 +105,7 @@ def _command(folder: Path, bridge: str, number: int, store: str) -> list[str]:
     return enter(find_part("dockerd").root if store == "containerd" else SYSTEM, *words)
 
 
-def _answers(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> bool:
+def _answers(engine: EngineProcess, process: subprocess.Popen[bytes], log: Path) -> bool:
     if process.poll() is not None:
         raise AssertionError(f"dockerd ended with {process.returncode}:\n{log.read_text()[-2000:]}")
     return bool(engine.docker("version", "-f", "{{.Server.Version}}", check=False))

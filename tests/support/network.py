@@ -42,7 +42,7 @@ def _namespace() -> str:
     return str(Path("/proc/self/ns/net").readlink())
 
 
-def stay_at_home() -> None:
+def block_network() -> None:
     """Refuse, from now on, each connection and each look-up of a name that leads off this machine."""
     sys.addaudithook(_look)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.engine import Engine, as_root
+from tests.support.engine import EngineProcess, as_root
 from tests.support.network import SHARED, is_apart
 from tests.support.parts import SYSTEM, enter, find_part
 from tests.support.process import wait_until
@@ -28,7 +28,7 @@ default_subnet_pools = [{{"base" = "10.{second}.0.0/17", "size" = 24}}]
 
 
 @contextmanager
-def run_podman(number: int, insecure: str, *, old: bool = False) -> Iterator[Engine]:
+def run_podman(number: int, insecure: str, *, old: bool = False) -> Iterator[EngineProcess]:
     """Start podman's service, as root; `insecure` is the registry that it may speak plain HTTP to.
 
     It is today's; the old one is the system's.
@@ -42,7 +42,7 @@ def run_podman(number: int, insecure: str, *, old: bool = False) -> Iterator[Eng
     with (folder / "log").open("wb") as log:
         # A container's monitor leaves a file where it was started.
         process = subprocess.Popen(_command(folder, old=old), stdout=log, stderr=log, cwd=folder)
-    engine = Engine(f"unix://{folder}/sock", "podman")
+    engine = EngineProcess(f"unix://{folder}/sock", "podman")
     try:
         wait_until(lambda: _answers(engine, process, folder), seconds=30, what="podman")
         yield engine
@@ -83,7 +83,7 @@ def _write_networks(folder: Path, number: int) -> None:
     (folder / "87-podman.conflist").write_text(json.dumps(cni))
 
 
-def _answers(engine: Engine, process: subprocess.Popen[bytes], folder: Path) -> bool:
+def _answers(engine: EngineProcess, process: subprocess.Popen[bytes], folder: Path) -> bool:
     if process.poll() is not None:
         raise AssertionError(f"podman ended with {process.returncode}:\n{(folder / 'log').read_text()[-2000:]}")
     # The socket of another user is made before it may be used.
@@ -91,7 +91,7 @@ def _answers(engine: Engine, process: subprocess.Popen[bytes], folder: Path) -> 
     return bool(engine.docker("version", "-f", "{{.Server.Version}}", check=False))
 
 
-def _remove_all(engine: Engine) -> None:
+def _remove_all(engine: EngineProcess) -> None:
     """Containers outlive the service: each has a monitor of its own."""
-    if held := engine.docker("ps", "-aq", check=False).split():
-        engine.docker("rm", "-f", *held, check=False)
+    if containers := engine.docker("ps", "-aq", check=False).split():
+        engine.docker("rm", "-f", *containers, check=False)
