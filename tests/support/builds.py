@@ -53,6 +53,7 @@ exec {real} "$@"
 def record_buildx(home: Path, folder: Path) -> Path:
     """Put a script before the real plugin that writes down what it gets: words, environ, docker's configuration."""
     folder.mkdir()
+    (home / "docker" / "cli-plugins").mkdir(parents=True, exist_ok=True)
     plugin = home / "docker" / "cli-plugins" / "docker-buildx"
     real = os.path.realpath(plugin if plugin.exists() else PARTS / "plugins" / "docker-buildx")
     plugin.unlink(missing_ok=True)
