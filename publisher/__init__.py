@@ -12,7 +12,7 @@ _HOMES = {
     "Job": "publisher.workflows.jobs",
     "jobs": "publisher.workflows.jobs",
     "planned": "publisher.workflows.plan",
-    "ReleaseDraft": "publisher.workflows.plan",
+    "ReleaseDraft": "publisher.workflows.jobs",
     "ReleaseOptions": "publisher.workflows.release",
     "prepare": "publisher.workflows.release",
     "release": "publisher.workflows.release",

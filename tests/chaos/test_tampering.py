@@ -54,5 +54,5 @@ def _found(run: Run, tags: list[str]) -> set[str]:
     with run.session() as session:
         drifted = {reference.rpartition(":")[2] for reference in status(session, wish(NAME)).drifted}
         verdicts = verify_references(session, references, Expectation())
-    wrong = {one.reference.rpartition(":")[2] for one in verdicts if one.state is not VerdictState.EQUAL}
+    wrong = {str(one.reference.tag) for one in verdicts if one.state is not VerdictState.EQUAL}
     return drifted | wrong

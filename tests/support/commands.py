@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from publisher.model.codec import encode
 from publisher.model.errors import PublishError, Stopped
 from publisher.model.reference import Reference
 from publisher.report.failure import document
 from publisher.workflows.jobs import PlanOptions, jobs
 from publisher.workflows.reconcile import reconcile
 from publisher.workflows.release import ReleaseOptions, prepare, refuse, release
-from publisher.workflows.retag import RetagOptions, destinations, retag
+from publisher.workflows.retag import RetagOptions, read_targets, retag
 from publisher.workflows.undo import UndoOptions, find_receipt, undo
 from publisher.workflows.yank import YankOptions, yank
 from tests.support.simulation import Died
@@ -63,7 +64,7 @@ def do(run: Run, work: Callable[[Session], Told]) -> Ended:
 
 
 def _json(found: object) -> dict[str, Any]:
-    decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
+    decoded: dict[str, Any] = msgspec.json.decode(encode(found))
     return decoded
 
 
@@ -106,7 +107,7 @@ def retag_of(run: Run, source: str, *tags: str) -> Ended:
 
     def work(session: Session) -> Told:
         found = Reference.parse(source)
-        return retag(session, found, destinations(found, tags), RetagOptions(force=True))
+        return retag(session, found, read_targets(found, tags), RetagOptions(force=True))
 
     return do(run, work)
 

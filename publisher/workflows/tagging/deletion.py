@@ -8,10 +8,10 @@ from publisher.model.errors import VerificationFailed
 from publisher.registry.deletion import Deletion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from publisher.model.reference import Repository, Tag
-    from publisher.workflows.session import Session
+    from publisher.model.reference import Tag
+    from publisher.workflows.destination import Destination
 
 # A registry may show a tag a little longer, Docker Hub's than its API.
 _WAITS: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
@@ -20,15 +20,14 @@ _WAITS: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 class TagDeletion:
     """Deletes tags of one repository: on Docker Hub by its API, as its registry deletes by digest only.
 
-    going: all the tags that are to go, which may share content with each other.
+    pause: waits so many seconds. going: all the tags that are to go, which may share content with each other.
     """
 
-    def __init__(self, session: Session, repository: Repository, going: Iterable[str] = ()) -> None:
-        self._session = session
-        self._repository = repository
-        self._remote = session.remote(repository)
-        self._page = session.hub(repository) if repository.on_hub else None
-        self._at_registry = Deletion(self._remote, going)
+    def __init__(self, pause: Callable[[float], None], destination: Destination, going: Iterable[str] = ()) -> None:
+        self._pause = pause
+        self._destination = destination
+        self._page = destination.page
+        self._at_registry = Deletion(destination.remote, going)
 
     def delete(self, tag: Tag) -> bool:
         """Delete one tag; False if it wasn't there. Raises Refused where something else would go along."""
@@ -38,7 +37,7 @@ class TagDeletion:
             return False
         for seconds in _WAITS:
             if seconds:
-                self._session.pause(seconds)
-            if self._remote.head(tag) is None:
+                self._pause(seconds)
+            if self._destination.remote.head(tag) is None:
                 return True
-        raise VerificationFailed(f"{self._repository}:{tag} is still there after it was deleted")
+        raise VerificationFailed(f"{self._destination}:{tag} is still there after it was deleted")
