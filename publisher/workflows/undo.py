@@ -12,7 +12,7 @@ from publisher.model.plan import Kind
 from publisher.model.receipt import Outcome, State
 from publisher.model.value import Value
 from publisher.planning.lines import desired, eligible, published_versions
-from publisher.planning.rules import is_marker
+from publisher.planning.tag_reader import tag_reader
 from publisher.receipts.journal import is_id
 from publisher.workflows.content.receipt_artifact import filed_receipt
 from publisher.workflows.tagging.markers import lift, marking
@@ -136,7 +136,7 @@ def _carry_out(session: Session, writer: TagWriter, parts: list[_RepositoryUndo]
 
 def _take_away(session: Session, writer: TagWriter, step: Step) -> None:
     """Delete what the run created; an exact tag that can't be deleted alone is yanked, another stays."""
-    if is_marker(step.tag):
+    if tag_reader(step.destination.ruleset).is_marker(step.tag):
         lift(writer, step)
         return
     refusal = writer.remove(step)

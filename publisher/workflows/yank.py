@@ -10,7 +10,7 @@ from publisher.model.reference import Tag
 from publisher.model.value import Value
 from publisher.planning.lines import Published, survey
 from publisher.planning.rules import MARKER
-from publisher.planning.version import parse_version
+from publisher.planning.version import ANY_SCHEME, parse_version
 from publisher.workflows.tagging.markers import lift
 from publisher.workflows.tagging.settle import drift, lock, repair, repair_record, settle, wrong_in
 from publisher.workflows.tagging.survey import SurveyedRepository, configured_destinations, survey_repository
@@ -73,10 +73,12 @@ def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -
 
 
 def _published(surveyed: SurveyedRepository, text: str) -> PublishedVersion | None:
-    version = parse_version(text, surveyed.destination.ruleset.schemes)
-    if version is None:
+    versions = surveyed.survey.versions
+    version = parse_version(text, (*surveyed.destination.ruleset.schemes, *ANY_SCHEME))
+    named = next((published for published in versions if text in {str(published.version), *published.tags}), None)
+    if version is None and named is None:
         raise UsageError(f"'{text}' is not a version", hint="name one that 'publish status' lists, as in 1.2.3")
-    return next((published for published in surveyed.survey.versions if published.version == version), None)
+    return named or next((published for published in versions if published.version == version), None)
 
 
 class _RepositoryVersion(Value, frozen=True):
@@ -100,7 +102,8 @@ class _RepositoryVersion(Value, frozen=True):
         kept = {tag: digest for tag, digest in state.held.items() if tag not in markers}
         if yanked and self.version.digest:
             kept[MARKER + self.version.tags[0]] = self.version.digest
-        supposed = Published((state.tags - markers) | {tag for tag in markers if tag in kept}, kept)
+        tags = (state.tags - markers) | {tag for tag in markers if tag in kept}
+        supposed = Published(tags, kept, state.stated)
         return SurveyedRepository(destination, supposed, survey(destination.ruleset, supposed))
 
     def deletions(self) -> list[Step]:

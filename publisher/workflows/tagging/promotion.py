@@ -180,7 +180,9 @@ def belongings(candidates: Candidates, image: ImageName, state: Published, diges
     goals: dict[str, Digest] = {}
     for name in candidates.of_kind(Kind.FLOATING):
         owner = scene.owners.get(name.tag)
-        if owner == candidates.release or (owner is None and name.version is None):
+        if str(name.tag) in scene.contested and name.tag in state.held:
+            continue
+        if owner in candidates.versions or (owner is None and name.version is None):
             goals[name.tag] = digest
         elif owner is not None and (owned := scene.here[owner].digest) is not None:
             goals[name.tag] = owned

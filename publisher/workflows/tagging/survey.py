@@ -9,6 +9,7 @@ from publisher.model.value import Value
 from publisher.planning.candidates import PlanRequest, bound_rules, to_read
 from publisher.planning.lines import LineState, Published, survey, survey_reads
 from publisher.workflows.jobs import jobs, request_of
+from publisher.workflows.tagging.stated_versions import ask_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +52,8 @@ def read_repository(
     others: whether lines that the release doesn't touch are read too.
     """
     tags = frozenset((*remote.tags(), *written))
-    return Published(tags, read_tags(session, remote, to_read(candidates, tags, others=others)))
+    state = Published(tags, read_tags(session, remote, to_read(candidates, tags, others=others)))
+    return ask_images(session, remote, candidates.ruleset, state, candidates.versions)
 
 
 def read_tag(remote: RemoteRepository, tag: Tag) -> Digest | None:
@@ -117,9 +119,15 @@ def survey_repository(session: Session, destination: Destination) -> SurveyedRep
     remote, ruleset = destination.remote, destination.ruleset
     tags = frozenset(remote.tags())
     state = Published(tags, read_tags(session, remote, survey_reads(ruleset, tags)))
-    lines = survey(ruleset, state)
-    late = read_tags(session, remote, (line.tag for line in lines.lines if line.state is LineState.MISSING))
+    state = ask_images(session, remote, ruleset, state)
+    surveyed = survey(ruleset, state)
+    late = read_tags(session, remote, (line.tag for line in surveyed.lines if line.state is LineState.MISSING))
     if late:
-        state = Published(tags | late.keys(), {**state.held, **late})
-        lines = survey(ruleset, state)
-    return SurveyedRepository(destination, state, lines)
+        state = Published(tags | late.keys(), {**state.held, **late}, state.stated)
+        surveyed = survey(ruleset, state)
+    for tag in surveyed.untold:
+        where = f"{tag} of {destination.repository.familiar}"
+        session.progress.warn(
+            f"{where} stays where it is: another tag may be a newer version, and its image doesn't say"
+        )
+    return SurveyedRepository(destination, state, surveyed)
