@@ -30,6 +30,7 @@ _HOMES = {
     "Move": "publisher.model.plan",
     "Receipt": "publisher.model.receipt",
     "Change": "publisher.model.receipt",
+    "encode": "publisher.model.codec",
     "PublishError": "publisher.model.errors",
     "Sandbox": "publisher.sandbox.server",
     "SandboxOptions": "publisher.sandbox.options",

@@ -1,3 +1,4 @@
+from publisher.model.codec import encode as encode
 from publisher.model.digest import Digest as Digest
 from publisher.model.errors import PublishError as PublishError
 from publisher.model.plan import Move as Move
@@ -49,6 +50,7 @@ __all__ = [
     "Session",
     "Teller",
     "__version__",
+    "encode",
     "history_svg",
     "jobs",
     "planned",

@@ -9,7 +9,6 @@ from publisher.archives.source import Transport
 from publisher.model.errors import PublishError, UsageError
 from publisher.model.manifest import Content, Index
 from publisher.model.protocols import StoredImage
-from publisher.model.reference import Reference
 from publisher.model.value import Value
 from publisher.registry.image import RemoteImage
 from publisher.transfer.assemble import assemble
@@ -171,10 +170,8 @@ def _directly(
 
 
 def _nearby(source: Source, remote: RemoteRepository) -> tuple[Repository, ...]:
-    if source.name.transport is not Transport.REGISTRY:
-        return ()
-    origin = Reference.parse(source.name.rest).repository
-    return (origin,) if origin.registry == remote.repository.registry else ()
+    origin = source.image.remote.repository if isinstance(source.image, RemoteImage) else None
+    return (origin,) if origin and origin.registry == remote.repository.registry else ()
 
 
 def platform_reader(remote: RemoteRepository) -> Callable[[Content], Platform]:
