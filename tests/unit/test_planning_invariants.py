@@ -219,7 +219,8 @@ class History:
                 assert self.flavor == ("latest=true",), (self, ref, move)
                 self.by_request.add(move.tag)
             if move.action.writes:
-                self.held[move.tag] = Digest.parse(move.after or "")
+                assert move.after is not None
+                self.held[move.tag] = move.after
 
     def assert_highest(self) -> None:
         """Each floating tag holds the highest published version that has it."""
