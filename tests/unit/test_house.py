@@ -130,7 +130,6 @@ def _imports(path: Path) -> set[str]:
     return modules
 
 
-@pytest.mark.xfail(strict=True, reason="2 pairs of files import each other")
 def test_no_two_files_import_each_other() -> None:
     """Neither for types only nor inside functions."""
     imports = _imports_by_module()
