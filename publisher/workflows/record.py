@@ -245,7 +245,7 @@ class RunRecord:
         if error is None:
             return self._finish(None)
         if isinstance(error, Interrupted):
-            self._finish(error.told())
+            self._finish(error.as_error())
             raise error
         if not self.is_under_way:
             self._finish(error)

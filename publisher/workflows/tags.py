@@ -189,7 +189,7 @@ def carry_out(session: Session, repository: Repository, plan: Pruning) -> tuple[
     A tag that holds something else by now was pushed again: it stays.
     """
     destination = session.destination(repository)
-    deletion = TagDeletion(session.pause, destination, (gone.tag for gone in plan.gone))
+    deletion = TagDeletion(session, destination, (gone.tag for gone in plan.gone))
 
     def delete(gone: GoneTag) -> tuple[GoneTag, PublishError | None]:
         tag = Tag(gone.tag)

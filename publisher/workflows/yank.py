@@ -48,6 +48,7 @@ def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -
         where = ", ".join(repository.destination.repository.familiar for repository in surveyed)
         raise Refused(f"{text} is not published in {where}", hint="'publish status' lists what is")
     markers = [step for part in parts if (step := part.marker(options))]
+    _refuse_vain_undo(text, parts, options)
     after = [step for part in parts for step in drift(part.supposed(yanked=not options.undo))]
     deletions = [step for part in parts for step in part.deletions()] if options.delete else []
     changes = [step.change for step in (*markers, *after, *deletions)]
@@ -70,6 +71,16 @@ def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -
                     session.progress.warn(f"{step.reference} stays: {refusal.message}")
 
         return repair(session, writer, destinations, work)
+
+
+def _refuse_vain_undo(text: str, parts: list[_RepositoryVersion], options: YankOptions) -> None:
+    """An --undo of what is not yanked is refused, unless floating tags wait for a run that was stopped."""
+    if options.undo and not any(part.version.yanked or drift(part.surveyed) for part in parts):
+        where = ", ".join(part.surveyed.destination.repository.familiar for part in parts)
+        raise Refused(
+            f"{text} is not yanked in {where}, and every floating tag is where it belongs",
+            hint="'publish status' shows which versions are yanked",
+        )
 
 
 def _published(surveyed: SurveyedRepository, text: str) -> PublishedVersion | None:

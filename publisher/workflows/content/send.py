@@ -14,7 +14,7 @@ from publisher.registry.image import RemoteImage
 from publisher.transfer.assemble import assemble
 from publisher.transfer.copy import send_stored
 from publisher.transfer.identity import platform_of
-from publisher.transfer.reuse import choose
+from publisher.transfer.route import choose_route
 from publisher.workflows.content.copy import carry, carry_referrers
 from publisher.workflows.content.layer_hints import find_layer_hints
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-def choose_route(session: Session, source: Source, hints: LayerHints, how: Shipping) -> str:
+def way_of(session: Session, source: Source, hints: LayerHints, how: Shipping) -> str:
     """The way that was asked for, where it can be gone, else the cheaper one: engine or direct."""
     if how.via == "direct" or source.held is None:
         return "direct"
@@ -42,7 +42,7 @@ def choose_route(session: Session, source: Source, hints: LayerHints, how: Shipp
         if bar:
             session.progress.warn(f"{bar}: sending directly")
         return "direct" if bar else "engine"
-    route = choose(hints.transfer_cost(source.held, () if bar else _sizes(session, source.held), bar))
+    route = choose_route(hints.transfer_cost(source.held, () if bar else _sizes(session, source.held), bar))
     session.tell(f"transfer: {route.name}: {route.reason}")
     return route.name
 
@@ -86,7 +86,7 @@ def through_engine(session: Session, source: Source, remote: RemoteRepository, h
         except PublishError as error:
             if relay.failure is not None:
                 raise relay.failure from None
-            if not relay.was_asked:
+            if not relay.was_reached:
                 raise NeverReached(f"the engine can't reach a relay on this machine: {error.message}") from error
             raise
         content = relay.content
@@ -141,7 +141,7 @@ def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipp
         return Pushed(content, "copy")
     how.compression.check()
     hints = find_layer_hints(session, source.image, source.held, remote, how.compression, how.previous)
-    if choose_route(session, source, hints, how) == "engine":
+    if way_of(session, source, hints, how) == "engine":
         try:
             return Pushed(through_engine(session, source, remote, hints), "engine")
         except NeverReached as error:
@@ -158,11 +158,11 @@ def _directly(
         session.blob_cache.remember(remote.repository, how.compression, {diff_id: blob})
 
     delivery = send_loose(image, remote, how.compression, hints.guesses, session.progress, remember)
-    there = delivery.there
-    new = {diff_id: blob for diff_id, blob in there.held.items() if diff_id in there.mounted}
+    there = delivery.present
+    new = {diff_id: blob for diff_id, blob in there.layers.items() if diff_id in there.mounted}
     session.blob_cache.remember(remote.repository, how.compression, new)
     session.tell(
-        f"transfer: {len(there.held) - len(there.mounted)} layers were there, {len(there.mounted)} mounted, "
+        f"transfer: {len(there.layers) - len(there.mounted)} layers were there, {len(there.mounted)} mounted, "
         f"{len(delivery.sent)} compressed and sent ({sum(blob.size for blob in delivery.sent.values()):,} bytes)"
     )
     remote.put_manifest(delivery.manifest)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from publisher.model.errors import VerificationFailed
 from publisher.registry.deletion import Deletion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from publisher.model.reference import Tag
     from publisher.workflows.destination import Destination
-
-# A registry may show a tag a little longer, Docker Hub's than its API.
-_WAITS: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
+    from publisher.workflows.session import Session
 
 
 class TagDeletion:
     """Deletes tags of one repository: on Docker Hub by its API, as its registry deletes by digest only.
 
-    pause: waits so many seconds. going: all the tags that are to go, which may share content with each other.
+    going: all the tags that are to go, which may share content with each other.
     """
 
-    def __init__(self, pause: Callable[[float], None], destination: Destination, going: Iterable[str] = ()) -> None:
-        self._pause = pause
+    def __init__(self, session: Session, destination: Destination, going: Iterable[str] = ()) -> None:
+        self._session = session
         self._destination = destination
         self._page = destination.page
         self._at_registry = Deletion(destination.remote, going)
@@ -35,9 +33,8 @@ class TagDeletion:
         by_page = self._page is not None and self._page.delete_tag(tag)
         if not by_page and not self._at_registry.delete(tag):
             return False
-        for seconds in _WAITS:
-            if seconds:
-                self._pause(seconds)
-            if self._destination.remote.head(tag) is None:
-                return True
+        remote = self._destination.remote
+        # A registry may show a tag a little longer, Docker Hub's than its API.
+        if self._session.read_until(lambda: remote.head(tag), lambda descriptor: descriptor is None) is None:
+            return True
         raise VerificationFailed(f"{self._destination}:{tag} is still there after it was deleted")

@@ -11,6 +11,7 @@ from publisher.model.errors import Interrupted, PublishError, Refused, Unreachab
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State
 from publisher.model.value import Value
+from publisher.workflows.session import READ_DELAYS
 from publisher.workflows.tagging.deletion import TagDeletion
 from publisher.workflows.tagging.survey import read_tag
 
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-_READ_DELAYS: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
-LOOKS: Final = (0.0, 0.0, *_READ_DELAYS)
-"""Seconds before each look at the floating tags: before the first write, right after it, and then with patience."""
+LOOKS: Final = (0.0, 0.0, *READ_DELAYS)
+"""Seconds before each look at the floating tags: before the first write, right after it, then after growing pauses."""
 ROUNDS: Final = 5
 """After how many of these looks what is wrong is written."""
 
@@ -112,13 +112,7 @@ class TagWriter:
 
     def read_back(self, remote: RemoteRepository, tag: Tag, stale: Container[Digest | None]) -> Digest | None:
         """What a tag holds, looked at until that isn't one of `stale`, or the wait is over."""
-        digest = read_tag(remote, tag)
-        for seconds in _READ_DELAYS:
-            if digest not in stale:
-                break
-            self._session.pause(seconds)
-            digest = read_tag(remote, tag)
-        return digest
+        return self._session.read_until(lambda: read_tag(remote, tag), lambda digest: digest not in stale)
 
     def agree(self) -> None:
         """A look has found every floating tag in its place: those that other runs have written since are kept."""
@@ -141,7 +135,7 @@ class TagWriter:
     def _write(self, step: Step) -> None:
         with self._resolving(step):
             if step.goal is None:
-                TagDeletion(self._session.pause, step.destination).delete(step.tag)
+                TagDeletion(self._session, step.destination).delete(step.tag)
             else:
                 self._put(step, self._content(step))
                 digest = self.read_back(step.destination.remote, step.tag, {step.before} - {step.goal})
