@@ -78,7 +78,7 @@ def _number(worker_id: str, part: int) -> int:
 
 @pytest.fixture(scope="session")
 def containerd_engine(worker_id: str) -> Iterator[EngineProcess]:
-    """Today's Docker EngineProcess: images in containerd, builds by BuildKit."""
+    """Today's Docker Engine: images in containerd, builds by BuildKit."""
     with run_engine(_number(worker_id, 0), "containerd") as running:
         yield running
 

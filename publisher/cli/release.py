@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
     from publisher.model.plan import Plan
     from publisher.transfer.compression import Compression
-    from publisher.workflows.jobs import PlanOptions
-    from publisher.workflows.plan import ReleaseDraft
+    from publisher.workflows.jobs import PlanOptions, ReleaseDraft
     from publisher.workflows.record import Run
     from publisher.workflows.release import ReleaseOptions
 
@@ -130,7 +129,7 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
         plan_options = flags.plan_options()
         if flags.plan_file:
             saved_plans = SavedPlans.read(flags.plan_file)
-            plan_options = saved_plans.wish(plan_options, session.facts)
+            plan_options = saved_plans.plan_options(plan_options, session.facts)
             release_options = replace(release_options, saved=saved_plans)
         # In a sandbox nothing is pushed to anybody: there a pull request is rehearsed.
         dry_run = flags.dry_run or (session.facts.is_pull_request and not session.sandbox)

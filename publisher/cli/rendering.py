@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from publisher.cli.github import is_wanted, report
+from publisher.model.codec import encode
 from publisher.model.errors import PublishError, Stopped, UsageError
 from publisher.model.printable import printable_json
 from publisher.report.cells import wrap_message
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def show_json(document: Any) -> None:
     """One document on stdout, and nothing else."""
-    click.echo(printable_json(msgspec.json.encode(document).decode()))
+    click.echo(printable_json(encode(document).decode()))
 
 
 def show_runs(options: GlobalOptions, runs: Sequence[Run], form: str) -> int:

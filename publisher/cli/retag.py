@@ -37,13 +37,13 @@ def command(
     """
     from publisher.cli.rendering import show_runs
     from publisher.model.reference import Reference
-    from publisher.workflows.retag import RetagOptions, destinations, retag
+    from publisher.workflows.retag import RetagOptions, read_targets, retag
 
     retag_options = RetagOptions(
         force=force, clobber=not no_clobber, dry_run=dry_run, platforms=platforms, receipt=receipt
     )
     reference = Reference.parse(source)
-    destination_references = destinations(reference, targets)
+    destination_references = read_targets(reference, targets)
     with open_session(options, username, password_stdin=password_stdin) as session:
         run = retag(session, reference, destination_references, retag_options)
     return show_runs(options, [run], form)

@@ -180,10 +180,10 @@ def _exact(scene: RepositoryState, name: Name) -> Move:
 
 def _dropped(scene: RepositoryState, name: Name) -> str:
     """That two git tags which differ in their build metadata alone get one name."""
-    built = scene.asked.origin.version
-    if built is None or not built.build or name.version is None or name.version.build:
+    built, plus, build = scene.asked.origin.name.partition("+")
+    if not plus or name.version is None or name.version.build:
         return ""
-    return f"; {{{{version}}}} leaves '+{built.build}' out, so {built} is written as {name.tag}: {{{{raw}}}} keeps it"
+    return f"; {{{{version}}}} leaves '+{build}' out, so {built}+{build} is written as {name.tag}: {{{{raw}}}} keeps it"
 
 
 def _conflict(scene: RepositoryState, name: Name) -> str | None:
@@ -318,12 +318,12 @@ def _move(
     reason: str,
 ) -> Move:
     return Move(
-        reference=str(image.repository.tag(name.tag)),
+        reference=image.repository.tag(name.tag),
         tag=str(name.tag),
         kind=name.kind,
         version=None if version is None else str(version),
         action=action,
-        before=None if before is None else str(before),
-        after=None if after is None else str(after),
+        before=before,
+        after=after,
         reason=reason,
     )

@@ -12,7 +12,6 @@ from publisher.model.documents import Status, Verdicts
 from publisher.model.plan import Kind, Plan, Plans
 from publisher.model.printable import printable
 from publisher.model.receipt import Change, Failure, Receipt, Receipts
-from publisher.model.reference import Reference, Repository
 from publisher.report.outputs import plans_in, receipts_in
 from publisher.report.progress import size
 from publisher.report.tables import drifting
@@ -20,7 +19,9 @@ from publisher.report.tables import drifting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from publisher.model.digest import Digest
     from publisher.model.plan import Move
+    from publisher.model.reference import Reference, TagReference
     from publisher.report.outputs import Document
 
 
@@ -92,7 +93,7 @@ _MOVES = ("tag", "from", "to", "action", "reason")
 
 
 def summary_of(
-    document: Document, versions: Mapping[str, str] | None = None, timings: Mapping[str, float] | None = None
+    document: Document, versions: Mapping[Digest, str] | None = None, timings: Mapping[str, float] | None = None
 ) -> list[str]:
     """The page's lines. versions: which version a digest is, as far as was seen. timings: seconds by step."""
     names = versions or {}
@@ -116,7 +117,7 @@ def _title(*words: str | None) -> list[str]:
 # A plan.
 
 
-def _plan(plan: Plan, versions: Mapping[str, str]) -> list[str]:
+def _plan(plan: Plan, versions: Mapping[Digest, str]) -> list[str]:
     names = {**versions, **_exact((move.kind, move.after, move.version) for move in plan.moves)}
     rehearsal = "(rehearsal)" if plan.sandbox is True else ""
     lines = _title("Plan for", plan.release or plan.version or "nothing", rehearsal)
@@ -128,12 +129,12 @@ def _plan(plan: Plan, versions: Mapping[str, str]) -> list[str]:
     return lines + [f"> **Warning:** {plain(warning)}\n" for warning in plan.warnings]
 
 
-def _plan_row(move: Move, names: Mapping[str, str]) -> tuple[str, ...]:
+def _plan_row(move: Move, names: Mapping[Digest, str]) -> tuple[str, ...]:
     then = _digest_cell(move.after, names) if move.after else plain(move.version or "-") if move.action.writes else "-"
     return (_name(move.reference), _digest_cell(move.before, names), then, str(move.action), plain(move.reason))
 
 
-def _aim(move: Move, names: Mapping[str, str]) -> Pointer:
+def _aim(move: Move, names: Mapping[Digest, str]) -> Pointer:
     """Where a plan's tag points; what isn't known to be a version is called by its digest."""
     before = _label(move.before, names)
     if not move.action.writes:
@@ -144,7 +145,7 @@ def _aim(move: Move, names: Mapping[str, str]) -> Pointer:
 # A receipt.
 
 
-def _receipt(receipt: Receipt, versions: Mapping[str, str], timings: Mapping[str, float]) -> list[str]:
+def _receipt(receipt: Receipt, versions: Mapping[Digest, str], timings: Mapping[str, float]) -> list[str]:
     changes, plan = receipt.moves, receipt.plan
     names = {**versions, **_exact((change.kind, change.after, change.version) for change in changes)}
     reasons = {change.reference: _reason(receipt.command, change) for change in changes}
@@ -160,14 +161,14 @@ def _receipt(receipt: Receipt, versions: Mapping[str, str], timings: Mapping[str
         (
             change.reference,
             change.kind,
-            Pointer(_tag(change), _label(change.before, names), _label(change.after, names)),
+            Pointer(str(change.reference.tag), _label(change.before, names), _label(change.after, names)),
         )
         for change in changes
     ]
     return lines + _pictures(pointers, after="now")
 
 
-def _change_row(change: Change, reasons: Mapping[str, str], names: Mapping[str, str]) -> tuple[str, ...]:
+def _change_row(change: Change, reasons: Mapping[TagReference, str], names: Mapping[Digest, str]) -> tuple[str, ...]:
     return (
         _name(change.reference),
         _digest_cell(change.before, names),
@@ -197,7 +198,7 @@ def _facts(receipt: Receipt, timings: Mapping[str, float]) -> list[tuple[str, st
     if image := receipt.image:
         repositories = receipt.plan.images if receipt.plan else ()
         facts += [("to pin", code(f"{repository}@{image.digest}")) for repository in repositories]
-        facts += [("digest", code(image.digest))]
+        facts += [("digest", code(str(image.digest)))]
         facts += [("platforms", plain(", ".join(image.platforms)))] if image.platforms else []
         facts += [("size", size(image.size))] if image.size else []
     if proof := receipt.verification:
@@ -233,7 +234,7 @@ def _status(status: Status) -> list[str]:
         text = f"{len(repository.versions)} versions" + (
             f", yanked: {', '.join(yanked_versions)}" if yanked_versions else ""
         )
-        lines += [f"{code(Repository.parse(repository.repository).familiar)}: {plain(text)}", ""]
+        lines += [f"{code(repository.repository.familiar)}: {plain(text)}", ""]
         table = [
             (code(line.tag), _digest_cell(line.digest, names), _digest_cell(line.desired, names), str(line.state))
             for line in repository.floating
@@ -284,39 +285,35 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     return [*rows(head, body), ""] if body else []
 
 
-def _pictures(pointers: Iterable[tuple[str, Kind, Pointer]], *, after: str) -> list[str]:
+def _pictures(pointers: Iterable[tuple[TagReference, Kind, Pointer]], *, after: str) -> list[str]:
     """One for each repository, but for those that look the same."""
     repositories: dict[tuple[str, ...], list[str]] = {}
     floating = ((reference, pointer) for reference, kind, pointer in pointers if kind is Kind.FLOATING)
-    for repository, group in groupby(floating, lambda entry: Reference.parse(entry[0]).repository.familiar):
+    for repository, group in groupby(floating, lambda entry: entry[0].repository.familiar):
         lines = picture([pointer for _reference, pointer in group], before="before", after=after)
         repositories.setdefault(tuple(lines), []).append(repository)
     return [line for lines, names in repositories.items() if lines for line in (" ".join(map(code, names)), "", *lines)]
 
 
-def _exact(entries: Iterable[tuple[Kind, str | None, str | None]]) -> dict[str, str]:
+def _exact(entries: Iterable[tuple[Kind, Digest | None, str | None]]) -> dict[Digest, str]:
     """Which version a digest is, by the exact tags of a document."""
     return {digest: version for kind, digest, version in entries if kind is Kind.EXACT and digest and version}
 
 
-def _label(digest: str | None, names: Mapping[str, str]) -> str:
+def _label(digest: Digest | None, names: Mapping[Digest, str]) -> str:
     """What a digest is called in a picture."""
-    return names.get(digest) or digest.partition(":")[2][:12] if digest else ""
+    return names.get(digest) or digest.short if digest else ""
 
 
-def _digest_cell(digest: str | None, names: Mapping[str, str]) -> str:
+def _digest_cell(digest: Digest | None, names: Mapping[Digest, str]) -> str:
     """A digest in a table, behind the version that it is."""
     version = f"{plain(names[digest])} " if digest and digest in names else ""
     return version + _short(digest)
 
 
-def _name(reference: str) -> str:
-    return code(Reference.parse(reference).familiar)
+def _name(reference: Reference) -> str:
+    return code(reference.familiar)
 
 
-def _tag(change: Change) -> str:
-    return str(Reference.parse(change.reference).tag or "")
-
-
-def _short(digest: str | None) -> str:
-    return code(digest.partition(":")[2][:12]) if digest else "-"
+def _short(digest: Digest | None) -> str:
+    return code(digest.short) if digest else "-"

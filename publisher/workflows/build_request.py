@@ -17,8 +17,8 @@ from publisher.model.settings import BuildSettings
 from publisher.model.value import Value
 from publisher.planning.candidates import bound_rules, make_labels
 from publisher.planning.reserved import is_reserved
+from publisher.workflows.jobs import request_of as request_of_plan
 from publisher.workflows.plan import ask
-from publisher.workflows.plan import request_of as request_of_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
