@@ -1,4 +1,7 @@
-"""docker's configuration for one build: the logins that it needs, and no others."""
+"""docker's configuration for one build: the logins that it needs, and no others.
+
+It stands alone beside what reads and what changes docker's own file: this one is written for another program.
+"""
 
 from __future__ import annotations
 

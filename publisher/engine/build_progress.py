@@ -74,7 +74,7 @@ class _Warning(msgspec.Struct):
     short: bytes = b""
 
 
-class _Document(msgspec.Struct):
+class _News(msgspec.Struct):
     """One piece of news."""
 
     vertexes: tuple[_Vertex, ...] = ()
@@ -153,7 +153,7 @@ class BuildProgress:
             self._take(document)
         self._show_done()
 
-    def _take(self, document: _Document) -> None:
+    def _take(self, document: _News) -> None:
         working = {vertex.digest for vertex in document.vertexes if vertex.completed is None}
         self._show_done(but=working)
         for vertex in document.vertexes:
@@ -218,10 +218,10 @@ def _documents(lines: Iterable[str]) -> Iterator[str]:
         yield "".join(parts)
 
 
-def _decode(text: str) -> _Document | None:
+def _decode(text: str) -> _News | None:
     if not text.startswith("{"):
         return None
     try:
-        return msgspec.json.decode(text, type=_Document)
+        return msgspec.json.decode(text, type=_News)
     except (msgspec.MsgspecError, RecursionError):
         return None

@@ -1,4 +1,7 @@
-"""Tags that the rules may give an image, now or in another run."""
+"""Tags that the rules may give an image, now or in another run.
+
+It stands alone: a plan asks what is written now, this what could ever be.
+"""
 
 from __future__ import annotations
 
