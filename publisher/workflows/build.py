@@ -141,7 +141,7 @@ def built_source(
     transfer = job.settings.transfer
     if compression is None and transfer != TransferSettings():
         compression = Compression(transfer.compression, transfer.level)
-    request = request_of(session, job, wish, BuildOptions())
+    request = request_of(session, job, wish, BuildOptions(dry_run=dry_run))
     if dry_run:
         if find_buildx(session, request) is None:
             session.engine.about()

@@ -43,7 +43,10 @@ _Read = TypeVar("_Read", bound=_Located)
 
 
 class BuildOptions(Value, frozen=True, kw_only=True):
-    """What the options add to `[build]`. output: where the image goes, None is the engine."""
+    """What the options add to `[build]`. output: where the image goes, None is the engine.
+
+    dry_run: nothing is built, so that no secret need be there: a pull request of a stranger has none.
+    """
 
     names: tuple[str, ...] = ()
     target: str | None = None
@@ -59,6 +62,7 @@ class BuildOptions(Value, frozen=True, kw_only=True):
     sbom: str | None = None
     builder: str | None = None
     output: BuildOutput | None = None
+    dry_run: bool = False
 
 
 def request_of(session: Session, job: Job, wish: PlanOptions, options: BuildOptions) -> BuildRequest:
@@ -81,7 +85,9 @@ def request_of(session: Session, job: Job, wish: PlanOptions, options: BuildOpti
         shm_size=settings.shm_size,
         pull=options.pull,
         cache=options.cache,
-        secrets=tuple(_learn(session, secret, folder) for secret in secrets.values()),
+        secrets=tuple(secrets.values())
+        if options.dry_run
+        else tuple(_learn(session, secret, folder) for secret in secrets.values()),
         ssh=options.ssh or ((settings.ssh,) if isinstance(settings.ssh, str) else settings.ssh),
         cache_from=_read("--cache-from", options.cache_from, BuildCache.parse, session.directory)
         or _read("cache-from", settings.cache_from, BuildCache.parse, folder),
@@ -94,7 +100,7 @@ def request_of(session: Session, job: Job, wish: PlanOptions, options: BuildOpti
         ulimits=settings.ulimits,
     )
     request.check()
-    if "default" in request.ssh and not session.environ.get("SSH_AUTH_SOCK"):
+    if "default" in request.ssh and not options.dry_run and not session.environ.get("SSH_AUTH_SOCK"):
         raise UsageError("ssh: no agent is running (SSH_AUTH_SOCK is not set)", hint='eval "$(ssh-agent)" && ssh-add')
     if options.output and len(request.names) > 1:
         raise UsageError("an OCI layout gets one name", hint="pass one -t")

@@ -361,6 +361,18 @@ def test_what_cannot_be_released_is_not_built(
 
 
 @CONTAINERD
+def test_a_dry_run_needs_no_secret(project: Path, publish_with_engine: Publish, registry: RegistryProcess) -> None:
+    """Nothing is built, so that a stranger's pull request, which gets none, is planned all the same."""
+    (project / "publish.toml").write_text(
+        f'images = ["{registry.host}/t/dry"]\n[build]\nsecrets = ["id=a,env=TOKEN"]\nssh = "default"\n'
+    )
+    words = ("release", "--allow-dirty", "--dry-run")
+    assert publish_with_engine(*words, cwd=project, environ={"SSH_AUTH_SOCK": ""}).code == 0
+    built = publish_with_engine("build", cwd=project, environ={"SSH_AUTH_SOCK": ""})
+    assert (built.code, "TOKEN, which is not set" in built.stderr) == (2, True), built.stderr
+
+
+@CONTAINERD
 def test_another_builder(project: Path, publish_with_engine: Publish, engine: EngineProcess, name: str) -> None:
     """--builder names one of those that buildx knows, also those that only this user has made."""
     absent = publish_with_engine("build", "-t", f"{name}:x", "--builder", "absent", cwd=project)
