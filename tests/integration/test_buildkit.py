@@ -78,7 +78,9 @@ def test_the_cache_and_what_broke_it(project: Path, publish_with_engine: Publish
     assert all(step["cached"] for step in again["steps"]), again
     assert not again["miss"]
     (project / "page").write_text("two")
-    changed = publish_with_engine(*words, cwd=project).document
+    third = publish_with_engine(*words, cwd=project)
+    assert third.code == 0, third.stderr
+    changed = third.document
     cached = {step["instruction"]: step["cached"] for step in changed["steps"]}
     assert cached["COPY --from=tools /bin/busybox /bin/busybox"]
     assert not cached["COPY page ."]
