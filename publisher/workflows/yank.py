@@ -79,7 +79,7 @@ def _find(session: Session, text: str, destinations: Iterable[Destination]) -> l
     return parts
 
 
-def _refuse_vain_undo(text: str, parts: list[_RepositoryVersion], options: YankOptions) -> None:
+def _refuse_vain_undo(text: str, parts: Iterable[_RepositoryVersion], options: YankOptions) -> None:
     """An --undo of what is not yanked is refused, unless floating tags wait for a run that was stopped."""
     if options.undo and not any(part.version.yanked or drift(part.surveyed) for part in parts):
         where = ", ".join(part.surveyed.destination.repository.familiar for part in parts)

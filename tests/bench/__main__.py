@@ -23,6 +23,7 @@ from tests.bench.sending import sending_rows
 from tests.bench.starts import start_rows
 from tests.support.command import Publish
 from tests.support.engine import run_engine
+from tests.support.network import live_apart
 from tests.support.registry import run_registry
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def rows(machine: Machine, parts: Iterable[str]) -> Iterator[Row]:
 
 def main() -> int:
     """Measure; the exit code."""
+    live_apart()
     # As pip leaves a package that it installed; a checkout's bytecode may be stale, or never written.
     compileall.compile_dir(Path(publisher.__file__).parent, quiet=1)
     parts = set(sys.argv[1:]) or {"sending", "copying", "memory", "starts", "builds"}
@@ -57,7 +59,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="publish-bench-") as name:
         folder = Path(name)
         (folder / "home").mkdir()
-        with run_engine(7) as engine, run_registry(folder / "registry") as registry:
+        with run_engine(7, "classic") as engine, run_registry(folder / "registry") as registry:
             publish = Publish(folder / "home", {"DOCKER_HOST": engine.host})
             print(f"{os.cpu_count()} processors, medians; times are wall clock", flush=True)
             for row in rows(Machine(engine, registry, publish, folder), parts):

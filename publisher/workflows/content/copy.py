@@ -77,10 +77,10 @@ def _beside(
     session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: RemoteRepository
 ) -> list[str]:
     """By their tags; a tag that holds something else in the target is left alone. Returns the tags."""
-    bases = {fallback_tag(subject) for subject in subjects}
+    stems = {fallback_tag(subject) for subject in subjects}
     carried = []
     for name in origin.tags():
-        if not _BESIDE.fullmatch(name) or name.partition(".")[0] not in bases:
+        if not _BESIDE.fullmatch(name) or name.partition(".")[0] not in stems:
             continue
         tag = Tag(name)
         content, present = origin.get(tag), target.head(tag)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-def way_of(session: Session, source: Source, hints: LayerHints, how: Shipping) -> str:
+def route_name(session: Session, source: Source, hints: LayerHints, how: Shipping) -> str:
     """The way that was asked for, where it can be gone, else the cheaper one: engine or direct."""
     if how.via == "direct" or source.held is None:
         return "direct"
@@ -141,7 +141,7 @@ def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipp
         return Pushed(content, "copy")
     how.compression.check()
     hints = find_layer_hints(session, source.image, source.held, remote, how.compression, how.previous)
-    if way_of(session, source, hints, how) == "engine":
+    if route_name(session, source, hints, how) == "engine":
         try:
             return Pushed(through_engine(session, source, remote, hints), "engine")
         except NeverReached as error:

@@ -66,7 +66,7 @@ def find_source(session: Session, text: str) -> Source:
 
 def _of_docker_archive(session: Session, name: SourceName) -> Source:
     from publisher.archives.docker_archive import SavedImageFile
-    from publisher.archives.saved import open_saved_archive
+    from publisher.archives.engine_export import open_saved_archive
 
     archive = open_saved_archive(_path(session, name), name.tag)
     if isinstance(archive, SavedImageFile):

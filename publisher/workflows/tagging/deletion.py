@@ -34,7 +34,6 @@ class TagDeletion:
         if not by_page and not self._at_registry.delete(tag):
             return False
         remote = self._destination.remote
-        # A registry may show a tag a little longer, Docker Hub's than its API.
         if self._session.read_until(lambda: remote.head(tag), lambda descriptor: descriptor is None) is None:
             return True
         raise VerificationFailed(f"{self._destination}:{tag} is still there after it was deleted")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 LOOKS: Final = (0.0, 0.0, *READ_DELAYS)
-"""Seconds before each look at the floating tags: before the first write, right after it, then after growing pauses."""
+"""Seconds before each look at the floating tags: before the first write, right after it, and then with patience."""
 ROUNDS: Final = 5
 """After how many of these looks what is wrong is written."""
 
