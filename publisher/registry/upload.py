@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from publisher.http.message import ConnectionLost, Response
 from publisher.http.retry import TEMPORARY
-from publisher.model.errors import PublishError, Unreachable, VerificationFailed
+from publisher.model.errors import Denied, PublishError, Refused, Unreachable, VerificationFailed
 from publisher.registry.answers import ErrorResponse
 from publisher.registry.sessions import stated_digest, with_digest
 
@@ -142,6 +142,37 @@ def send(sessions: Sessions, blob: Upload) -> Descriptor:
             raise
 
 
+def check_stated(sessions: Sessions, response: Response, blob: Descriptor) -> None:
+    """Raise VerificationFailed where the registry says that it holds another blob than was sent."""
+    stated = stated_digest(response)
+    if stated and stated.algorithm == blob.digest.algorithm and stated != blob.digest:
+        raise VerificationFailed(
+            f"sent {blob.digest}, the registry says it holds {stated}", reference=sessions.remote.repository
+        )
+
+
+class NotTaken(Unreachable):
+    """A blob that was sent in one request did not arrive; piece by piece it may."""
+
+
+def send_whole(sessions: Sessions, blob: Descriptor, body: Iterator[memoryview]) -> None:
+    """Send a blob that is known beforehand in one request, as engines do; raises NotTaken where that fails."""
+    location = sessions.take()
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)}
+    try:
+        with sessions.send("PUT", with_digest(location, blob.digest), body=body, headers=headers) as response:
+            if response.status in _TAKEN:
+                return check_stated(sessions, response, blob)
+            error = sessions.remote.trouble(response, "push to")
+    except ConnectionLost as lost:
+        sessions.leave(location)
+        raise NotTaken(lost.message, reference=lost.reference, hint=lost.hint) from lost
+    sessions.leave(location)
+    if isinstance(error, Denied | Refused):
+        raise error
+    raise NotTaken(error.message, reference=error.reference, hint=error.hint) from error
+
+
 class _Transmission:
     """One blob on its way."""
 
@@ -249,7 +280,8 @@ class _Transmission:
         address = with_digest(location, descriptor.digest)
         with self._sessions.send("PUT", address, body=body, headers=headers) as response:
             if response.status in _TAKEN:
-                return self._agreed(response, descriptor)
+                check_stated(self._sessions, response, descriptor)
+                return descriptor
             error = self._sessions.remote.trouble(response, "push to")
             codes = ErrorResponse.read(response).codes
         # An answer may have been lost and the request sent again: then the blob is there and its session isn't.
@@ -260,15 +292,6 @@ class _Transmission:
         if response.status in TEMPORARY | {404, 416} or codes & _SESSION_GONE:
             raise _Lost(error, gone=True)
         raise error
-
-    def _agreed(self, response: Response, descriptor: Descriptor) -> Descriptor:
-        stated = stated_digest(response)
-        if stated and stated.algorithm == descriptor.digest.algorithm and stated != descriptor.digest:
-            raise VerificationFailed(
-                f"sent {descriptor.digest}, the registry says it holds {stated}",
-                reference=self._sessions.remote.repository,
-            )
-        return descriptor
 
     def _is_held(self, descriptor: Descriptor) -> bool:
         with suppress(Unreachable):

@@ -1,0 +1,77 @@
+"""The relay for engines that keep blobs: what a registry lacks passes through, in the one request that brings it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from publisher.model.digest import Digest
+from publisher.model.errors import BadManifest
+from publisher.registry.relay.server import Relay
+from publisher.registry.relay.uploads import StreamLost
+from publisher.registry.upload import SMALL, NotTaken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from io import BufferedIOBase
+
+    from publisher.model.manifest import Content, Descriptor
+    from publisher.registry.repository import RemoteRepository
+
+_PIECE: Final = 256 * 1024
+
+
+class StoreRelay(Relay):
+    """Takes the blobs of `wanted` from a push and sends them to `target`; other blobs are called present.
+
+    Manifests are kept and not sent on: who wants them has them already.
+    in_one: whether a large blob goes on in one request too, as it comes. What breaks then is lost, and raised as
+    StreamLost; taken piece by piece, an upload can be resumed.
+    """
+
+    def __init__(self, target: RemoteRepository, wanted: Mapping[Digest, Descriptor], *, in_one: bool = True) -> None:
+        super().__init__(target)
+        self._wanted = wanted
+        self._in_one = in_one
+        self.sent: set[Digest] = set()
+        """What the target holds now."""
+
+    def blob_size(self, digest: Digest) -> int | None:
+        """None for a blob that is still to be sent."""
+        return None if digest in self._wanted and digest not in self.sent else 0
+
+    def finish(self, name: str, stated: str) -> Digest:
+        """Complete a session; raises BadManifest where the bytes aren't what the engine says."""
+        digest = super().finish(name, stated)
+        self.sent.add(digest)
+        return digest
+
+    def stream(self, name: str, stated: str, length: int, body: BufferedIOBase) -> Digest | None:
+        """Send a large blob on as it comes, under the digest that the registry proves."""
+        blob = self._wanted.get(Digest.parse(stated))
+        if not self._in_one or blob is None or length <= SMALL:
+            return None
+        if blob.size != length:
+            raise BadManifest(f"the engine sends {length:,} bytes as {stated}, which has {blob.size:,}")
+        self.drop(name)
+        try:
+            self.target.send_whole(blob, _pieces(body, length))
+        except NotTaken as error:
+            raise StreamLost(error.message, reference=error.reference, hint=error.hint) from error
+        self.sent.add(blob.digest)
+        return blob.digest
+
+    def accept(self, content: Content) -> None:
+        """Wait for the small blobs before it; it is kept, that is all."""
+        self.settle()
+        self.content = content
+
+
+def _pieces(body: BufferedIOBase, length: int) -> Iterator[memoryview]:
+    """The bytes as they come, each piece in the same memory: it must be sent before the next is asked for."""
+    memory = memoryview(bytearray(min(_PIECE, length)))
+    while length:
+        count = body.readinto1(memory[:length])
+        if not count:
+            raise ConnectionResetError("the engine hung up")
+        length -= count
+        yield memory[:count]
