@@ -1,70 +1,60 @@
-"""The export of an engine with a containerd store: an OCI layout within a tar stream."""
+"""The export of an engine with a containerd store: blobs by their digests in a tar stream, and their index."""
 
 from __future__ import annotations
 
-import errno
-import os
-import tempfile
+import re
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from publisher.archives.oci_layout import OciLayout, choose_image
-from publisher.archives.packed import Packed
-from publisher.model.errors import BadArchive, DiskFull
-from publisher.model.manifest import Content, Index, compose_index
+from publisher.archives.tar import Tar
+from publisher.model import media
+from publisher.model.digest import Digest
+from publisher.model.errors import BadArchive
+from publisher.model.manifest import Index, parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from publisher.model.manifest import Descriptor
-
-_PIECE: Final = 1 << 20
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_BLOB: Final = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]{64,128})")
 
 
-class EngineLayout:
-    """An exported image: of its index only the platforms that the engine holds, since it may have pulled but one."""
+class ExportedBlob:
+    """A blob that passes now: its digest by its name, its size in bytes."""
 
-    def __init__(self, layout: OciLayout) -> None:
-        self._layout = layout
+    def __init__(self, digest: Digest, size: int, read: Callable[[int], bytes]) -> None:
+        self.digest = digest
+        self.size = size
+        self._read = read
 
-    def root(self) -> Content:
-        """The index as it is where all of it is here; else what is here of it: one manifest, or a new index."""
-        root = self._layout.root()
-        if not isinstance(root, Index):
-            return root
-        held = tuple(entry for entry in root.manifests if self._layout.holds(entry))
-        if len(held) == len(root.manifests):
-            return root
-        if all(entry.is_attestation for entry in held):
-            raise BadArchive(f"the engine holds no whole platform of {root.digest}")
-        return self.manifest(held[0]) if len(held) == 1 else compose_index(held, dict(root.annotations))
-
-    def manifest(self, descriptor: Descriptor) -> Content:
-        """A manifest of the export, checked against its digest."""
-        return self._layout.manifest(descriptor)
-
-    def open_blob(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
-        """A stream of a blob's bytes."""
-        return self._layout.open_blob(descriptor)
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`; empty at the end."""
+        return self._read(size)
 
 
-def open_engine_layout(open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> EngineLayout:
-    """Keep the export in a temporary file, since its index comes last; it has no name, so nothing stays behind.
+class EngineExport:
+    """An export, read in one pass and kept nowhere. open_export: opens it anew, from its start.
 
-    Raises what `choose_image` raises, and DiskFull.
+    listing: its index.json, once a pass has come to its end.
     """
-    return EngineLayout(choose_image(Packed(_spooled(open_export), "the engine's export"), ""))
 
+    def __init__(self, open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> None:
+        self._open = open_export
+        self.listing: Index | None = None
 
-def _spooled(open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> int:
-    try:
-        with tempfile.TemporaryFile(prefix="publish-", buffering=0) as file, open_export() as export:
-            while piece := export.read(_PIECE):
-                file.write(piece)
-            return os.dup(file.fileno())
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        place = tempfile.gettempdir()
-        raise DiskFull(f"no room for the engine's export in {place}", hint="set TMPDIR to a larger disk") from error
+    @contextmanager
+    def blobs(self) -> Iterator[Iterator[ExportedBlob]]:
+        """The blobs in the archive's order; each must be read before the next is taken, or is passed over."""
+        with self._open() as stream:
+            yield self._walk(Tar(stream))
+
+    def _walk(self, tar: Tar) -> Iterator[ExportedBlob]:
+        for member in tar:
+            if member.name == "index.json":
+                listing = parse_manifest(tar.read_whole(member), media.OCI_INDEX)
+                if not isinstance(listing, Index):
+                    raise BadArchive("the index.json of the engine's export is not an index")
+                self.listing = listing
+            elif named := _BLOB.fullmatch(member.name):
+                yield ExportedBlob(Digest.parse(f"{named[1]}:{named[2]}"), member.size, partial(tar.read, member))

@@ -54,7 +54,7 @@ def pick_platforms(index: Index, wanted: Iterable[Platform]) -> tuple[Descriptor
     """The entries for `wanted` platforms, each with its attestations; raises UsageError for one that isn't there."""
     picked: list[Descriptor] = []
     for platform in wanted:
-        found = [entry for entry in index.images if entry.platform and _fits(entry.platform, platform)]
+        found = [entry for entry in index.images if entry.platform and fits(entry.platform, platform)]
         if not found:
             there = ", ".join(str(entry.platform) for entry in index.images)
             raise UsageError(f"the image has no platform {platform}", hint=f"it has {there}")
@@ -78,7 +78,7 @@ def narrow(
         return content
     if not isinstance(content, Index):
         have = platform_of(content)
-        if len(wanted) > 1 or not _fits(have, wanted[0]):
+        if len(wanted) > 1 or not fits(have, wanted[0]):
             raise UsageError(f"the image has no platform {wanted[-1]}", hint=f"it has {have}")
         return content
     picked = pick_platforms(content, wanted)
@@ -87,5 +87,6 @@ def narrow(
     return load(picked[0]) if len(picked) == 1 else compose_index(picked, dict(content.annotations))
 
 
-def _fits(have: Platform, want: Platform) -> bool:
+def fits(have: Platform, want: Platform) -> bool:
+    """Whether an image for one platform is what another asks for; a variant counts where it is asked for."""
     return (have.os, have.architecture) == (want.os, want.architecture) and want.variant in {"", have.variant}

@@ -61,6 +61,11 @@ def _collect(image: StoredImage, content: Content, found: dict[str, Content], de
         raise BadManifest(f"the image has more than {MOST_ENTRIES:,} manifests")
 
 
+def blobs_of(manifests: Iterable[Content]) -> dict[Digest, Descriptor]:
+    """The blobs of all manifests, each once."""
+    return {blob.digest: blob for content in manifests if isinstance(content, Manifest) for blob in content.blobs}
+
+
 def _child(image: StoredImage, entry: Descriptor) -> Content:
     content = image.manifest(entry)
     if len(content.content) != entry.size or not entry.digest.matches(content.content):
@@ -79,11 +84,12 @@ class _Copying(Value, frozen=True):
     meter: Meter
     halt: Halt
     budget: Budget
+    present: frozenset[Digest]
 
     def send(self, blob: Descriptor) -> None:
         """Bring one blob over, by the cheapest way that works."""
         self.halt.check()
-        if self.store.blob_size(blob.digest) != blob.size and not self._mounted(blob):
+        if blob.digest not in self.present and not is_there(self.store, blob, self.nearby, self.places):
             share = self.budget.take(min(blob.size, _LARGE))
             try:
                 self.store.upload(_Copy(self.image, blob, self.halt, self.remember))
@@ -91,10 +97,27 @@ class _Copying(Value, frozen=True):
                 self.budget.give(share)
         self.meter.advance(blob.size)
 
-    def _mounted(self, blob: Descriptor) -> bool:
-        known = self.places.get(blob.digest)
-        origins = dict.fromkeys((*self.nearby, known) if known else self.nearby)
-        return any(self.store.mount(blob.digest, origin) for origin in origins)
+
+def is_there(
+    store: BlobStore, blob: Descriptor, nearby: Iterable[Repository], places: Mapping[Digest, Repository]
+) -> bool:
+    """Whether a store holds a blob, or has just taken it over from a repository near it."""
+    if store.blob_size(blob.digest) == blob.size:
+        return True
+    known = places.get(blob.digest)
+    return any(store.mount(blob.digest, origin) for origin in dict.fromkeys((*nearby, known) if known else nearby))
+
+
+def find_missing(
+    store: BlobStore, blobs: Iterable[Descriptor], nearby: Iterable[Repository], cache: Cache
+) -> dict[Digest, Descriptor]:
+    """Those blobs that a store lacks and can't take over, by digest; they are asked for side by side."""
+    asked, origins = list(blobs), tuple(origin for origin in nearby if origin != store.repository)
+    if not asked:
+        return {}
+    places = cache.places(store.repository, [blob.digest for blob in asked])
+    found = side_by_side(_THREADS, "lookup", lambda blob: is_there(store, blob, origins, places), asked)
+    return {blob.digest: blob for blob, there in zip(asked, found, strict=True) if not there}
 
 
 def send_stored(
@@ -105,16 +128,18 @@ def send_stored(
     origins: Iterable[Repository] = (),
     root: Content | None = None,
     cache: Cache | None = None,
+    present: frozenset[Digest] = frozenset(),
 ) -> Content:
     """Send all blobs that are missing, then the manifests by digest, the root last; returns the root.
 
     All manifests are read before anything is sent, so a partial index sends nothing.
     origins: repositories of the same registry that may hold the blobs: they are mounted from there.
     cache: what is remembered of blobs in other repositories of the registry; told of each before its upload ends.
+    present: blobs that the store is known to hold.
     root: what to send instead of `image`'s own root: an index of some of its platforms, or one manifest of it.
     """
     manifests = collect(image, root)
-    blobs = {blob.digest: blob for content in manifests if isinstance(content, Manifest) for blob in content.blobs}
+    blobs = blobs_of(manifests)
     nearby = tuple(origin for origin in origins if origin != store.repository)
     halt = Halt()
     places = cache.places(store.repository, blobs) if cache else {}
@@ -124,7 +149,7 @@ def send_stored(
             cache.remember_blob(store.repository, blob)
 
     with progress.meter("copy", sum(blob.size for blob in blobs.values())) as meter:
-        copying = _Copying(image, store, nearby, places, remember, meter, halt, Budget(_BUDGET, halt))
+        copying = _Copying(image, store, nearby, places, remember, meter, halt, Budget(_BUDGET, halt), present)
         _send_blobs(copying, tuple(blobs.values()))
     _put_manifests(store, manifests)
     return manifests[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +15,7 @@ from publisher.model.manifest import Descriptor, Manifest, compose_manifest, rea
 from publisher.model.value import Value
 from publisher.threads import postponed
 from publisher.transfer.layer_upload import THREADS, LayerUpload, Sent, Work
-from publisher.transfer.pipe import Budget, Cancellation, Halt
+from publisher.transfer.pipe import Budget, Halt, halting
 from publisher.transfer.reuse import PresentLayers, look_up
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _run(work: Work, progress: Progress) -> dict[Digest, Descriptor]:
     with ExitStack() as opened:
         opened.enter_context(work.compressors)
         pool = opened.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="upload"))
-        opened.enter_context(_halting(work.halt))
+        opened.enter_context(halting(work.halt))
         meter = opened.enter_context(progress.meter("push", None))
         with work.image.layers(work.wanted) as layers:
             sent.extend(_read(layers, work, pool, meter))
@@ -107,17 +107,6 @@ def _run(work: Work, progress: Progress) -> dict[Digest, Descriptor]:
     if work.halt.cause is not None:
         raise work.halt.cause
     return {layer.diff_id: layer.settled() for layer in sent}
-
-
-@contextmanager
-def _halting(halt: Halt) -> Iterator[None]:
-    """Stop all threads when the reader ends early; that another thread ended first is told by `halt` alone."""
-    try:
-        yield
-    except BaseException as error:
-        halt.fail(error)
-        if not isinstance(error, Cancellation):
-            raise
 
 
 def _read(

@@ -176,7 +176,7 @@ def release(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> Ru
 
 def _open_entry(session: Session, made: ReleaseDraft) -> JournalEntry:
     images = [str(repository) for repository in made.job.repositories]
-    identities = [str(sorted(source.identity)) for source in made.sources]
+    identities = [source.key for source in made.sources]
     return session.journal.open([*sorted(images), made.plan.version or "", *identities])
 
 
@@ -226,7 +226,13 @@ def _wrote_early(session: Session, made: ReleaseDraft, error: PublishError) -> P
 
 
 def _send(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> Pushed:
-    how = Shipping(options.via, _compression(made.job, options), dict(made.plan.annotations), earlier_releases(made))
+    how = Shipping(
+        via=options.via,
+        compression=_compression(made.job, options),
+        annotations=dict(made.plan.annotations),
+        previous=earlier_releases(made),
+        is_explicit=options.compression is not None or _compression(made.job, options) != Compression(),
+    )
     return push(session, made.sources, made.job.repositories, how)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from io import BufferedIOBase
 
     from publisher.model.manifest import Content, Descriptor
+    from publisher.model.protocols import Meter
     from publisher.registry.repository import RemoteRepository
 
 _PIECE: Final = 256 * 1024
@@ -28,8 +29,16 @@ class StoreRelay(Relay):
     StreamLost; taken piece by piece, an upload can be resumed.
     """
 
-    def __init__(self, target: RemoteRepository, wanted: Mapping[Digest, Descriptor], *, in_one: bool = True) -> None:
+    def __init__(
+        self,
+        target: RemoteRepository,
+        wanted: Mapping[Digest, Descriptor],
+        *,
+        in_one: bool = True,
+        meter: Meter | None = None,
+    ) -> None:
         super().__init__(target)
+        self._meter = meter
         self._wanted = wanted
         self._in_one = in_one
         self.sent: set[Digest] = set()
@@ -53,9 +62,12 @@ class StoreRelay(Relay):
         if blob.size != length:
             raise BadManifest(f"the engine sends {length:,} bytes as {stated}, which has {blob.size:,}")
         self.drop(name)
+        passing = _PassingBody(body, length, self._meter)
         try:
-            self.target.send_whole(blob, _pieces(body, length))
+            self.target.send_whole(blob, iter(passing))
         except NotTaken as error:
+            if passing.is_cut:
+                raise ConnectionResetError("the engine hung up") from None
             raise StreamLost(error.message, reference=error.reference, hint=error.hint) from error
         self.sent.add(blob.digest)
         return blob.digest
@@ -66,12 +78,31 @@ class StoreRelay(Relay):
         self.content = content
 
 
-def _pieces(body: BufferedIOBase, length: int) -> Iterator[memoryview]:
-    """The bytes as they come, each piece in the same memory: it must be sent before the next is asked for."""
-    memory = memoryview(bytearray(min(_PIECE, length)))
-    while length:
-        count = body.readinto1(memory[:length])
+class _PassingBody:
+    """The bytes of a request as they come, each piece in the same memory: it is sent before the next is asked for."""
+
+    def __init__(self, body: BufferedIOBase, length: int, meter: Meter | None) -> None:
+        self.is_cut = False
+        """Whether the engine ended it too early."""
+        self._body = body
+        self._left = length
+        self._meter = meter
+
+    def __iter__(self) -> Iterator[memoryview]:
+        memory = memoryview(bytearray(min(_PIECE, self._left)))
+        while self._left:
+            count = self._received(memory[: self._left])
+            self._left -= count
+            if self._meter:
+                self._meter.advance(count)
+            yield memory[:count]
+
+    def _received(self, memory: memoryview) -> int:
+        try:
+            count = self._body.readinto1(memory)
+        except OSError:
+            count = 0
         if not count:
+            self.is_cut = True
             raise ConnectionResetError("the engine hung up")
-        length -= count
-        yield memory[:count]
+        return count
