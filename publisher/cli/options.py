@@ -136,6 +136,7 @@ def wish(
     only: str | None,
     *,
     force: bool = False,
+    platforms: Sequence[str] = (),
 ) -> PlanOptions:
     """The options of the plan in one value; a label without `=` is a usage error."""
     from publisher.workflows.jobs import PlanOptions
@@ -151,6 +152,7 @@ def wish(
         version=version,
         only=only,
         force=force,
+        platforms=tuple(platforms),
     )
 
 

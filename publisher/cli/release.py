@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from publisher.cli.options import can_ask, colored, credentials, formats, open_session, planning, wish
+from publisher.cli.options import LINES, can_ask, colored, credentials, formats, open_session, planning, wish
 from publisher.model.errors import PublishError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     "--plan", "plan_file", type=click.Path(path_type=Path), metavar="FILE", help="Exactly this saved plan, or refuse."
 )
 @click.option("--dry-run", is_flag=True, help="Plan and preflight; write nothing.")
+@click.option("--platform", "platforms", multiple=True, type=LINES, metavar="OS/ARCH", help="Only this one (repeat).")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @click.option("--verify", type=click.Choice(["none", "digest", "pull", "deep"]), help="How much is proven.")
 @click.option("--build", "builds", is_flag=True, help="Build it first, as [build] says.")
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     given: GlobalOptions, /, sources: tuple[str, ...], *, dry_run: bool, username: str | None, password_stdin: bool,
-    yes: bool, form: str, force: bool, plan_file: Path | None, builds: bool, **rest: Any,
+    yes: bool, form: str, force: bool, plan_file: Path | None, builds: bool, platforms: tuple[str, ...], **rest: Any,
 ) -> int:  # fmt: skip
     r"""Publish an image: push by digest, verify, then move the tags.
 
@@ -62,7 +63,7 @@ def command(
     options = _options(**rest)
     runs: list[Run] = []
     with open_session(given, username, password_stdin=password_stdin) as session:
-        wanted = wish(**plan_options, force=force)
+        wanted = wish(**plan_options, force=force, platforms=platforms)
         if plan_file:
             saved = SavedPlans.read(plan_file)
             wanted, options = saved.wish(wanted, session.facts), replace(options, saved=saved)

@@ -199,18 +199,23 @@ class Engine:
             found = self._api.images(filters={"dangling": True})
         return len(found), sum(int(image.get("Size") or 0) for image in found)
 
-    def pull(self, reference: str, credential: Credential | None) -> Pulled:
-        """Pull `repository@digest`; the name that the pull leaves is removed unless it was there before."""
-        with self.borrowed(reference, credential) as pulled:
+    def pull(self, reference: str, credential: Credential | None, platform: Platform | None = None) -> Pulled:
+        """Pull `repository@digest`; the name that the pull leaves is removed unless it was there before.
+
+        platform: which of its images; None for the engine's own.
+        """
+        with self.borrowed(reference, credential, platform) as pulled:
             return pulled
 
     @contextmanager
-    def borrowed(self, reference: str, credential: Credential | None) -> Iterator[Pulled]:
+    def borrowed(
+        self, reference: str, credential: Credential | None, platform: Platform | None = None
+    ) -> Iterator[Pulled]:
         """As `pull`, with the name held until the block ends."""
         before = self._is_named(reference)
         held = self._ids()
         try:
-            downloaded = self.pull_tag(reference, credential)
+            downloaded = self.pull_tag(reference, credential, platform)
             found = self.inspect(reference)
             if found is None:
                 raise Unreachable("the engine pulled it and doesn't have it", reference=reference)
@@ -239,9 +244,10 @@ class Engine:
         with spoken(self.address):
             return frozenset(self._api.images(quiet=True, all=True))
 
-    def pull_tag(self, reference: str, credential: Credential | None) -> str:
+    def pull_tag(self, reference: str, credential: Credential | None, platform: Platform | None = None) -> str:
         """Pull a tag, so that the engine's copy under it is the registry's; "none", "manifest" or "layers" came."""
         parameters = {"fromImage": reference} if "@" in reference else _split(reference)
+        parameters |= {"platform": str(platform)} if platform else {}
         with self._ask("POST", "/images/create", reference, parameters, _header(credential)) as response:
             return read_pull(pieces(response, reference), reference)
 

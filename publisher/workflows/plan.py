@@ -125,7 +125,7 @@ def draft(
     from publisher.workflows.tagging.survey import read_registries
 
     session.aim(job.repositories)
-    found = tuple(find_source(session, source) for source in sources)
+    found = tuple(find_source(session, source, wish.platforms) for source in sources)
     published = read_registries(session, asked)
     known = find_known(session, found, asked, published)
     return ReleaseDraft(job, asked, published, found, known, make_plan(asked, published, known))

@@ -40,7 +40,7 @@ class Origins:
         for key, value in annotations.items():
             if key.startswith(_SOURCE):
                 names = (f"{key.removeprefix(_SOURCE)}/{name}" for name in value.split(",") if name)
-                self.repositories += [one for one in _repositories(names) if one not in self.repositories]
+                self.repositories = list(dict.fromkeys((*_repositories(names), *self.repositories)))
 
     def find(self, digest: Digest) -> Content | None:
         """A manifest, from the first repository that has it."""

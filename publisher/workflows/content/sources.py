@@ -90,8 +90,8 @@ class Source:
             return self.image.platform
         if not isinstance(self.root, Manifest):
             raise UsageError(f"{self.name} is an index and has no platform of its own")
-        if isinstance(self.image, StoreImage) and self.narrowed is None:
-            return self.image.held.platform
+        if isinstance(self.image, StoreImage):
+            return self.image.platform_of(self.root)
         return platform_of(self.root, self.image.open_blob)
 
 

@@ -88,6 +88,13 @@ class StoreImage:
             self._contents[descriptor.digest] = found
         return self._contents[descriptor.digest]
 
+    def platform_of(self, manifest: Manifest) -> Platform:
+        """What one of its images runs on."""
+        root = self.root()
+        entries = root.images if isinstance(root, Index) else ()
+        listed = (entry.platform for entry in entries if entry.digest == manifest.digest and entry.platform)
+        return next(listed, self.held.platform)
+
     def manifest(self, descriptor: Descriptor) -> Content:
         """A manifest that the root lists; raises Refused."""
         found, root = self.find(descriptor), self.root()
