@@ -36,6 +36,7 @@ class Leftovers:
 
     def __init__(self, engine: Engine, run: str | None = None) -> None:
         self._api: Any = engine.api
+        self._engine = engine
         self._label = f"{LABEL}={run}" if run else LABEL
 
     def found(self) -> dict[str, list[str]]:
@@ -62,7 +63,7 @@ class Leftovers:
     def _remove(self, found: dict[str, dict[str, str]]) -> PublishError | None:
         """One round; the first thing that could not be removed doesn't keep the others."""
         works: list[Callable[[], object]] = []
-        works += [partial(self._api.remove_container, one, v=True, force=True) for one in found["containers"]]
+        works += [partial(_remove_container, self._engine, one) for one in found["containers"]]
         works += [partial(self._api.remove_volume, one, force=True) for one in found["volumes"]]
         works += [partial(self._api.remove_network, one) for one in found["networks"]]
         works += [partial(self._api.remove_image, one, force=True) for one in found["images"]]
@@ -89,6 +90,14 @@ class Leftovers:
             "networks": {one["Id"]: str(one["Name"]) for one in networks},
             "images": {one["Id"]: str((one.get("RepoTags") or [one["Id"]])[0]) for one in images},
         }
+
+
+def _remove_container(engine: Engine, container: str) -> None:
+    """Running or not, with its anonymous volumes. podman's own removal waits 10 seconds for one to heed SIGTERM."""
+    if engine.is_podman:
+        with suppress(APIError):  # it isn't running
+            engine.api.kill(container)
+    engine.api.remove_container(container, v=True, force=True)
 
 
 _LOG_BYTES: Final = 1 << 20
@@ -260,7 +269,7 @@ class Containers:
     def remove(self, container: str) -> None:
         """Take a container away, running or not, with its anonymous volumes."""
         with spoken(container), suppress(NotFound):
-            finished(partial(self._api.remove_container, container, v=True, force=True))
+            finished(partial(_remove_container, self._engine, container))
 
 
 @contextmanager

@@ -136,12 +136,13 @@ class Run(Value, frozen=True):
 class Begun(Value, frozen=True, kw_only=True):
     """What a run has found out before its first tag. `size` is the sum of the content's blobs in bytes.
 
-    content: None for a run that brings none of its own.
+    content: None for a run that brings none of its own. config: of an image that is for one platform.
     """
 
     command: str
     started: str
     content: Content | None = None
+    config: Digest | None = None
     platforms: tuple[str, ...] = ()
     size: int = 0
     verification: Verification | None = None
@@ -151,9 +152,10 @@ class Begun(Value, frozen=True, kw_only=True):
 
 
 def _image(content: Content, begun: Begun) -> ReleasedImage:
+    config = begun.config or (content.config.digest if isinstance(content, Manifest) else None)
     return ReleasedImage(
         digest=str(content.digest),
-        config=str(content.config.digest) if isinstance(content, Manifest) else None,
+        config=str(config) if config else None,
         platforms=begun.platforms,
         size=begun.size,
     )

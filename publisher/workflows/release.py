@@ -162,6 +162,7 @@ def release(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> Ru
             command="release",
             started=started,
             content=content,
+            config=_config(session, made, content, proof),
             platforms=_platforms(made, content),
             size=_size(session, made, content, proof),
             verification=proof.verification,
@@ -384,6 +385,19 @@ def _size(session: Session, made: ReleaseDraft, content: Content, proof: Proof) 
         return sum(blob.size for blob in content.blobs)
     inventory = proof.inventory or take_inventory(session, session.remote(made.job.repositories[0]), content)
     return inventory.size
+
+
+def _config(session: Session, made: ReleaseDraft, content: Content, proof: Proof) -> Digest | None:
+    """The config of an image that is for one platform, whether an index lists it, beside attestations, or not."""
+    if isinstance(content, Manifest):
+        return content.config.digest
+    if len(content.images) != 1:
+        return None
+    digest = content.images[0].digest
+    read = proof.inventory.manifests if proof.inventory else ()
+    found = next((one for one in read if one.digest == digest), None)
+    child = found or session.remote(made.job.repositories[0]).get(digest)
+    return child.config.digest if isinstance(child, Manifest) else None
 
 
 def _platforms(made: ReleaseDraft, content: Content) -> tuple[str, ...]:
