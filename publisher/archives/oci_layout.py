@@ -88,6 +88,11 @@ class OciLayout:
         self.annotations: Mapping[str, str] = chosen.annotations
         """What index.json says of the image."""
 
+    @property
+    def is_index(self) -> bool:
+        """Whether an index was chosen, by its media type."""
+        return self._chosen.media_type in media.INDEXES
+
     def root(self) -> Content:
         """The manifest or index that was chosen."""
         return self.manifest(self._chosen)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from publisher.archives.docker_archive import SavedImageFile, read_diff_ids, read_listed
 from publisher.archives.oci_layout import OciLayout, blob_path, choose_image
 from publisher.archives.packed import Packed
-from publisher.model.manifest import Index, read_document
+from publisher.model.manifest import read_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def open_saved_archive(path: Path, wanted: str = "") -> SavedImageFile | OciLayo
         return choose_image(packed, wanted)
     layout = choose_image(packed, wanted)
     # An index lists what a manifest of ours could not: platforms, attestations.
-    if isinstance(layout.root(), Index) or not _is_loose(packed, wanted):
+    if layout.is_index or not _is_loose(packed, wanted):
         return layout
     return SavedImageFile(packed, *read_listed(packed, wanted))
 

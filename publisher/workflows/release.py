@@ -36,7 +36,7 @@ from publisher.workflows.plan import ReleaseDraft, draft
 from publisher.workflows.record import Begun, Changes, Run, RunRecord, incomplete, now
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
-from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
+from publisher.workflows.verify import Proof, config_of, level_of, refuse_unreadable, take_inventory, verify_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,7 +162,7 @@ def release(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> Ru
             command="release",
             started=started,
             content=content,
-            config=_config(session, made, content, proof),
+            config=config_of(session.remote(made.job.repositories[0]), content, proof.inventory),
             platforms=_platforms(made, content),
             size=_size(session, made, content, proof),
             verification=proof.verification,
@@ -385,19 +385,6 @@ def _size(session: Session, made: ReleaseDraft, content: Content, proof: Proof) 
         return sum(blob.size for blob in content.blobs)
     inventory = proof.inventory or take_inventory(session, session.remote(made.job.repositories[0]), content)
     return inventory.size
-
-
-def _config(session: Session, made: ReleaseDraft, content: Content, proof: Proof) -> Digest | None:
-    """The config of an image that is for one platform, whether an index lists it, beside attestations, or not."""
-    if isinstance(content, Manifest):
-        return content.config.digest
-    if len(content.images) != 1:
-        return None
-    digest = content.images[0].digest
-    read = proof.inventory.manifests if proof.inventory else ()
-    found = next((one for one in read if one.digest == digest), None)
-    child = found or session.remote(made.job.repositories[0]).get(digest)
-    return child.config.digest if isinstance(child, Manifest) else None
 
 
 def _platforms(made: ReleaseDraft, content: Content) -> tuple[str, ...]:

@@ -60,6 +60,17 @@ def _descend(session: Session, remote: RemoteRepository, content: Content, depth
             yield from _descend(session, remote, child, depth + 1)
 
 
+def config_of(remote: RemoteRepository, content: Content, read: Inventory | None) -> Digest | None:
+    """The config of an image for one platform, whether an index lists it, beside attestations, or not; else None."""
+    if isinstance(content, Manifest):
+        return content.config.digest
+    if len(content.images) != 1:
+        return None
+    digest = content.images[0].digest
+    child = next((one for one in (read.manifests if read else ()) if one.digest == digest), None) or remote.get(digest)
+    return child.config.digest if isinstance(child, Manifest) else None
+
+
 class Proof(Value, frozen=True):
     """What was proven, and what was read for it: None at level `none`."""
 

@@ -135,10 +135,10 @@ def complete(
     wanted = pick_platforms(root, platforms) if platforms else root.manifests
     missing = [entry for entry in wanted if find(entry) is None]
     lost = [entry for entry in missing if entry.is_attestation] if platforms else []
-    for entry in lost:
-        warn(f"{_title(root, entry)} can't be had and is left out")
     if len(missing) > len(lost):
         raise origins.refusal(root, missing)
+    for entry in lost:
+        warn(f"{_title(root, entry)} can't be had and is left out")
     for entry in wanted:
         child = find(entry)
         if isinstance(child, Index):
