@@ -1,4 +1,4 @@
-"""Images of today's Docker Engine, which keeps manifests and compressed blobs: released as they are, whole or not at all."""
+"""Images of today's Docker Engine, which keeps manifests and compressed blobs: released as they are, and whole."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ BOTH = ("--platform", "linux/amd64,linux/arm64")
 def test_an_index_is_released_as_the_engine_has_it(
     via: str, docker: Engine, publish: Publish, registry: Registry, name: str, tmp_path: Path
 ) -> None:
-    """Two platforms and what attests them, byte for byte, by either way; other tools take it, and nothing is spooled."""
+    """Two platforms and what attests them, byte for byte, by either way; other tools take it; nothing is spooled."""
     digest = build(docker, name, tmp_path / "context", *BOTH, content=f"{name}{via}")
     image = f"{registry.host}/{name}"
     done = publish(
@@ -126,7 +126,7 @@ def test_nothing_is_exported_to_plan_adopt_or_compare(
         assert publish("verify", f"{image}:1.0.0", "--source", name).code == 0
         assert requests.matching(EXPORT) == []
     left = docker.docker("image", "ls", "--format", "{{.Repository}}").split()
-    assert [one for one in left if one.endswith("/image") or one.endswith(f"/{name}")] == []
+    assert [one for one in left if one.endswith(("/image", f"/{name}"))] == []
 
 
 def test_another_image_is_told_apart_without_an_export(
@@ -153,7 +153,7 @@ def test_another_image_is_told_apart_without_an_export(
 def test_an_engine_elsewhere_exports_once(
     via: str, docker: Engine, registry: Registry, name: str, tmp_path: Path
 ) -> None:
-    """Its loopback isn't ours: each blob is sent while the export is read, and --via engine is told not to be obeyed."""
+    """Its loopback isn't ours: each blob is sent while the export is read, and --via engine is told to be in vain."""
     digest = build(docker, name, tmp_path / "context", *BOTH, content=f"{name}{via}")
     image = f"{registry.host}/{name}"
     with watch(docker, far=True) as requests:
@@ -202,12 +202,10 @@ def test_what_the_engine_did_not_pull_comes_from_where_it_pulled(
     docker: Engine,
     publish: Publish,
     registry: Registry,
-    private_registry: Registry,
     name: str,
     tmp_path: Path,
 ) -> None:
     """Into another registry and into the same, the whole index arrives, attestations too."""
-    del private_registry
     origin = f"{registry.host}/{name}/origin"
     digest = pulled(docker, name, origin, tmp_path / "context")
     with run_registry(tmp_path / "other") as other:
@@ -298,6 +296,7 @@ def test_layers_that_are_not_compressed_are(
         for source, tail in ((name, "daemon"), (f"docker-archive:{saved}", "file")):
             done = release(publish, source, f"{image}/{tail}", "--verify", "digest")
             assert done.code == 0, done.stderr
+            assert done.document["via"] == "direct"
         assert raw(f"{image}/daemon:1.0.0") == raw(f"{image}/file:1.0.0")
         asked = release(publish, name, f"{image}/zstd", "--compression", "zstd", "--verify", "digest")
         assert asked.code == 0, asked.stderr
@@ -350,11 +349,11 @@ def test_what_the_engine_can_not_hold_is_verified_by_digest(
 def make_artifact(folder: Path) -> None:
     """A layout that holds no image: an artifact of one file."""
     entries = {}
-    for content in (b"{}", b"some file"):
-        path = folder / "blobs/sha256" / Digest.of(content).hex
+    for blob in (b"{}", b"some file"):
+        path = folder / "blobs/sha256" / Digest.of(blob).hex
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        entries[content] = {"digest": str(Digest.of(content)), "size": len(content)}
+        path.write_bytes(blob)
+        entries[blob] = {"digest": str(Digest.of(blob)), "size": len(blob)}
     content = compose(
         {
             "schemaVersion": 2,

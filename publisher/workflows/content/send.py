@@ -70,6 +70,8 @@ def _engine_pushes(session: Session, image: StoreImage, how: Shipping) -> bool:
 
 def _bar(session: Session, source: Source, how: Shipping) -> str:
     """Why the engine can't push this; "" where it can."""
+    if source.held and source.held.id != str(source.held.config):
+        return "the engine would push the layers as its containerd store has them, not compressed"
     if session.engine.is_podman:
         return "podman wants TLS of a relay on this machine"
     if not session.engine.loopback_is_ours:
