@@ -21,7 +21,6 @@ from tests.support.layout import make_layout
 from tests.support.registry import run_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.command import Result
@@ -34,7 +33,7 @@ NO_ROOM = {"TMPDIR": "/proc/nowhere", "TEMP": "/proc/nowhere", "TMP": "/proc/now
 
 
 @pytest.fixture
-def docker(containerd_engine: Engine) -> Iterator[Engine]:
+def docker(containerd_engine: Engine) -> Engine:
     """Today's engine."""
     return containerd_engine
 
