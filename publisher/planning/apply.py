@@ -116,8 +116,8 @@ def _filled(rule: Rule, version: Version, raw: str) -> RuleResult:
     else:
         text = PLACEHOLDER.sub(lambda match: raw if match[1] == "raw" else _PARTS[match[1]](version), rule.pattern)
     kind = Kind.EXACT if rule.is_exact or not stable else Kind.FLOATING
-    written = version.without_build() if kind is Kind.EXACT and not _keeps_build(rule, stable=stable) else version
-    return RuleResult(text, kind, written, latest=stable)
+    drops = kind is Kind.EXACT and rule.scheme is Scheme.SEMVER and not _keeps_build(rule, stable=stable)
+    return RuleResult(text, kind, version.without_build() if drops else version, latest=stable)
 
 
 def _keeps_build(rule: Rule, *, stable: bool) -> bool:

@@ -106,6 +106,17 @@ class Candidates(Value, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(exact)) or self._followed
 
     @property
+    def published(self) -> tuple[Version, ...]:
+        """The versions that tags of their own will tell; those that floating tags follow, where no rule makes any."""
+        reader = tag_reader(self.ruleset)
+        told = [
+            name.version
+            for name in self.names
+            if name.version and any(reading.version == name.version for reading in reader.readings(str(name.tag)))
+        ]
+        return tuple(dict.fromkeys(told)) if told or self.ruleset.names_versions else self._followed
+
+    @property
     def spellings(self) -> tuple[str, ...]:
         """The exact names that mean one of these versions, as far as the rules alone tell them; the own ones first."""
         own = (str(name.tag) for name in self.of_kind(Kind.EXACT))

@@ -77,7 +77,7 @@ def assess(
     after = held_already(asked, state, content) or adopted or (content.digest if content else None)
     yanked = _stays_yanked(asked, state, content, after)
     previous = desired(asked.ruleset, eligible(here).difference(asked.versions))
-    released = set() if yanked else set(asked.versions)
+    released = set() if yanked else set(asked.published)
     # Only a version that owns a line already can be in the release's way.
     owners = desired(asked.ruleset, released.union(previous.values())) | _asked_for(asked, previous, yanked=yanked)
     return RepositoryState(
@@ -229,12 +229,16 @@ def _why_newest(scene: RepositoryState, name: Name) -> str:
 def _kept(scene: RepositoryState, name: Name, held: Digest | None, owner: Version | None) -> Move:
     if owner is None and name.version and name.version.is_prerelease:
         reason = f"{name.version} is a prerelease, which takes no floating tag; {name.tag} stays as it is"
+    elif owner is None and not scene.yanked:
+        reason = f"no rule gives {name.version} a tag of its own, so {name.tag} can't follow it"
     elif owner is None:
         reason = f"{name.version} is yanked and no other version is left for {name.tag}; it stays where it is"
     elif name.version and name.version.is_prerelease:
         reason = f"{name.version} is a prerelease, which takes no floating tag, so {name.tag} stays with {owner}"
     elif name.version is None:
         reason = f"{name.tag} belongs to {owner}, the newest published version; a build without a version leaves it"
+    elif name.version not in scene.asked.published:
+        reason = f"no rule gives {name.version} a tag of its own, so {name.tag} stays with {owner}"
     elif scene.yanked:
         reason = f"{name.version} is yanked, so {name.tag} stays with {owner}"
     else:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from publisher.planning.build_ref import BuildRef
     from publisher.planning.rules import Rule, Ruleset
+    from publisher.planning.tag_reader import TagReader
     from publisher.planning.version import Version
 
 # These follow no version, so what they give stays a ref tag even where a version would give the same name.
@@ -128,7 +129,9 @@ def version_names(ruleset: Ruleset, version: Version) -> tuple[Name, ...]:
     results = [(rule, result) for rule in ruleset.rules if (result := apply_rule_to_version(rule, version))]
     if not any(result.version for _, result in results):
         return ()
-    unique, _ = _each_once([name for name in _named(ruleset, results) if name.version])
+    reader = tag_reader(ruleset)
+    named = [name for name in _named(ruleset, results) if name.version]
+    unique, _ = _each_once([_floated(reader, name) if name.kind is Kind.EXACT else name for name in named])
     return tuple(name for name in unique if name.tag not in ruleset.claimed) if ruleset.claimed else unique
 
 
@@ -146,8 +149,13 @@ def _named(ruleset: Ruleset, results: Iterable[tuple[Rule, RuleResult]]) -> list
     if named and latest:
         version = next((name.version for name in named if name.version), None)
         named.append(Name(_latest(ruleset), Kind.FLOATING, None, version, str(_latest(ruleset))))
-    exact = [name.version for name in named if name.kind is Kind.EXACT and name.version]
+    exact = [name.version for name in named if name.version and name.kind is Kind.EXACT and _tells(name)]
     return [replace(name, version=_followed(name, exact)) if name.kind is Kind.FLOATING else name for name in named]
+
+
+def _tells(name: Name) -> bool:
+    """Whether the tag tells which version it names."""
+    return name.rule is not None and name.rule.names_versions
 
 
 def _followed(name: Name, exact: Iterable[Version]) -> Version | None:
@@ -164,13 +172,13 @@ def _read_back(ruleset: Ruleset, named: Iterable[Name]) -> list[Name]:
 
 
 def _held_to_version(ruleset: Ruleset, name: Name) -> Name:
-    tag, rule = str(name.tag), name.rule
-    if rule is None or not rule.names_versions:
+    tag = str(name.tag)
+    if not _tells(name):
         return replace(name, version=None)
     reader = tag_reader(ruleset)
     readings = [reading.version for reading in reader.readings(tag)]
     if name.version in readings:
-        return replace(name, kind=Kind.FLOATING) if reader.floats(tag) else name
+        return _floated(reader, name)
     if not readings:
         return replace(name, version=None)
     return replace(name, clash=f"{tag} is the tag of version {readings[0]}, and this is {name.version}")
@@ -178,6 +186,11 @@ def _held_to_version(ruleset: Ruleset, name: Name) -> Name:
 
 def _latest(ruleset: Ruleset) -> Tag:
     return Tag.parse(FORBIDDEN.sub("-", ruleset.flavor.latest_name))
+
+
+def _floated(reader: TagReader, name: Name) -> Name:
+    """A whole version's name that is also a line's, as PEP 440's 1.2 beside 1.2.3, floats."""
+    return replace(name, kind=Kind.FLOATING) if reader.floats(str(name.tag)) else name
 
 
 def _each_once(made: list[Name]) -> tuple[tuple[Name, ...], list[str]]:

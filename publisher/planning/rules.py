@@ -143,6 +143,11 @@ class Ruleset(Value, frozen=True):
         return cls(tuple(sorted(rules, key=lambda rule: -_priority(rule))), flavor or Flavor())
 
     @property
+    def names_versions(self) -> bool:
+        """Whether some rule in force makes tags of versions' own."""
+        return any(rule.names_versions for rule in self.rules)
+
+    @property
     def schemes(self) -> tuple[Scheme, ...]:
         """How versions are written here: as the rules say, semantic ones where none does."""
         rules = (*self.rules, *self.disabled)

@@ -122,8 +122,11 @@ class Version:
         return self.key[2] == _BEFORE
 
     def without_build(self) -> Self:
-        """Leave semver's build metadata out, as {{version}} does."""
-        return replace(self, key=(*self.key[:4], ()), build="") if self.build else self
+        """Leave build metadata out, as semver's {{version}} does, or a local version."""
+        local = self.scheme is Scheme.PEP440 and "+" in self.text
+        if not self.build and not local:
+            return self
+        return replace(self, key=(*self.key[:4], ()), text=self.text.partition("+")[0], build="")
 
     def __str__(self) -> str:
         return f"{self.text}+{self.build}" if self.build else self.text

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 LAYER = os.urandom(3 << 20)
 
@@ -297,7 +297,7 @@ def test_a_blob_of_another_size_is_refused(remote: RemoteRepository) -> None:
 
 
 @pytest.fixture
-def engine_image(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def engine_image(engine: EngineProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A small image in the engine."""
     monkeypatch.setenv("DOCKER_HOST", engine.host)
     packed = io.BytesIO()
