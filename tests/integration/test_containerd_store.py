@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Result
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 EXPORT = r"GET \S+/images/\S+/get"
 # Nothing that is spooled finds a place: as in a container whose /tmp is read-only.
@@ -33,13 +33,13 @@ NO_ROOM = {"TMPDIR": "/proc/nowhere", "TEMP": "/proc/nowhere", "TMP": "/proc/now
 
 
 @pytest.fixture
-def docker(containerd_engine: Engine) -> Engine:
+def docker(containerd_engine: EngineProcess) -> EngineProcess:
     """Today's engine."""
     return containerd_engine
 
 
 @pytest.fixture
-def publish(tmp_path: Path, docker: Engine) -> Publish:
+def publish(tmp_path: Path, docker: EngineProcess) -> Publish:
     """`publish` with that engine at hand."""
     return publish_with(tmp_path, docker.host)
 
@@ -50,7 +50,7 @@ def publish_with(folder: Path, host: str) -> Publish:
     return Publish(home, {"DOCKER_HOST": host})
 
 
-def build(docker: Engine, name: str, folder: Path, *words: str, content: str = "") -> str:
+def build(docker: EngineProcess, name: str, folder: Path, *words: str, content: str = "") -> str:
     """Build by BuildKit, with provenance; returns the image id, which is the digest of what it made."""
     folder.mkdir(exist_ok=True)
     shutil.copy(BUSYBOX, folder / "busybox")
@@ -76,7 +76,7 @@ BOTH = ("--platform", "linux/amd64,linux/arm64")
 
 @pytest.mark.parametrize("via", ["auto", "engine", "direct"])
 def test_an_index_is_released_as_the_engine_has_it(
-    via: str, docker: Engine, publish: Publish, registry: Registry, name: str, tmp_path: Path
+    via: str, docker: EngineProcess, publish: Publish, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """Two platforms and what attests them, byte for byte, by either way; other tools take it; nothing is spooled."""
     digest = build(docker, name, tmp_path / "context", *BOTH, content=f"{name}{via}")
@@ -96,7 +96,7 @@ def test_an_index_is_released_as_the_engine_has_it(
 
 
 def test_a_receipt_tells_the_config_of_an_image_in_an_index(
-    docker: Engine, publish: Publish, registry: Registry, name: str, tmp_path: Path
+    docker: EngineProcess, publish: Publish, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """BuildKit makes an index of one image and its provenance: it is for one platform all the same."""
     build(docker, name, tmp_path / "context")
@@ -109,7 +109,7 @@ def test_a_receipt_tells_the_config_of_an_image_in_an_index(
 
 
 def test_nothing_is_exported_to_plan_adopt_or_compare(
-    docker: Engine, registry: Registry, name: str, tmp_path: Path
+    docker: EngineProcess, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """Manifests tell what an image is; the blobs of a release go by the relay."""
     digest = build(docker, name, tmp_path / "context")
@@ -129,7 +129,7 @@ def test_nothing_is_exported_to_plan_adopt_or_compare(
 
 
 def test_another_image_is_told_apart_without_an_export(
-    docker: Engine, registry: Registry, name: str, tmp_path: Path
+    docker: EngineProcess, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """The same config is the same image, whatever attests it; another content is refused."""
     image = f"{registry.host}/{name}"
@@ -150,7 +150,7 @@ def test_another_image_is_told_apart_without_an_export(
 
 @pytest.mark.parametrize("via", ["auto", "engine"])
 def test_an_engine_elsewhere_exports_once(
-    via: str, docker: Engine, registry: Registry, name: str, tmp_path: Path
+    via: str, docker: EngineProcess, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """Its loopback isn't ours: each blob is sent while the export is read, and --via engine is told to be in vain."""
     digest = build(docker, name, tmp_path / "context", *BOTH, content=f"{name}{via}")
@@ -172,7 +172,7 @@ def test_an_engine_elsewhere_exports_once(
 
 
 def test_a_name_that_is_moved_meanwhile_changes_nothing(
-    docker: Engine, registry: Registry, name: str, tmp_path: Path
+    docker: EngineProcess, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """The image that was looked at is asked for by its id."""
     build(docker, name, tmp_path / "context")
@@ -185,7 +185,7 @@ def test_a_name_that_is_moved_meanwhile_changes_nothing(
 # Not all of it here.
 
 
-def pulled(docker: Engine, name: str, image: str, folder: Path) -> str:
+def pulled(docker: EngineProcess, name: str, image: str, folder: Path) -> str:
     """An index of two platforms that was pushed and pulled again, for this machine alone; returns its digest."""
     digest = build(docker, name, folder, *BOTH)
     docker.docker("tag", name, f"{image}:1")
@@ -198,9 +198,9 @@ def pulled(docker: Engine, name: str, image: str, folder: Path) -> str:
 @pytest.mark.parametrize("via", ["auto", "direct"])
 def test_what_the_engine_did_not_pull_comes_from_where_it_pulled(
     via: str,
-    docker: Engine,
+    docker: EngineProcess,
     publish: Publish,
-    registry: Registry,
+    registry: RegistryProcess,
     name: str,
     tmp_path: Path,
 ) -> None:
@@ -216,7 +216,7 @@ def test_what_the_engine_did_not_pull_comes_from_where_it_pulled(
 
 
 def test_what_can_not_be_had_refuses_the_release(
-    docker: Engine, publish: Publish, registry: Registry, name: str, tmp_path: Path
+    docker: EngineProcess, publish: Publish, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """It names what is missing, where the whole is, and how to release the rest; nothing is sent."""
     with run_registry(tmp_path / "origin") as gone:
@@ -239,7 +239,7 @@ def test_what_can_not_be_had_refuses_the_release(
 
 
 def test_layers_that_the_engine_never_fetched_come_from_their_registry(
-    docker: Engine, publish: Publish, registry: Registry, name: str, tmp_path: Path
+    docker: EngineProcess, publish: Publish, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """containerd doesn't fetch a blob whose layer it has unpacked from another; a release needs it all the same."""
     saved = loose_archive(tmp_path / "saved.tar", name)
@@ -284,7 +284,7 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 @pytest.mark.parametrize("far", [False, True], ids=["near", "elsewhere"])
 def test_layers_that_are_not_compressed_are(
-    far: bool, docker: Engine, registry: Registry, name: str, tmp_path: Path
+    far: bool, docker: EngineProcess, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """The same bytes as those of the archive that was loaded, and in the way that was asked for."""
     saved = loose_archive(tmp_path / "saved.tar", name)
@@ -304,7 +304,7 @@ def test_layers_that_are_not_compressed_are(
 
 
 def test_a_compression_that_is_not_applied_is_told(
-    docker: Engine, publish: Publish, registry: Registry, name: str, tmp_path: Path
+    docker: EngineProcess, publish: Publish, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """Blobs of a store pass as they are; without the option nothing needs to be said."""
     build(docker, name, tmp_path / "context")
@@ -319,7 +319,7 @@ def test_a_compression_that_is_not_applied_is_told(
 
 
 def test_an_image_for_other_machines_is_pulled_by_its_own_platform(
-    docker: Engine, publish: Publish, registry: Registry, name: str, tmp_path: Path
+    docker: EngineProcess, publish: Publish, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """The engine holds it, and its default pull doesn't find it."""
     image = f"{registry.host}/{name}"
@@ -332,7 +332,7 @@ def test_an_image_for_other_machines_is_pulled_by_its_own_platform(
 
 
 def test_what_the_engine_can_not_hold_is_verified_by_digest(
-    publish: Publish, registry: Registry, name: str, tmp_path: Path
+    publish: Publish, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """Windows images, as a manifest and in an index, and artifacts: with a warning that says why."""
     make_layout(tmp_path / "alone", name, ("windows/amd64",))
@@ -374,7 +374,7 @@ SMOKE = '[smoke]\ncommand = ["/bin/busybox", "true"]\n'
 
 
 def test_a_smoke_run_tells_no_registry_of_local_names(
-    docker: Engine, publish: Publish, name: str, tmp_path: Path
+    docker: EngineProcess, publish: Publish, name: str, tmp_path: Path
 ) -> None:
     """This store knows every image by a digest, built here or not: that doesn't make it a registry's."""
     local = f"m/{name}:1"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 _REQUEST: Final = re.compile(rb"(?:GET|HEAD|POST|PUT|DELETE) \S+(?= HTTP/1\.1\r\n)")
 _PIECE: Final = 1 << 16
@@ -37,7 +37,7 @@ class EngineRequests:
 
 
 @contextmanager
-def watch(engine: Engine, *, far: bool = False) -> Iterator[EngineRequests]:
+def watch(engine: EngineProcess, *, far: bool = False) -> Iterator[EngineRequests]:
     """A socket that leads to the engine. far: on TCP, so that it is taken for an engine elsewhere."""
     with tempfile.TemporaryDirectory(prefix="pw-", dir="/tmp") as folder, _listener(Path(folder), far=far) as server:
         place = server.getsockname()
@@ -59,7 +59,7 @@ def _listener(folder: Path, *, far: bool) -> socket.socket:
     return server
 
 
-def _serve(server: socket.socket, engine: Engine, requests: EngineRequests, pool: ThreadPoolExecutor) -> None:
+def _serve(server: socket.socket, engine: EngineProcess, requests: EngineRequests, pool: ThreadPoolExecutor) -> None:
     with suppress(OSError):
         while True:
             near, _address = server.accept()
