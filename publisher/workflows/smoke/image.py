@@ -65,7 +65,9 @@ def _is_published(job: Job, name: str) -> bool:
         repository = Reference.parse(name).repository
     except BadReference:
         return False  # an id
-    return repository in job.repositories or name.startswith(f"{repository.registry}/")
+    # podman calls what it has built localhost/NAME.
+    is_stated = name.startswith(f"{repository.registry}/") and repository.registry != "localhost"
+    return repository in job.repositories or is_stated
 
 
 @contextmanager
