@@ -184,6 +184,10 @@ class Engine:
                 reference=f"docker-daemon:{image}",
                 hint=f"name it, docker tag {image} NAME, or push it with --via direct",
             )
+        return self.push_named(image, remote, tag)
+
+    def push_named(self, image: str, remote: str, tag: str) -> Digest:
+        """As `push`, of an image that is known to have another name."""
         name = f"{remote}:{tag}"
         with spoken(image):
             self._api.tag(image, remote, tag, force=True)

@@ -30,14 +30,17 @@ class PushListener:
     """Takes an engine's push without a blob: each is called present. A context manager.
 
     title: the last part of the repository's name. The rest of it is random, so that nobody else on this machine
-    pushes with ours.
+    pushes with ours. root: what is put last.
     """
 
-    def __init__(self, title: str = "image") -> None:
+    def __init__(self, title: str = "image", root: Digest | None = None) -> None:
         self.name = f"{secrets.token_hex(8)}/{title}"
         """The one repository that is known here."""
         self.manifests: dict[str, Content] = {}
         """What the engine has put, by tag and by digest."""
+        self.arrived = threading.Event()
+        """Set once all has arrived, or the push has ended."""
+        self._root = root
         self.was_asked = False
         """Whether the engine has come here at all."""
         self.failure: PublishError | None = None
@@ -88,7 +91,18 @@ class PushListener:
             raise BadReference(f"the engine's manifest is not {target}")
         self.accept(content)
         self.manifests |= {target: content, str(content.digest): content}
+        self.look()
         return content.digest
+
+    @property
+    def has_all(self) -> bool:
+        """Whether nothing more is wanted."""
+        return str(self._root) in self.manifests
+
+    def look(self) -> None:
+        """Tell whoever waits for all."""
+        if self.has_all:
+            self.arrived.set()
 
     def accept(self, content: Content) -> None:
         """Do with a manifest what is to be done before the engine hears that it is here."""
@@ -100,6 +114,10 @@ class PushListener:
     def note(self, error: PublishError) -> None:
         """Keep what the workflow has to raise when the engine's push fails."""
         self.failure = error
+
+    def hang_up(self) -> None:
+        """End every connection: the engine's push fails."""
+        self._server.hang_up()
 
     def abandon(self) -> None:
         """End the uploads that are under way."""

@@ -52,7 +52,13 @@ class StoreRelay(Relay):
         """Complete a session; raises BadManifest where the bytes aren't what the engine says."""
         digest = super().finish(name, stated)
         self.sent.add(digest)
+        self.look()
         return digest
+
+    @property
+    def has_all(self) -> bool:
+        """Whether no blob is wanted any more; the small ones may still be on their way, see `settle`."""
+        return self._wanted.keys() <= self.sent
 
     def stream(self, name: str, stated: str, length: int, body: BufferedIOBase) -> Digest | None:
         """Send a large blob on as it comes, under the digest that the registry proves."""
@@ -70,6 +76,7 @@ class StoreRelay(Relay):
                 raise ConnectionResetError("the engine hung up") from None
             raise StreamLost(error.message, reference=error.reference, hint=error.hint) from error
         self.sent.add(blob.digest)
+        self.look()
         return blob.digest
 
     def accept(self, content: Content) -> None:

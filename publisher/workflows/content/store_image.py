@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from publisher.archives.engine_export import EngineExport
 from publisher.model.digest import Digest
-from publisher.model.errors import BadManifest, PublishError, Unreachable
+from publisher.model.errors import BadManifest, Unreachable
 from publisher.model.manifest import LARGEST, Content, Index, Manifest, parse_manifest
+from publisher.workflows.content.engine_push import EnginePush
 from publisher.workflows.content.origins import Origins, complete, pulled_from
 
 if TYPE_CHECKING:
@@ -155,17 +156,14 @@ class StoreImage:
         """Let the engine push the manifests alone; returns whether it says that it lacks some of the image."""
         from publisher.registry.relay.listener import PushListener
 
-        with PushListener() as listener:
-            try:
-                self._session.engine.push(self.held.id, listener.repository, "publish")
-            except PublishError as error:
-                self._session.tell(f"source: the engine pushes no whole image: {error.message}")
-                lacks = "not found" in error.message or "missing content" in error.message
-            else:
-                # Engines since 27 push the one platform that they have instead.
-                lacks = str(self.digest) not in listener.manifests
+        listener = PushListener(root=self.digest)
+        error = EnginePush(self._session, self.held, listener).wait()
         self._contents |= {content.digest: content for content in listener.manifests.values()}
-        return lacks
+        if error is None:
+            # Engines since 27 push the one platform that they have instead.
+            return not listener.has_all
+        self._session.tell(f"source: the engine pushes no whole image: {error.message}")
+        return "not found" in error.message or "missing content" in error.message
 
 
 class _Begun:

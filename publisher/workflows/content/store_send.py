@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from publisher.model.errors import PublishError
 from publisher.model.manifest import Descriptor
 from publisher.registry.relay.store import StoreRelay
 from publisher.registry.relay.uploads import StreamLost
 from publisher.transfer.blob_stream import send_streamed
 from publisher.transfer.copy import blobs_of, collect, find_missing, is_there, send_stored
+from publisher.workflows.content.engine_push import EnginePush
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,25 +73,19 @@ class _Sending:
             for in_one in _PUSHES:
                 left = {digest: blob for digest, blob in missing.items() if digest not in sent}
                 relay = StoreRelay(self._remote, left, in_one=in_one, meter=meter)
-                error = self._push(relay)
+                error = EnginePush(self._session, self._image.held, relay).wait()
+                relay.settle()
                 sent |= relay.sent
                 if error is None or not isinstance(relay.failure, StreamLost):
                     break
         for digest in sent:
             self._session.blob_cache.remember_blob(self._remote.repository, missing[digest])
         self._session.tell(f"transfer: {len(sent)} of {len(missing)} blobs that were missing came by the engine's push")
-        if error is not None and relay.failure is not None:
-            raise relay.failure
-        return frozenset(sent)
-
-    def _push(self, relay: StoreRelay) -> PublishError | None:
-        try:
-            with relay:
-                self._session.engine.push(self._image.held.id, relay.repository, "publish")
-        except PublishError as error:
+        if error is not None:
             self._session.tell(f"transfer: the engine's push ended: {error.message}")
-            return error
-        return None
+            if relay.failure is not None:
+                raise relay.failure
+        return frozenset(sent)
 
     def by_export(self, missing: Mapping[Digest, Descriptor]) -> frozenset[Digest]:
         """Send those of them that the engine's export holds."""
