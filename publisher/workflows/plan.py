@@ -121,12 +121,13 @@ def draft(
     if offline:
         return ReleaseDraft(job, asked, {}, (), None, make_plan(asked, {}))
     # A plan that asks nobody starts without what speaks to registries and reads images.
-    from publisher.workflows.content.sources import find_known, find_source
+    from publisher.workflows.content.sources import begin_source, find_known, settle_source
     from publisher.workflows.tagging.survey import read_registries
 
     session.aim(job.repositories)
-    found = tuple(find_source(session, source, wish.platforms) for source in sources)
+    begun = [begin_source(session, source, wish.platforms) for source in sources]
     published = read_registries(session, asked)
+    found = tuple(settle_source(session, source, wish.platforms) for source in begun)
     known = find_known(session, found, asked, published)
     return ReleaseDraft(job, asked, published, found, known, make_plan(asked, published, known))
 

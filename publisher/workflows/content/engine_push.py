@@ -25,29 +25,35 @@ class EnginePush:
         """What the engine says when it has failed."""
         self._session = session
         self._image = image
-        self._listener = listener
+        self.listener = listener
         self._thread = threading.Thread(target=self._run, name="engine-push", daemon=True)
+
+    def start(self) -> None:
+        """Begin, if it hasn't begun."""
+        if self._thread.ident is None:
+            self._session.at_end.callback(self._close)
+            with postponed():
+                self._thread.start()
 
     def wait(self) -> PublishError | None:
         """Push until all has arrived; returns what the engine says where it ends before that."""
-        self._session.at_end.callback(self._close)
+        self.start()
         with postponed() as signals:
-            self._thread.start()
-            while not self._listener.arrived.wait(LOOK):
+            while not self.listener.arrived.wait(LOOK):
                 signals.check()
-        return self.error if not self._listener.has_all else None
+        return self.error if not self.listener.has_all else None
 
     def _run(self) -> None:
         try:
-            with self._listener:
-                self._session.engine.push_named(self._image.id, self._listener.repository, "publish")
+            with self.listener:
+                self._session.engine.push_named(self._image.id, self.listener.repository, "publish")
         except PublishError as error:
             self.error = error
         finally:
-            self._listener.arrived.set()
+            self.listener.arrived.set()
 
     def _close(self) -> None:
         """Let it end; one that is no longer wanted is hung up on."""
-        if not self._listener.has_all:
-            self._listener.hang_up()
+        if not self.listener.has_all:
+            self.listener.hang_up()
         self._thread.join()

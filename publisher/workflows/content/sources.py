@@ -100,6 +100,24 @@ def find_source(session: Session, text: str, platforms: Sequence[str] = ()) -> S
 
     platforms: those of its platforms that are meant; all where there are none.
     """
+    return settle_source(session, begin_source(session, text, platforms), platforms)
+
+
+def settle_source(session: Session, source: Source, platforms: Sequence[str] = ()) -> Source:
+    """What was begun, once its manifests are known; raises Refused for an image of the engine that isn't whole."""
+    wanted = [Platform.parse(platform) for platform in platforms]
+    image = source.image
+    # Where only an export would tell, it is too dear for a look.
+    if not isinstance(image, StoreImage) or (image.bar and not wanted):
+        return source
+    if image.is_unpacked:
+        return unpacked_source(session, source.name, image, wanted)
+    whole = image.whole(wanted)
+    return Source(source.name, image, root=whole if wanted else None, labels=source.labels)
+
+
+def begin_source(session: Session, text: str, platforms: Sequence[str] = ()) -> Source:
+    """Begin to look a source up, which goes on beside what is done until `settle_source`."""
     name, wanted = SourceName.parse(text), [Platform.parse(platform) for platform in platforms]
     if name.transport is Transport.DAEMON:
         return _of_engine(session, name, wanted)
@@ -167,13 +185,8 @@ def _of_engine(session: Session, name: SourceName, wanted: Sequence[Platform]) -
         image = _fitting(name, exported_layers(session, held, held.config), wanted)
         return Source(name, image, labels=held.labels, held=held)
     stored = StoreImage(session, name, held)
-    if stored.bar and not wanted:
-        # An export is too dear for a look.
-        return Source(name, stored, labels=held.labels)
-    if stored.is_unpacked:
-        return unpacked_source(session, name, stored, wanted)
-    whole = stored.whole(wanted)
-    return Source(name, stored, root=whole if wanted else None, labels=held.labels)
+    stored.begin()
+    return Source(name, stored, labels=held.labels)
 
 
 def unpacked_source(session: Session, name: SourceName, stored: StoreImage, wanted: Sequence[Platform] = ()) -> Source:

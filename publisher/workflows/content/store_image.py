@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from publisher.archives.engine_export import EngineExport
@@ -46,6 +47,17 @@ class StoreImage:
         self._documents: dict[Digest, bytes] = {}
         self._root: Content | None = None
         self._export = EngineExport(lambda: session.engine.open_export(held.id))
+
+    @cached_property
+    def _push(self) -> EnginePush:
+        from publisher.registry.relay.listener import PushListener
+
+        return EnginePush(self._session, self.held, PushListener(root=self.digest))
+
+    def begin(self) -> None:
+        """Let the engine push the manifests while something else is done."""
+        if not self.bar:
+            self._push.start()
 
     # As a StoredImage.
 
@@ -154,10 +166,7 @@ class StoreImage:
 
     def _read_by_push(self) -> bool:
         """Let the engine push the manifests alone; returns whether it says that it lacks some of the image."""
-        from publisher.registry.relay.listener import PushListener
-
-        listener = PushListener(root=self.digest)
-        error = EnginePush(self._session, self.held, listener).wait()
+        error, listener = self._push.wait(), self._push.listener
         self._contents |= {content.digest: content for content in listener.manifests.values()}
         if error is None:
             # Engines since 27 push the one platform that they have instead.
