@@ -262,7 +262,7 @@ def test_a_store_relay_sends_what_is_wanted(remote: RemoteRepository, content: b
     """In one request as it comes, or piece by piece; manifests stay here."""
     content = content + os.urandom(8)
     wanted = Descriptor(media.OCI_LAYER_GZIP, Digest.of(content), len(content))
-    with StoreRelay(remote, {wanted.digest: wanted}, in_one=in_one) as relay:
+    with StoreRelay(remote, lambda: {wanted.digest: wanted}, in_one=in_one) as relay:
         base = f"/v2/{relay.name}"
         assert ask(relay, "HEAD", f"{base}/blobs/{wanted.digest}")[0] == 404
         assert ask(relay, "HEAD", f"{base}/blobs/{Digest.of(b'other')}")[0] == 200
@@ -279,10 +279,10 @@ def test_bytes_that_are_not_what_they_are_called_never_arrive(remote: RemoteRepo
     """What passes through is proven by the registry: the push is tried once more, piece by piece, and refused there."""
     content = os.urandom(2 << 20)
     wanted = Descriptor(media.OCI_LAYER_GZIP, Digest.of(b"another"), len(content))
-    with StoreRelay(remote, {wanted.digest: wanted}) as relay:
+    with StoreRelay(remote, lambda: {wanted.digest: wanted}) as relay:
         assert ask(relay, "PUT", f"{begin(relay)}?digest={wanted.digest}", content)[0] == 503
         assert isinstance(relay.failure, StreamLost)
-    with StoreRelay(remote, {wanted.digest: wanted}, in_one=False) as relay:
+    with StoreRelay(remote, lambda: {wanted.digest: wanted}, in_one=False) as relay:
         assert ask(relay, "PUT", f"{begin(relay)}?digest={wanted.digest}", content)[0] == 403
     assert remote.blob_size(wanted.digest) is None
     assert relay.sent == set()
@@ -291,7 +291,7 @@ def test_bytes_that_are_not_what_they_are_called_never_arrive(remote: RemoteRepo
 def test_a_blob_of_another_size_is_refused(remote: RemoteRepository) -> None:
     """Before a byte of it is sent."""
     wanted = Descriptor(media.OCI_LAYER_GZIP, Digest.of(LAYER), len(LAYER) + 1)
-    with StoreRelay(remote, {wanted.digest: wanted}) as relay:
+    with StoreRelay(remote, lambda: {wanted.digest: wanted}) as relay:
         assert ask(relay, "PUT", f"{begin(relay)}?digest={wanted.digest}", LAYER)[0] == 403
     assert remote.blob_size(wanted.digest) is None
 

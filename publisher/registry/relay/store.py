@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from publisher.model.digest import Digest
@@ -11,7 +12,7 @@ from publisher.registry.relay.uploads import StreamLost
 from publisher.registry.upload import SMALL, NotTaken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from io import BufferedIOBase
 
     from publisher.model.manifest import Content, Descriptor
@@ -24,7 +25,8 @@ _PIECE: Final = 256 * 1024
 class StoreRelay(Relay):
     """Takes the blobs of `wanted` from a push and sends them to `target`; other blobs are called present.
 
-    Manifests are kept and not sent on: who wants them has them already.
+    Manifests are kept and not sent on: who wants them has them already. wanted: may take its time, while the engine
+    begins.
     in_one: whether a large blob goes on in one request too, as it comes. What breaks then is lost, and raised as
     StreamLost; taken piece by piece, an upload can be resumed.
     """
@@ -32,17 +34,21 @@ class StoreRelay(Relay):
     def __init__(
         self,
         target: RemoteRepository,
-        wanted: Mapping[Digest, Descriptor],
+        wanted: Callable[[], Mapping[Digest, Descriptor]],
         *,
         in_one: bool = True,
         meter: Meter | None = None,
     ) -> None:
         super().__init__(target)
         self._meter = meter
-        self._wanted = wanted
+        self._find_wanted = wanted
         self._in_one = in_one
         self.sent: set[Digest] = set()
         """What the target holds now."""
+
+    @cached_property
+    def _wanted(self) -> Mapping[Digest, Descriptor]:
+        return self._find_wanted()
 
     def blob_size(self, digest: Digest) -> int | None:
         """None for a blob that is still to be sent."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from publisher.model.manifest import Descriptor
 from publisher.registry.relay.store import StoreRelay
 from publisher.registry.relay.uploads import StreamLost
+from publisher.threads import postponed
 from publisher.transfer.blob_stream import send_streamed
 from publisher.transfer.copy import blobs_of, collect, find_missing, is_there, send_stored
 from publisher.workflows.content.engine_push import EnginePush
@@ -16,12 +19,13 @@ if TYPE_CHECKING:
 
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content
+    from publisher.model.protocols import Meter
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.content.store_image import StoreImage
     from publisher.workflows.session import Session
 
-_PUSHES: Final = (True, False, False)
-"""Whether blobs pass in one request each: the first push is the quickest, the others survive what broke it."""
+_PUSHES: Final = 3
+"""In the first, which is the quickest, each blob passes in one request; the others survive what broke that."""
 
 
 class Unpacked(Exception):
@@ -40,11 +44,9 @@ def send_from_store(
     sending = _Sending(session, image, remote)
     if by_engine or image.is_read:
         blobs = blobs_of(collect(image, root))
-        missing = find_missing(remote, blobs.values(), sending.near, session.blob_cache)
+        missing = sending.by_relay(blobs) if by_engine else sending.find_missing(blobs)
         if missing:
-            sent = sending.by_relay(missing) if by_engine else frozenset()
-            left = {digest: blob for digest, blob in missing.items() if digest not in sent}
-            sent |= sending.by_export(left) if left else frozenset()
+            sent = sending.by_export(missing)
             missing = {digest: blob for digest, blob in missing.items() if digest not in sent}
         present = frozenset(blobs) - missing.keys()
     else:
@@ -63,29 +65,51 @@ class _Sending:
         self._remote = remote
         self.near = image.origins.near(remote.repository.registry)
 
-    def by_relay(self, missing: Mapping[Digest, Descriptor]) -> frozenset[Digest]:
-        """Let the engine push them; it gets no credential and moves no tag. Returns what arrived.
+    def find_missing(self, blobs: Mapping[Digest, Descriptor]) -> dict[Digest, Descriptor]:
+        """Those that the registry neither holds nor can take over."""
+        return find_missing(self._remote, blobs.values(), self.near, self._session.blob_cache)
 
-        Raises what went wrong on the way to the registry; that the engine lacks some of them isn't raised.
+    def by_relay(self, blobs: Mapping[Digest, Descriptor]) -> dict[Digest, Descriptor]:
+        """Let the engine push what is missing; it gets no credential and moves no tag. Returns what it lacks too.
+
+        Raises what went wrong on the way to the registry.
         """
-        sent: set[Digest] = set()
-        with self._session.progress.meter("push", sum(blob.size for blob in missing.values())) as meter:
-            for in_one in _PUSHES:
-                left = {digest: blob for digest, blob in missing.items() if digest not in sent}
-                relay = StoreRelay(self._remote, left, in_one=in_one, meter=meter)
-                error = EnginePush(self._session, self._image.held, relay).wait()
-                relay.settle()
-                sent |= relay.sent
-                if error is None or not isinstance(relay.failure, StreamLost):
-                    break
-        for digest in sent:
-            self._session.blob_cache.remember_blob(self._remote.repository, missing[digest])
-        self._session.tell(f"transfer: {len(sent)} of {len(missing)} blobs that were missing came by the engine's push")
-        if error is not None:
+        with (
+            self._session.progress.meter("push", sum(blob.size for blob in blobs.values())) as meter,
+            ThreadPoolExecutor(1, "lookup") as pool,
+        ):
+            # The engine takes its time to begin.
+            looking = pool.submit(self.find_missing, blobs)
+            relay = StoreRelay(self._remote, looking.result, meter=meter)
+            push = EnginePush(self._session, self._image.held, relay)
+            push.start()
+            with postponed() as signals:
+                (missing,) = signals.results([looking])
+            meter.advance(sum(blob.size for digest, blob in blobs.items() if digest not in missing))
+            relay.look()
+            return self._pushed(push, relay, missing, meter)
+
+    def _pushed(
+        self, push: EnginePush, relay: StoreRelay, missing: dict[Digest, Descriptor], meter: Meter
+    ) -> dict[Digest, Descriptor]:
+        """Wait for a push; where the registry lost some of it, push the rest piece by piece. Returns what is left."""
+        for again in range(_PUSHES):
+            error = push.wait()
+            relay.settle()
+            for digest in relay.sent:
+                self._session.blob_cache.remember_blob(self._remote.repository, missing[digest])
+            missing = {digest: blob for digest, blob in missing.items() if digest not in relay.sent}
+            self._session.tell(f"transfer: {len(relay.sent)} blobs came by the engine's push")
+            if error is None:
+                return missing
             self._session.tell(f"transfer: the engine's push ended: {error.message}")
-            if relay.failure is not None:
+            if relay.failure is None:
+                return missing
+            if not isinstance(relay.failure, StreamLost) or again == _PUSHES - 1:
                 raise relay.failure
-        return frozenset(sent)
+            relay = StoreRelay(self._remote, partial(dict, missing), in_one=False, meter=meter)
+            push = EnginePush(self._session, self._image.held, relay)
+        return missing
 
     def by_export(self, missing: Mapping[Digest, Descriptor]) -> frozenset[Digest]:
         """Send those of them that the engine's export holds."""
