@@ -72,7 +72,7 @@ def told(found: Login) -> str:
 def _credential(registry: str, username: str | None, *, password_stdin: bool) -> Credential:
     """From stdin, the environment or the terminal, and never half from one and half from another."""
     from publisher.credentials.environment import EnvironmentCredentials
-    from publisher.model.credential import Broken, Credential, Found
+    from publisher.model.credential import Broken, Credential, Present
     from publisher.model.errors import BrokenCredential, Denied
 
     if password_stdin:
@@ -82,7 +82,7 @@ def _credential(registry: str, username: str | None, *, password_stdin: bool) ->
     answer = EnvironmentCredentials(os.environ, frozenset({registry})).find(registry)
     if isinstance(answer, Broken):
         raise BrokenCredential(answer.reason, hint=answer.hint)
-    if isinstance(answer, Found) and username in {None, answer.credential.username}:
+    if isinstance(answer, Present) and username in {None, answer.credential.username}:
         return answer.credential
     if not sys.stdin.isatty():
         raise Denied(

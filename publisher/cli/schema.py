@@ -70,8 +70,8 @@ def _is_struct(kind: object, struct: type) -> bool:
 
 def _modules() -> Iterator[Any]:
     from importlib import import_module
-    from pkgutil import iter_modules
+    from pkgutil import walk_packages
 
     for room in _ROOMS:
-        for entry in iter_modules(import_module(room).__path__, f"{room}."):
+        for entry in walk_packages(import_module(room).__path__, f"{room}."):
             yield import_module(entry.name)

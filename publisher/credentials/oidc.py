@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from publisher.http.message import Request
 from publisher.http.origin import Origin
 from publisher.http.tokens import is_token, read_object, token_in
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.errors import PublishError
 from publisher.model.reference import DOCKER_HUB
 
@@ -27,7 +27,7 @@ _SHORTEST, _LONGEST = 300, 21_600
 _OK: Final = 200
 
 
-class _Failed(Exception):
+class _NoToken(Exception):
     """Why there is no credential."""
 
 
@@ -60,25 +60,25 @@ class OidcCredentials:
             return Broken("it doesn't say which organization is meant", "set DOCKERHUB_USERNAME to its name")
         try:
             self._secret = self._secret or self._exchange(connection, self._id_token())
-        except _Failed as error:
+        except _NoToken as error:
             return Broken(str(error), "the job needs 'permissions: id-token: write', and a connection at Docker Hub")
         except PublishError as error:
             return Broken(error.message, error.hint or "")
-        return Found(Credential(user, self._secret, self.name, registry_only=True))
+        return Present(Credential(user, self._secret, self.name, registry_only=True))
 
     def _id_token(self) -> str:
         """GitHub's word for which job this is."""
         url = self._environ.get("ACTIONS_ID_TOKEN_REQUEST_URL", "")
         bearer = self._environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
         if not url or not bearer:
-            raise _Failed("the job has no right to an identity token")
+            raise _NoToken("the job has no right to an identity token")
         if not is_token(bearer):
-            raise _Failed("ACTIONS_ID_TOKEN_REQUEST_TOKEN is no token: a header can't carry it")
+            raise _NoToken("ACTIONS_ID_TOKEN_REQUEST_TOKEN is no token: a header can't carry it")
         if urlsplit(url).scheme != "https" and not Origin.of(url).is_loopback:
-            raise _Failed("ACTIONS_ID_TOKEN_REQUEST_URL is not https")
-        asked = f"{url}{'&' if urlsplit(url).query else '?'}{urlencode({'audience': IDENTITY})}"
+            raise _NoToken("ACTIONS_ID_TOKEN_REQUEST_URL is not https")
+        address = f"{url}{'&' if urlsplit(url).query else '?'}{urlencode({'audience': IDENTITY})}"
         headers = {"Authorization": f"Bearer {bearer}"}
-        request = Request(method="GET", url=asked, headers=headers, anonymous=True, bare=True)
+        request = Request(method="GET", url=address, headers=headers, anonymous=True, bare=True)
         return self._send(request, "value", "GitHub")
 
     def _exchange(self, connection: str, token: str) -> str:
@@ -99,15 +99,15 @@ class OidcCredentials:
     def _life(self) -> int:
         text = self._environ.get("DOCKERHUB_OIDC_EXPIREIN", "") or str(_SHORTEST)
         if not (text.isascii() and text.isdecimal() and _SHORTEST <= int(text) <= _LONGEST):
-            raise _Failed(f"DOCKERHUB_OIDC_EXPIREIN is no number of seconds from {_SHORTEST} to {_LONGEST}")
+            raise _NoToken(f"DOCKERHUB_OIDC_EXPIREIN is no number of seconds from {_SHORTEST} to {_LONGEST}")
         return int(text)
 
     def _send(self, request: Request, key: str, who: str) -> str:
         client = self._client()
         client.base_url(urlsplit(request.url).netloc)
         with client.send(request) as response:
-            found = token_in(read_object(response), key) if response.status == _OK else ""
-        if not found:
-            raise _Failed(f"{who} gave no token (HTTP {response.status})")
-        self._learn(found)
-        return found
+            token = token_in(read_object(response), key) if response.status == _OK else ""
+        if not token:
+            raise _NoToken(f"{who} gave no token (HTTP {response.status})")
+        self._learn(token)
+        return token

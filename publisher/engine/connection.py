@@ -25,7 +25,7 @@ from publisher.model.errors import ConfigError, PublishError, SourceNotFound, Un
 from publisher.model.manifest import Platform
 from publisher.model.printable import printable
 from publisher.model.reference import Reference
-from publisher.threads import finished
+from publisher.threads import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -226,7 +226,7 @@ class Engine:
             yield Pulled(found.id, downloaded)
         finally:
             if not before:
-                finished(partial(self._give_back, reference, held))
+                run_to_end(partial(self._give_back, reference, held))
 
     def _is_named(self, reference: str) -> bool:
         """Whether it is a name in the engine; podman finds an image by its digest under any name."""

@@ -17,7 +17,7 @@ from publisher.engine.errors import spoken
 from publisher.engine.run_options import LABEL
 from publisher.model.errors import ConfigError, PublishError
 from publisher.model.value import Value
-from publisher.threads import finished, within
+from publisher.threads import run_to_end, run_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +45,7 @@ class Leftovers:
 
     def clean(self) -> dict[str, list[str]]:
         """Take them away, and nothing else; their names, by kind. An interrupt waits for the end of it."""
-        return finished(self._clean)
+        return run_to_end(self._clean)
 
     def _clean(self) -> dict[str, list[str]]:
         """Again where something is still there: an engine may be busy with what it is asked to remove."""
@@ -128,7 +128,7 @@ class Containers:
 
     def create(self, running: Running) -> str:
         """Make the run's container, not started yet, and its named volumes; returns its id."""
-        return finished(partial(self._create, running))
+        return run_to_end(partial(self._create, running))
 
     def _create(self, running: Running) -> str:
         self._make_volumes(running)
@@ -150,7 +150,7 @@ class Containers:
 
     def make_volumes(self, running: Running) -> None:
         """Make the named volumes alone, with our label."""
-        finished(partial(self._make_volumes, running))
+        run_to_end(partial(self._make_volumes, running))
 
     def _make_volumes(self, running: Running) -> None:
         with spoken(running.image):
@@ -184,7 +184,7 @@ class Containers:
             return ""
 
         with spoken(container):
-            return finished(begin)
+            return run_to_end(begin)
 
     def state(self, container: str) -> ContainerState:
         """Look at it."""
@@ -222,7 +222,7 @@ class Containers:
 
     def execute(self, container: str, command: Sequence[str], seconds: float) -> tuple[int, str] | None:
         """Run a command inside; its exit code and output, None where it hasn't ended within that time."""
-        return within(partial(self._execute, container, command), seconds)
+        return run_within(partial(self._execute, container, command), seconds)
 
     def _execute(self, container: str, command: Sequence[str]) -> tuple[int, str]:
         with spoken(container):
@@ -263,13 +263,13 @@ class Containers:
             if any(name in {network["Name"], network["Id"]} for network in self._api.networks()):
                 return name
             own = f"{running.run}-{name}"
-            finished(partial(self._api.create_network, own, labels={LABEL: running.run}))
+            run_to_end(partial(self._api.create_network, own, labels={LABEL: running.run}))
         return own
 
     def remove(self, container: str) -> None:
         """Take a container away, running or not, with its anonymous volumes."""
         with spoken(container), suppress(NotFound):
-            finished(partial(_remove_container, self._engine, container))
+            run_to_end(partial(_remove_container, self._engine, container))
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def compose_artifact(
     subject: what it speaks of. Source: image-spec, "Guidelines for Artifact Usage".
     """
     layer = document or EMPTY
-    made: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": media.OCI_MANIFEST,
         "artifactType": artifact_type,
@@ -53,7 +53,7 @@ def compose_artifact(
     }
     if subject:
         plain = Descriptor(subject.media_type, subject.digest, subject.size)
-        made["subject"] = plain.document()
-    manifest = compose(made)
+        fields["subject"] = plain.document()
+    manifest = compose(fields)
     assert isinstance(manifest, Manifest)  # noqa: S101 - by its media type
     return manifest, (EMPTY,) if document is None else (EMPTY, document)

@@ -146,8 +146,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=
     def drifted(self) -> tuple[str, ...]:
         """The references of the floating tags that are not where they belong."""
         return tuple(
-            f"{one.repository}:{line.tag}"
-            for one in self.repositories
-            for line in one.floating
+            f"{repository.repository}:{line.tag}"
+            for repository in self.repositories
+            for line in repository.floating
             if line.state in {"drift", "missing"}
         )

@@ -97,8 +97,8 @@ def _split_registry(text: str) -> tuple[str, str]:
     host, colon, port = first.rpartition(":")
     if colon and "]" not in port and not 0 < int(port) < 65536:  # noqa: PLR2004 - TCP's ports
         raise BadReference(f"'{text}' is not a repository: {port} is not a port of '{host}'")
-    lowered = first.lower()
-    return (DOCKER_HUB if lowered in _HUB_HOSTS else lowered), rest
+    host_name = first.lower()
+    return (DOCKER_HUB if host_name in _HUB_HOSTS else host_name), rest
 
 
 def _check_name(text: str, name: str) -> None:

@@ -10,10 +10,10 @@ import msgspec
 def read_time(text: str) -> datetime | None:
     """An ISO 8601 time, UTC where it names no zone; None for any other text."""
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Value(msgspec.Struct, frozen=True):

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from publisher.model.errors import BadManifest, SourceNotFound, VerificationFailed
-from publisher.model.manifest import compose_index
-from publisher.model.reference import Tag
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterable
 
     from publisher.model.artifact import SmallBlob
-    from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor
     from publisher.model.reference import Reference
     from publisher.registry.repository import RemoteRepository
@@ -24,22 +21,6 @@ def send_blobs(remote: RemoteRepository, blobs: Iterable[SmallBlob]) -> None:
     for blob in blobs:
         if remote.blob_size(blob.descriptor().digest) is None:
             remote.upload(blob)
-
-
-def announce(remote: RemoteRepository, entry: Descriptor, subject: Digest) -> None:
-    """Let an artifact that is there be found by its subject.
-
-    A registry with the referrers API does so by itself; elsewhere the tag that stands in for it lists the artifact.
-    Source: distribution-spec, "Pushing manifests with subject".
-    """
-    listed = remote.referrers(subject)
-    if all(other.digest != entry.digest for other in listed):
-        remote.put(compose_index((*listed, entry)), fallback_tag(subject))
-
-
-def fallback_tag(subject: Digest) -> Tag:
-    """The tag that lists what refers to `subject` where there is no API for it."""
-    return Tag(f"{subject.algorithm}-{subject.hex}"[:128])
 
 
 class RemoteImage:
@@ -64,18 +45,18 @@ class RemoteImage:
 
     def manifest(self, descriptor: Descriptor) -> Content:
         """A manifest that the root lists, as it says; raises VerificationFailed where it is missing or another."""
-        found = self.remote.get(descriptor.digest)
-        if len(found.content) != descriptor.size:
+        content = self.remote.get(descriptor.digest)
+        if len(content.content) != descriptor.size:
             raise VerificationFailed(
-                f"{descriptor.digest} has {len(found.content):,} bytes, the index says {descriptor.size:,}",
+                f"{descriptor.digest} has {len(content.content):,} bytes, the index says {descriptor.size:,}",
                 reference=self.reference,
             )
-        if found.media_type != descriptor.media_type:
+        if content.media_type != descriptor.media_type:
             raise BadManifest(
-                f"{descriptor.digest} is '{found.media_type}', the index says '{descriptor.media_type}'",
+                f"{descriptor.digest} is '{content.media_type}', the index says '{descriptor.media_type}'",
                 reference=self.reference,
             )
-        return found
+        return content
 
     def open_blob(self, descriptor: Descriptor) -> io.BufferedReader:
         """A stream of a blob's bytes, checked at its end."""

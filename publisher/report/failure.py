@@ -18,13 +18,13 @@ def understand(error: BaseException) -> PublishError:
     if isinstance(error, PublishError):
         return error
     if isinstance(error, Interrupted):
-        return error.told()
+        return error.as_error()
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskFull(
             "no room left on this machine's disk", reference=error.filename, hint="make room, then run again"
         )
     if interrupt := _interrupt_behind(error):
-        return interrupt.told()
+        return interrupt.as_error()
     return PublishError(f"unexpected: {type(error).__name__}: {error}", hint="run it with --verbose to see where")
 
 

@@ -115,6 +115,8 @@ _COLORS: Final = {
     "goes": "31", "deleted": "31", "delete": "31", "undone": "33",
     "equal": "32", "different": "31", "missing": "31", "passed": "32", "warning": "33", "broken": "31",
 }  # fmt: skip
+# What a run without a single tag means, by its command.
+_NOTHING: Final = dict.fromkeys(("reconcile", "yank", "undo"), "nothing to do: every floating tag is where it belongs")
 _BOLD, _DIM = "1", "2"
 _GAP = 2
 
@@ -188,7 +190,9 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
         lines += [painted(repository.familiar, _BOLD, color=color)]
         lines += [*table(("tag", "before", "after", "state", "version"), rows, color=color, width=width), ""]
     counts = Counter(str(change.state) for change in receipt.moves)
-    lines += [", ".join(f"{count} {state}" for state, count in counts.items()) or "no tags"]
+    lines += [
+        ", ".join(f"{count} {state}" for state, count in counts.items()) or _NOTHING.get(receipt.command, "no tags")
+    ]
     if (
         receipt.image
         and receipt.plan

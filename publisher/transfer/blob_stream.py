@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from publisher.model.errors import Unreachable, VerificationFailed
 from publisher.model.manifest import Descriptor
-from publisher.threads import postponed
+from publisher.threads import deferred_signals
 from publisher.transfer.layer_upload import THREADS
 from publisher.transfer.pipe import Budget, Halt, Pipe, halting
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from publisher.model.digest import Digest
-    from publisher.model.protocols import BlobStore, BlobStream, Meter, Progress, StreamedBlob
+    from publisher.model.protocols import BlobStream, Meter, Progress, PushTarget, StreamedBlob
 
 _PIECE: Final = 1 << 20
 _DEPTH: Final = 4
@@ -31,7 +31,7 @@ _MEDIA_TYPE: Final = "application/octet-stream"
 
 def send_streamed(
     source: BlobStream,
-    store: BlobStore,
+    store: PushTarget,
     wants: Callable[[Digest, int], bool],
     progress: Progress,
     remember: Callable[[Descriptor], None],
@@ -50,7 +50,7 @@ def send_streamed(
             wanted = (blob for blob in blobs if wants(blob.digest, blob.size))
             for upload in _read(source, wanted, _Sender(store, pool, halt, remember), meter):
                 uploads.append(upload)
-        with postponed() as signals:
+        with deferred_signals() as signals:
             signals.wait([upload.job for upload in uploads])
     if halt.cause is not None:
         raise halt.cause
@@ -61,7 +61,7 @@ class _Sender:
     """Where all blobs of one pass go."""
 
     def __init__(
-        self, store: BlobStore, pool: ThreadPoolExecutor, halt: Halt, remember: Callable[[Descriptor], None]
+        self, store: PushTarget, pool: ThreadPoolExecutor, halt: Halt, remember: Callable[[Descriptor], None]
     ) -> None:
         self.halt = halt
         self.remember = remember
@@ -71,17 +71,17 @@ class _Sender:
 
     def submit(self, upload: BlobUpload, size: int) -> Future[Descriptor]:
         """Begin an upload, once there is memory for it."""
-        share = self._budget.take(max(_SMALL, min(size, _LARGE)))
-        with postponed():
+        share = self._budget.acquire(max(_SMALL, min(size, _LARGE)))
+        with deferred_signals():
             job = self._pool.submit(self._store.upload, upload)
         job.add_done_callback(partial(self._ended, upload, share))
         return job
 
     def _ended(self, upload: BlobUpload, share: int, done: Future[Descriptor]) -> None:
-        upload.leave()
+        upload.stop_reading()
         if (error := done.exception()) is not None:
             self.halt.fail(error)
-        self._budget.give(share)
+        self._budget.release(share)
 
 
 def _read(source: BlobStream, blobs: Iterable[StreamedBlob], sender: _Sender, meter: Meter) -> Iterator[BlobUpload]:
@@ -112,9 +112,9 @@ class BlobUpload:
             meter.advance(len(piece))
         self._pipe.put(b"")
 
-    def leave(self) -> None:
+    def stop_reading(self) -> None:
         """Take no more from the pipe."""
-        self._pipe.leave()
+        self._pipe.stop_reading()
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes from the start; raises VerificationFailed at their end where they aren't what the name says."""
@@ -129,7 +129,7 @@ class BlobUpload:
             raise VerificationFailed(f"blob {self._described.digest} of the export isn't what its name says")
 
     def _again(self) -> Iterator[bytes]:
-        self._pipe.leave()
+        self._pipe.stop_reading()
         with self._source.blobs() as blobs:
             for blob in blobs:
                 if blob.digest == self._described.digest:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
@@ -16,6 +15,7 @@ from publisher.engine.crossbuild import build_elsewhere, need_builder, other_bui
 from publisher.engine.dockerfile import Advice, Surroundings, advise
 from publisher.engine.run_options import Port
 from publisher.model.digest import Digest
+from publisher.model.environment import cache_folder
 from publisher.model.errors import NoVersion
 from publisher.model.manifest import Platform
 from publisher.model.settings import BuildSettings
@@ -26,6 +26,7 @@ from publisher.workflows.plan import request_of as request_of_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
@@ -147,11 +148,8 @@ class _Notes(Value, frozen=True):
 
     @classmethod
     def of(cls, session: Session, request: BuildRequest) -> Self:
-        cache = (
-            session.environ.get("XDG_CACHE_HOME") or Path(session.environ.get("HOME") or "~").expanduser() / ".cache"
-        )
         key = f"{request.context.resolve()}\n{request.dockerfile}\n{request.target}\n{request.platform}"
-        return cls(Path(cache) / "publish" / "builds" / f"{Digest.of(key.encode()).hex[:16]}.json")
+        return cls(cache_folder(session.environ) / "builds" / f"{Digest.of(key.encode()).hex[:16]}.json")
 
     def read(self) -> BuildInputs | None:
         try:

@@ -232,7 +232,7 @@ def limits(session: Session) -> PullQuota:
     """How many pulls are left to whoever we are; asking costs none."""
     session.aim([_PREVIEW])
     remote = session.remote(_PREVIEW)
-    with remote.ask("HEAD", remote.url("manifests/latest"), headers={"Accept": media.ACCEPT}) as response:
+    with remote.request("HEAD", remote.url("manifests/latest"), headers={"Accept": media.ACCEPT}) as response:
         limit, window = _quota(response.headers.get("ratelimit-limit", ""))
         remaining, _ = _quota(response.headers.get("ratelimit-remaining", ""))
         source = response.headers.get("docker-ratelimit-source")
@@ -252,7 +252,7 @@ def frozen_by(page: HubPage, held: HubRepository, tag: str) -> str | None:
     rules = held.immutable.rules if held.immutable.enabled else ()
     for rule in rules:
         found = _matches(rule, tag)
-        if found or (found is None and tag in page.matching(rule)):
+        if found or (found is None and tag in page.matching_tags(rule)):
             return rule
     return None
 

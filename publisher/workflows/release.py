@@ -334,7 +334,7 @@ class Recording(NamedTuple):
     def stopped(self, progress: Progress, error: PublishError | Interrupted) -> Run:
         """Before the first tag the error is the run's own; after it the run is incomplete. An interrupt stays one."""
         if isinstance(error, Interrupted):
-            self.finish(progress, error.told())
+            self.finish(progress, error.as_error())
             raise error
         if not progress.is_under_way:
             self.finish(progress, error)

@@ -196,7 +196,7 @@ def _write_all(session: Session, content: Content, record: RunRecord, entry: Jou
     try:
         problems = session.parallel(write, [change for change in record.receipt.moves if change.action.writes])
     except Interrupted as interrupt:
-        record.finish(entry, changes.values(), interrupt.told())
+        record.finish(entry, changes.values(), interrupt.as_error())
         raise
     error = next(filter(None, problems), None)
     if error and touched(changes.values()):
@@ -230,4 +230,4 @@ def _write(session: Session, content: Content, change: Change) -> tuple[Change, 
 
 
 def _told(problem: PublishError | Interrupted) -> PublishError:
-    return problem.told() if isinstance(problem, Interrupted) else problem
+    return problem.as_error() if isinstance(problem, Interrupted) else problem

@@ -44,6 +44,7 @@ def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -
         where = ", ".join(one.place.written for one in found)
         raise Refused(f"{text} is not published in {where}", hint="'publish status' lists what is")
     markers = [step for one, held in having if (step := _marker(one, held, options))]
+    _refuse_vain_undo(text, having, options)
     after = [step for one, held in having for step in drift(_supposed(one, held, yanked=not options.undo))]
     gone = [step for one, held in having for step in _deletions(one, held)] if options.delete else []
     changes = [step.change for step in (*markers, *after, *gone)]
@@ -66,6 +67,18 @@ def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -
                     session.progress.warn(f"{step.reference} stays: {refusal.message}")
 
         return ledger.finish(work)
+
+
+def _refuse_vain_undo(
+    text: str, having: list[tuple[SurveyedRepository, PublishedVersion]], options: YankOptions
+) -> None:
+    """An --undo of what is not yanked is refused, unless floating tags wait for a run that was stopped."""
+    if options.undo and not any(held.yanked for _, held in having) and not any(drift(one) for one, _ in having):
+        where = ", ".join(one.place.written for one, _ in having)
+        raise Refused(
+            f"{text} is not yanked in {where}, and every floating tag is where it belongs",
+            hint="'publish status' shows which versions are yanked",
+        )
 
 
 def _published(found: SurveyedRepository, text: str) -> PublishedVersion | None:

@@ -273,7 +273,7 @@ class SimulatedSession(Session):
         self._run = run
 
     @cached_property
-    def _patience(self) -> RetryPolicy:
+    def _retry_policy(self) -> RetryPolicy:
         return RetryPolicy(sleep=self.pause, clock=self._run.world.clock, now=self._run.world.clock)
 
     def pause(self, seconds: float) -> None:
@@ -282,5 +282,7 @@ class SimulatedSession(Session):
 
     def client_with(self, find: Callable[[str, str], Credential | None]) -> Client:
         """The real client, on wires that lead into the world."""
-        wire: Any = _Wire(self._run)
-        return Client(find, lambda _host: HostSettings(), retry_policy=self._patience, wires=lambda *_given: wire)
+        pool: Any = _Wire(self._run)
+        return Client(
+            find, lambda _host: HostSettings(), retry_policy=self._retry_policy, pools=lambda *_arguments: pool
+        )

@@ -72,9 +72,9 @@ def test_cut_anywhere_it_is_no_receipt(tmp_path: Path) -> None:
     """A torn file never passes for another receipt."""
     path = write(tmp_path, receipt())
     whole = path.read_bytes()
-    for at in range(len(whole) - 1):
-        path.write_bytes(whole[:at])
-        if whole[:at].strip() == whole.strip():
+    for length in range(len(whole) - 1):
+        path.write_bytes(whole[:length])
+        if whole[:length].strip() == whole.strip():
             continue
         with pytest.raises(UsageError):
             read_receipt(path)
@@ -158,10 +158,10 @@ def test_id_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
         write(tmp_path, receipt(name))
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["first", "later"])
-def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+@pytest.mark.parametrize("has_receipt", [False, True], ids=["first", "later"])
+def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_receipt: bool) -> None:
     """The receipt before stays whole."""
-    if kept:
+    if has_receipt:
         write(tmp_path, receipt())
 
     def full(_file: int) -> None:
@@ -171,9 +171,9 @@ def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(DiskFull):
         write(tmp_path, msgspec.structs.replace(receipt(), outcome=Outcome.DONE))
     good, bad = Journal(tmp_path).list()
-    assert good == ((receipt(),) if kept else ())
+    assert good == ((receipt(),) if has_receipt else ())
     assert bad == ()
-    assert len(list(tmp_path.iterdir())) == kept
+    assert len(list(tmp_path.iterdir())) == has_receipt
 
 
 def test_folder_that_is_a_file_is_a_usage_error(tmp_path: Path) -> None:

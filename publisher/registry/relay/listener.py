@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference
 from publisher.model.manifest import parse_manifest
-from publisher.registry.relay.handler import RelayRequests
+from publisher.registry.relay.handler import RelayHandler
 from publisher.registry.relay.uploads import RelayedUpload, UnknownUpload
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class PushListener:
         self.arrived = threading.Event()
         """Set once all has arrived, or the push has ended."""
         self._root = root
-        self.was_asked = False
+        self.was_reached = False
         """Whether the engine has come here at all."""
         self.failure: PublishError | None = None
         """What went wrong last; the engine only prints its text."""
@@ -65,7 +65,7 @@ class PushListener:
         """The size of a blob that the engine needn't send."""
         return 0
 
-    def begin(self) -> RelayedUpload:
+    def initiate_upload(self) -> RelayedUpload:
         """Open a session."""
         raise UnknownUpload("no blob is wanted here")
 
@@ -73,18 +73,18 @@ class PushListener:
         """A session; raises UnknownUpload."""
         raise UnknownUpload(f"no such upload: {name}")
 
-    def finish(self, name: str, stated: str) -> Digest:
+    def commit_upload(self, name: str, digest: str) -> Digest:
         """Complete a session; raises BadManifest where the bytes aren't what the engine says."""
-        raise UnknownUpload(f"no such upload: {name}, for {stated}")
+        raise UnknownUpload(f"no such upload: {name}, for {digest}")
 
-    def drop(self, name: str) -> None:
+    def cancel_upload(self, name: str) -> None:
         """Forget a session, ending it where it isn't over."""
 
-    def stream(self, name: str, stated: str, length: int, body: BufferedIOBase) -> Digest | None:  # noqa: ARG002 - see there
+    def stream_blob(self, name: str, digest: str, length: int, body: BufferedIOBase) -> Digest | None:  # noqa: ARG002 - see there
         """Send a blob on that comes in one request of `length` bytes; None where it is to be taken piece by piece."""
         return None
 
-    def put(self, target: str, body: bytes, media_type: str) -> Digest:
+    def put_manifest(self, target: str, body: bytes, media_type: str) -> Digest:
         """Take a manifest under a tag or digest."""
         content = parse_manifest(body, media_type)
         if ":" in target and not Digest.parse(target).matches(body):
@@ -111,7 +111,7 @@ class PushListener:
         """What was put under a tag or digest."""
         return self.manifests.get(target)
 
-    def note(self, error: PublishError) -> None:
+    def note_failure(self, error: PublishError) -> None:
         """Keep what the workflow has to raise when the engine's push fails."""
         self.failure = error
 
@@ -119,7 +119,7 @@ class PushListener:
         """End every connection: the engine's push fails."""
         self._server.hang_up()
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         """End the uploads that are under way."""
 
     def __enter__(self) -> Self:
@@ -128,7 +128,7 @@ class PushListener:
 
     def __exit__(self, *_error: object) -> None:
         self._server.shutdown()
-        self.abandon()
+        self.close()
         self._server.hang_up()
         self._server.server_close()
         self._thread.join()
@@ -141,11 +141,11 @@ class _Server(ThreadingHTTPServer):
     # An engine opens two for each blob at once, the first of them to try TLS; what finds no room waits a whole second.
     request_queue_size = 512
 
-    def __init__(self, relay: PushListener, threads: ThreadPoolExecutor) -> None:
-        self.relay = relay
+    def __init__(self, push: PushListener, threads: ThreadPoolExecutor) -> None:
+        self.push = push
         self._pool = threads
         self._open: set[socket.socket] = set()
-        super().__init__((_LOOPBACK, 0), RelayRequests)
+        super().__init__((_LOOPBACK, 0), RelayHandler)
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         """Remember the connection; one of the kept threads answers it."""

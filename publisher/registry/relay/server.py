@@ -45,13 +45,14 @@ class Relay(PushListener):
     @property
     def tally(self) -> str:
         """What became of the blobs, in one line."""
-        there = len(self._blobs) - len(self._sent) - self._mounted
-        return f"{there} blobs were there, {self._mounted} mounted, {len(self._sent)} sent ({sum(self._sent):,} bytes)"
+        present = len(self._blobs) - len(self._sent) - self._mounted
+        sent = f"{len(self._sent)} sent ({sum(self._sent):,} bytes)"
+        return f"{present} blobs were there, {self._mounted} mounted, {sent}"
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         """End the uploads that are under way."""
         for upload in (*self._uploads.values(), *self._closing):
-            upload.abandon("the relay has ended")
+            upload.cancel("the relay has ended")
 
     # What the engine's requests do.
 
@@ -67,7 +68,7 @@ class Relay(PushListener):
             self._blobs[digest] = size
         return self._blobs[digest]
 
-    def begin(self) -> RelayedUpload:
+    def initiate_upload(self) -> RelayedUpload:
         """Open a session; the target hears of it with the first byte."""
         upload = RelayedUpload(self.target.upload, self._threads)
         with self._lock:
@@ -81,7 +82,7 @@ class Relay(PushListener):
         except KeyError:
             raise UnknownUpload("no such upload") from None
 
-    def finish(self, name: str, stated: str) -> Digest:
+    def commit_upload(self, name: str, digest: str) -> Digest:
         """Complete a session; raises BadManifest where the bytes aren't what the engine says.
 
         A small blob is held whole until the registry has it, so that the engine needn't wait for that: the manifest
@@ -89,17 +90,17 @@ class Relay(PushListener):
         """
         upload = self.upload(name)
         try:
-            sent = _whole(upload, stated)
+            blob = _complete(upload, digest)
         except BaseException:
-            self.drop(name)
+            self.cancel_upload(name)
             raise
         with self._lock:
             self._uploads.pop(name, None)
             self._closing.append(upload)
-            self._blobs[sent.digest] = sent.size
-            self._sent.append(sent.size)
+            self._blobs[blob.digest] = blob.size
+            self._sent.append(blob.size)
         self.settle(_MOST_CLOSING)
-        return sent.digest
+        return blob.digest
 
     def settle(self, most: int = 0) -> None:
         """Wait until at most so many uploads have still to be closed; raises what one of them raised."""
@@ -110,12 +111,12 @@ class Relay(PushListener):
                 oldest = self._closing.popleft()
             oldest.result()
 
-    def drop(self, name: str) -> None:
+    def cancel_upload(self, name: str) -> None:
         """Forget a session, ending it where it isn't over."""
         with self._lock:
             upload = self._uploads.pop(name, None)
         if upload:
-            upload.abandon("the engine gave the upload up")
+            upload.cancel("the engine gave the upload up")
 
     def accept(self, content: Content) -> None:
         """Send a manifest on by its digest; its tag is remembered here alone."""
@@ -124,12 +125,12 @@ class Relay(PushListener):
         self.content, self.failure = content, None
 
 
-def _whole(upload: RelayedUpload, stated: str) -> Descriptor:
+def _complete(upload: RelayedUpload, digest: str) -> Descriptor:
     """End an upload; one that is too large to be held is waited for."""
     upload.end()
     if upload.blob.received > SMALL:
         upload.result()
-    sent = upload.blob.descriptor()
-    if Digest.parse(stated) != sent.digest:
-        raise BadManifest(f"the engine sent {sent.digest} as {stated}")
-    return sent
+    blob = upload.blob.descriptor()
+    if Digest.parse(digest) != blob.digest:
+        raise BadManifest(f"the engine sent {blob.digest} as {digest}")
+    return blob

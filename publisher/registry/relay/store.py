@@ -54,29 +54,29 @@ class StoreRelay(Relay):
         """None for a blob that is still to be sent."""
         return None if digest in self._wanted and digest not in self.sent else 0
 
-    def finish(self, name: str, stated: str) -> Digest:
+    def commit_upload(self, name: str, digest: str) -> Digest:
         """Complete a session; raises BadManifest where the bytes aren't what the engine says."""
-        digest = super().finish(name, stated)
-        self.sent.add(digest)
+        sent = super().commit_upload(name, digest)
+        self.sent.add(sent)
         self.look()
-        return digest
+        return sent
 
     @property
     def has_all(self) -> bool:
         """Whether no blob is wanted any more; the small ones may still be on their way, see `settle`."""
         return self._wanted.keys() <= self.sent
 
-    def stream(self, name: str, stated: str, length: int, body: BufferedIOBase) -> Digest | None:
+    def stream_blob(self, name: str, digest: str, length: int, body: BufferedIOBase) -> Digest | None:
         """Send a large blob on as it comes, under the digest that the registry proves."""
-        blob = self._wanted.get(Digest.parse(stated))
+        blob = self._wanted.get(Digest.parse(digest))
         if not self._in_one or blob is None or length <= SMALL:
             return None
         if blob.size != length:
-            raise BadManifest(f"the engine sends {length:,} bytes as {stated}, which has {blob.size:,}")
-        self.drop(name)
+            raise BadManifest(f"the engine sends {length:,} bytes as {digest}, which has {blob.size:,}")
+        self.cancel_upload(name)
         passing = _PassingBody(body, length, self._meter)
         try:
-            self.target.send_whole(blob, iter(passing))
+            self.target.push_blob(blob, iter(passing))
         except NotTaken as error:
             if passing.is_cut:
                 raise ConnectionResetError("the engine hung up") from None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from publisher.model.artifact import RECEIPT_TYPE
 from publisher.model.manifest import Index
 from publisher.model.reference import Reference, Tag
-from publisher.registry.image import RemoteImage, announce
+from publisher.registry.image import RemoteImage
+from publisher.registry.repository import fallback_tag
 from publisher.transfer.copy import send_stored
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _referrers(
             if entry.artifact_type == RECEIPT_TYPE or entry.digest in asked:
                 continue
             copy(session, origin, origin.get(entry.digest), target)
-            announce(session.remote(target), entry, subject)
+            session.remote(target).add_referrer(entry, subject)
             carried.append(_kind(entry))
             if depth < _DEEPEST:
                 carried += _referrers(session, origin, [entry.digest], target, depth + 1)
@@ -75,10 +76,10 @@ def _kind(entry: Descriptor) -> str:
 
 def _beside(session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: Repository) -> list[str]:
     """By their tags; a tag that holds something else in the target is left alone. Returns the tags."""
-    wanted = {f"{subject.algorithm}-{subject.hex}" for subject in subjects}
+    bases = {fallback_tag(subject) for subject in subjects}
     carried = []
     for name in origin.tags():
-        if not _BESIDE.fullmatch(name) or name.partition(".")[0] not in wanted:
+        if not _BESIDE.fullmatch(name) or name.partition(".")[0] not in bases:
             continue
         tag, remote = Tag(name), session.remote(target)
         content, held = origin.get(tag), remote.head(tag)

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from publisher.model.errors import PublishError
-from publisher.threads import LOOK, postponed
+from publisher.threads import POLL_SECONDS, deferred_signals
 
 if TYPE_CHECKING:
     from publisher.engine.image import EngineImage
@@ -32,14 +32,14 @@ class EnginePush:
         """Begin, if it hasn't begun."""
         if self._thread.ident is None:
             self._session.at_end.callback(self._close)
-            with postponed():
+            with deferred_signals():
                 self._thread.start()
 
     def wait(self) -> PublishError | None:
         """Push until all has arrived; returns what the engine says where it ends before that."""
         self.start()
-        with postponed() as signals:
-            while not self.listener.arrived.wait(LOOK):
+        with deferred_signals() as signals:
+            while not self.listener.arrived.wait(POLL_SECONDS):
                 signals.check()
         return self.error if not self.listener.has_all else None
 
@@ -54,6 +54,6 @@ class EnginePush:
 
     def _close(self) -> None:
         """Let it end; one that is no longer wanted is hung up on."""
-        if not self.listener.has_all:
+        if not self.listener.arrived.is_set():
             self.listener.hang_up()
         self._thread.join()

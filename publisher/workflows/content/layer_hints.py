@@ -10,7 +10,8 @@ from publisher.model.errors import PublishError
 from publisher.model.manifest import LARGEST, Index, Manifest
 from publisher.model.reference import Reference
 from publisher.model.value import Value
-from publisher.transfer.reuse import BlobLocation, TransferCost, layers_of, pair_layers
+from publisher.transfer.reuse import BlobLocation, layers_of, pair_layers
+from publisher.transfer.route import TransferCost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,7 +83,7 @@ def find_leads(
     held: `image` as the engine describes it, None where it comes from a file. previous: manifests in `remote` that
     may be earlier releases. What can't be read tells nothing: a lead only saves time.
     """
-    guesses = session.blob_cache.known(remote.repository, compression, image.diff_ids)
+    guesses = session.blob_cache.locations(remote.repository, compression, image.diff_ids)
     registry = remote.repository.registry
     relatives = _relatives(session, held, registry) if held else ()
 

@@ -11,7 +11,7 @@ from publisher.model.errors import PublishError, VerificationFailed
 from publisher.model.manifest import Descriptor, Index, Manifest
 from publisher.model.receipt import Outcome, Receipt
 from publisher.model.reference import Reference
-from publisher.registry.image import announce, send_blobs
+from publisher.registry.image import send_blobs
 from publisher.workflows.status import places, survey_repository
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _file(remote: RemoteRepository, artifact: Manifest, blobs: Iterable[SmallBlo
     send_blobs(remote, blobs)
     remote.put_manifest(artifact)
     entry = Descriptor(artifact.media_type, artifact.digest, len(artifact.content), artifact_type=RECEIPT_TYPE)
-    announce(remote, entry, subject)
+    remote.add_referrer(entry, subject)
 
 
 def filed_receipt(session: Session, wish: PlanOptions) -> Receipt | None:

@@ -15,7 +15,7 @@ from publisher.registry.image import RemoteImage
 from publisher.transfer.assemble import assemble
 from publisher.transfer.copy import send_stored
 from publisher.transfer.identity import platform_of
-from publisher.transfer.reuse import choose
+from publisher.transfer.route import choose_route
 from publisher.workflows.content.copy import carry, carry_referrers
 from publisher.workflows.content.layer_hints import find_leads
 from publisher.workflows.content.sources import unpacked_source
@@ -45,7 +45,7 @@ def choose_way(session: Session, source: Source, leads: LayerHints, how: Shippin
         if bar:
             session.progress.warn(f"{bar}: sending directly")
         return "direct" if bar else "engine"
-    way = choose(leads.cargo(source.held, () if bar else _sizes(session, source.held), bar))
+    way = choose_route(leads.cargo(source.held, () if bar else _sizes(session, source.held), bar))
     session.tell(f"transfer: {way.name}: {way.reason}")
     return way.name
 
@@ -100,7 +100,7 @@ def through_engine(session: Session, source: Source, remote: RemoteRepository, l
         except PublishError as error:
             if relay.failure is not None:
                 raise relay.failure from None
-            if not relay.was_asked:
+            if not relay.was_reached:
                 raise NeverReached(f"the engine can't reach a relay on this machine: {error.message}") from error
             raise
         content = relay.content
@@ -192,11 +192,11 @@ def _directly(
         session.blob_cache.remember(remote.repository, how.compression, {diff_id: blob})
 
     delivery = send_loose(image, remote, how.compression, leads.guesses, session.progress, remember)
-    there = delivery.there
-    new = {diff_id: blob for diff_id, blob in there.held.items() if diff_id in there.mounted}
+    there = delivery.present
+    new = {diff_id: blob for diff_id, blob in there.layers.items() if diff_id in there.mounted}
     session.blob_cache.remember(remote.repository, how.compression, new)
     session.tell(
-        f"transfer: {len(there.held) - len(there.mounted)} layers were there, {len(there.mounted)} mounted, "
+        f"transfer: {len(there.layers) - len(there.mounted)} layers were there, {len(there.mounted)} mounted, "
         f"{len(delivery.sent)} compressed and sent ({sum(blob.size for blob in delivery.sent.values()):,} bytes)"
     )
     remote.put_manifest(delivery.manifest)

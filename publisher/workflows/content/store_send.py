@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from publisher.model.manifest import Descriptor
 from publisher.registry.relay.store import StoreRelay
 from publisher.registry.relay.uploads import StreamLost
-from publisher.threads import postponed
+from publisher.threads import deferred_signals
 from publisher.transfer.blob_stream import send_streamed
-from publisher.transfer.copy import blobs_of, collect, find_missing, is_there, send_stored
+from publisher.transfer.copy import blob_exists, blobs_of, collect, find_missing, send_stored
 from publisher.workflows.content.engine_push import EnginePush
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class _Sending:
             relay = StoreRelay(self._remote, looking.result, meter=meter)
             push = EnginePush(self._session, self._image.held, relay)
             push.start()
-            with postponed() as signals:
+            with deferred_signals() as signals:
                 (missing,) = signals.results([looking])
             meter.advance(sum(blob.size for digest, blob in blobs.items() if digest not in missing))
             relay.look()
@@ -122,7 +122,7 @@ class _Sending:
         def wants(digest: Digest, size: int) -> bool:
             if digest in self._image.held.diff_ids:
                 raise Unpacked
-            if self._is_there(digest, size):
+            if self._exists(digest, size):
                 held.add(digest)
             return digest not in held
 
@@ -131,9 +131,9 @@ class _Sending:
         self._image.whole()
         return sent | held
 
-    def _is_there(self, digest: Digest, size: int) -> bool:
-        places = self._session.blob_cache.places(self._remote.repository, [digest])
-        return is_there(self._remote, Descriptor("", digest, size), self.near, places)
+    def _exists(self, digest: Digest, size: int) -> bool:
+        known = self._session.blob_cache.origins(self._remote.repository, [digest])
+        return blob_exists(self._remote, Descriptor("", digest, size), self.near, known)
 
     def _streamed(self, source: StoreImage, wants: Callable[[Digest, int], bool]) -> frozenset[Digest]:
         def remember(blob: Descriptor) -> None:

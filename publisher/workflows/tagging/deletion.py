@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from publisher.model.errors import VerificationFailed
 from publisher.registry.deletion import Deletion
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
     from publisher.model.reference import Repository, Tag
     from publisher.workflows.session import Session
-
-# A registry may show a tag a little longer, Docker Hub's than its API.
-_WAITS: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 
 
 class TagDeletion:
@@ -36,9 +33,6 @@ class TagDeletion:
         by_page = self._page is not None and self._page.delete_tag(tag)
         if not by_page and not self._at_registry.delete(tag):
             return False
-        for seconds in _WAITS:
-            if seconds:
-                self._session.pause(seconds)
-            if self._remote.head(tag) is None:
-                return True
+        if self._session.read_until(lambda: self._remote.head(tag), lambda descriptor: descriptor is None) is None:
+            return True
         raise VerificationFailed(f"{self._repository}:{tag} is still there after it was deleted")

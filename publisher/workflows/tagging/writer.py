@@ -13,6 +13,7 @@ from publisher.model.receipt import Change, State
 from publisher.model.reference import Reference, Tag
 from publisher.model.value import Value
 from publisher.workflows.record import Run, RunRecord, incomplete, touched
+from publisher.workflows.session import READ_DELAYS
 from publisher.workflows.tagging.deletion import TagDeletion
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 
@@ -26,24 +27,20 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-_WAITS: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
-LOOKS: Final = (0.0, 0.0, *_WAITS)
-"""Seconds before each look at the floating tags: before the first write, right after it, and then with retry_policy."""
+LOOKS: Final = (0.0, 0.0, *READ_DELAYS)
+"""Seconds before each look at the floating tags: before the first write, right after it, then after growing pauses."""
 ROUNDS: Final = 5
 """After how many of these looks what is wrong is written."""
 
 
 def read_back(session: Session, reference: Reference, stale: Container[Digest | None]) -> Digest | None:
     """What the tag holds, looked at until that isn't one of `stale`, or the wait is over."""
-    held: Digest | None = None
-    for seconds in (0.0, *_WAITS):
-        if seconds:
-            session.pause(seconds)
-        found = session.remote(reference.repository).head(reference.tag or Tag("latest"))
-        held = found.digest if found else None
-        if held not in stale:
-            break
-    return held
+
+    def read() -> Digest | None:
+        descriptor = session.remote(reference.repository).head(reference.tag or Tag("latest"))
+        return descriptor.digest if descriptor else None
+
+    return session.read_until(read, lambda digest: digest not in stale)
 
 
 class Doubt(NamedTuple):
@@ -220,7 +217,7 @@ class Ledger:
     def _stopped(self, error: PublishError | Interrupted) -> Run:
         self._end_waiting(State.NOT_DONE)
         if isinstance(error, Interrupted):
-            self._record.finish(self._entry, self.changes, error.told())
+            self._record.finish(self._entry, self.changes, error.as_error())
             raise error
         if not touched(self.changes):
             self._record.finish(self._entry, self.changes, error)
