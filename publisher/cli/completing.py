@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from click.shell_completion import BashComplete, add_completion_class, split_arg_string
 
-from publisher.model.reference import Reference
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import click
 
     from publisher.model.receipt import Receipt
+    from publisher.model.reference import Reference
 
 
 # The words come from the line as it was typed, since bash's own are cut at every colon. What readline will replace is
@@ -106,7 +105,7 @@ def _beginning(begun: str, names: Iterable[str]) -> list[str]:
 
 
 def _written() -> Iterator[Reference]:
-    return (Reference.parse(change.reference) for one in _receipts() for change in one.moves)
+    return (change.reference for one in _receipts() for change in one.moves)
 
 
 def _receipts() -> tuple[Receipt, ...]:

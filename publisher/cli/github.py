@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from publisher.model.digest import Digest
     from publisher.model.protocols import Progress
     from publisher.report.outputs import Document
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class ReportContext:
     """What a run has seen beside its result: which version a digest is, and how long its steps took, in seconds."""
 
-    versions: Callable[[], Mapping[str, str]] = field(default=dict)
+    versions: Callable[[], Mapping[Digest, str]] = field(default=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
 
     def watch(self, progress: Progress) -> Progress:

@@ -48,14 +48,13 @@ def command(
 
 
 def _show(given: GlobalOptions, document: Plan | Plans, made: dict[str, Plan], file: Path | None, form: str) -> None:
-    import msgspec
-
     from publisher.cli.github import write_report
     from publisher.cli.rendering import show_json, show_text, write_file
+    from publisher.model.codec import encode_readable
     from publisher.report.tables import plan_text
 
     if file:
-        write_file(file, msgspec.json.format(msgspec.json.encode(document)).decode() + "\n")
+        write_file(file, encode_readable(document))
     if form == "json":
         return show_json(document)
     if form == "github" and (unwritten := write_report(document, given.aside)):

@@ -15,7 +15,7 @@ from publisher.model.errors import PublishError
 if TYPE_CHECKING:
     from publisher.cli.program import GlobalOptions
     from publisher.model.plan import Plan
-    from publisher.workflows.plan import ReleaseDraft
+    from publisher.workflows.jobs import ReleaseDraft
     from publisher.workflows.record import Run
     from publisher.workflows.release import ReleaseOptions
 
@@ -66,7 +66,7 @@ def command(
         wanted = wish(**plan_options, force=force, platforms=platforms)
         if plan_file:
             saved = SavedPlans.read(plan_file)
-            wanted, options = saved.wish(wanted, session.facts), replace(options, saved=saved)
+            wanted, options = saved.plan_options(wanted, session.facts), replace(options, saved=saved)
         # In a sandbox nothing is pushed to anybody: there a pull request is rehearsed.
         dry_run = dry_run or (session.facts.is_pull_request and not session.sandbox)
         options = replace(options, build=builds, dry_run=dry_run)

@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from publisher.cli.github import is_wanted, report
+from publisher.model.codec import encode
 from publisher.model.errors import PublishError, Stopped, UsageError
 from publisher.model.printable import printable_json
 from publisher.report.cells import told
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def show_json(found: Any) -> None:
     """One document on stdout, and nothing else."""
-    click.echo(printable_json(msgspec.json.encode(found).decode()))
+    click.echo(printable_json(encode(found).decode()))
 
 
 def show_runs(given: GlobalOptions, runs: Sequence[Run], form: str) -> int:

@@ -37,11 +37,11 @@ def command(
     """
     from publisher.cli.rendering import show_runs
     from publisher.model.reference import Reference
-    from publisher.workflows.retag import RetagOptions, destinations, retag
+    from publisher.workflows.retag import RetagOptions, read_targets, retag
 
     options = RetagOptions(force=force, clobber=not no_clobber, dry_run=dry_run, platforms=platforms, receipt=receipt)
     origin = Reference.parse(source)
-    wanted = destinations(origin, targets)
+    wanted = read_targets(origin, targets)
     with open_session(given, username, password_stdin=password_stdin) as session:
         run = retag(session, origin, wanted, options)
     return show_runs(given, [run], form)

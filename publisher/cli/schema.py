@@ -11,8 +11,6 @@ from publisher.cli.completing import schemas
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_ANYTHING = {"description": "Anything."}
 _ROOMS = ("publisher.model", "publisher.workflows")
 
 
@@ -43,10 +41,9 @@ def command(name: str | None) -> None:
 
 def schema_of(document: type) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a document's type."""
-    import msgspec
+    from publisher.model.codec import schema
 
-    # The one type that msgspec has no schema for is `object`: what a smoke run found may be anything.
-    return {"$schema": _DIALECT, **msgspec.json.schema(document, schema_hook=lambda _kind: _ANYTHING)}
+    return schema(document)
 
 
 def documents() -> dict[str, type]:

@@ -318,12 +318,12 @@ def _move(
     reason: str,
 ) -> Move:
     return Move(
-        reference=str(image.repository.tag(name.tag)),
+        reference=image.repository.tag(name.tag),
         tag=str(name.tag),
         kind=name.kind,
         version=None if version is None else str(version),
         action=action,
-        before=None if before is None else str(before),
-        after=None if after is None else str(after),
+        before=before,
+        after=after,
         reason=reason,
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
+from publisher.model.codec import decode, encode_readable
 from publisher.model.environment import state_folder
 from publisher.model.errors import DiskFull, Locked, PublishError, UsageError
 from publisher.model.receipt import Receipt
@@ -141,7 +142,7 @@ def read_receipt(path: Path) -> Receipt:
     """Read one file; raises UsageError where it isn't a whole receipt."""
     try:
         with path.open("rb") as file:
-            receipt = msgspec.json.decode(file.read(_LARGEST), type=Receipt)
+            receipt: Receipt = decode(file.read(_LARGEST), Receipt)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not a receipt: {error}", reference=path) from error
     if not _ID.fullmatch(receipt.id):
@@ -186,7 +187,7 @@ class JournalEntry:
 def save(receipt: Receipt, path: Path) -> None:
     """Write a receipt to any file, as `--receipt` asks; whole or not at all. Raises DiskFull or UsageError."""
     try:
-        write_atomically(path, msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n")
+        write_atomically(path, encode_readable(receipt).encode())
     except OSError as error:
         raise _disk_error(path, error) from error
 

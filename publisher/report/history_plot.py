@@ -16,7 +16,6 @@ from xml.sax.saxutils import quoteattr
 from publisher.model.plan import Kind
 from publisher.model.printable import printable
 from publisher.model.receipt import State
-from publisher.model.reference import Reference
 from publisher.model.value import Value, read_time
 from publisher.report.cells import width as cells
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from publisher.model.digest import Digest
     from publisher.model.receipt import Change, Receipt
 
 
@@ -46,7 +46,7 @@ class Stay(Value, frozen=True):
     """
 
     version: str
-    digest: str
+    digest: Digest
     begin: int | None
     end: int | None = None
 
@@ -70,13 +70,9 @@ def timelines(receipts: Iterable[Receipt]) -> tuple[Timeline, ...]:
     """One timeline for each repository that any of the receipts speaks of, by name."""
     found: dict[str, list[tuple[Receipt, Sequence[Change]]]] = {}
     for receipt in sorted(receipts, key=lambda one: one.id):
-        for repository, changes in groupby(receipt.moves, lambda change: _repository(change.reference)):
+        for repository, changes in groupby(receipt.moves, lambda change: change.reference.repository.familiar):
             found.setdefault(repository, []).append((receipt, [*changes]))
     return tuple(_timeline(name, found[name]) for name in sorted(found))
-
-
-def _repository(reference: str) -> str:
-    return Reference.parse(reference).repository.familiar
 
 
 def _timeline(repository: str, runs: Sequence[tuple[Receipt, Sequence[Change]]]) -> Timeline:
@@ -94,7 +90,7 @@ def _timeline(repository: str, runs: Sequence[tuple[Receipt, Sequence[Change]]])
         events.append(_event(receipt, changes))
         for change in changes:
             if change.kind is Kind.FLOATING and change.state in _SEEN:
-                tag = str(Reference.parse(change.reference).tag)
+                tag = str(change.reference.tag)
                 lanes.setdefault(tag, _Lane(names)).see(len(events) - 1, change)
     shown = {tag: tuple(lanes[tag].stays) for tag in sorted(lanes, key=_lane_key)}
     return Timeline(repository, tuple(events), {tag: stays for tag, stays in shown.items() if stays})
@@ -106,7 +102,7 @@ def _event(receipt: Receipt, changes: Sequence[Change]) -> Event:
     if receipt.plan:
         version = receipt.plan.release or receipt.plan.version or ""
     for change in changes:
-        tag = str(Reference.parse(change.reference).tag)
+        tag = str(change.reference.tag)
         if tag.startswith(_MARKER) and not version:
             version = tag.removeprefix(_MARKER)
             command += " --undo" if command == "yank" and change.before else ""
@@ -117,7 +113,7 @@ def _event(receipt: Receipt, changes: Sequence[Change]) -> Event:
 class _Lane:
     """The stays of one tag so far. names: the version that is known for a digest."""
 
-    names: dict[str, str]
+    names: dict[Digest, str]
     stays: list[Stay] = field(default_factory=list)
 
     def see(self, event: int, change: Change) -> None:
@@ -133,8 +129,8 @@ class _Lane:
             version = None if change.state is State.RESTORED else change.version
             self.stays.append(Stay(self._name(change.after, version), change.after, event))
 
-    def _name(self, digest: str, version: str | None) -> str:
-        return self.names.get(digest) or version or digest.partition(":")[2][:7]
+    def _name(self, digest: Digest, version: str | None) -> str:
+        return self.names.get(digest) or version or digest.hex[:7]
 
 
 def version_key(text: str) -> tuple[object, ...]:

@@ -12,7 +12,6 @@ from publisher.model.documents import Status, Verdicts
 from publisher.model.plan import Kind, Plan, Plans
 from publisher.model.printable import printable
 from publisher.model.receipt import Change, Failure, Receipt, Receipts
-from publisher.model.reference import Reference, Repository
 from publisher.report.outputs import plans_in, receipts_in
 from publisher.report.progress import size
 from publisher.report.tables import drifting
@@ -20,7 +19,9 @@ from publisher.report.tables import drifting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from publisher.model.digest import Digest
     from publisher.model.plan import Move
+    from publisher.model.reference import Reference, TagReference
     from publisher.report.outputs import Document
 
 
@@ -92,7 +93,7 @@ _MOVES = ("tag", "from", "to", "action", "reason")
 
 
 def summary_of(
-    document: Document, versions: Mapping[str, str] | None = None, timings: Mapping[str, float] | None = None
+    document: Document, versions: Mapping[Digest, str] | None = None, timings: Mapping[str, float] | None = None
 ) -> list[str]:
     """The page's lines. versions: which version a digest is, as far as was seen. timings: seconds by step."""
     known = versions or {}
@@ -116,7 +117,7 @@ def _title(*words: str | None) -> list[str]:
 # A plan.
 
 
-def _plan(plan: Plan, versions: Mapping[str, str]) -> list[str]:
+def _plan(plan: Plan, versions: Mapping[Digest, str]) -> list[str]:
     known = {**versions, **_exact((move.kind, move.after, move.version) for move in plan.moves)}
     rehearsed = "(rehearsal)" if plan.sandbox is True else ""
     lines = _title("Plan for", plan.release or plan.version or "nothing", rehearsed)
@@ -128,12 +129,12 @@ def _plan(plan: Plan, versions: Mapping[str, str]) -> list[str]:
     return lines + [f"> **Warning:** {plain(warning)}\n" for warning in plan.warnings]
 
 
-def _planned(move: Move, known: Mapping[str, str]) -> tuple[str, ...]:
+def _planned(move: Move, known: Mapping[Digest, str]) -> tuple[str, ...]:
     then = _named(move.after, known) if move.after else plain(move.version or "-") if move.action.writes else "-"
     return (_name(move.reference), _named(move.before, known), then, str(move.action), plain(move.reason))
 
 
-def _aim(move: Move, known: Mapping[str, str]) -> Pointer:
+def _aim(move: Move, known: Mapping[Digest, str]) -> Pointer:
     """Where a plan's tag points; what isn't known to be a version is called by its digest."""
     before = _word(move.before, known)
     if not move.action.writes:
@@ -144,7 +145,7 @@ def _aim(move: Move, known: Mapping[str, str]) -> Pointer:
 # A receipt.
 
 
-def _receipt(receipt: Receipt, versions: Mapping[str, str], timings: Mapping[str, float]) -> list[str]:
+def _receipt(receipt: Receipt, versions: Mapping[Digest, str], timings: Mapping[str, float]) -> list[str]:
     changes, plan = receipt.moves, receipt.plan
     known = {**versions, **_exact((one.kind, one.after, one.version) for one in changes)}
     reasons = {one.reference: _reason(receipt.command, one) for one in changes}
@@ -157,13 +158,13 @@ def _receipt(receipt: Receipt, versions: Mapping[str, str], timings: Mapping[str
     lines += _table(_MOVES, [_changed(change, reasons, known) for change in changes])
     lines += [*rows(("", ""), _facts(receipt, timings)), ""]
     pointers = [
-        (one.reference, one.kind, Pointer(_tag(one), _word(one.before, known), _word(one.after, known)))
+        (one.reference, one.kind, Pointer(str(one.reference.tag), _word(one.before, known), _word(one.after, known)))
         for one in changes
     ]
     return lines + _pictures(pointers, after="now")
 
 
-def _changed(change: Change, reasons: Mapping[str, str], known: Mapping[str, str]) -> tuple[str, ...]:
+def _changed(change: Change, reasons: Mapping[TagReference, str], known: Mapping[Digest, str]) -> tuple[str, ...]:
     return (
         _name(change.reference),
         _named(change.before, known),
@@ -193,7 +194,7 @@ def _facts(receipt: Receipt, timings: Mapping[str, float]) -> list[tuple[str, st
     if image := receipt.image:
         pinned = receipt.plan.images if receipt.plan else ()
         facts += [("to pin", code(f"{one}@{image.digest}")) for one in pinned]
-        facts += [("digest", code(image.digest))]
+        facts += [("digest", code(str(image.digest)))]
         facts += [("platforms", plain(", ".join(image.platforms)))] if image.platforms else []
         facts += [("size", size(image.size))] if image.size else []
     if proof := receipt.verification:
@@ -227,7 +228,7 @@ def _status(status: Status) -> list[str]:
         known = {each.digest: each.version for each in one.versions if each.digest}
         yanked = [each.version for each in one.versions if each.yanked]
         told = f"{len(one.versions)} versions" + (f", yanked: {', '.join(yanked)}" if yanked else "")
-        lines += [f"{code(Repository.parse(one.repository).familiar)}: {plain(told)}", ""]
+        lines += [f"{code(one.repository.familiar)}: {plain(told)}", ""]
         table = [
             (code(line.tag), _named(line.digest, known), _named(line.desired, known), str(line.state))
             for line in one.floating
@@ -272,39 +273,35 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     return [*rows(head, body), ""] if body else []
 
 
-def _pictures(pointers: Iterable[tuple[str, Kind, Pointer]], *, after: str) -> list[str]:
+def _pictures(pointers: Iterable[tuple[TagReference, Kind, Pointer]], *, after: str) -> list[str]:
     """One for each repository, but for those that look the same."""
     found: dict[tuple[str, ...], list[str]] = {}
     floating = ((reference, pointer) for reference, kind, pointer in pointers if kind is Kind.FLOATING)
-    for repository, group in groupby(floating, lambda entry: Reference.parse(entry[0]).repository.familiar):
+    for repository, group in groupby(floating, lambda entry: entry[0].repository.familiar):
         drawn = picture([pointer for _reference, pointer in group], before="before", after=after)
         found.setdefault(tuple(drawn), []).append(repository)
     return [line for drawn, where in found.items() if drawn for line in (" ".join(map(code, where)), "", *drawn)]
 
 
-def _exact(found: Iterable[tuple[Kind, str | None, str | None]]) -> dict[str, str]:
+def _exact(versions: Iterable[tuple[Kind, Digest | None, str | None]]) -> dict[Digest, str]:
     """Which version a digest is, by the exact tags of a document."""
-    return {digest: version for kind, digest, version in found if kind is Kind.EXACT and digest and version}
+    return {digest: version for kind, digest, version in versions if kind is Kind.EXACT and digest and version}
 
 
-def _word(digest: str | None, known: Mapping[str, str]) -> str:
+def _word(digest: Digest | None, known: Mapping[Digest, str]) -> str:
     """What a digest is called in a picture."""
-    return known.get(digest) or digest.partition(":")[2][:12] if digest else ""
+    return known.get(digest) or digest.short if digest else ""
 
 
-def _named(digest: str | None, known: Mapping[str, str]) -> str:
+def _named(digest: Digest | None, known: Mapping[Digest, str]) -> str:
     """A digest in a table, behind the version that it is."""
     version = f"{plain(known[digest])} " if digest and digest in known else ""
     return version + _short(digest)
 
 
-def _name(reference: str) -> str:
-    return code(Reference.parse(reference).familiar)
+def _name(reference: Reference) -> str:
+    return code(reference.familiar)
 
 
-def _tag(change: Change) -> str:
-    return str(Reference.parse(change.reference).tag or "")
-
-
-def _short(digest: str | None) -> str:
-    return code(digest.partition(":")[2][:12]) if digest else "-"
+def _short(digest: Digest | None) -> str:
+    return code(digest.short) if digest else "-"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from publisher.model.documents import VerdictState
 from publisher.model.printable import printable
 from publisher.model.receipt import State
-from publisher.model.reference import Reference, Repository
+from publisher.model.reference import Repository
 from publisher.report.cells import columns, fit, longest_word, pad, wrap
 from publisher.report.cells import width as width_of
 from publisher.report.progress import size
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from publisher.model.digest import Digest
     from publisher.model.documents import HubChange, HubReport, Pruning, PullQuota, Status, TagList, Verdict
-    from publisher.model.plan import Plan
+    from publisher.model.plan import Move, Plan
     from publisher.model.receipt import Change, Receipt
+    from publisher.model.reference import TagReference
 
 
 def tags_text(found: TagList, *, color: bool, width: int | None = None) -> str:
@@ -40,7 +41,7 @@ def tags_text(found: TagList, *, color: bool, width: int | None = None) -> str:
         for one in found.tags
     ]
     shown = table(head, rows, color=color, width=width)
-    name = Repository.parse(found.repository).familiar
+    name = found.repository.familiar
     count = "1 tag" if len(rows) == 1 else f"{len(rows)} tags"
     return "\n".join([*(shown if rows else []), "", f"{name}: {count}"]) + "\n"
 
@@ -76,7 +77,7 @@ def report_text(report: HubReport, *, color: bool) -> str:
 
 
 def _change(change: HubChange) -> Iterator[str]:
-    name = change.repository.removeprefix("docker.io/")
+    name = str(change.repository).removeprefix("docker.io/")
     if change.field != "readme":
         yield f"{name}  {change.field}"
         yield f"-{_said(change.before)}"
@@ -125,7 +126,7 @@ def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
     """One line a tag: now, then, action and reason; a count; warnings last."""
     lines = [painted(_headline(plan), _BOLD, color=color)]
     for image in plan.images:
-        moves = [move for move in plan.moves if _is_of(move.reference, move.tag, image, plan)]
+        moves = [move for move in plan.moves if _is_of(move, image, plan)]
         lines += ["", painted(image, _BOLD, color=color)]
         rows = [(move.tag, short(move.before), short(move.after, "?"), move.action, move.reason) for move in moves]
         lines += table(("tag", "now", "then", "action", "reason"), rows, color=color, width=width)
@@ -149,12 +150,12 @@ def _headline(plan: Plan) -> str:
     return f"plan for {what}{at}{' (rehearsal)' if plan.sandbox is True else ''}"
 
 
-def _is_of(reference: str, tag: str, image: str, plan: Plan) -> bool:
-    return reference == f"{Repository.parse(image)}:{tag}" or len(plan.images) == 1
+def _is_of(move: Move, image: str, plan: Plan) -> bool:
+    return len(plan.images) == 1 or move.reference.repository == Repository.parse(image)
 
 
 def intended_text(
-    receipt: Receipt, intended: Mapping[str, Digest | None], *, color: bool, width: int | None = None
+    receipt: Receipt, intended: Mapping[TagReference, Digest | None], *, color: bool, width: int | None = None
 ) -> str:
     """What a dry run would write: what each tag holds now, what it would hold then, and of which version that is."""
     lines: list[str] = []
@@ -167,9 +168,9 @@ def intended_text(
             counts[action] += 1
             rows.append(
                 (
-                    _tag(change),
+                    str(change.reference.tag),
                     short(change.before),
-                    short(str(goal) if goal else None),
+                    short(goal),
                     action,
                     _version(receipt, change),
                 )
@@ -184,7 +185,13 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
     lines: list[str] = []
     for repository, changes in _by_repository(receipt):
         rows = [
-            (_tag(change), short(change.before), short(change.after), change.state, _version(receipt, change))
+            (
+                str(change.reference.tag),
+                short(change.before),
+                short(change.after),
+                change.state,
+                _version(receipt, change),
+            )
             for change in changes
         ]
         lines += [painted(repository.familiar, _BOLD, color=color)]
@@ -204,21 +211,21 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
     return _finish(lines)
 
 
-def status_text(status: Status, ages: Mapping[str, str], *, color: bool, width: int | None = None) -> str:
+def status_text(status: Status, ages: Mapping[Digest, str], *, color: bool, width: int | None = None) -> str:
     """Two tables a repository: its versions, and its floating tags beside where they belong.
 
     ages: how old the image under a digest is, as in 3 d.
     """
     lines: list[str] = []
     for one in status.repositories:
-        lines += [painted(Repository.parse(one.repository).familiar, _BOLD, color=color)]
+        lines += [painted(one.repository.familiar, _BOLD, color=color)]
         versions = [
             (each.version, each.tag, short(each.digest), "yanked" if each.yanked else "") for each in one.versions
         ]
         floating = [
             (
                 *(line.tag, short(line.digest), short(line.desired), line.version or ""),
-                *(ages.get(line.digest or "", ""), line.state),
+                *(ages.get(line.digest, "") if line.digest else "", line.state),
             )
             for line in one.floating
         ]
@@ -262,11 +269,10 @@ def _written(receipt: Receipt) -> str:
     """The tags that a run wrote, below their repositories."""
     tags: dict[str, list[str]] = {}
     for change in receipt.moves:
-        reference = Reference.parse(change.reference)
-        found = tags.setdefault(reference.repository.familiar, [])
+        own = tags.setdefault(change.reference.repository.familiar, [])
         if change.state.is_written:
-            found.append(str(reference.tag))
-    return "; ".join(f"{name}: {', '.join(found) or 'nothing'}" for name, found in tags.items())
+            own.append(str(change.reference.tag))
+    return "; ".join(f"{name}: {', '.join(own) or 'nothing'}" for name, own in tags.items())
 
 
 def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None = None) -> str:
@@ -274,7 +280,7 @@ def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None
     rows = [
         (
             verdict.state,
-            verdict.reference.removeprefix("docker.io/"),
+            str(verdict.reference).removeprefix("docker.io/"),
             short(verdict.digest),
             ", ".join(verdict.platforms),
             verdict.detail,
@@ -285,11 +291,7 @@ def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None
 
 
 def _by_repository(receipt: Receipt) -> Iterator[tuple[Repository, Iterator[Change]]]:
-    return groupby(receipt.moves, lambda change: Reference.parse(change.reference).repository)
-
-
-def _tag(change: Change) -> str:
-    return str(Reference.parse(change.reference).tag or "-")
+    return groupby(receipt.moves, lambda change: change.reference.repository)
 
 
 def _version(receipt: Receipt, change: Change) -> str:
@@ -297,9 +299,9 @@ def _version(receipt: Receipt, change: Change) -> str:
     return "" if receipt.command == "undo" else change.version or ""
 
 
-def short(digest: str | None, none: str = "-") -> str:
+def short(digest: Digest | None, none: str = "-") -> str:
     """The first twelve hex digits; `none` for nothing."""
-    return digest.partition(":")[2][:12] if digest else none
+    return digest.short if digest else none
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, color: bool, width: int | None = None) -> list[str]:

@@ -21,8 +21,8 @@ from publisher.model.manifest import Platform
 from publisher.model.settings import BuildSettings
 from publisher.model.value import Value
 from publisher.planning.candidates import make_labels
+from publisher.workflows.jobs import request_of as request_of_plan
 from publisher.workflows.plan import ask
-from publisher.workflows.plan import request_of as request_of_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from publisher.model.protocols import CredentialSource, Progress
     from publisher.model.reference import Repository
     from publisher.model.settings import Settings
+    from publisher.planning.rules import Ruleset
     from publisher.receipts.journal import Journal
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.cache import BlobCache
+    from publisher.workflows.destination import Destination
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -149,11 +151,11 @@ class Session:
         """Note what tags were seen to hold."""
         self._seen.update(held)
 
-    def seen_versions(self) -> dict[str, str]:
+    def seen_versions(self) -> dict[Digest, str]:
         """Which version a digest is, as far as this run has seen, and a version's tag says without any rules."""
         from publisher.planning.version import version_of
 
-        return {str(digest): str(version) for tag, digest in self._seen.items() if (version := version_of(tag))}
+        return {digest: str(version) for tag, digest in self._seen.items() if (version := version_of(tag))}
 
     def learn(self, secret: str) -> None:
         """Take a secret out of all that is printed from now on."""
@@ -182,6 +184,13 @@ class Session:
             client = self._anonymous_client if anonymous else self.client
             self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy)
         return self._remotes[key]
+
+    def destination(self, repository: Repository, ruleset: Ruleset | None = None) -> Destination:
+        """A repository to work on; `aim` comes first, as it says whose credentials are used."""
+        from publisher.planning.rules import Ruleset
+        from publisher.workflows.destination import Destination
+
+        return Destination(self.remote(repository), ruleset or Ruleset(()), lambda: self.hub(repository))
 
     def hub(self, repository: Repository) -> HubPage:
         """The repository's page on Docker Hub, as whoever we are there."""

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from publisher.model.codec import encode
+from publisher.model.digest import Digest
 from publisher.model.errors import DiskFull, Locked, UsageError
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, Failure, Outcome, Receipt, State
+from publisher.model.reference import TagReference
 from publisher.receipts.journal import Journal, new_id, read_receipt
 
 if TYPE_CHECKING:
@@ -39,12 +42,12 @@ def receipt(name: str = "20261124T001352.123Z-1a2b3c") -> Receipt:
         verification=None,
         moves=(
             Change(
-                reference="docker.io/a/b:1.2.3",
+                reference=TagReference.parse("docker.io/a/b:1.2.3"),
                 kind=Kind.EXACT,
                 version="1.2.3",
                 action=Action.CREATE,
                 before=None,
-                after="sha256:1",
+                after=Digest.of(b"an image"),
                 state=State.DONE,
             ),
         ),
@@ -135,7 +138,7 @@ def test_no_folder_means_no_receipts(tmp_path: Path) -> None:
 def test_receipt_is_found_by_id_by_its_start_and_by_file(tmp_path: Path, text: str) -> None:
     """Whatever of it is at hand."""
     write(tmp_path / "journal", receipt())
-    (tmp_path / "saved").write_bytes(msgspec.json.encode(receipt()))
+    (tmp_path / "saved").write_bytes(encode(receipt()))
     assert Journal(tmp_path / "journal").find(text.replace("FILE", str(tmp_path / "saved"))) == receipt()
 
 
@@ -151,7 +154,7 @@ def test_none_or_several_is_an_error(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("name", ["../out", "", ".hidden", "a/b", "x" * 101])
 def test_id_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     """A receipt from a stranger writes no file of its choice."""
-    (tmp_path / "foreign.json").write_bytes(msgspec.json.encode(receipt(name)))
+    (tmp_path / "foreign.json").write_bytes(encode(receipt(name)))
     with pytest.raises(UsageError):
         read_receipt(tmp_path / "foreign.json")
     with pytest.raises(UsageError):

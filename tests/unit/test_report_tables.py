@@ -9,6 +9,7 @@ from publisher.model.digest import Digest
 from publisher.model.documents import Verdict, VerdictState
 from publisher.model.plan import Action, Kind, Move, Plan
 from publisher.model.receipt import ReleasedImage, State
+from publisher.model.reference import Reference, TagReference
 from publisher.report.tables import (
     all_equal,
     history_text,
@@ -21,13 +22,14 @@ from publisher.report.tables import (
 from tests.support.receipts import change, receipt
 
 DIGEST = "sha256:" + "ab" * 32
+HELD = Digest.parse(DIGEST)
 
 
 def a_plan(*warnings: str) -> Plan:
     """A plan of one tag."""
     move = Move(
-        reference="docker.io/ann/app:1.0", tag="1.0", kind=Kind.EXACT, version="1.0.0", action=Action.CREATE,
-        before=None, after=DIGEST, reason="new",
+        reference=TagReference.parse("docker.io/ann/app:1.0"), tag="1.0", kind=Kind.EXACT, version="1.0.0",
+        action=Action.CREATE, before=None, after=HELD, reason="new",
     )  # fmt: skip
     return Plan(
         version="1.0.0", release="1.0.0", revision="c" * 40, prerelease=False, images=("ann/app",),
@@ -60,7 +62,11 @@ def test_cells() -> None:
 def test_verdicts() -> None:
     """One line a reference, and whether all are equal."""
     verdict = Verdict(
-        reference="ann/app:1", digest=DIGEST, platforms=("linux/amd64",), state=VerdictState.EQUAL, detail="x\r"
+        reference=Reference.parse("ann/app:1"),
+        digest=HELD,
+        platforms=("linux/amd64",),
+        state=VerdictState.EQUAL,
+        detail="x\r",
     )
     assert (
         verdicts_text([verdict], color=False, width=200).splitlines()[1].endswith("abababababab  linux/amd64  x\\x0d")
@@ -70,7 +76,7 @@ def test_verdicts() -> None:
 
 def test_receipt_ends_with_the_digest_to_pin() -> None:
     """The last line is IMAGE@DIGEST, unless it isn't known where a tag is."""
-    image = ReleasedImage(digest=DIGEST, config=None, platforms=("linux/amd64",), size=1)
+    image = ReleasedImage(digest=HELD, config=None, platforms=("linux/amd64",), size=1)
     done = msgspec.structs.replace(receipt(1, change("1.0", None, DIGEST, "1.0.0"), version="1.0.0"), image=image)
     assert receipt_text(done, color=False, width=80).splitlines()[-1] == f"acme/app@{DIGEST}"
     doubt = msgspec.structs.replace(done, moves=(change("1.0", None, None, state=State.UNKNOWN),))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from publisher.model.artifact import RECEIPT_TYPE
 from publisher.model.manifest import Index
-from publisher.model.reference import Reference, Tag
+from publisher.model.reference import Tag
 from publisher.registry.image import RemoteImage
 from publisher.registry.repository import fallback_tag
 from publisher.transfer.copy import send_stored
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor
-    from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
@@ -27,43 +26,43 @@ _DEEPEST: Final = 3
 _BESIDE: Final = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})\..+")
 
 
-def copy(session: Session, origin: RemoteRepository, content: Content, target: Repository) -> None:
+def copy(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
     """Bring content alone from one repository to another; blobs are mounted within one registry."""
-    image = RemoteImage(origin, Reference(origin.repository, digest=content.digest))
-    near = (origin.repository,) if origin.repository.registry == target.registry else ()
-    send_stored(image, session.remote(target), session.progress, origins=near, root=content)
+    image = RemoteImage(origin, origin.repository.at(content.digest))
+    near = (origin.repository,) if origin.repository.registry == target.repository.registry else ()
+    send_stored(image, target, session.progress, origins=near, root=content)
 
 
-def carry(session: Session, origin: RemoteRepository, content: Content, target: Repository) -> None:
+def carry(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
     """Bring content, and all that refers to it or to one of its manifests."""
     copy(session, origin, content, target)
     carry_referrers(session, origin, content, target)
 
 
-def carry_referrers(session: Session, origin: RemoteRepository, content: Content, target: Repository) -> None:
+def carry_referrers(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
     """Bring what refers to content that is there, and say what it was; receipts speak of one repository and stay."""
-    if origin.repository == target:
+    if origin.repository == target.repository:
         return
     own = content.manifests if isinstance(content, Index) else ()
     subjects = [content.digest, *(entry.digest for entry in own)]
     carried = _referrers(session, origin, subjects, target, 0)
     carried += _beside(session, origin, subjects, target)
     if carried:
-        session.progress.step(f"carried  {', '.join(carried)} to {target}")
+        session.progress.step(f"carried  {', '.join(carried)} to {target.repository}")
 
 
 def _referrers(
-    session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: Repository, depth: int
+    session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: RemoteRepository, depth: int
 ) -> list[str]:
     """By the API or by the tag that stands in for it; what refers to a referrer too. Returns what they are."""
-    asked = list(subjects)
+    digests = list(subjects)
     carried: list[str] = []
-    for subject, entries in zip(asked, session.parallel(origin.referrers, asked), strict=True):
+    for subject, entries in zip(digests, session.parallel(origin.referrers, digests), strict=True):
         for entry in entries:
-            if entry.artifact_type == RECEIPT_TYPE or entry.digest in asked:
+            if entry.artifact_type == RECEIPT_TYPE or entry.digest in digests:
                 continue
             copy(session, origin, origin.get(entry.digest), target)
-            session.remote(target).add_referrer(entry, subject)
+            target.add_referrer(entry, subject)
             carried.append(_kind(entry))
             if depth < _DEEPEST:
                 carried += _referrers(session, origin, [entry.digest], target, depth + 1)
@@ -74,19 +73,23 @@ def _kind(entry: Descriptor) -> str:
     return entry.artifact_type or entry.media_type
 
 
-def _beside(session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: Repository) -> list[str]:
+def _beside(
+    session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: RemoteRepository
+) -> list[str]:
     """By their tags; a tag that holds something else in the target is left alone. Returns the tags."""
-    bases = {fallback_tag(subject) for subject in subjects}
+    stems = {fallback_tag(subject) for subject in subjects}
     carried = []
     for name in origin.tags():
-        if not _BESIDE.fullmatch(name) or name.partition(".")[0] not in bases:
+        if not _BESIDE.fullmatch(name) or name.partition(".")[0] not in stems:
             continue
-        tag, remote = Tag(name), session.remote(target)
-        content, held = origin.get(tag), remote.head(tag)
-        if held is None:
+        tag = Tag(name)
+        content, present = origin.get(tag), target.head(tag)
+        if present is None:
             copy(session, origin, content, target)
-            remote.put(content, tag)
+            target.put(content, tag)
             carried.append(f"{name[:19]}…{name[name.index('.') :]}")
-        elif held.digest != content.digest:
-            session.progress.warn(f"{target}:{name} holds something else than {origin.repository}'s, and stays")
+        elif present.digest != content.digest:
+            session.progress.warn(
+                f"{target.repository}:{name} holds something else than {origin.repository}'s, and stays"
+            )
     return carried

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from publisher.planning.lines import Published
     from publisher.planning.plan import Known
     from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
 
 
@@ -207,7 +208,10 @@ def exported_layers(session: Session, held: EngineImage, config: Digest) -> Loos
 
 
 def find_known(
-    session: Session, sources: Sequence[Source], asked: Candidates, published: Mapping[Repository, Published]
+    sources: Sequence[Source],
+    candidates: Candidates,
+    destinations: Iterable[Destination],
+    published: Mapping[Repository, Published],
 ) -> Known | None:
     """What is known of the content: its digest where one source has a manifest, and who holds the same image."""
     from publisher.planning.plan import Known
@@ -217,9 +221,9 @@ def find_known(
     digest = sources[0].digest if len(sources) == 1 else None
     same = {
         held
-        for repository, state in published.items()
-        for held in _decisive(asked, state)
-        if held != digest and _is_same(session.remote(repository), held, sources)
+        for destination in destinations
+        for held in _decisive(candidates, published[destination.repository])
+        if held != digest and _is_same(destination.remote, held, sources)
     }
     return Known(digest, frozenset(same))
 
@@ -234,12 +238,12 @@ def _joined(sources: Sequence[Source]) -> Identity:
     return frozenset(pair for part in parts for pair in part)
 
 
-def _decisive(asked: Candidates, state: Published) -> Iterable[Digest]:
+def _decisive(candidates: Candidates, state: Published) -> Iterable[Digest]:
     """What the tags hold whose image decides: a floating tag's never does, and each look costs a pull on Docker Hub."""
     from publisher.planning.rules import MARKER
 
-    names = [str(name.tag) for kind in (Kind.EXACT, Kind.REF) for name in asked.of_kind(kind)]
-    names += asked.spellings
+    names = [str(name.tag) for kind in (Kind.EXACT, Kind.REF) for name in candidates.of_kind(kind)]
+    names += candidates.spellings
     return {state.held[tag] for name in names for tag in (name, MARKER + name) if tag in state.held}
 
 

@@ -10,7 +10,8 @@ from publisher.registry.deletion import Deletion
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from publisher.model.reference import Repository, Tag
+    from publisher.model.reference import Tag
+    from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
 
 
@@ -20,12 +21,11 @@ class TagDeletion:
     going: all the tags that are to go, which may share content with each other.
     """
 
-    def __init__(self, session: Session, repository: Repository, going: Iterable[str] = ()) -> None:
+    def __init__(self, session: Session, destination: Destination, going: Iterable[str] = ()) -> None:
         self._session = session
-        self._repository = repository
-        self._remote = session.remote(repository)
-        self._page = session.hub(repository) if repository.on_hub else None
-        self._at_registry = Deletion(self._remote, going)
+        self._destination = destination
+        self._page = destination.page
+        self._at_registry = Deletion(destination.remote, going)
 
     def delete(self, tag: Tag) -> bool:
         """Delete one tag; False if it wasn't there. Raises Refused where something else would go along."""
@@ -33,6 +33,7 @@ class TagDeletion:
         by_page = self._page is not None and self._page.delete_tag(tag)
         if not by_page and not self._at_registry.delete(tag):
             return False
-        if self._session.read_until(lambda: self._remote.head(tag), lambda descriptor: descriptor is None) is None:
+        remote = self._destination.remote
+        if self._session.read_until(lambda: remote.head(tag), lambda descriptor: descriptor is None) is None:
             return True
-        raise VerificationFailed(f"{self._repository}:{tag} is still there after it was deleted")
+        raise VerificationFailed(f"{self._destination}:{tag} is still there after it was deleted")
