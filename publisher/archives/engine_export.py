@@ -1,4 +1,4 @@
-"""The export of an engine with a containerd store: blobs by their digests in a tar stream, and their index."""
+"""What an engine writes of an image: the stream of its containerd store's export, and the archive of `docker save`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from publisher.archives.docker_archive import SavedImageFile, read_diff_ids, read_entry
+from publisher.archives.oci_layout import OciLayout, blob_path, choose_image
+from publisher.archives.packed import PackedFiles
 from publisher.archives.tar import Tar
 from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive
-from publisher.model.manifest import Index, parse_manifest
+from publisher.model.manifest import Index, parse_manifest, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 _BLOB: Final = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]{64,128})")
 
@@ -58,3 +62,30 @@ class EngineExport:
                 self.listing = listing
             elif named := _BLOB.fullmatch(member.name):
                 yield ExportedBlob(Digest.parse(f"{named[1]}:{named[2]}"), member.size, partial(tar.read, member))
+
+
+def open_saved_archive(path: Path, name: str = "") -> SavedImageFile | OciLayout:
+    """An image in a file that `docker save` wrote: its manifests where they are in it, else config and layers.
+
+    A containerd store writes the manifests that it has, with compressed blobs; the classic store of engines since 25
+    makes one up for its uncompressed layers, which nobody would want in a registry.
+    Raises SourceNotFound where the file or the name is absent, BadArchive where its content is bad.
+    """
+    files = PackedFiles.open_file(path, f"docker-archive:{path}")
+    if files.find("index.json") is None:
+        return SavedImageFile(files, *read_entry(files, name))
+    if files.find("manifest.json") is None:
+        return choose_image(files, name)
+    layout = choose_image(files, name)
+    # An index lists what a manifest of ours could not: platforms, attestations.
+    if layout.is_index or not _is_loose(files, name):
+        return layout
+    return SavedImageFile(files, *read_entry(files, name))
+
+
+def _is_loose(files: PackedFiles, name: str) -> bool:
+    """Whether the layers stand under their diffIDs, so uncompressed."""
+    entry, config = read_entry(files, name)
+    diff_ids = read_diff_ids(read_document(config))
+    blobs = {name for name in entry.layers if name.startswith("blobs/")}
+    return blobs <= {blob_path(diff_id) for diff_id in diff_ids}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import references as known_references
-from publisher.cli.options import colored, credentials, formats, open_session
+from publisher.cli.options import credentials, formats, open_session, uses_color
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
 
 
 @click.command("verify")
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, references: tuple[str, ...], *, level: str, source: str | None, local: bool,
+    options: GlobalOptions, /, references: tuple[str, ...], *, level: str, source: str | None, local: bool,
     username: str | None, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Check that references hold what they should.
@@ -38,13 +38,13 @@ def command(
     from publisher.report.tables import all_equal, verdicts_text
     from publisher.workflows.verify import Expectation, verify_references
 
-    parsed = [Reference.parse(text) for text in references]
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        session.aim([reference.repository for reference in parsed])
-        results = verify_references(session, parsed, Expectation(level, source, local))
+    targets = [Reference.parse(text) for text in references]
+    with open_session(options, username, password_stdin=password_stdin) as session:
+        session.aim([reference.repository for reference in targets])
+        results = verify_references(session, targets, Expectation(level, source, local))
     report(Verdicts(results=results))
     if form == "json":
         show_json(Verdicts(results=results))
     else:
-        show_text(verdicts_text(results, color=colored(given)))
+        show_text(verdicts_text(results, color=uses_color(options)))
     return 0 if all_equal(results) else 5

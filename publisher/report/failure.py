@@ -47,8 +47,8 @@ def paragraph(error: PublishError, redact: Callable[[str], str] = str) -> str:
 def _sentence(text: str) -> str:
     """Begin with a capital, unless it is a name that would be changed by it, and end with a mark."""
     first = text.partition(" ")[0]
-    begun = text if set(first) & set(".:/'") else text[:1].upper() + text[1:]
-    return begun if begun[-1] in ".?!…" else f"{begun}."
+    sentence = text if set(first) & set(".:/'") else text[:1].upper() + text[1:]
+    return sentence if sentence[-1] in ".?!…" else f"{sentence}."
 
 
 def document(error: PublishError, redact: Callable[[str], str] = str) -> Failure:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
+from publisher.engine.advice import Advice, Surroundings, advise
 from publisher.engine.build_inputs import BuildInputs, first_miss, snapshot
-from publisher.engine.builder import BuildRequest, BuildStep, Built, build, context_files
+from publisher.engine.builder import BuildRequest, BuildResult, BuildStep, build, context_files
 from publisher.engine.crossbuild import build_elsewhere, need_builder, other_builder
-from publisher.engine.dockerfile import Advice, Surroundings, advise
 from publisher.engine.run_options import Port
 from publisher.model.digest import Digest
 from publisher.model.environment import cache_folder
@@ -110,7 +110,7 @@ def _stamp(session: Session, job: Job, wish: PlanOptions) -> tuple[str | None, M
     return str(asked.release) if asked.release else None, asked.labels
 
 
-def _build(session: Session, request: BuildRequest) -> Built:
+def _build(session: Session, request: BuildRequest) -> BuildResult:
     """By the engine's own builder; for another platform, or the same bytes again, by one that can."""
     engine, tell = session.engine, session.progress.step
     if request.platform is None or engine.is_podman:
@@ -132,7 +132,7 @@ def _reproducible(session: Session) -> dict[str, str]:
     return {_EPOCH: epoch} if epoch else {}
 
 
-def _not_reproducible(session: Session, request: BuildRequest, made: Built) -> Iterator[str]:
+def _not_reproducible(session: Session, request: BuildRequest, made: BuildResult) -> Iterator[str]:
     anew = [step for step in made.steps if not step.cached and not step.instruction.startswith(("FROM", "ARG"))]
     if session.environ.get(_EPOCH) and request.platform is None and anew:
         yield (
@@ -175,7 +175,7 @@ def _name(job: Job, version: str) -> str:
     return f"{last}:{version}"
 
 
-def _advice(job: Job, request: BuildRequest, files: tuple[str, ...], made: Built) -> tuple[Advice, ...]:
+def _advice(job: Job, request: BuildRequest, files: tuple[str, ...], made: BuildResult) -> tuple[Advice, ...]:
     smoke = job.settings.smoke
     around = Surroundings(
         files=files,

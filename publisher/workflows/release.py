@@ -279,7 +279,7 @@ def _smoke(session: Session, draft: ReleaseDraft, content: Content, proof: Proof
 
     repository = draft.job.repositories[0]
     name = f"{session.engine_name(repository)}@{content.digest}"
-    with session.engine.borrowed(name, session.engine_credential(repository)):
+    with session.engine.temporary_pull(name, session.engine_credential(repository)):
         shown = prove(session, settings, name)
     return replace(proof, verification=replace(proof.verification, smoke=shown))
 

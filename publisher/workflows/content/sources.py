@@ -142,8 +142,8 @@ def _platform_of(stored: StoredImage, content: Content) -> Platform:
 
 
 def _of_docker_archive(session: Session, name: SourceName, wanted: Sequence[Platform]) -> Source:
+    from publisher.archives.engine_export import open_saved_archive
     from publisher.archives.oci_layout import OciLayout
-    from publisher.archives.saved import open_saved_archive
     from publisher.workflows.content.origins import ArchivedImage, Origins, complete
 
     archive = open_saved_archive(_path(session, name), name.tag)
