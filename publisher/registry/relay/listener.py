@@ -91,7 +91,7 @@ class PushListener:
             raise BadReference(f"the engine's manifest is not {target}")
         self.accept(content)
         self.manifests |= {target: content, str(content.digest): content}
-        self.look()
+        self.check_arrival()
         return content.digest
 
     @property
@@ -99,7 +99,7 @@ class PushListener:
         """Whether nothing more is wanted."""
         return str(self._root) in self.manifests
 
-    def look(self) -> None:
+    def check_arrival(self) -> None:
         """Tell whoever waits for all."""
         if self.has_all:
             self.arrived.set()

@@ -58,7 +58,7 @@ class StoreRelay(Relay):
         """Complete a session; raises BadManifest where the bytes aren't what the engine says."""
         sent = super().commit_upload(name, digest)
         self.sent.add(sent)
-        self.look()
+        self.check_arrival()
         return sent
 
     @property
@@ -82,7 +82,7 @@ class StoreRelay(Relay):
                 raise ConnectionResetError("the engine hung up") from None
             raise StreamLost(error.message, reference=error.reference, hint=error.hint) from error
         self.sent.add(blob.digest)
-        self.look()
+        self.check_arrival()
         return blob.digest
 
     def accept(self, content: Content) -> None:

@@ -86,7 +86,7 @@ class _Sending:
             with deferred_signals() as signals:
                 (missing,) = signals.results([looking])
             meter.advance(sum(blob.size for digest, blob in blobs.items() if digest not in missing))
-            relay.look()
+            relay.check_arrival()
             return self._pushed(push, relay, missing, meter)
 
     def _pushed(
