@@ -24,6 +24,7 @@ from tests.bench.starts import start_rows
 from tests.bench.store import store_rows
 from tests.support.command import Publish
 from tests.support.engine import run_engine
+from tests.support.network import live_apart
 from tests.support.registry import run_registry
 
 if TYPE_CHECKING:
@@ -53,17 +54,18 @@ def _measured(folder: Path, parts: set[str]) -> Iterator[Row]:
     print(f"{os.cpu_count()} processors, medians; times are wall clock", flush=True)
     with run_registry(folder / "registry") as registry:
         if "store" in parts:
-            with run_engine(8) as engine:
+            with run_engine(8, "containerd") as engine:
                 publish = Publish(folder / "home", {"DOCKER_HOST": engine.host})
                 yield from store_rows(Machine(engine, registry, publish, folder))
         if parts - {"store"}:
-            with run_engine(7) as engine:
+            with run_engine(7, "classic") as engine:
                 publish = Publish(folder / "home", {"DOCKER_HOST": engine.host})
                 yield from rows(Machine(engine, registry, publish, folder), parts)
 
 
 def main() -> int:
     """Measure; the exit code."""
+    live_apart()
     # As pip leaves a package that it installed; a checkout's bytecode may be stale, or never written.
     compileall.compile_dir(Path(publisher.__file__).parent, quiet=1)
     parts = set(sys.argv[1:]) or {"store", "sending", "copying", "memory", "starts", "builds"}

@@ -1,4 +1,4 @@
-"""Builds for another platform, by buildah, and by a stand-in for buildx, which no package here has."""
+"""Builds for another platform, by buildah, and by a stand-in for buildx that tells what it was told."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def test_the_same_bytes_again(build: object, without_docker: str, project: Path)
 def test_buildx_comes_first(build: object, engine: EngineProcess, publish_with_engine: Publish, name: str) -> None:
     """Where docker has its plugin it is told everything, and its steps are read."""
     plugins = publish_with_engine.home / "docker" / "cli-plugins"
-    plugins.mkdir(parents=True)
+    plugins.mkdir(parents=True, exist_ok=True)
+    (plugins / "docker-buildx").unlink(missing_ok=True)
     (plugins / "docker-buildx").write_text(BUILDX.format(python=sys.executable))
     (plugins / "docker-buildx").chmod(0o755)
     told = plugins / "told"
@@ -152,12 +153,10 @@ def test_a_failing_build(build: object, without_docker: str, project: Path) -> N
     assert (result.code, "Buildah failed: " in result.stderr) == (1, True), result.stderr
 
 
-def test_podman_builds_for_others(
-    podman: EngineProcess, publish_with_engine: Publish, project: Path, name: str
-) -> None:
+def test_podman_builds_for_others(podman: EngineProcess, publish: Publish, project: Path, name: str) -> None:
     """Behind podman's socket is buildah: it is asked as any engine is."""
     shutil.copy(BUSYBOX, project)
     words = ("build", "-t", f"{name}:x", "--version", "1.0.0", "--platform", "linux/arm64")
-    result = publish_with_engine(*words, cwd=project, environ={"DOCKER_HOST": podman.host})
+    result = publish(*words, cwd=project, environ={"DOCKER_HOST": podman.host})
     assert result.code == 0, result.stderr
     assert podman.docker("image", "inspect", "-f", "{{.Architecture}}", f"{name}:x") == "arm64"

@@ -320,6 +320,7 @@ def push(image: str, relay: Relay) -> subprocess.CompletedProcess[str]:
         subprocess.run(["docker", "rmi", name], check=True, capture_output=True)
 
 
+@pytest.mark.not_yet("containerd", reason="the engine's push through the relay ends at a TLS handshake")
 @pytest.mark.engine
 def test_a_real_push_goes_through_the_relay(remote: RemoteRepository, engine_image: str) -> None:
     """What the engine pushed is in the target, whole, under no tag; pushed again, nothing is sent twice."""
@@ -336,6 +337,7 @@ def test_a_real_push_goes_through_the_relay(remote: RemoteRepository, engine_ima
     assert remote.tags() == ()
 
 
+@pytest.mark.not_yet("containerd", reason="the engine's push through the relay ends at a TLS handshake")
 @pytest.mark.engine
 def test_a_refusal_of_the_target_reaches_engine_and_workflow(tmp_path: Path, client: Client, engine_image: str) -> None:
     """A read-only registry's words are printed by the engine, and kept as the error to raise."""

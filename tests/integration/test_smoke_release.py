@@ -30,7 +30,8 @@ def tags(registry: RegistryProcess, name: str) -> dict[str, str]:
         listed = json.load(answer)["tags"] or ()
     for tag in listed:
         asked = urllib.request.Request(f"{registry.url}/v2/{name}/manifests/{tag}", method="HEAD")
-        asked.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
+        kinds = ("manifest", "index")
+        asked.add_header("Accept", ", ".join(f"application/vnd.oci.image.{kind}.v1+json" for kind in kinds))
         with urllib.request.urlopen(asked) as answer:
             found[tag] = answer.headers["Docker-Content-Digest"]
     return found
@@ -70,6 +71,7 @@ def test_nonsense_is_refused_before_anything_is_sent(smoking: SmokeRuns, registr
     assert len(registry.requests()) == sent
 
 
+@pytest.mark.not_yet("containerd", reason="the image is copied from an export, whatever --via says")
 @pytest.mark.parametrize("via", ["direct", "engine"])
 def test_ways(via: str, smoking: SmokeRuns, registry: RegistryProcess, name: str) -> None:
     """Either way the bytes that were sent are pulled again, and run."""
