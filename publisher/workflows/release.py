@@ -34,7 +34,7 @@ from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, no
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
 from publisher.workflows.tagging.writer import TagWriter
-from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
+from publisher.workflows.verify import Proof, config_of, level_of, refuse_unreadable, take_inventory, verify_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,6 +160,7 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
             command="release",
             started=started,
             content=content,
+            config=config_of(draft.destinations[0].remote, content, proof.inventory),
             platforms=_platforms(draft, content),
             size=_size(session, draft, content, proof),
             verification=proof.verification,
@@ -174,7 +175,7 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
 
 def _open_entry(session: Session, draft: ReleaseDraft) -> JournalEntry:
     images = [str(repository) for repository in draft.job.repositories]
-    identities = [str(sorted(source.identity)) for source in draft.sources]
+    identities = [source.key for source in draft.sources]
     return session.journal.open([*sorted(images), draft.plan.version or "", *identities])
 
 
@@ -224,7 +225,8 @@ def _wrote_early(draft: ReleaseDraft, error: PublishError) -> PublishError:
 
 def _send(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Pushed:
     compression, annotations = _compression(draft.job, options), dict(draft.plan.annotations)
-    how = Shipping(options.via, compression, annotations, earlier_releases(draft))
+    is_explicit = options.compression is not None or compression != Compression()
+    how = Shipping(options.via, compression, annotations, earlier_releases(draft), is_explicit)
     return push(session, draft.sources, [destination.remote for destination in draft.destinations], how)
 
 
