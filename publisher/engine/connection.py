@@ -143,6 +143,13 @@ class Engine:
             _raise_refusal(answer)
             return bool(answer.json().get("Status") == "healthy")
 
+    def podman_healthcheck(self, image: str) -> bool:
+        """Whether an image has a HEALTHCHECK: in docker's words podman never says so."""
+        with translated_errors(image):
+            answer = self._api.get(f"{self._api.base_url}/v4.0.0/libpod/images/{image}/json", timeout=_GREETING_SECONDS)
+            _raise_refusal(answer)
+            return bool(answer.json().get("Healthcheck"))
+
     @property
     def loopback_is_ours(self) -> bool:
         """Whether 127.0.0.1 is the same to the engine as to this process.
@@ -162,10 +169,11 @@ class Engine:
                 document = self._api.inspect_image(name)  # type: ignore[no-untyped-call]  # the stubs lack it
             except NotFound:
                 return None
-        return EngineImage.read(document, classic=not (document.get("Descriptor") or self._stores_in_containerd()))
+        return EngineImage.read(document, classic=not (document.get("Descriptor") or self.has_containerd_store))
 
-    def _stores_in_containerd(self) -> bool:
-        """Engines before 28 don't say it with the image."""
+    @property
+    def has_containerd_store(self) -> bool:
+        """Whether containerd keeps its images; engines before 28 don't say it with the image."""
         return any(_CONTAINERD in pair for pair in self.about().get("DriverStatus") or ())
 
     def need(self, name: str) -> EngineImage:

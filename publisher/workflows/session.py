@@ -279,6 +279,12 @@ class Session:
         if self._interrupt:
             raise self._interrupt
 
+    def temporary_folder(self) -> Path:
+        """A folder that goes with the run."""
+        from tempfile import TemporaryDirectory
+
+        return Path(self.at_end.enter_context(TemporaryDirectory(prefix="publish-", ignore_cleanup_errors=True)))
+
     def read_until(self, read: Callable[[], Result], is_settled: Callable[[Result], bool]) -> Result:
         """What `read` returns once it is settled, or at the end of a bounded wait: a registry's reads may lag."""
         result = read()
@@ -290,7 +296,7 @@ class Session:
         return result
 
     def close(self) -> None:
-        """End what goes on beside, cancel upload sessions nobody used, close the connections."""
+        """End and remove what was needed meanwhile, cancel upload sessions nobody used, close the connections."""
         self.at_end.close()
         for remote in self._remotes.values():
             remote.close()
