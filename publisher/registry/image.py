@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from publisher.model.errors import BadManifest, SourceNotFound, VerificationFailed
-from publisher.model.manifest import compose_index
-from publisher.model.reference import Tag
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterable
 
     from publisher.model.artifact import SmallBlob
-    from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor
     from publisher.model.reference import Reference
     from publisher.registry.repository import RemoteRepository
@@ -24,22 +21,6 @@ def send_blobs(remote: RemoteRepository, blobs: Iterable[SmallBlob]) -> None:
     for blob in blobs:
         if remote.blob_size(blob.descriptor().digest) is None:
             remote.upload(blob)
-
-
-def announce(remote: RemoteRepository, entry: Descriptor, subject: Digest) -> None:
-    """Let an artifact that is there be found by its subject.
-
-    A registry with the referrers API does so by itself; elsewhere the tag that stands in for it lists the artifact.
-    Source: distribution-spec, "Pushing manifests with subject".
-    """
-    listed = remote.referrers(subject)
-    if all(other.digest != entry.digest for other in listed):
-        remote.put(compose_index((*listed, entry)), fallback_tag(subject))
-
-
-def fallback_tag(subject: Digest) -> Tag:
-    """The tag that lists what refers to `subject` where there is no API for it."""
-    return Tag(f"{subject.algorithm}-{subject.hex}"[:128])
 
 
 class RemoteImage:

@@ -60,7 +60,8 @@ class RemoteRepository:
         self._push = f"repository:{endpoint.path}:pull,push"
         self._delete = f"repository:{endpoint.path}:pull,delete"
         self._writes = False
-        self._sessions = Sessions(self, retry_policy or RetryPolicy())
+        self.retry_policy = retry_policy or RetryPolicy()
+        self._sessions = Sessions(self, self.retry_policy)
         self._takes_tags: bool | None = None
         self.early_tag: Tag | None = None
         """What a manifest may be put under where the registry takes none by its digest."""
@@ -314,23 +315,6 @@ class RemoteRepository:
     def close(self) -> None:
         """Cancel sessions that nobody used."""
         self._sessions.close()
-
-    # Referrers.
-
-    def referrers(self, digest: Digest) -> tuple[Descriptor, ...]:
-        """What refers to `digest`: by the API, else by the tag that stands in for it."""
-        url = self.url(f"referrers/{digest}")
-        found: list[Descriptor] = []
-        for page in pages(url, lambda address: self.ask("GET", address, headers={"Accept": media.OCI_INDEX})):
-            if page.status != _OK:
-                return self._tagged_referrers(digest)
-            content = parse_manifest(page.content, media.OCI_INDEX)
-            found.extend(content.manifests if isinstance(content, Index) else ())
-        return tuple(found)
-
-    def _tagged_referrers(self, digest: Digest) -> tuple[Descriptor, ...]:
-        content = self.find(Tag(f"{digest.algorithm}-{digest.hex}"[:128]))
-        return content.manifests if isinstance(content, Index) else ()
 
 
 def _described(response: Response, target: Tag | Digest) -> Descriptor | None:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Final
 from publisher.model.artifact import RECEIPT_TYPE
 from publisher.model.manifest import Index
 from publisher.model.reference import Reference, Tag
-from publisher.registry.image import RemoteImage, announce
+from publisher.registry.image import RemoteImage
+from publisher.registry.referrers import list_referrers, read_referrers, referrer_entry
 from publisher.transfer.copy import send_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from publisher.model.digest import Digest
-    from publisher.model.manifest import Content, Descriptor
+    from publisher.model.manifest import Content
     from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
@@ -57,20 +58,21 @@ def _referrers(
     """By the API or by the tag that stands in for it; what refers to a referrer too. Returns what they are."""
     asked = list(subjects)
     carried: list[str] = []
-    for subject, entries in zip(asked, session.parallel(origin.referrers, asked), strict=True):
-        for entry in entries:
-            if entry.artifact_type == RECEIPT_TYPE or entry.digest in asked:
-                continue
-            copy(session, origin, origin.get(entry.digest), target)
-            announce(session.remote(target), entry, subject)
-            carried.append(_kind(entry))
+    lists = session.parallel(lambda subject: read_referrers(origin, subject).entries, asked)
+    for subject, entries in zip(asked, lists, strict=True):
+        artifacts = session.parallel(
+            lambda entry: origin.get(entry.digest), [e for e in entries if e.digest not in asked]
+        )
+        taken = [artifact for artifact in artifacts if referrer_entry(artifact).artifact_type != RECEIPT_TYPE]
+        for artifact in taken:
+            copy(session, origin, artifact, target)
+        if taken:
+            list_referrers(session.remote(target), subject, taken)
+        for artifact in taken:
+            carried.append(referrer_entry(artifact).artifact_type or artifact.media_type)
             if depth < _DEEPEST:
-                carried += _referrers(session, origin, [entry.digest], target, depth + 1)
+                carried += _referrers(session, origin, [artifact.digest], target, depth + 1)
     return carried
-
-
-def _kind(entry: Descriptor) -> str:
-    return entry.artifact_type or entry.media_type
 
 
 def _beside(session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: Repository) -> list[str]:
