@@ -11,8 +11,7 @@ from publisher.http.retry import RetryPolicy
 from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import Refused, VerificationFailed
-from publisher.model.manifest import Content, Descriptor, Index, parse_manifest
-from publisher.model.reference import Tag
+from publisher.model.manifest import Content, Descriptor, parse_manifest
 from publisher.registry.answers import BlobUnknown, DigestPushRefused, ErrorResponse, refusal
 from publisher.registry.blobs import BlobReader
 from publisher.registry.pages import gather_tags, pages
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from publisher.http.message import Body
     from publisher.model.errors import PublishError
     from publisher.model.protocols import Upload
-    from publisher.model.reference import Repository
+    from publisher.model.reference import Repository, Tag
     from publisher.registry.endpoint import Endpoint
 
 _PAGE: Final = 1000
