@@ -50,11 +50,14 @@ class Checker:
         self._identities = [signer for signer in signers if not isinstance(signer, PublicKey)]
         self._keyless = keyless
 
-    def bundle(self, content: bytes, digest: Digest) -> Attestation:
-        """What a bundle says of `digest`; raises BadAttestation unless one of the signers says it."""
+    def bundle(self, content: bytes, digest: Digest, platforms: Sequence[Digest] = ()) -> Attestation:
+        """What a bundle says of `digest`; raises BadAttestation unless one of the signers says it.
+
+        platforms: what an index lists: an SBOM may be of one of them, a signature has to be of the index.
+        """
         bundle = read_bundle(content)
         statement = read_statement(bundle.envelope.payload)
-        subject = statement.subject(digest)
+        subject = _subject_of(statement, digest, platforms)
         signer = self._key_of(bundle) if bundle.by_key else self._identity_of(bundle)
         return Attestation(
             statement=statement,
@@ -97,3 +100,11 @@ class Checker:
             raise BadAttestation(refusals[0])
         named = self._identities[refusals.index("")]
         return str(certificate) if isinstance(named, ProjectSigner) else str(named)
+
+
+def _subject_of(statement: Statement, digest: Digest, platforms: Sequence[Digest]) -> Subject:
+    named = {subject.digest: subject for subject in statement.subjects}
+    inner = next((platform for platform in platforms if platform in named), None)
+    if digest not in named and inner and statement.predicate_type != SIGNATURE:
+        return named[inner]
+    return statement.subject(digest)

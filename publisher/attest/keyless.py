@@ -9,6 +9,8 @@ from publisher.attest.identity import Certificate
 from publisher.model.errors import BadAttestation, ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography import x509
 
     from publisher.attest.bundle import Bundle
@@ -22,9 +24,9 @@ _UTF8, _LONG = 0x0C, 0x80
 
 
 class Keyless:
-    """Checks bundles against one trust root. root: its JSON; empty for the public good instance's, as shipped."""
+    """Checks bundles against one trust root. root: reads its JSON; None for the public instance's, as shipped."""
 
-    def __init__(self, root: bytes = b"") -> None:
+    def __init__(self, root: Callable[[], bytes] | None = None) -> None:
         self._root = root
         self._verifier: Any = None
 
@@ -57,12 +59,13 @@ class Keyless:
         import json
         from tempfile import NamedTemporaryFile
 
-        if not self._root:
+        if self._root is None:
             return Verifier(trusted_root=ClientTrustConfig.production(offline=True).trusted_root)
+        root = self._root()
         try:
-            json.loads(self._root)
+            json.loads(root)
             with NamedTemporaryFile(suffix=".json") as file:
-                file.write(self._root)
+                file.write(root)
                 file.flush()
                 return Verifier(trusted_root=TrustedRoot.from_file(file.name))
         except Exception as error:

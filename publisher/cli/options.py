@@ -199,3 +199,14 @@ def _credential(username: str | None, *, password_stdin: bool) -> Credential | N
 def colored(given: GlobalOptions) -> bool:
     """Whether results on stdout get colours."""
     return given.color and sys.stdout.isatty()
+
+
+def key_password() -> bytes | None:
+    """A key's password: COSIGN_PASSWORD, which may be empty, else asked on a terminal."""
+    said = os.environ.get("COSIGN_PASSWORD")
+    if said is not None:
+        return said.encode("utf-8", "surrogateescape")
+    if not can_ask(yes=False):
+        return None
+    asked: str = click.prompt("Password of the key", hide_input=True, default="", show_default=False, err=True)
+    return asked.encode()

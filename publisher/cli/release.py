@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 @click.option("--compression-level", type=int, metavar="N", help="Its level; 1 by default.")
 @click.option("--pull-local", is_flag=True, help="Pull the moved tags that the engine holds an older image of.")
 @click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Write the receipt to FILE too.")
+@click.option("--sign", is_flag=True, help="Sign it, in CI by the job's identity.")
+@click.option("--key", metavar="FILE|env://NAME", help="Sign it with this key.")
+@click.option("--no-sign", is_flag=True, help="Leave out what [sign] asks for.")
+@click.option("--sbom", metavar="FILE|syft|trivy", help="The SBOM to sign, or what makes it.")
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @formats("json")
@@ -98,11 +102,16 @@ def _unfinished(runs: list[Run], made: ReleaseDraft, error: PublishError) -> lis
 
 def _options(
     *, via: str, verify: str | None, no_smoke: bool, allow_dirty: bool, allow_early_tag: bool, compression: str | None,
-    compression_level: int | None, pull_local: bool, receipt: Path | None,
+    compression_level: int | None, pull_local: bool, receipt: Path | None, sign: bool, key: str | None,
+    no_sign: bool, sbom: str | None,
 ) -> ReleaseOptions:  # fmt: skip
+    from publisher.cli.options import key_password
+    from publisher.model.attestation import SignOptions
     from publisher.transfer.compression import Compression
     from publisher.workflows.release import ReleaseOptions
 
+    if no_sign and (sign or key or sbom):
+        raise click.UsageError("--no-sign leaves out what --sign, --key and --sbom ask for")
     chosen = None
     if compression or compression_level is not None:
         chosen = Compression(compression or "gzip", 1 if compression_level is None else compression_level)
@@ -116,6 +125,7 @@ def _options(
         compression=chosen,
         pull_local=pull_local,
         receipt=receipt,
+        sign=SignOptions(sign=sign, key=key, leave_out=no_sign, sbom=sbom, password=key_password),
     )
 
 

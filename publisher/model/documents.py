@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from publisher.model.attestation import Signatures
+
 
 class TagRow(msgspec.Struct, frozen=True, kw_only=True):
     """One tag. size: compressed bytes of all platforms. pushed, pulled: ISO 8601, where the registry tells."""
@@ -100,6 +102,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     platforms: tuple[str, ...]
     state: VerdictState
     detail: str
+    signatures: Signatures = msgspec.UNSET
 
 
 class Verdicts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.verify/1"):

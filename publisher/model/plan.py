@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from publisher.model.attestation import PlannedSigning
+
 
 class Kind(StrEnum):
     """What a tag promises: design, "Words"."""
@@ -61,6 +63,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="p
     annotations: dict[str, str] = {}
     warnings: tuple[str, ...] = ()
     sandbox: bool | msgspec.UnsetType = msgspec.UNSET
+    signing: PlannedSigning | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def refusals(self) -> tuple[Move, ...]:

@@ -88,6 +88,7 @@ def _top_level(settings: Settings, images: tuple[str, ...]) -> ImageSettings:
         source=settings.source,
         tags=settings.tags,
         build=settings.build,
+        sign=settings.sign,
         smoke=settings.smoke,
         labels=settings.labels,
         transfer=settings.transfer,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from publisher.model.attestation import SignOptions
     from publisher.model.facts import Facts
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from publisher.workflows.content.sources import Source
     from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
+    from publisher.workflows.signing import Signing
 
 
 _SHOWN = 5
@@ -92,6 +94,7 @@ class ReleaseDraft(Value, frozen=True):
     sources: tuple[Source, ...]
     known: Known | None
     plan: Plan
+    signing: Signing | None = None
 
 
 def request_of(session: Session, job: Job, wish: PlanOptions) -> PlanRequest:
@@ -141,3 +144,14 @@ def planned(session: Session, job: Job, wish: PlanOptions, sources: Sequence[str
             raise
         session.progress.warn(f"{error.message}: the content is unknown")
         return draft(session, job, wish, (), offline=offline).plan
+
+
+def with_signing(session: Session, draft: ReleaseDraft, options: SignOptions) -> ReleaseDraft:
+    """Preflight of a signature: what only a signed release needs is imported, opened and asked for only there."""
+    if not (options.is_asked or draft.job.settings.sign or session.settings.sign):
+        return draft
+    from publisher.workflows.signing import prepare_signing
+
+    signing = prepare_signing(session, draft.job.settings, options)
+    plan = replace(draft.plan, signing=signing.planned()) if signing else draft.plan
+    return replace(draft, signing=signing, plan=plan)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from publisher.model.attestation import Signatures
     from publisher.model.digest import Digest
     from publisher.model.plan import Move, Plan
     from publisher.receipts.journal import JournalEntry
@@ -148,6 +149,7 @@ class Begun(Value, frozen=True, kw_only=True):
     plan: Plan | None = None
     via: str | None = None
     adopted: bool = False
+    signatures: Signatures = msgspec.UNSET
 
 
 def _image(content: Content, begun: Begun) -> ReleasedImage:
@@ -184,6 +186,7 @@ class RunRecord:
             verification=begun.verification,
             moves=tuple(changes),
             sandbox=True if session.sandbox else msgspec.UNSET,
+            signatures=begun.signatures,
         )
 
     def save(self, entry: JournalEntry, changes: Callable[[], Iterable[Change]]) -> None:

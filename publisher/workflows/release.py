@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
+from publisher.model.attestation import SignOptions
 from publisher.model.digest import Digest
 from publisher.model.errors import (
     DirtyTree,
@@ -32,7 +34,7 @@ from publisher.workflows.content.receipt_artifact import file_receipt
 from publisher.workflows.content.send import Pushed, Shipping, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
 from publisher.workflows.hub import create_missing, describe_after_release, refuse_frozen
-from publisher.workflows.plan import ReleaseDraft, draft
+from publisher.workflows.plan import ReleaseDraft, draft, with_signing
 from publisher.workflows.record import Begun, Changes, Run, RunRecord, incomplete, now
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from publisher.model.attestation import Signatures
     from publisher.model.plan import Plan
     from publisher.model.receipt import Receipt
     from publisher.model.reference import Repository
@@ -73,6 +76,7 @@ class ReleaseOptions(Value, frozen=True, kw_only=True):
     receipt: Path | None = None
     saved: SavedPlans | None = None
     early_tag: bool = False
+    sign: SignOptions = SignOptions()
 
 
 def prepare(
@@ -100,7 +104,7 @@ def prepare(
         smokes = bool(job.settings.smoke) and options.smoke
         refuse_unreadable(session, compression, level_of(session, options.verify), smokes=smokes)
     refuse_frozen(session, made)
-    return made
+    return with_signing(session, made, options.sign)
 
 
 def _named_or_built(
@@ -156,6 +160,7 @@ def release(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> Ru
         try:
             proof = _verify(session, made, content, options)
             proof = _smoke(session, made, content, proof, options)
+            signatures = _sign(session, made, content)
         except PublishError as error:
             raise _wrote_early(session, made, error) from error
         begun = Begun(
@@ -168,6 +173,7 @@ def release(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> Ru
             plan=made.plan,
             via=via,
             adopted=adopted,
+            signatures=signatures,
         )
         changes = Changes(session, made.plan, content.digest)
         record = RunRecord(session, begun, changes.at(None), options.receipt)
@@ -182,7 +188,8 @@ def _open_entry(session: Session, made: ReleaseDraft) -> JournalEntry:
 
 def _final_plan(made: ReleaseDraft, content: Content) -> Plan:
     same = made.known.same if made.known else frozenset[Digest]()
-    return make_plan(made.asked, made.published, Known(content.digest, same))
+    plan = make_plan(made.asked, made.published, Known(content.digest, same))
+    return replace(plan, signing=made.plan.signing)
 
 
 # Push.
@@ -282,6 +289,15 @@ def _smoke(session: Session, made: ReleaseDraft, content: Content, proof: Proof,
     with session.engine.borrowed(name, session.engine_credential(repository)):
         shown = prove(session, settings, name)
     return replace(proof, verification=replace(proof.verification, smoke=shown))
+
+
+def _sign(session: Session, made: ReleaseDraft, content: Content) -> Signatures:
+    """The last step before the first tag: whoever pulls by a tag finds the signature there."""
+    if made.signing is None:
+        return msgspec.UNSET
+    from publisher.workflows.sign import sign
+
+    return sign(session, made.signing, made.plan, content, made.job.repositories)
 
 
 def _writes(plan: Plan) -> bool:

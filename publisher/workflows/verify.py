@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from publisher.transfer.compression import Compression
     from publisher.workflows.record import Recorded
     from publisher.workflows.session import Session
+    from publisher.workflows.signatures import SignatureDemand
 
 _PIECE = 1 << 20
 _DEEPEST = 8
@@ -133,13 +134,14 @@ def _pull(session: Session, remote: RemoteRepository, inventory: Inventory) -> s
 class Expectation(Value, frozen=True):
     """What references are held against: a level, a source that they should be, the engine's own copy.
 
-    recorded: what receipts say that exact tags hold, by reference.
+    recorded: what receipts say that exact tags hold, by reference. signed: who must have signed, and what is demanded.
     """
 
     level: str = "digest"
     source: str | None = None
     local: bool = False
     recorded: Mapping[str, Recorded] = msgspec.field(default_factory=dict)
+    signed: SignatureDemand | None = None
 
 
 def verify_references(session: Session, references: Sequence[Reference], wanted: Expectation) -> tuple[Verdict, ...]:
@@ -159,6 +161,7 @@ def _verdict(session: Session, reference: Reference, wanted: Expectation, source
             return _say(reference, VerdictState.DIFFERENT, problem, found.digest)
         proof = verify_content(session, remote, found.digest, wanted.level)
         shown = platforms(remote, found)
+        signed = wanted.signed.check(session, remote, reference, found) if wanted.signed else None
     except VerificationFailed as error:
         return _say(reference, VerdictState.DIFFERENT, error.message)
     except PublishError as error:
@@ -166,7 +169,11 @@ def _verdict(session: Session, reference: Reference, wanted: Expectation, source
             raise
         return _say(reference, VerdictState.UNKNOWN, error.message)
     checked = f"{proof.verification.blobs} blobs checked"
-    return _say(reference, VerdictState.EQUAL, checked, found.digest, shown)
+    if signed is None:
+        return _say(reference, VerdictState.EQUAL, checked, found.digest, shown)
+    state = VerdictState.DIFFERENT if signed.problem else VerdictState.EQUAL
+    detail = signed.problem or f"{checked}; {signed.detail}"
+    return replace(_say(reference, state, detail, found.digest, shown), signatures=signed.records)
 
 
 def _difference(
