@@ -38,17 +38,16 @@ class Keyless:
         """
         from sigstore.errors import Error
         from sigstore.models import Bundle as SigstoreBundle
-        from sigstore.verify.policy import UnsafeNoOp
 
         verifier = self._verifier = self._verifier or self._make()
+        owner = _Owner()
         try:
-            read = SigstoreBundle.from_json(bundle.content)
-            kind, payload = verifier.verify_dsse(read, UnsafeNoOp())
+            kind, payload = verifier.verify_dsse(SigstoreBundle.from_json(bundle.content), owner)
         except (Error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise BadAttestation(f"the certificate's signature doesn't hold: {_sentence(error)}") from error
         if kind != STATEMENT_TYPE or payload != bundle.envelope.payload:
             raise BadAttestation("the certificate's signature covers something else")
-        return read_certificate(read.signing_certificate)
+        return read_certificate(owner.certificate)
 
     def _make(self) -> Any:
         try:
@@ -70,6 +69,16 @@ class Keyless:
                 return Verifier(trusted_root=TrustedRoot.from_file(file.name))
         except Exception as error:
             raise ConfigError(f"the trust root can't be read: {_sentence(error)}") from error
+
+
+class _Owner:
+    """Takes note of the certificate once it is checked: whose it may be is decided where all signers are known."""
+
+    certificate: x509.Certificate
+
+    def verify(self, cert: x509.Certificate) -> None:
+        """As sigstore's policies do."""
+        self.certificate = cert
 
 
 def missing_extra(error: ImportError) -> UsageError:

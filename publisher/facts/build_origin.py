@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def read_build_origin(environ: Mapping[str, str], facts: Facts, claims: Mapping[str, str] | None = None) -> BuildOrigin:
     """Read the CI's variables. claims: the job's identity token's, which come first, since nobody can set them."""
-    if environ.get("GITHUB_ACTIONS") == "true":
+    if environ.get("GITHUB_ACTIONS") == "true" or (claims and "workflow_ref" in claims):
         variables = {name.removeprefix("GITHUB_").lower(): text for name, text in environ.items()}
         variables["runner_environment"] = environ.get("RUNNER_ENVIRONMENT", "")
         return _github(variables | dict(claims or {}), environ.get("GITHUB_SERVER_URL") or "https://github.com")

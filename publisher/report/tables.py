@@ -8,6 +8,7 @@ from difflib import unified_diff
 from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
+from publisher.model.attestation import PlannedSigning
 from publisher.model.documents import VerdictState
 from publisher.model.printable import printable
 from publisher.model.receipt import State
@@ -132,9 +133,25 @@ def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
     counts = Counter(str(move.action) for move in plan.moves)
     lines += ["", ", ".join(f"{count} {action}" for action, count in counts.items()) or _without_image(plan)]
     room = width or columns(sys.stdout)
+    if isinstance(plan.signing, PlannedSigning):
+        lines += wrap(_signing(plan.signing), room, "         ")
     for warning in plan.warnings:
         lines += wrap(f"warning: {printable(warning)}", room, "  ")
     return _finish(lines)
+
+
+def _verifying(receipt: Receipt) -> list[str]:
+    """The line to hand to whoever pulls a signed image."""
+    plan, image = receipt.plan, receipt.image
+    if plan is None or image is None or not receipt.signatures or not isinstance(plan.signing, PlannedSigning):
+        return []
+    who = plan.signing.identity if plan.signing.by == "ci" else "cosign.pub"
+    return ["", *(f"publish verify {name}@{image.digest} --signed-by {who}" for name in plan.images)]
+
+
+def _signing(signing: PlannedSigning) -> str:
+    what = f"sign     {', '.join(signing.statements)} as {signing.identity}"
+    return f"{what}, recorded for good in the public log {signing.log}" if signing.log else what
 
 
 def _without_image(plan: Plan) -> str:
@@ -196,7 +213,7 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
         and all(change.state is not State.UNKNOWN for change in receipt.moves)
     ):
         pins = (f"{image}@{receipt.image.digest}" for image in receipt.plan.images)
-        lines += ["", *(painted(pin, _BOLD, color=color) for pin in pins)]
+        lines += ["", *(painted(pin, _BOLD, color=color) for pin in pins), *_verifying(receipt)]
     return _finish(lines)
 
 
