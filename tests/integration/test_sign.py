@@ -153,10 +153,9 @@ def test_both_cosigns_and_publish_accept_what_a_release_signed(bench: Bench) -> 
     bench.signed("1.2.3", "--sbom", write(bench, "cyclonedx.json", CYCLONEDX))
     reference = f"{bench.image}:1.2.3"
     shown = bench.verify(reference, "--attested", "sbom", "--attested", "provenance", "--format", "json").document
-    assert [one["predicate"] for one in shown["results"][0]["signatures"]] == [
-        "https://sigstore.dev/cosign/sign/v1", "https://slsa.dev/provenance/v1",
-        *sorted(["https://spdx.dev/Document", "https://cyclonedx.org/bom"], key=str),
-    ] or len(shown["results"][0]["signatures"]) == 4  # fmt: skip
+    first, second, *sboms = (one["predicate"] for one in shown["results"][0]["signatures"])
+    assert (first, second) == ("https://sigstore.dev/cosign/sign/v1", "https://slsa.dev/provenance/v1")
+    assert sorted(sboms) == ["https://cyclonedx.org/bom", "https://spdx.dev/Document"]
     assert (bench.cosign(2).verify(reference), bench.cosign(3).verify(reference)) == (10, 0)
     for kind in ("slsaprovenance1", "spdxjson", "cyclonedx"):
         assert [bench.cosign(v).verify_attestation(reference, kind) for v in (2, 3)] == [0, 0], kind
@@ -342,7 +341,8 @@ def tamper_bytes(bench: Bench, image: Content) -> None:
 
 
 TAMPERINGS: list[Callable[[Bench, Content], None]] = [
-    tamper_payload, tamper_digest, tamper_older_form, tamper_key, tamper_nothing, tamper_unsigned_referrer, tamper_bytes,
+    tamper_payload, tamper_digest, tamper_older_form, tamper_key, tamper_nothing, tamper_unsigned_referrer,
+    tamper_bytes,
 ]  # fmt: skip
 
 

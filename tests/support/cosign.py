@@ -1,4 +1,7 @@
-"""cosign 2.5 and 3.1 as independent eyes, offline; where they aren't set up, the tests that need them are expected to fail."""
+"""cosign 2.5 and 3.1 as independent eyes, offline.
+
+Where they aren't set up, the tests that need them are expected to fail.
+"""
 
 from __future__ import annotations
 
