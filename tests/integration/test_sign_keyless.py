@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from publisher.attest.bundle import certificate_bundle
+from publisher.attest.bundle import bundle_artifact, certificate_bundle
 from publisher.attest.check import Checker
 from publisher.attest.dsse import Envelope, signed_bytes
 from publisher.attest.identity import PersonSigner, ProjectSigner
@@ -188,8 +188,7 @@ def holds(checker: Checker, bundle: bytes, digest: Digest = IMAGE) -> bool:
     """Whether a bundle counts."""
     try:
         checker.bundle(bundle, digest)
-    except BadAttestation as error:
-        assert "doesn't hold" in error.message
+    except BadAttestation:
         return False
     return True
 
