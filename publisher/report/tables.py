@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from difflib import unified_diff
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 
 def tags_text(found: TagList, *, color: bool, width: int | None = None) -> str:
-    """One line a tag; a column that no tag has anything in is left out."""
-    head = ("tag", "digest", "size", "pushed", "pulled", "platforms")
+    """One line a tag; a column that no tag has anything in is left out. What belongs to an image stands in its line."""
+    head = ("tag", "digest", "size", "pushed", "pulled", "platforms", "signed")
+    beside = frozenset(filter(None, map(described_digest, (one.tag for one in found.tags))))
     rows = [
         (
             one.tag,
@@ -37,13 +39,27 @@ def tags_text(found: TagList, *, color: bool, width: int | None = None) -> str:
             _day(one.pushed),
             _day(one.pulled),
             ", ".join(one.platforms),
+            "yes" if one.digest in beside else "",
         )
         for one in found.tags
+        if described_digest(one.tag) is None
     ]
     shown = table(head, rows, color=color, width=width)
     name = Repository.parse(found.repository).familiar
     count = "1 tag" if len(rows) == 1 else f"{len(rows)} tags"
-    return "\n".join([*(shown if rows else []), "", f"{name}: {count}"]) + "\n"
+    lone = len(beside - {one.digest for one in found.tags})
+    rest = f", and signatures of {_images(lone)} without a tag" if lone else ""
+    return "\n".join([*(shown if rows else []), "", f"{name}: {count}{rest}"]) + "\n"
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
+
+
+def described_digest(tag: str) -> str | None:
+    """The image that a tag of the kind `sha256-HEX` or `sha256-HEX.sig` speaks of; None for any other tag."""
+    match = _BESIDE.fullmatch(tag)
+    return f"sha256:{match[1]}" if match else None
 
 
 def pruning_text(plan: Pruning, *, color: bool, width: int | None = None) -> str:
@@ -117,6 +133,7 @@ _COLORS: Final = {
     "equal": "32", "different": "31", "missing": "31", "passed": "32", "warning": "33", "broken": "31",
 }  # fmt: skip
 _BOLD, _DIM = "1", "2"
+_BESIDE: Final = re.compile(r"sha256-([0-9a-f]{64})(?:\..+)?")
 _GAP = 2
 
 
@@ -244,10 +261,18 @@ def status_text(status: Status, ages: Mapping[str, str], *, color: bool, width: 
                 *table(("tag", "holds", "belongs", "version", "age", "state"), floating, color=color, width=width),
             ]
         if one.foreign:
-            lines += ["", *wrap(f"other tags: {', '.join(one.foreign)}", width or columns(sys.stdout), "  ")]
+            lines += ["", *wrap(_foreign(one.foreign), width or columns(sys.stdout), "  ")]
         lines += [""]
     count = len(status.drifted)
     return _finish([*lines, f"{drifting(count)} not in place" if count else "every floating tag is true"])
+
+
+def _foreign(tags: Sequence[str]) -> str:
+    """Tags that no rule speaks of; those that only describe images are counted."""
+    described = frozenset(filter(None, map(described_digest, tags)))
+    shown = [tag for tag in tags if described_digest(tag) is None]
+    texts = [f"other tags: {', '.join(shown)}"] if shown else []
+    return "; ".join([*texts, *([f"signatures of {_images(len(described))}"] if described else [])])
 
 
 def drifting(count: int) -> str:

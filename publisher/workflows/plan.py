@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from publisher.model.attestation import SignOptions
+    from publisher.model.attestation import Signatures, SignOptions
     from publisher.model.facts import Facts
+    from publisher.model.manifest import Content
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
@@ -155,3 +156,12 @@ def with_signing(session: Session, draft: ReleaseDraft, options: SignOptions) ->
     signing = prepare_signing(session, draft.job.settings, options)
     plan = replace(draft.plan, signing=signing.planned()) if signing else draft.plan
     return replace(draft, signing=signing, plan=plan)
+
+
+def sign_draft(session: Session, draft: ReleaseDraft, content: Content) -> Signatures:
+    """The last step before the first tag: whoever pulls by a tag finds the signature there."""
+    if draft.signing is None:
+        return msgspec.UNSET
+    from publisher.workflows.sign import sign
+
+    return sign(session, draft.signing, draft.plan, content, draft.job.repositories)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from publisher.model.attestation import SignOptions
@@ -34,7 +33,7 @@ from publisher.workflows.content.receipt_artifact import file_receipt
 from publisher.workflows.content.send import Pushed, Shipping, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
 from publisher.workflows.hub import create_missing, describe_after_release, refuse_frozen
-from publisher.workflows.plan import ReleaseDraft, draft, with_signing
+from publisher.workflows.plan import ReleaseDraft, draft, sign_draft, with_signing
 from publisher.workflows.record import Begun, Changes, Run, RunRecord, incomplete, now
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from publisher.model.attestation import Signatures
     from publisher.model.plan import Plan
     from publisher.model.receipt import Receipt
     from publisher.model.reference import Repository
@@ -160,7 +158,7 @@ def release(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> Ru
         try:
             proof = _verify(session, made, content, options)
             proof = _smoke(session, made, content, proof, options)
-            signatures = _sign(session, made, content)
+            signatures = sign_draft(session, made, content)
         except PublishError as error:
             raise _wrote_early(session, made, error) from error
         begun = Begun(
@@ -289,15 +287,6 @@ def _smoke(session: Session, made: ReleaseDraft, content: Content, proof: Proof,
     with session.engine.borrowed(name, session.engine_credential(repository)):
         shown = prove(session, settings, name)
     return replace(proof, verification=replace(proof.verification, smoke=shown))
-
-
-def _sign(session: Session, made: ReleaseDraft, content: Content) -> Signatures:
-    """The last step before the first tag: whoever pulls by a tag finds the signature there."""
-    if made.signing is None:
-        return msgspec.UNSET
-    from publisher.workflows.sign import sign
-
-    return sign(session, made.signing, made.plan, content, made.job.repositories)
 
 
 def _writes(plan: Plan) -> bool:
