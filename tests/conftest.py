@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.command import Publish
-from tests.support.engine import Engine, run_engine
-from tests.support.network import stay_at_home
+from tests.support.engine import EngineProcess, run_engine
+from tests.support.network import block_network
 from tests.support.podman import run_podman
-from tests.support.process import alone
-from tests.support.registry import Registry, run_registry
+from tests.support.process import one_at_a_time
+from tests.support.registry import RegistryProcess, run_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def pytest_configure() -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         os.environ.pop(name, None)
         os.environ.pop(name.lower(), None)
-    stay_at_home()
+    block_network()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def engine(worker_id: str) -> Iterator[Engine]:
+def engine(worker_id: str) -> Iterator[EngineProcess]:
     """A Docker Engine."""
     number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
     with run_engine(number) as running:
@@ -59,7 +59,7 @@ def engine(worker_id: str) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def podman(worker_id: str, registry: Registry) -> Iterator[Engine]:
+def podman(worker_id: str, registry: RegistryProcess) -> Iterator[EngineProcess]:
     """podman's socket, which may use `registry`."""
     number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
     with run_podman(number, registry.host) as running:
@@ -67,36 +67,36 @@ def podman(worker_id: str, registry: Registry) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session", params=["docker", "podman"])
-def any_engine(request: pytest.FixtureRequest) -> Engine:
+def any_engine(request: pytest.FixtureRequest) -> EngineProcess:
     """Docker Engine and podman, one after the other."""
     found = request.getfixturevalue("engine" if request.param == "docker" else "podman")
-    assert isinstance(found, Engine)
+    assert isinstance(found, EngineProcess)
     return found
 
 
 @pytest.fixture
 def networks() -> Iterator[None]:
     """Networks made by engines that don't know of each other take the same addresses: one test at a time."""
-    with alone("networks"):
+    with one_at_a_time("networks"):
         yield
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
     """A registry that anybody may write to."""
     with run_registry(tmp_path_factory.mktemp("registry")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def other_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def other_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
     """A second one."""
     with run_registry(tmp_path_factory.mktemp("registry")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def private_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def private_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
     """A registry that wants a user and a password."""
     with run_registry(tmp_path_factory.mktemp("registry"), htpasswd=True) as running:
         yield running
@@ -111,7 +111,7 @@ def publish(tmp_path: Path) -> Publish:
 
 
 @pytest.fixture
-def publish_with_engine(tmp_path: Path, engine: Engine) -> Publish:
+def publish_with_engine(tmp_path: Path, engine: EngineProcess) -> Publish:
     """`publish` with the engine at hand."""
     home = tmp_path / "home"
     home.mkdir()
@@ -125,7 +125,7 @@ def name() -> str:
 
 
 @pytest.fixture
-def publish_with_any(tmp_path: Path, any_engine: Engine) -> Publish:
+def publish_with_any(tmp_path: Path, any_engine: EngineProcess) -> Publish:
     """`publish` with each engine at hand."""
     home = tmp_path / "home"
     home.mkdir()

@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING, Final
 
 from publisher.model.plan import Kind
 from publisher.model.value import Value
-from publisher.planning.build_ref import RefKind
+from publisher.planning.build_ref import BuildRef, RefKind
 from publisher.planning.expressions import default_branch
+from publisher.planning.match_group import match_group
 from publisher.planning.rules import PLACEHOLDER, RuleType, compiled, matches_all
-from publisher.planning.version import Scheme, is_prerelease_text, is_stable, parse_version
+from publisher.planning.version import ANY_SCHEME, Scheme, is_prerelease_text, is_stable, parse_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
-    from publisher.planning.build_ref import BuildRef
-    from publisher.planning.rules import Rule
+    from publisher.planning.rules import Rule, Ruleset
     from publisher.planning.version import Version
 
 _RAW: Final = re.compile(r"\{\{\s*raw\s*\}\}")
-_ANY: Final = (Scheme.SEMVER, Scheme.PEP440)
+_NOT_OF: Final = {
+    Scheme.SEMVER: (
+        "a whole semantic version, as in 1.2.3",
+        "type=match,pattern=v(.*),group=1 takes versions of dotted numbers, type=ref,event=tag any tag as it is",
+    ),
+    Scheme.PEP440: ("a version of PEP 440", "type=ref,event=tag takes any tag as it is"),
+}
 
 
 class RuleResult(Value, frozen=True):
@@ -41,21 +47,39 @@ def apply_rule(rule: Rule, origin: BuildRef) -> Iterator[RuleResult]:
     return _APPLIERS[rule.type](rule, origin)
 
 
-def apply_rule_to_version(rule: Rule, version: Version, styles: Iterable[tuple[str, str]]) -> RuleResult | None:
-    """Apply a rule to a version as if it were released; styles: how refs are written around versions.
+def version_in_ref(ruleset: Ruleset, tag: str) -> Version | None:
+    """The version that some rule reads in a git tag, or None; the highest where rules read several."""
+    origin = BuildRef(kind=RefKind.TAG, name=tag)
+    reading = (rule for rule in ruleset.rules if rule.value is None and rule.enable != "false")
+    results = (result for rule in reading for result in apply_rule(rule, origin))
+    return max((result.version for result in results if result.version), default=None)
+
+
+def apply_rule_to_version(rule: Rule, version: Version) -> RuleResult | None:
+    """Apply a rule to a version as if it were released.
 
     A rule that is about no version gives a text without one, where it would give any: it may decide about `latest`.
     """
     if rule.scheme:
-        return _filled(rule, version, str(version)) if version.major >= rule.since else None
+        own = version if version.scheme is rule.scheme else parse_version(str(version), (rule.scheme,))
+        return _filled(rule, own, str(own)) if own and own.major >= rule.since else None
     if rule.type is RuleType.MATCH:
-        texts = (f"{before}{version}{after}" for before, after in styles)
-        found = (one for text in texts for one in _matched(rule, text) if one.version == version)
-        return next(found, None)
+        return _match_of_version(rule, version)
     if rule.type is RuleType.REF and rule.event == "tag":
-        before, after = next(iter(styles))
-        return RuleResult(f"{before}{version}{after}", Kind.EXACT, version, is_stable(version))
+        return RuleResult(str(version), Kind.EXACT, version, latest=not version.is_prerelease)
     return RuleResult("x") if rule.type in {RuleType.RAW, RuleType.SHA} and not rule.event else None
+
+
+def _match_of_version(rule: Rule, version: Version) -> RuleResult | None:
+    group, text = match_group(rule), str(version)
+    part = group.give(text)
+    if part is None:
+        return None
+    if part.removeprefix(group.word).removeprefix("v") == text:
+        return RuleResult(part, Kind.EXACT, version, latest=not version.is_prerelease)
+    if not version.is_prerelease and group.floats(part):
+        return RuleResult(part, Kind.FLOATING, version, latest=True)
+    return None
 
 
 def _ref_text(rule: Rule, origin: BuildRef) -> str | None:
@@ -78,8 +102,8 @@ def _version(rule: Rule, origin: BuildRef) -> Iterator[RuleResult]:
     text = text.replace("/", "-")
     version = parse_version(text, (rule.scheme,))
     if version is None:
-        what = "a whole semantic version, as in 1.2.3" if rule.scheme is Scheme.SEMVER else "a version of PEP 440"
-        yield RuleResult("", note=f"'{text}' is not {what}, so rules of type {rule.type} give no tag")
+        what, other = _NOT_OF[rule.scheme]
+        yield RuleResult("", note=f"'{text}' is not {what}, so rules of type {rule.type} give no tag; {other}")
     elif version.major >= rule.since:
         yield _filled(rule, version, text)
 
@@ -88,15 +112,21 @@ def _filled(rule: Rule, version: Version, raw: str) -> RuleResult:
     stable = is_stable(version)
     if not stable:
         # A prerelease gives its whole version whatever the pattern: a line never leads to it.
-        text = raw if _RAW.fullmatch(rule.pattern) else str(version)
+        text = raw if _RAW.fullmatch(rule.pattern) else version.text
     else:
         text = PLACEHOLDER.sub(lambda match: raw if match[1] == "raw" else _PARTS[match[1]](version), rule.pattern)
-    exact = rule.is_exact or not stable
-    return RuleResult(text, Kind.EXACT if exact else Kind.FLOATING, version, latest=stable)
+    kind = Kind.EXACT if rule.is_exact or not stable else Kind.FLOATING
+    drops = kind is Kind.EXACT and rule.scheme is Scheme.SEMVER and not _keeps_build(rule, stable=stable)
+    return RuleResult(text, kind, version.without_build() if drops else version, latest=stable)
+
+
+def _keeps_build(rule: Rule, *, stable: bool) -> bool:
+    """Whether the tag holds the version as git has it, build metadata and all."""
+    return rule.keeps_raw if stable else _RAW.fullmatch(rule.pattern) is not None
 
 
 _PARTS: Final[dict[str, Callable[[Version], str]]] = {
-    "version": str,
+    "version": lambda version: version.text,
     "major": lambda version: str(version.major),
     "minor": lambda version: str(version.minor),
     "patch": lambda version: str(version.patch),
@@ -116,32 +146,19 @@ def _matched(rule: Rule, text: str) -> Iterator[RuleResult]:
     if found is None:
         yield RuleResult("", note=f"'{text}' doesn't match the rule '{rule}', which gives no tag")
         return
-    groups = [one[0] for one in pattern.finditer(text)] if matches_all(rule) else [found[0], *found.groups()]
+    parts = [(one[0], one.start()) for one in pattern.finditer(text)] if matches_all(rule) else _groups(found)
     group = int(rule.group)
-    made = groups[group] if group < len(groups) else None
-    if made is None:
+    part, start = parts[group] if group < len(parts) else (None, -1)
+    if part is None:
         yield RuleResult("", note=f"there is no group {group} in '{text}' by the rule '{rule}', which gives no tag")
         return
-    kind, version = _kind_of_part(made, text)
-    yield RuleResult(made, kind, version, latest=not is_prerelease_text(text) and not is_prerelease_text(made))
+    kind, version = match_group(rule).classify(part, text, start)
+    latest = not is_prerelease_text(text) and not is_prerelease_text(part) and not (version and version.is_prerelease)
+    yield RuleResult(part, kind, version, latest=latest)
 
 
-def _kind_of_part(part: str, text: str) -> tuple[Kind, Version | None]:
-    """A whole version is exact; leading numbers of a stable one follow its line; anything else is just a word."""
-    whole = parse_version(text, _ANY)
-    found = parse_version(part)
-    if found and (whole is None or whole == found):
-        return Kind.EXACT, found
-    numbers = parse_version(part, (Scheme.PEP440,))
-    if whole is None or numbers is None:
-        return Kind.REF, None
-    if whole == numbers:
-        return Kind.EXACT, numbers
-    follows = is_stable(whole) and re.fullmatch(r"[0-9]+(?:\.[0-9]+)*", part) is not None
-    length = part.count(".") + 1
-    if follows and numbers.numbers[:length] == whole.numbers[:length]:
-        return Kind.FLOATING, whole
-    return Kind.REF, None
+def _groups(match: re.Match[str]) -> list[tuple[str | None, int]]:
+    return [(match[number], match.start(number)) for number in range(len(match.groups()) + 1)]
 
 
 def _ref(rule: Rule, origin: BuildRef) -> Iterator[RuleResult]:
@@ -150,8 +167,9 @@ def _ref(rule: Rule, origin: BuildRef) -> Iterator[RuleResult]:
     if origin.kind is not RefKind.TAG:
         yield RuleResult(origin.name)
         return
-    kind = Kind.REF if origin.version is None else Kind.EXACT
-    yield RuleResult(origin.name, kind, origin.version, latest=not is_prerelease_text(origin.name))
+    version = parse_version(origin.name, ANY_SCHEME)
+    kind = Kind.REF if version is None else Kind.EXACT
+    yield RuleResult(origin.name, kind, version, latest=not is_prerelease_text(origin.name))
 
 
 def _edge(rule: Rule, origin: BuildRef) -> Iterator[RuleResult]:

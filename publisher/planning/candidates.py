@@ -11,16 +11,21 @@ from publisher.model.errors import NoVersion
 from publisher.model.image_name import ImageName, read_images
 from publisher.model.plan import Kind
 from publisher.model.value import Value
-from publisher.planning.build_ref import BuildRef, Reading, RefKind, find_origin
+from publisher.planning.build_ref import BuildRef, RefKind
 from publisher.planning.lines import desired, exact_tags, spellings
 from publisher.planning.names import Name, bind, names
+from publisher.planning.ref_choice import RefReading, choose_ref
 from publisher.planning.rules import MARKER, read_rules
+from publisher.planning.tag_reader import tag_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from publisher.model.digest import Digest
     from publisher.model.facts import Facts
+    from publisher.planning.lines import Published
+    from publisher.planning.names import Naming
     from publisher.planning.rules import Ruleset
     from publisher.planning.version import Version
 
@@ -101,9 +106,31 @@ class Candidates(Value, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(exact)) or self._followed
 
     @property
+    def published(self) -> tuple[Version, ...]:
+        """The versions that tags of their own will tell; those that floating tags follow, where no rule makes any."""
+        reader = tag_reader(self.ruleset)
+        told = [
+            name.version
+            for name in self.names
+            if name.version and any(reading.version == name.version for reading in reader.readings(str(name.tag)))
+        ]
+        return tuple(dict.fromkeys(told)) if told or self.ruleset.names_versions else self._followed
+
+    @property
     def spellings(self) -> tuple[str, ...]:
-        """All exact names that mean one of these versions."""
-        return tuple(tag for version in self.versions for tag in spellings(self.ruleset, version))
+        """The exact names that mean one of these versions, as far as the rules alone tell them; the own ones first."""
+        own = (str(name.tag) for name in self.of_kind(Kind.EXACT))
+        others = (tag for version in self.versions for tag in spellings(self.ruleset, version))
+        return tuple(dict.fromkeys((*own, *others)))
+
+    def spelled(self, state: Published) -> dict[str, Digest]:
+        """The exact names of these versions that a repository has, with what they hold."""
+        reader = tag_reader(self.ruleset)
+        either = any(reader.floats(tag) and reader.readings(tag) for tag in state.held)
+        # What was not read is no answer; only a line's name that could be a version's depends on all that is there.
+        known = exact_tags(self.ruleset, state.tags if either else state.held, state.stated)
+        names = (*self.spellings, *(tag for version in self.versions for tag in known.get(version, ())))
+        return {tag: state.held[tag] for tag in dict.fromkeys(names) if tag in state.held}
 
     @property
     def _followed(self) -> tuple[Version, ...]:
@@ -126,22 +153,36 @@ def candidates(request: PlanRequest, facts: Facts) -> Candidates:
     Raises ConfigError for rules, BadReference for an image or a tag, UsageError and NoVersion for the version.
     """
     written = read_rules(request.rules, request.flavor)
-    reading = Reading(request.version_prefix, written.schemes, written.picks_versions)
-    origin = find_origin(facts, request.version, reading)
+    origin = choose_ref(facts, request.version, RefReading(request.version_prefix, written))
     ruleset = bind(written, origin)
     naming = names(ruleset, origin)
-    made = naming.names
-    version = str(made[0].tag) if made else None
+    first = naming.names[0] if naming.names else None
     return Candidates(
         images=read_images(request.images),
         ruleset=ruleset,
         origin=origin,
-        names=made,
-        labels=make_labels(facts, version, request.labels),
-        warnings=((origin.note,) if origin.note else ()) + naming.warnings,
+        names=naming.names,
+        labels=make_labels(facts, first.label if first else None, request.labels),
+        warnings=tuple(filter(None, (origin.note, *naming.warnings, _why_no_name(ruleset, origin, naming)))),
         force=request.force,
         nameless=not request.images,
         sandbox=request.sandbox,
+    )
+
+
+def _why_no_name(ruleset: Ruleset, origin: BuildRef, naming: Naming) -> str:
+    """Why the rules give nothing, and what would; "" where they give something or have said why."""
+    if naming.names or origin.note or naming.warnings:
+        return ""
+    if origin.kind is RefKind.TAG:
+        return f"no rule gives a tag for the git tag {origin.name}; type=ref,event=tag takes it as it is"
+    taken = {RefKind.BRANCH: "the branch", RefKind.PULL: "the pull request"}.get(origin.kind, "what is built")
+    event = "pr" if origin.kind is RefKind.PULL else "branch"
+    versions = any(rule.scheme or rule.names_versions for rule in ruleset.rules)
+    what = "the rules read versions, and HEAD bears no git tag that is one" if versions else "no rule is about it"
+    return (
+        f"no rule gives a tag for {taken} {origin.name}: {what}; tag the commit (git tag v1.2.3), name the version "
+        f"(--version 1.2.3), or add type=ref,event={event}"
     )
 
 
@@ -151,9 +192,8 @@ def bound_rules(request: PlanRequest, facts: Facts) -> Ruleset:
     Raises ConfigError for rules.
     """
     written = read_rules(request.rules, request.flavor)
-    reading = Reading(request.version_prefix, written.schemes, written.picks_versions)
     try:
-        origin = find_origin(facts, None, reading)
+        origin = choose_ref(facts, None, RefReading(request.version_prefix, written))
     except NoVersion:
         origin = BuildRef(kind=RefKind.NONE, revision=facts.revision, now=facts.now)
     return bind(written, origin)
@@ -166,7 +206,7 @@ def to_read(asked: Candidates, tags: Iterable[str], *, others: bool = True) -> f
     """
     present = frozenset(tags)
     spelled = exact_tags(asked.ruleset, present)
-    own = set(asked.spellings)
+    own = {*asked.spellings, *(tag for version in asked.versions for tag in spelled.get(version, ()))}
     marked = {tag for tags in spelled.values() for tag in tags if MARKER + tag in present}
     needed = asked.tags | own | marked | {MARKER + tag for tag in own | marked}
     return frozenset((needed | _of_lines(asked, spelled, present, others=others)) & present)

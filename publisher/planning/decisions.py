@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from publisher.model.plan import Action, Kind, Move
 from publisher.model.value import Value
 from publisher.planning.build_ref import RefKind
-from publisher.planning.lines import desired, eligible, exact_tags, published_versions
+from publisher.planning.lines import contested, desired, eligible, published_versions
 from publisher.planning.rules import MARKER, RuleType
+from publisher.planning.tag_reader import tag_reader
 from publisher.planning.version import is_stable
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class RepositoryState(Value, frozen=True):
     here: the versions that are published. spelled: the release's exact names that are there, with what they hold.
     after: what everything that is written gets, None while unknown. yanked: whether the release itself stays yanked.
     owners: which version each floating tag belongs to once the release is there; previous: without it.
+    contested: floating tags that no reading of the tags decides, with the tags that can be read in several ways.
     """
 
     asked: Candidates
@@ -56,6 +59,7 @@ class RepositoryState(Value, frozen=True):
     yanked: bool
     owners: Mapping[str, Version]
     previous: Mapping[str, Version]
+    contested: Mapping[str, tuple[str, ...]]
 
     def is_other(self, held: Digest) -> bool:
         """Whether it is known to be another image than the one that is released."""
@@ -73,25 +77,33 @@ def assess(
     after = held_already(asked, state, content) or adopted or (content.digest if content else None)
     yanked = _stays_yanked(asked, state, content, after)
     previous = desired(asked.ruleset, eligible(here).difference(asked.versions))
-    released = set() if yanked else set(asked.versions)
+    released = set() if yanked else set(asked.published)
+    # Only a version that owns a line already can be in the release's way.
+    owners = desired(asked.ruleset, released.union(previous.values())) | _asked_for(asked, previous, yanked=yanked)
     return RepositoryState(
         asked=asked,
         image=image,
         state=state,
         content=content,
         here=here,
-        spelled=_spelled(asked, state),
+        spelled=asked.spelled(state),
         after=after,
         yanked=yanked,
-        # Only a version that owns a line already can be in the release's way.
-        owners=desired(asked.ruleset, released.union(previous.values())) | _asked_for(asked, previous, yanked=yanked),
+        owners=owners,
         previous=previous,
+        contested={claim.tag: claim.readable_as for claim in contested(asked.ruleset, _others(asked, state), owners)},
     )
+
+
+def _others(asked: Candidates, state: Published) -> Published:
+    """What is there beside the release's own tags, which the release itself explains."""
+    return replace(state, tags=state.tags.difference(asked.spellings, asked.spelled(state)))
 
 
 def _asked_for(asked: Candidates, previous: Mapping[str, Version], *, yanked: bool) -> dict[str, Version]:
     """The floating tags that the user wants even for what is no stable version: `latest=true`; never backwards."""
-    named = (name for name in asked.of_kind(Kind.FLOATING) if name.version and not is_stable(name.version))
+    latest = (name for name in asked.of_kind(Kind.FLOATING) if name.rule is None)
+    named = (name for name in latest if name.version and not is_stable(name.version))
     wanted = {str(name.tag): name.version for name in named if name.version and not yanked}
     return {tag: version for tag, version in wanted.items() if tag not in previous or version > previous[tag]}
 
@@ -103,7 +115,7 @@ def held_already(asked: Candidates, state: Published, content: Known | None) -> 
     A branch's tag counts only if it is known to hold the image, and the source brings no manifest of its own.
     """
     if asked.release:
-        found = [held for held in _spelled(asked, state).values() if content is None or content.is_image(held)]
+        found = [held for held in asked.spelled(state).values() if content is None or content.is_image(held)]
     elif content and content.digest is None:
         refs = (state.held.get(name.tag) for name in asked.of_kind(Kind.REF))
         found = [held for held in refs if held and content.is_image(held)]
@@ -112,13 +124,10 @@ def held_already(asked: Candidates, state: Published, content: Known | None) -> 
     return found[0] if found else None
 
 
-def _spelled(asked: Candidates, state: Published) -> dict[str, Digest]:
-    return {tag: state.held[tag] for tag in asked.spellings if tag in state.held}
-
-
 def _stays_yanked(asked: Candidates, state: Published, content: Known | None, after: Digest | None) -> bool:
     """Whether a marker points at what the release's exact tags will hold; other content lifts a yank."""
-    marked = {held for tag in asked.spellings if (held := state.held.get(MARKER + tag))}
+    names = (*asked.spellings, *asked.spelled(state))
+    marked = {held for tag in names if (held := state.held.get(MARKER + tag))}
     return any(held == after or (content is not None and content.is_image(held)) for held in marked)
 
 
@@ -140,7 +149,9 @@ def decide_unseen(asked: Candidates, image: ImageName, name: Name, after: Digest
 
 
 def _exact(scene: RepositoryState, name: Name) -> Move:
-    held = scene.spelled.get(name.tag)
+    held = scene.state.held.get(name.tag)
+    if name.clash and held is None:
+        return _of(scene, name, Action.REFUSE, held, name.clash)
     elsewhere = _conflict(scene, name)
     if elsewhere and not scene.asked.force:
         reason = f"{elsewhere} is the same version and holds another image; a published version never changes"
@@ -152,11 +163,21 @@ def _exact(scene: RepositoryState, name: Name) -> Move:
     if scene.asked.force:
         return _of(scene, name, Action.MOVE, held, f"{name.tag} holds another image, and --force overwrites it")
     reason = f"{name.tag} already holds another image; a published version never changes unless --force is given"
-    return _of(scene, name, Action.REFUSE, held, reason)
+    return _of(scene, name, Action.REFUSE, held, f"{reason}{_dropped(scene, name)}")
+
+
+def _dropped(scene: RepositoryState, name: Name) -> str:
+    """That two git tags which differ in their build metadata alone get one name."""
+    built = scene.asked.origin.version
+    if built is None or not built.build or name.version is None or name.version.build:
+        return ""
+    return f"; {{{{version}}}} leaves '+{built.build}' out, so {built} is written as {name.tag}: {{{{raw}}}} keeps it"
 
 
 def _conflict(scene: RepositoryState, name: Name) -> str | None:
     """Another spelling of the version that holds another image, if there is one."""
+    if name.version is None:
+        return None
     for tag, held in scene.spelled.items():
         differs = scene.content is None and held != scene.spelled.get(name.tag, held)
         if tag != name.tag and (scene.is_other(held) or differs):
@@ -168,6 +189,8 @@ def _why_new(scene: RepositoryState, name: Name) -> str:
     other = next(iter(scene.spelled), None)
     if other and not scene.is_other(scene.spelled[other]):
         return f"{other} is the same version and holds this image; {name.tag} gets the same bytes"
+    if name.version is None:
+        return f"{name.tag} is not there yet"
     return f"version {name.version} is not published here yet"
 
 
@@ -180,6 +203,8 @@ def _why_same(scene: RepositoryState, name: Name) -> str:
 def _floating(scene: RepositoryState, name: Name) -> Move:
     held = scene.state.held.get(name.tag)
     owner = scene.owners.get(name.tag)
+    if held is not None and str(name.tag) in scene.contested:
+        return _of(scene, name, Action.KEEP, held, _why_contested(scene, name), after=held)
     if name.version is None and owner is None:
         return _written(scene, name, held, f"no stable version is published that {name.tag} could belong to")
     if owner is None or owner != name.version:
@@ -187,6 +212,11 @@ def _floating(scene: RepositoryState, name: Name) -> Move:
     if held is not None and held == scene.after:
         return _of(scene, name, Action.UNCHANGED, held, f"{name.tag} already points to {owner}, its newest version")
     return _written(scene, name, held, _why_newest(scene, name))
+
+
+def _why_contested(scene: RepositoryState, name: Name) -> str:
+    tags = scene.contested[str(name.tag)]
+    return f"{tags[0]} may be newer than {name.version or 'what is built'}, and its image doesn't say: {name.tag} stays"
 
 
 def _why_newest(scene: RepositoryState, name: Name) -> str:
@@ -197,10 +227,18 @@ def _why_newest(scene: RepositoryState, name: Name) -> str:
 
 
 def _kept(scene: RepositoryState, name: Name, held: Digest | None, owner: Version | None) -> Move:
-    if owner is None:
+    if owner is None and name.version and name.version.is_prerelease:
+        reason = f"{name.version} is a prerelease, which takes no floating tag; {name.tag} stays as it is"
+    elif owner is None and not scene.yanked:
+        reason = f"no rule gives {name.version} a tag of its own, so {name.tag} can't follow it"
+    elif owner is None:
         reason = f"{name.version} is yanked and no other version is left for {name.tag}; it stays where it is"
+    elif name.version and name.version.is_prerelease:
+        reason = f"{name.version} is a prerelease, which takes no floating tag, so {name.tag} stays with {owner}"
     elif name.version is None:
         reason = f"{name.tag} belongs to {owner}, the newest published version; a build without a version leaves it"
+    elif name.version not in scene.asked.published:
+        reason = f"no rule gives {name.version} a tag of its own, so {name.tag} stays with {owner}"
     elif scene.yanked:
         reason = f"{name.version} is yanked, so {name.tag} stays with {owner}"
     else:
@@ -217,7 +255,7 @@ def _ref(scene: RepositoryState, name: Name) -> Move:
 
 def _written_ref(scene: RepositoryState, name: Name, held: Digest | None) -> Move:
     subject = _subject(scene.asked, name)
-    is_version = bool(exact_tags(scene.asked.ruleset, (name.tag,)))
+    is_version = bool(tag_reader(scene.asked.ruleset).versions(name.tag))
     if held is None or not is_version or scene.asked.force:
         return _written(scene, name, held, subject)
     return _of(scene, name, Action.REFUSE, held, f"{subject}, but it is a published version's tag, which never changes")
@@ -233,8 +271,10 @@ def _holds(scene: RepositoryState, held: Digest) -> bool:
 def _subject(asked: Candidates, name: Name) -> str:
     """What the tag stands for."""
     if name.kind is Kind.EXACT:
-        return f"{name.tag} names version {name.version}"
+        return f"{name.tag} names version {name.version}" if name.version else f"{name.tag} names this build"
     if name.kind is Kind.FLOATING:
+        if name.version is None:
+            return f"{name.tag} goes with what the rules give"
         return f"{name.tag} points to the newest version, which {name.version} may be"
     if name.rule and name.rule.type is RuleType.SHA:
         return f"{name.tag} names the commit that is built"
@@ -248,8 +288,10 @@ def _written(scene: RepositoryState, name: Name, held: Digest | None, reason: st
     return _of(scene, name, Action.CREATE if held is None else Action.MOVE, held, reason)
 
 
-def _of(scene: RepositoryState, name: Name, action: Action, held: Digest | None, reason: str) -> Move:
-    after = held if action is Action.UNCHANGED else scene.after
+def _of(
+    scene: RepositoryState, name: Name, action: Action, held: Digest | None, reason: str, *, after: Digest | None = None
+) -> Move:
+    after = after or (held if action is Action.UNCHANGED else scene.after)
     return _move(scene.image, name, action, name.version, before=held, after=after, reason=reason)
 
 

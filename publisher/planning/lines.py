@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec.structs import replace
 
 from publisher.model.plan import Kind
 from publisher.model.value import Value
-from publisher.planning.flavor import Latest
 from publisher.planning.names import version_names
-from publisher.planning.rules import MARKER, PLACEHOLDER, RuleType, is_marker
-from publisher.planning.version import is_stable, parse_version
+from publisher.planning.rules import MARKER
+from publisher.planning.tag_reader import FORBIDDEN, affixes, tag_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from publisher.model.digest import Digest
     from publisher.planning.names import Name
-    from publisher.planning.rules import Rule, Ruleset
-    from publisher.planning.version import Scheme, Version
+    from publisher.planning.rules import Ruleset
+    from publisher.planning.tag_reader import Reading, TagReader
+    from publisher.planning.version import Version
 
 
 class LineState(StrEnum):
@@ -45,11 +44,15 @@ class Line(Value, frozen=True):
 
 
 class Survey(Value, frozen=True):
-    """Versions newest first; lines by name; `foreign` are the tags that no rule speaks of."""
+    """Versions newest first; lines by name; `foreign` are the tags that no rule speaks of.
+
+    untold: floating tags that stay where they are, since a version's tag can be read in several ways.
+    """
 
     versions: tuple[PublishedVersion, ...]
     lines: tuple[Line, ...]
     foreign: tuple[str, ...]
+    untold: tuple[str, ...] = ()
 
     @property
     def drifted(self) -> tuple[Line, ...]:
@@ -59,28 +62,31 @@ class Survey(Value, frozen=True):
 
 def survey(ruleset: Ruleset, state: Published) -> Survey:
     """Look at the whole repository; `state` must hold the digests of survey_reads."""
-    published = published_versions(ruleset, state)
+    reader, published = tag_reader(ruleset), published_versions(ruleset, state)
     wanted = desired(ruleset, eligible(published))
-    lines = [line_of(tag, published[version], state) for tag, version in wanted.items()]
-    floating = shapes(ruleset)
+    untold = {claim.tag for claim in contested(ruleset, state, wanted)}
     exact = {tag for found in published.values() for tag in found.tags}
-    rest = sorted(tag for tag in state.tags - exact - wanted.keys() if not is_marker(tag))
-    orphans = {tag for tag in rest if floating.fullmatch(tag) and tag not in ruleset.claimed}
+    # A version's own name that would float too (PEP 440's 1.2) is where it belongs while it is the version's.
+    floating = {tag: version for tag, version in wanted.items() if tag not in untold | exact}
+    lines = [line_of(tag, published[version], state) for tag, version in floating.items()]
+    lines += [Line(tag, state.held[tag], state.held[tag], None, LineState.OK) for tag in untold if tag in state.held]
+    rest = sorted(tag for tag in state.tags - exact - wanted.keys() - untold if not reader.is_marker(tag))
+    orphans = {tag for tag in rest if reader.floats(tag) and tag not in ruleset.claimed}
     lines += [Line(tag, state.held.get(tag), None, None, LineState.ORPHAN) for tag in orphans]
     return Survey(
         tuple(found for _, found in sorted(published.items(), reverse=True)),
         tuple(sorted(lines, key=lambda line: line.tag)),
         tuple(tag for tag in rest if tag not in orphans),
+        tuple(sorted(untold)),
     )
 
 
 def survey_reads(ruleset: Ruleset, tags: Iterable[str]) -> frozenset[str]:
     """Which of these tags a survey needs the digests of: exact names, their markers, all that may float."""
-    present = frozenset(tags)
+    reader, present = tag_reader(ruleset), frozenset(tags)
     exact = {tag for spelled in exact_tags(ruleset, present).values() for tag in spelled}
     markers = {MARKER + tag for tag in exact} & present
-    floating = shapes(ruleset)
-    return frozenset(exact | markers | {tag for tag in present if floating.fullmatch(tag)})
+    return frozenset(exact | markers | {tag for tag in present if reader.floats(tag)})
 
 
 def line_of(tag: str, owner: PublishedVersion, state: Published) -> Line:
@@ -97,10 +103,14 @@ def _state(tag: str, held: Digest | None, owner: PublishedVersion, state: Publis
 
 
 class Published(Value, frozen=True):
-    """What one repository holds: all its `tags`, and the digests of those that were read."""
+    """What one repository holds: all its `tags`, and the digests of those that were read.
+
+    stated: what the images under some tags say which version they are, "" where they were asked and say nothing.
+    """
 
     tags: frozenset[str] = frozenset()
     held: Mapping[str, Digest] = msgspec.field(default_factory=dict)
+    stated: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class PublishedVersion(Value, frozen=True):
@@ -108,12 +118,14 @@ class PublishedVersion(Value, frozen=True):
 
     digest: what the first of them holds, None if it was not read.
     yanked: whether a marker points at what one of them holds.
+    certain: whether its name can be read in one way only.
     """
 
     version: Version
     tags: tuple[str, ...]
     digest: Digest | None
     yanked: bool
+    certain: bool = True
 
 
 def desired(ruleset: Ruleset, versions: Iterable[Version]) -> dict[str, Version]:
@@ -122,8 +134,22 @@ def desired(ruleset: Ruleset, versions: Iterable[Version]) -> dict[str, Version]
     Each version's rules are expanded as if it were released; a name belongs to the highest that produced it.
     Prereleases produce none. All commands that touch floating tags decide by this function alone.
     """
-    stable = sorted(filter(is_stable, versions), key=lambda version: version.key)
-    return {name.tag: version for version in stable for name in floating_names(ruleset, version)}
+    final = sorted((version for version in versions if not version.is_prerelease), key=lambda version: version.key)
+    known = _line_cache(ruleset)
+    return {tag: version for version in final for tag in _lines_of(ruleset, version, known)}
+
+
+@lru_cache(maxsize=32)
+def _line_cache(_ruleset: Ruleset) -> dict[str, tuple[str, ...]]:
+    return {}
+
+
+def _lines_of(ruleset: Ruleset, version: Version, known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The floating tags of a version; the same ones are asked for several times in a plan."""
+    text = str(version)
+    if text not in known:
+        known[text] = tuple(str(name.tag) for name in floating_names(ruleset, version))
+    return known[text]
 
 
 def floating_names(ruleset: Ruleset, version: Version) -> tuple[Name, ...]:
@@ -132,15 +158,22 @@ def floating_names(ruleset: Ruleset, version: Version) -> tuple[Name, ...]:
 
 
 def eligible(published: Mapping[Version, PublishedVersion]) -> frozenset[Version]:
-    """The versions that floating tags may point to: stable, and not yanked."""
-    return frozenset(version for version, found in published.items() if is_stable(version) and not found.yanked)
+    """The versions that floating tags may point to: no prereleases, not yanked, and told by their names."""
+    return frozenset(
+        version
+        for version, found in published.items()
+        if found.certain and not version.is_prerelease and not found.yanked
+    )
 
 
 def published_versions(ruleset: Ruleset, state: Published) -> dict[Version, PublishedVersion]:
     """The versions of which an exact name by these rules is there, yanked ones among them."""
+    uncertain = frozenset(uncertain_tags(ruleset, state))
     return {
-        version: PublishedVersion(version, tags, state.held.get(tags[0]), is_yanked(tags, state))
-        for version, tags in exact_tags(ruleset, state.tags).items()
+        version: PublishedVersion(
+            version, tags, state.held.get(tags[0]), is_yanked(tags, state), certain=not uncertain.issuperset(tags)
+        )
+        for version, tags in exact_tags(ruleset, state.tags, state.stated).items()
     }
 
 
@@ -151,17 +184,47 @@ def is_yanked(tags: Iterable[str], state: Published) -> bool:
     return bool(marked) and any(state.held.get(tag) in marked for tag in present)
 
 
-def exact_tags(ruleset: Ruleset, tags: Iterable[str]) -> dict[Version, tuple[str, ...]]:
+def exact_tags(
+    ruleset: Ruleset, tags: Iterable[str], stated: Mapping[str, str] | None = None
+) -> dict[Version, tuple[str, ...]]:
     """Sort out which of these tags are exact names, by version; v1.2.3 and 1.2.3 are one.
 
-    What could as well be a floating name, as PEP 440's version 1.2 beside 1.2.3, is no exact one.
+    stated: what images say that their tags are, where the text alone can't tell; without it the text's first reading
+    counts. What could as well be a floating name (PEP 440's version 1.2 beside 1.2.3) is an exact one only while no
+    version is there whose line it is.
     """
-    readers, floating = _readers(ruleset), shapes(ruleset)
+    reader, present = tag_reader(ruleset), tuple(tags)
     found: dict[Version, list[str]] = {}
-    for tag in tags:
-        if (version := _read(readers, tag)) is not None and not floating.fullmatch(tag):
-            found.setdefault(version, []).append(tag)
+    either: list[tuple[Version, str]] = []
+    for tag in present:
+        readings = reader.readings(tag)
+        if readings and reader.floats(tag):
+            either.append((readings[0].version, tag))
+        elif readings:
+            found.setdefault(_told(reader, readings, tag, stated or {}), []).append(tag)
+    _add_lone(ruleset, found, either, present)
     return {version: _own_first(ruleset, version, spelled) for version, spelled in found.items()}
+
+
+def _told(reader: TagReader, readings: Sequence[Reading], tag: str, stated: Mapping[str, str]) -> Version:
+    told = reader.stated(tag, stated[tag]) if len(readings) > 1 and tag in stated else None
+    return told or readings[0].version
+
+
+def _add_lone(
+    ruleset: Ruleset, found: dict[Version, list[str]], either: list[tuple[Version, str]], present: Iterable[str]
+) -> None:
+    """Add what is a line's name or a version's, where no version is there whose line it could be."""
+    if not either:
+        return
+    reader = tag_reader(ruleset)
+    marked = (tag.removeprefix(MARKER) for tag in present if tag.startswith(MARKER))
+    known = {*found, *(reading.version for tag in marked for reading in reader.readings(tag)[:1])}
+    lines = {str(name.tag) for version in known for name in floating_names(ruleset, version)}
+    for version, tag in sorted(either, key=lambda entry: -entry[1].count(".")):
+        if tag not in lines and tag not in ruleset.claimed:
+            found.setdefault(version, []).append(tag)
+            lines |= {str(name.tag) for name in floating_names(ruleset, version)} - {tag}
 
 
 def _own_first(ruleset: Ruleset, version: Version, spelled: list[str]) -> tuple[str, ...]:
@@ -172,75 +235,56 @@ def _own_first(ruleset: Ruleset, version: Version, spelled: list[str]) -> tuple[
 
 
 def spellings(ruleset: Ruleset, version: Version) -> tuple[str, ...]:
-    """All exact names that mean this version: those of the rules first, then with or without a v before it."""
+    """Exact names that mean this version: those of the rules first, then with or without a v before it."""
     own = [str(name.tag) for name in version_names(ruleset, version) if name.kind is Kind.EXACT]
-    affixes = [_affixes(rule) for rule in _exact_rules(ruleset)]
-    other = [f"{start}{v}{version}{end}" for start, end in affixes for v in ("", "v")]
-    return tuple(dict.fromkeys(own + other))
+    around = [affixes(rule, ruleset) for rule in (*ruleset.rules, *ruleset.disabled) if rule.names_versions]
+    other = [f"{start}{v}{FORBIDDEN.sub('-', str(version))}{end}" for start, end in around for v in ("", "v")]
+    reader = tag_reader(ruleset)
+    return tuple(tag for tag in dict.fromkeys(own + other) if version in reader.versions(tag))
 
 
-def _exact_rules(ruleset: Ruleset) -> list[Rule]:
-    """The rules whose tags may name a whole version; of one that matches only the result can tell."""
-    return [rule for rule in ruleset.rules if rule.is_exact or rule.type is RuleType.MATCH]
+class Contested(Value, frozen=True):
+    """A floating tag whose version depends on tags that can be read in several ways, the highest of them first."""
+
+    tag: str
+    readable_as: tuple[str, ...]
 
 
-def _affixes(rule: Rule) -> tuple[str, str]:
-    """What an exact rule puts before and after the version, a v left out; other parts of a pattern are digits."""
-    whole = PLACEHOLDER.search(rule.pattern) if rule.scheme else None
-    before = rule.pattern[: whole.start()] if whole else ""
-    after = rule.pattern[whole.end() :] if whole and whole[1] in {"version", "raw"} else ""
-    return ((rule.prefix or "") + before).removesuffix("v"), after + (rule.suffix or "")
+def contested(ruleset: Ruleset, state: Published, owners: Mapping[str, Version]) -> tuple[Contested, ...]:
+    """Which floating tags another reading of some exact tag would take from the version that they belong to.
 
-
-class _Reader(Value, frozen=True):
-    """A pattern that finds the version within an exact name, and how versions are written there.
-
-    proves: a rule that must give the tag back, where the pattern alone says too little.
+    owners: as `desired` decides by the versions that are certain.
     """
-
-    pattern: re.Pattern[str]
-    schemes: tuple[Scheme, ...]
-    proves: Ruleset | None = None
-
-
-def _readers(ruleset: Ruleset) -> tuple[_Reader, ...]:
-    """The longest suffix is tried first: 1.2.3-alpine is 1.2.3 to a rule with that suffix, no prerelease."""
-    exact = sorted(_exact_rules(ruleset), key=lambda rule: -len(rule.suffix or ""))
-    return tuple(dict.fromkeys(_reader(rule, ruleset) for rule in exact))
-
-
-def _reader(rule: Rule, ruleset: Ruleset) -> _Reader:
-    start, end = _affixes(rule)
-    pattern = re.compile(rf"{re.escape(start)}v?([0-9].*){re.escape(end)}")
-    schemes = (rule.scheme,) if rule.scheme else ruleset.schemes
-    alone = replace(ruleset, rules=(rule,)) if rule.type is RuleType.MATCH else None
-    return _Reader(pattern, schemes, alone)
+    reader = tag_reader(ruleset)
+    claims: dict[str, list[tuple[Version, str]]] = {}
+    for tag in uncertain_tags(ruleset, state):
+        if is_yanked((tag,), state):
+            continue
+        for version in reader.versions(tag):
+            for name in floating_names(ruleset, version) if not version.is_prerelease else ():
+                owner = owners.get(str(name.tag))
+                if owner is None or version > owner:
+                    claims.setdefault(str(name.tag), []).append((version, tag))
+    return tuple(Contested(tag, _highest_first(claim)) for tag, claim in claims.items())
 
 
-def _read(readers: tuple[_Reader, ...], tag: str) -> Version | None:
-    for reader in readers:
-        match = reader.pattern.fullmatch(tag)
-        version = parse_version(match[1], reader.schemes) if match else None
-        if version is not None and (reader.proves is None or tag in _exact_names(reader.proves, version)):
-            return version
-    return None
+def _highest_first(claim: list[tuple[Version, str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(tag for _version, tag in sorted(claim, reverse=True)))
 
 
-def _exact_names(ruleset: Ruleset, version: Version) -> set[str]:
-    return {str(name.tag) for name in version_names(ruleset, version) if name.kind is Kind.EXACT}
+def uncertain_tags(ruleset: Ruleset, state: Published) -> tuple[str, ...]:
+    """The exact tags that can be read in several ways, and whose images have not said which is right."""
+    reader = tag_reader(ruleset)
+    dashed = (tag for tag in state.tags if "-" in tag and not tag.startswith(MARKER))
+    several = (tag for tag in dashed if len(reader.versions(tag)) > 1)
+    return tuple(tag for tag in several if reader.stated(tag, state.stated.get(tag, "")) is None)
 
 
-def shapes(ruleset: Ruleset) -> re.Pattern[str]:
-    """What floating tags look like by these rules, whatever the version."""
-    made = [_shape(rule) for rule in ruleset.rules if rule.is_floating]
-    latest = [re.escape(ruleset.flavor.latest_name)] if ruleset.flavor.latest is not Latest.FALSE else []
-    return re.compile("|".join([*latest, *made]) or r"(?!)")
-
-
-def _shape(rule: Rule) -> str:
-    parts = PLACEHOLDER.split(rule.pattern)
-    # Every second part is a placeholder's name; a stable version has no prerelease.
-    numbers = [
-        re.escape(part) if not at % 2 else "" if part == "prerelease" else "[0-9]+" for at, part in enumerate(parts)
-    ]
-    return f"{re.escape(rule.prefix or '')}{''.join(numbers)}{re.escape(rule.suffix or '')}"
+def to_ask(ruleset: Ruleset, state: Published, released: Iterable[Version] = ()) -> tuple[str, ...]:
+    """The tags whose images have to say which version they are, since a floating tag depends on it; not asked yet."""
+    if not uncertain_tags(ruleset, state):
+        return ()
+    certain = eligible(published_versions(ruleset, state)).union(released)
+    claims = contested(ruleset, state, desired(ruleset, certain))
+    first = (next((tag for tag in claim.readable_as if tag not in state.stated), None) for claim in claims)
+    return tuple(dict.fromkeys(tag for tag in first if tag))

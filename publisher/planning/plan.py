@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from publisher.model.plan import Action, Kind, Move, Plan
 from publisher.planning.decisions import Known, assess, decide, decide_unseen, held_already
-from publisher.planning.lines import LineState, desired, eligible, line_of, shapes
+from publisher.planning.lines import LineState, desired, eligible, line_of
+from publisher.planning.tag_reader import tag_reader
+from publisher.planning.version import is_exact_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -127,8 +129,8 @@ def _one(
 
 def _taken_lines(scene: RepositoryState, moves: list[Move]) -> Iterator[str]:
     """Ref tags that are written though they look like floating ones: that is what their rules ask for."""
-    floating = shapes(scene.asked.ruleset)
-    taken = [move for move in moves if move.kind is Kind.REF and move.action.writes and floating.fullmatch(move.tag)]
+    reader = tag_reader(scene.asked.ruleset)
+    taken = [move for move in moves if move.kind is Kind.REF and move.action.writes and reader.floats(move.tag)]
     makers = desired(replace(scene.asked.ruleset, claimed=frozenset()), eligible(scene.here)) if taken else {}
     where, release = scene.image.written, scene.asked.release
     for move in taken:
@@ -138,12 +140,30 @@ def _taken_lines(scene: RepositoryState, moves: list[Move]) -> Iterator[str]:
             yield f"{move.tag} of {where} would point to the prerelease {release}, as its rule asks"
 
 
+def _overwritten_versions(scene: RepositoryState, moves: list[Move]) -> Iterator[str]:
+    """Tags that look like a version's whatever the rules, and are written over as their rule asks."""
+    for move in moves:
+        if move.kind is Kind.REF and move.action is Action.MOVE and is_exact_name(move.tag):
+            yield (
+                f"{move.tag} of {scene.image.written} looks like a version's own tag and would get another image, "
+                "as its rule asks; type=semver,pattern={{version}} beside it would hold it"
+            )
+
+
 def _warnings(scene: RepositoryState, moves: list[Move]) -> Iterator[str]:
     where, release = scene.image.written, scene.asked.release
     if scene.yanked:
         yield f"{release} is yanked in {where}, so no floating tag moves to it; `publish yank --undo {release}`"
     yield from _taken_lines(scene, moves)
-    others = ((tag, owner) for tag, owner in scene.owners.items() if owner != release)
+    yield from _overwritten_versions(scene, moves)
+    for move in moves:
+        if move.action is Action.KEEP and move.tag in scene.contested:
+            yield (
+                f"{move.tag} of {where} keeps what it holds: {scene.contested[move.tag][0]} can be read in "
+                "several ways, and its image doesn't say which version it is; label it org.opencontainers.image.version"
+            )
+    others = ((tag, owner) for tag, owner in scene.owners.items() if owner not in scene.asked.versions)
+    others = ((tag, owner) for tag, owner in others if tag not in scene.contested)
     found = [line_of(tag, scene.here[owner], scene.state) for tag, owner in others]
     if lines := [line for line in found if line.state is not LineState.OK]:
         shown = ", ".join(f"{line.tag} ({line.state}, belongs to {line.version})" for line in lines[:_SHOWN])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference
 from publisher.model.value import Value
-from publisher.planning.lines import Published, published_versions, shapes
-from publisher.planning.rules import is_marker
+from publisher.planning.lines import Published, published_versions
+from publisher.planning.tag_reader import tag_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from publisher.model.settings import RetentionSettings
     from publisher.planning.rules import Ruleset
+    from publisher.planning.tag_reader import TagReader
 
 # How signatures and other referrers are tagged where a registry has no API for them.
 _REFERRER: Final = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\..*)?")
@@ -41,7 +42,7 @@ class RetentionDecision(Value, frozen=True):
 
 
 def decide_retention(
-    ruleset: Ruleset, policy: RetentionSettings, found: Sequence[Stored], now: datetime
+    ruleset: Ruleset, policy: RetentionSettings, stored: Sequence[Stored], now: datetime
 ) -> tuple[RetentionDecision, ...]:
     """What becomes of each tag, in the order given.
 
@@ -49,24 +50,30 @@ def decide_retention(
     floating tag stays all that holds the same content; with an index what it lists; with content its signatures.
     Without `max-age-days` no age keeps a tag; an age that nobody knows counts as young.
     """
-    shape = shapes(ruleset)
-    floating = {one.digest: one.tag for one in found if shape.fullmatch(one.tag)}
-    reasons = {one.tag: reason for one in found if (reason := _own_reason(shape, policy, one, now))}
-    reasons |= _newest(ruleset, policy.keep_last, found) | reasons
-    reasons |= {one.tag: f"{floating[one.digest]} points to it" for one in found if one.digest in floating} | reasons
-    while more := dict(_drawn(found, reasons)):
+    reader = tag_reader(ruleset)
+    floating = {each.digest: each.tag for each in stored if reader.floats(each.tag)}
+    newest = _newest(ruleset, policy.keep_last, stored)
+    reasons: dict[str, str] = {}
+    for each in stored:
+        pointed = f"{floating[each.digest]} points to it" if each.digest in floating else ""
+        # The first reason that there is, is told.
+        if reason := _own_reason(reader, policy, each, now) or newest.get(each.tag) or pointed:
+            reasons[each.tag] = reason
+    while more := dict(_drawn(reader, stored, reasons)):
         reasons |= more
-    return tuple(RetentionDecision(one, one.tag in reasons, reasons.get(one.tag, "nothing keeps it")) for one in found)
+    return tuple(
+        RetentionDecision(each, each.tag in reasons, reasons.get(each.tag, "nothing keeps it")) for each in stored
+    )
 
 
-def _own_reason(floating: re.Pattern[str], policy: RetentionSettings, one: Stored, now: datetime) -> str:
-    if is_marker(one.tag):
+def _own_reason(reader: TagReader, policy: RetentionSettings, stored: Stored, now: datetime) -> str:
+    if reader.is_marker(stored.tag):
         return "marks a yanked version"
-    if floating.fullmatch(one.tag):
+    if reader.floats(stored.tag):
         return "a floating tag"
-    if fitting := next((pattern for pattern in policy.keep if re.fullmatch(pattern, one.tag)), None):
+    if fitting := next((pattern for pattern in policy.keep if re.fullmatch(pattern, stored.tag)), None):
         return f"fits keep '{fitting}'"
-    return _young(policy.max_age_days, one.pushed, now)
+    return _young(policy.max_age_days, stored.pushed, now)
 
 
 def _young(days: int | None, pushed: datetime | None, now: datetime) -> str:
@@ -77,29 +84,29 @@ def _young(days: int | None, pushed: datetime | None, now: datetime) -> str:
     return f"younger than {days} days" if now - pushed < timedelta(days=days) else ""
 
 
-def _newest(ruleset: Ruleset, count: int, found: Sequence[Stored]) -> dict[str, str]:
-    state = Published(frozenset(one.tag for one in found), {one.tag: one.digest for one in found})
+def _newest(ruleset: Ruleset, count: int, stored: Sequence[Stored]) -> dict[str, str]:
+    state = Published(frozenset(each.tag for each in stored), {each.tag: each.digest for each in stored})
     versions = sorted(published_versions(ruleset, state).items(), reverse=True)
-    said = "the newest version" if count == 1 else f"one of the newest {count} versions"
-    return {tag: said for _version, held in versions[:count] for tag in held.tags}
+    reason = "the newest version" if count == 1 else f"one of the newest {count} versions"
+    return {tag: reason for _version, published in versions[:count] for tag in published.tags}
 
 
-def _drawn(found: Sequence[Stored], reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _drawn(reader: TagReader, stored: Sequence[Stored], reasons: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """What stays because of something that stays; a marker keeps only itself."""
-    staying = [one for one in found if one.tag in reasons and not is_marker(one.tag)]
-    listed = {entry: one.tag for one in staying for entry in one.entries}
-    held = {one.digest: one.tag for one in staying}
-    known = {digest for one in found for digest in (one.digest, *one.entries)}
-    for one in found:
-        subject = _subject(one.tag)
-        if one.tag in reasons:
+    staying = [each for each in stored if each.tag in reasons and not reader.is_marker(each.tag)]
+    listed = {entry: each.tag for each in staying for entry in each.entries}
+    holders = {each.digest: each.tag for each in staying}
+    known = {digest for each in stored for digest in (each.digest, *each.entries)}
+    for each in stored:
+        subject = _subject(each.tag)
+        if each.tag in reasons:
             continue
-        if one.digest in listed:
-            yield one.tag, f"{listed[one.digest]} lists it"
-        elif subject and (holder := held.get(subject) or listed.get(subject)):
-            yield one.tag, f"belongs to {holder}"
+        if each.digest in listed:
+            yield each.tag, f"{listed[each.digest]} lists it"
+        elif subject and (holder := holders.get(subject) or listed.get(subject)):
+            yield each.tag, f"belongs to {holder}"
         elif subject and subject not in known:
-            yield one.tag, "belongs to content that no tag names"
+            yield each.tag, "belongs to content that no tag names"
 
 
 def _subject(tag: str) -> Digest | None:

@@ -14,7 +14,7 @@ from publisher.model.errors import ConfigError
 from publisher.model.fields import fields, lines
 from publisher.model.value import Value
 from publisher.planning.flavor import Flavor, read_flavor
-from publisher.planning.version import Scheme, is_exact_name
+from publisher.planning.version import ANY_SCHEME, Scheme
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,8 @@ MARKER: Final = "yanked-"
 PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _WHOLE: Final = frozenset({"version", "raw"})
 _PARTS: Final = frozenset({"major", "minor", "patch"})
+# Two numbers of a version that nothing but digits parts.
+_JOINED: Final = re.compile(r"\}\}[0-9]*\{\{")
 _SLASHED = re.compile(r"/(.+)/([a-z]*)", re.DOTALL)
 
 
@@ -60,6 +62,7 @@ class Rule:
     long: of a sha rule, the whole commit. group: of a match rule. priority: None is the type's own.
     since: the lowest major version that gives a tag, for lines that promise nothing before (0.x).
     bare: whether it has no prefix or suffix of its own. written: the record as the user wrote it.
+    varies: whether its prefix or suffix changes from run to run, as {{date}} does.
     """
 
     type: RuleType
@@ -76,6 +79,7 @@ class Rule:
     priority: float | None = None
     since: int = 0
     bare: bool = True
+    varies: bool = False
     written: str = field(default="", compare=False)
 
     @property
@@ -90,6 +94,23 @@ class Rule:
             return self.event == "tag"
         used = set(PLACEHOLDER.findall(self.pattern))
         return self.scheme is not None and (bool(used & _WHOLE) or used >= _PARTS)
+
+    @property
+    def names_versions(self) -> bool:
+        """Whether its tags tell which version they name: all numbers are there, and told apart from what is around."""
+        if self.varies or "{{" in f"{self.prefix}{self.suffix}":
+            return False
+        if self.scheme is None:
+            return self.type is RuleType.MATCH or self.is_exact
+        used = [name for name in PLACEHOLDER.findall(self.pattern) if name != "prerelease"]
+        return (len(used) == 1 and used[0] in _WHOLE) or (
+            sorted(used) == sorted(_PARTS) and not _JOINED.search(self.pattern)
+        )
+
+    @property
+    def keeps_raw(self) -> bool:
+        """Whether its tags keep the version as it is written in git, build metadata and all."""
+        return self.scheme is None or "raw" in PLACEHOLDER.findall(self.pattern)
 
     @property
     def is_floating(self) -> bool:
@@ -107,13 +128,13 @@ class Rule:
 class Ruleset(Value, frozen=True):
     """The rules that are in force, the most important first.
 
-    styles: how refs are written around a version, as ("v", ""), the run's own first; for rules that match a ref.
+    disabled: rules that give nothing now, whose tags are read all the same.
     claimed: tags that rules give whatever the version is (a branch, a fixed word): they float for nobody.
     """
 
     rules: tuple[Rule, ...]
     flavor: Flavor = msgspec.field(default_factory=Flavor)
-    styles: tuple[tuple[str, str], ...] = (("v", ""), ("", ""))
+    disabled: tuple[Rule, ...] = ()
     claimed: frozenset[str] = frozenset()
 
     @classmethod
@@ -122,15 +143,17 @@ class Ruleset(Value, frozen=True):
         return cls(tuple(sorted(rules, key=lambda rule: -_priority(rule))), flavor or Flavor())
 
     @property
-    def schemes(self) -> tuple[Scheme, ...]:
-        """How versions are written here: as the rules say, semantic ones where none does."""
-        used = tuple(dict.fromkeys(rule.scheme for rule in self.rules if rule.scheme))
-        return used or (Scheme.SEMVER,)
+    def names_versions(self) -> bool:
+        """Whether some rule in force makes tags of versions' own."""
+        return any(rule.names_versions for rule in self.rules)
 
     @property
-    def picks_versions(self) -> bool:
-        """Whether some rule takes its version out of a longer ref, so that a ref need not be a version."""
-        return any(rule.type is RuleType.MATCH or rule.match for rule in self.rules)
+    def schemes(self) -> tuple[Scheme, ...]:
+        """How versions are written here: as the rules say, semantic ones where none does."""
+        rules = (*self.rules, *self.disabled)
+        used = dict.fromkeys(rule.scheme for rule in rules if rule.scheme)
+        takes_refs = any(rule.scheme is None and rule.names_versions for rule in rules)
+        return tuple(dict.fromkeys((*used, *(ANY_SCHEME if takes_refs else ())))) or (Scheme.SEMVER,)
 
 
 def _priority(rule: Rule) -> float:
@@ -283,8 +306,3 @@ def matches_all(rule: Rule) -> bool:
 def bad_rule(rule: Rule | str, reason: str, hint: str | None = None) -> ConfigError:
     """An error about one rule, which it names."""
     return ConfigError(f"the rule '{rule}' is wrong: {reason}", hint=hint)
-
-
-def is_marker(tag: str) -> bool:
-    """Whether the tag has the form of a yank marker."""
-    return tag.startswith(MARKER) and is_exact_name(tag.removeprefix(MARKER))

@@ -16,6 +16,7 @@ from publisher.planning.candidates import PlanRequest, bound_rules
 from publisher.planning.lines import LineState, Published, survey, survey_reads
 from publisher.workflows.jobs import jobs
 from publisher.workflows.plan import request_of
+from publisher.workflows.tagging.stated_versions import ask_images
 from publisher.workflows.tagging.survey import read_tags
 
 if TYPE_CHECKING:
@@ -81,11 +82,16 @@ def survey_repository(session: Session, place: RepositoryRules) -> SurveyedRepos
     remote = session.remote(place.repository)
     tags = frozenset(remote.tags())
     state = Published(tags, read_tags(session, remote, survey_reads(place.ruleset, tags)))
+    state = ask_images(session, remote, place.ruleset, state)
     found = survey(place.ruleset, state)
     late = read_tags(session, remote, (line.tag for line in found.lines if line.state is LineState.MISSING))
     if late:
-        state = Published(tags | late.keys(), {**state.held, **late})
+        state = Published(tags | late.keys(), {**state.held, **late}, state.stated)
         found = survey(place.ruleset, state)
+    for tag in found.untold:
+        session.progress.warn(
+            f"{tag} of {place.written} stays where it is: another tag may be a newer version, and its image doesn't say"
+        )
     return SurveyedRepository(place, state, found)
 
 

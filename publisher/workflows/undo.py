@@ -13,7 +13,7 @@ from publisher.model.receipt import Outcome, State
 from publisher.model.reference import Reference, Tag
 from publisher.model.value import Value
 from publisher.planning.lines import desired, eligible, published_versions
-from publisher.planning.rules import is_marker
+from publisher.planning.tag_reader import tag_reader
 from publisher.receipts.journal import is_id
 from publisher.workflows.content.receipt_artifact import filed_receipt
 from publisher.workflows.reconcile import lock, repair_record, settle, wrong_in
@@ -129,12 +129,12 @@ def _carry_out(session: Session, ledger: Ledger, parts: list[_Part]) -> None:
             ledger.write([step for step in together if step.wanted is not None])
         for step in sorted(part.steps, key=lambda step: step.kind is Kind.EXACT):
             if step.wanted is None:
-                _take_away(session, ledger, step)
+                _take_away(session, ledger, part.place, step)
 
 
-def _take_away(session: Session, ledger: Ledger, step: Step) -> None:
+def _take_away(session: Session, ledger: Ledger, place: RepositoryRules, step: Step) -> None:
     """Delete what the run created; an exact tag that can't be deleted alone is yanked, another stays."""
-    if is_marker(str(step.reference.tag)):
+    if tag_reader(place.ruleset).is_marker(str(step.reference.tag)):
         lift(session, ledger, step)
         return
     refusal = ledger.remove(step)

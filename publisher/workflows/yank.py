@@ -9,7 +9,7 @@ from publisher.model.plan import Kind
 from publisher.model.value import Value
 from publisher.planning.lines import Published, survey
 from publisher.planning.rules import MARKER
-from publisher.planning.version import parse_version
+from publisher.planning.version import ANY_SCHEME, parse_version
 from publisher.workflows.reconcile import drift, lock, repair_record, settle, wrong_in
 from publisher.workflows.status import SurveyedRepository, places, survey_repository
 from publisher.workflows.tagging.markers import lift
@@ -69,10 +69,11 @@ def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -
 
 
 def _published(found: SurveyedRepository, text: str) -> PublishedVersion | None:
-    version = parse_version(text, found.place.ruleset.schemes)
-    if version is None:
+    version = parse_version(text, (*found.place.ruleset.schemes, *ANY_SCHEME))
+    named = next((one for one in found.survey.versions if text in {str(one.version), *one.tags}), None)
+    if version is None and named is None:
         raise UsageError(f"'{text}' is not a version", hint="name one that 'publish status' lists, as in 1.2.3")
-    return next((one for one in found.survey.versions if one.version == version), None)
+    return named or next((one for one in found.survey.versions if one.version == version), None)
 
 
 def _marker(found: SurveyedRepository, held: PublishedVersion, options: YankOptions) -> Step | None:
@@ -93,7 +94,7 @@ def _supposed(found: SurveyedRepository, held: PublishedVersion, *, yanked: bool
     if yanked and held.digest:
         kept[MARKER + held.tags[0]] = held.digest
     tags = (found.state.tags - markers) | {tag for tag in markers if tag in kept}
-    state = Published(tags, kept)
+    state = Published(tags, kept, found.state.stated)
     return SurveyedRepository(found.place, state, survey(found.place.ruleset, state))
 
 

@@ -13,7 +13,7 @@ from tests.support.engine import BUSYBOX
 
 if TYPE_CHECKING:
     from tests.support.command import Publish
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 _TIMES = 9
 _FILES = 1000
@@ -29,7 +29,7 @@ CMD ["/bin/busybox", "httpd", "-f", "-p", "80", "-h", "/app/tree"]
 """
 
 
-def build_rows(engine: Engine, publish: Publish, folder: Path) -> list[Row]:
+def build_rows(engine: EngineProcess, publish: Publish, folder: Path) -> list[Row]:
     """One row: the seconds of publish build beyond 1.1 times docker build's, measured in turn."""
     project = folder / "build"
     _make_project(project)

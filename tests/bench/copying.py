@@ -38,21 +38,21 @@ def retags(machine: Machine) -> Iterator[Row]:
 
         def ours(count: int) -> Callable[[int], Cost]:
             def retag(number: int) -> Cost:
-                targets = [f":ours{count}-{number}-{at}" for at in range(count)]
+                targets = [f":ours{count}-{number}-{index}" for index in range(count)]
                 return machine.cost(partial(machine.run, "retag", f"{host}/retag/a:1.0.0", *targets))
 
             return retag
 
         def pushes(number: int) -> Cost:
-            tags = [f"push-{number}-{at}" for at in range(3)]
+            tags = [f"push-{number}-{index}" for index in range(3)]
             return machine.cost(partial(machine.push, "near", f"{host}/retag/a", *tags))
 
-        one, three, ten, pushed = alternately(5, ours(1), ours(3), ours(10), pushes)
+        once, three, ten, pushed = alternately(5, ours(1), ours(3), ours(10), pushes)
         start = len(machine.registry.requests())
         ours(10)(99)
-        blobs = sum("/blobs/" in asked.path for asked in machine.registry.requests()[start:])
+        blobs = sum("/blobs/" in request.path for request in machine.registry.requests()[start:])
         cranes = _crane(machine, host) if CRANE else None
-    yield Row("retag, 50 ms link: 10 tags / 1 tag", ten.wall / one.wall, 1.5, False, _walls(ten, one))
+    yield Row("retag, 50 ms link: 10 tags / 1 tag", ten.wall / once.wall, 1.5, False, _walls(ten, once))
     yield Row("retag, 50 ms link: docker push x 3 / 3 tags", pushed.wall / three.wall, 3.0, True, _walls(pushed, three))
     yield Row("retag: blob requests", blobs, 0, False, "")
     if cranes:
@@ -95,9 +95,9 @@ def pull_tag_push(machine: Machine) -> Row:
 
 def _forget_image(machine: Machine, name: str) -> None:
     """Every name of it, so that a pull has to download."""
-    found = machine.engine.docker("image", "inspect", "-f", "{{.Id}}", name, check=False)
-    if found:
-        machine.engine.docker("image", "rm", "-f", found, check=False)
+    image_id = machine.engine.docker("image", "inspect", "-f", "{{.Id}}", name, check=False)
+    if image_id:
+        machine.engine.docker("image", "rm", "-f", image_id, check=False)
 
 
 def layouts(machine: Machine) -> Iterator[Row]:
@@ -179,8 +179,10 @@ def deep(machine: Machine) -> Row:
         away = {"DOCKER_HOST": "unix:///nowhere"}
         return machine.cost(lambda: _succeed(machine, words, away))
 
-    least, found = alternately(3, bare, ours)
-    return Row("verify deep, 1 GB: curl | sha256sum / verify", least.wall / found.wall, 0.7, True, _walls(least, found))
+    least, release = alternately(3, bare, ours)
+    return Row(
+        "verify deep, 1 GB: curl | sha256sum / verify", least.wall / release.wall, 0.7, True, _walls(least, release)
+    )
 
 
 def _succeed(machine: Machine, words: tuple[str, ...], environ: dict[str, str]) -> None:

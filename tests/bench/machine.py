@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.support.command import Publish
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 OPTIONS = ("--version=1.0.0", "--verify=digest", "--no-smoke", "-y", "--format=json")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -51,8 +51,8 @@ class Cost:
 class Machine:
     """An engine, a registry, and `publish` with the first at hand."""
 
-    engine: Engine
-    registry: Registry
+    engine: EngineProcess
+    registry: RegistryProcess
     publish: Publish
     folder: Path
 
@@ -75,11 +75,13 @@ class Machine:
     def cost(self, work: Callable[[], object]) -> Cost:
         """Do it; what an image made just before left to be written to disk is not part of it."""
         os.sync()
-        asked, stored = len(self.registry.requests()), self._stored()
+        requests, stored = len(self.registry.requests()), self._stored()
         processor, began = self._processor(), time.perf_counter()
         work()
         wall = time.perf_counter() - began
-        return Cost(wall, self._processor() - processor, len(self.registry.requests()) - asked, self._stored() - stored)
+        return Cost(
+            wall, self._processor() - processor, len(self.registry.requests()) - requests, self._stored() - stored
+        )
 
     def _processor(self) -> float:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -96,10 +98,10 @@ def alternately(times: int, *works: Callable[[int], Cost]) -> list[Cost]:
     """The median cost of each, measured in turn, each as often the first as it can be: a slow moment meets all."""
     costs: list[list[Cost]] = [[] for _ in works]
     for number in range(times):
-        for at in range(len(works)):
-            place = (at + number) % len(works)
+        for index in range(len(works)):
+            place = (index + number) % len(works)
             costs[place].append(works[place](number))
-    return [Cost.median(found) for found in costs]
+    return [Cost.median(cost) for cost in costs]
 
 
 def skopeo(*words: str) -> None:

@@ -92,11 +92,13 @@ def four_tags(machine: Machine) -> Iterator[Row]:
     make_again(machine, "tree")
     start = len(machine.registry.requests())
     machine.release("docker-daemon:tree", f"{host}/four/ours", "--via", "direct")
-    asked = machine.registry.requests()[start:]
-    first = next(n for n, one in enumerate(asked) if one.method == "PUT" and one.path.endswith("/manifests/1.0.0"))
-    blobs = sum("/blobs/" in one.path for one in asked[first:])
-    both = f"{len(asked)} / {theirs.requests}"
-    yield Row("four tags: requests, release / docker push x 4", len(asked) / theirs.requests, 1.0, False, both)
+    requests = machine.registry.requests()[start:]
+    first = next(
+        n for n, request in enumerate(requests) if request.method == "PUT" and request.path.endswith("/manifests/1.0.0")
+    )
+    blobs = sum("/blobs/" in request.path for request in requests[first:])
+    both = f"{len(requests)} / {theirs.requests}"
+    yield Row("four tags: requests, release / docker push x 4", len(requests) / theirs.requests, 1.0, False, both)
     yield Row("four tags: blob requests after the first tag", blobs, 0, False, "")
 
 
@@ -128,11 +130,11 @@ def one_change(machine: Machine) -> Iterator[Row]:
     )
     what = "one small layer on 340 MB"
     yield Row(f"{what}: seconds beyond docker push", fast_four.wall - slow.wall, 1.5, False, _both(slow, fast_four))
-    asked = f"{fast.requests} - {slow.requests}"
-    yield Row(f"{what}, 1 tag: requests beyond docker push", fast.requests - slow.requests, 10, False, asked)
+    requests = f"{fast.requests} - {slow.requests}"
+    yield Row(f"{what}, 1 tag: requests beyond docker push", fast.requests - slow.requests, 10, False, requests)
     more = fast_four.requests - slow_four.requests
-    asked = f"{fast_four.requests} - {slow_four.requests}"
-    yield Row(f"{what}, 4 tags: requests beyond 4 docker pushes", more, 10, False, asked)
+    requests = f"{fast_four.requests} - {slow_four.requests}"
+    yield Row(f"{what}, 4 tags: requests beyond 4 docker pushes", more, 10, False, requests)
 
 
 def over_a_slow_link(machine: Machine) -> Row:

@@ -64,18 +64,18 @@ def _succeed(publish: Publish, words: tuple[str, ...], folder: Path) -> None:
 def credential_helper(publish: Publish) -> Row:
     """docker-credential-publish get, of a stored login, against the bare import of keyring."""
     helper = Path(publish.program).with_name("docker-credential-publish")
-    given = json.dumps({"ServerURL": "reg.example", "Username": "me", "Secret": "s"})
+    entry = json.dumps({"ServerURL": "reg.example", "Username": "me", "Secret": "s"})
     script = (
         "printf pass | gnome-keyring-daemon --unlock --components=secrets >/dev/null; "
-        f"printf '%s' '{given}' | {helper} store && exec {sys.executable} -m tests.bench.starts {helper}"
+        f"printf '%s' '{entry}' | {helper} store && exec {sys.executable} -m tests.bench.starts {helper}"
     )
     environ = {**publish.environ, "XDG_RUNTIME_DIR": str(publish.home), "XDG_DATA_HOME": str(publish.home / "data")}
     words = ["dbus-run-session", "--", "sh", "-c", script]
     root = Path(__file__).parents[2]
     done = subprocess.run(words, env=environ, cwd=root, capture_output=True, text=True, check=True)
     bare, ours = json.loads(done.stdout)
-    said = f"{ours:.3f} s / {bare:.3f} s"
-    return Row("docker-credential-publish get / import keyring", ours / bare, 2.5, False, said)
+    seconds = f"{ours:.3f} s / {bare:.3f} s"
+    return Row("docker-credential-publish get / import keyring", ours / bare, 2.5, False, seconds)
 
 
 def measure_helper(helper: str) -> None:

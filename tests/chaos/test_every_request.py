@@ -1,7 +1,7 @@
 """A release whose every request fails, against a real registry.
 
 `pytest tests/chaos/test_every_request.py --whole` takes every request; by default every third. In more ways, and with
-virtual time, tests/chaos/test_for_good.py does the same.
+virtual time, tests/chaos/test_every_fault.py does the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.faults import run_faulty_link
+from tests.support.fault_proxy import run_fault_proxy
 from tests.support.layout import make_layout
 from tests.support.order import check_order
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish, Result
-    from tests.support.faults import FaultyLink, Kind
-    from tests.support.registry import Registry
+    from tests.support.fault_proxy import FaultProxy, ProxyFault
+    from tests.support.registry import RegistryProcess
 
 TAGS = {"1.0.0", "1.0", "1", "latest"}
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Releases of one layout over a link that fails, each to a repository of its own."""
+    """Releases of one layout over a proxy that fails, each to a repository of its own."""
 
     publish: Publish
-    link: FaultyLink
-    registry: Registry
+    proxy: FaultProxy
+    registry: RegistryProcess
     name: str
     layout: Path
     digest: str
@@ -42,17 +42,17 @@ class Trial:
 
     def release(self, number: int) -> Result:
         """One of them."""
-        image = f"{self.link.host}/{self.name}/{number}"
+        image = f"{self.proxy.host}/{self.name}/{number}"
         words = ["release", f"oci:{self.layout}", "--image", image, "--version", "1.0.0", "--format", "json"]
         result = self.publish(*words)
-        check_order(self.link.trace, None)
+        check_order(self.proxy.trace, None)
         return result
 
     def positions(self, half: int) -> range:
         """Which requests to fail, of those that it takes when none fails."""
-        self.link.order(None)
+        self.proxy.inject(None)
         assert self.release(0).code == 0
-        return range(1 + (half - 1) * self.stride, len(self.link.requests) + 1, 2 * self.stride)
+        return range(1 + (half - 1) * self.stride, len(self.proxy.requests) + 1, 2 * self.stride)
 
     def tags(self, number: int) -> dict[str, str]:
         """What the registry holds in the end, by tag."""
@@ -73,21 +73,21 @@ class Trial:
 
 @pytest.fixture
 def trial(
-    registry: Registry, publish: Publish, name: str, tmp_path: Path, pytestconfig: pytest.Config
+    registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> Iterator[Trial]:
     """A layout to release, and the link to the registry."""
     digest, stride = make_layout(tmp_path / "layout", name), 1 if pytestconfig.getoption("--whole") else 3
-    with run_faulty_link(registry.host) as link:
-        yield Trial(publish, link, registry, name, tmp_path / "layout", str(digest), stride)
+    with run_fault_proxy(registry.host) as proxy:
+        yield Trial(publish, proxy, registry, name, tmp_path / "layout", str(digest), stride)
 
 
 # Each in two halves, for two workers.
 @pytest.mark.parametrize("half", [1, 2], ids=["odd", "even"])
 @pytest.mark.parametrize("kind", ["reset", "lost"])
-def test_a_request_that_fails_once_is_no_matter(kind: Kind, half: int, trial: Trial) -> None:
+def test_a_request_that_fails_once_is_no_matter(kind: ProxyFault, half: int, trial: Trial) -> None:
     """Whichever connection breaks, before or after the registry acted, the release is done, with every tag right."""
     for number in trial.positions(half):
-        trial.link.order(kind, number)
+        trial.proxy.inject(kind, number)
         result = trial.release(number)
         assert result.code == 0, f"{kind} at request {number}: {result.stderr}"
         assert trial.tags(number) == dict.fromkeys(TAGS, trial.digest)
@@ -97,17 +97,17 @@ def test_a_request_that_fails_once_is_no_matter(kind: Kind, half: int, trial: Tr
 def test_what_fails_for_good_tells_the_truth(half: int, trial: Trial) -> None:
     """From any request on all is refused: the report is what the registry holds, and a rerun finishes."""
     for number in trial.positions(half):
-        trial.link.order("forbidden", number, rest=True)
+        trial.proxy.inject("forbidden", number, rest=True)
         failed = trial.release(number)
-        held = trial.tags(number)
+        tags = trial.tags(number)
         moves = failed.document.get("moves", [])
-        told = {move["reference"].rpartition(":")[2]: move["state"] for move in moves}
+        states = {move["reference"].rpartition(":")[2]: move["state"] for move in moves}
         assert failed.code == (7 if moves else 3), failed.stderr
-        assert set(held.values()) <= {trial.digest}
-        assert {tag for tag, state in told.items() if state == "done"} <= set(held)
-        assert not {tag for tag, state in told.items() if state == "not-done"} & set(held)
-        assert set(held) <= set(told), f"a tag was written and not told, at request {number}"
-        trial.link.order(None)
+        assert set(tags.values()) <= {trial.digest}
+        assert {tag for tag, state in states.items() if state == "done"} <= set(tags)
+        assert not {tag for tag, state in states.items() if state == "not-done"} & set(tags)
+        assert set(tags) <= set(states), f"a tag was written and not told, at request {number}"
+        trial.proxy.inject(None)
         again = trial.release(number)
         assert again.code == 0, again.stderr
         assert trial.tags(number) == dict.fromkeys(TAGS, trial.digest)

@@ -20,14 +20,14 @@ from publisher.workflows.release import ReleaseOptions, prepare, release
 from publisher.workflows.session import Session
 from publisher.workflows.verify import Expectation, verify_references
 from tests.contracts.client import Client
-from tests.support.faults import FaultyLink, run_faulty_link
+from tests.support.fault_proxy import FaultProxy, run_fault_proxy
 from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 EVERY = 97
 
@@ -51,8 +51,8 @@ class Hasty(Session):
 class Trial:
     """An image, and releases of it that may be damaged."""
 
-    def __init__(self, folder: Path, registry: Registry, link: FaultyLink, name: str) -> None:
-        self.folder, self.registry, self.link, self.name = folder, registry, link, name
+    def __init__(self, folder: Path, registry: RegistryProcess, proxy: FaultProxy, name: str) -> None:
+        self.folder, self.registry, self.proxy, self.name = folder, registry, proxy, name
         self.digest = str(make_layout(folder / "layout", name))
         self.blobs = sorted(path for path in (folder / "layout" / "blobs").rglob("*") if path.is_file())
         self.runs = 0
@@ -75,11 +75,14 @@ class Trial:
         with Client(self.registry.url) as client:
             path = f"/v2/{self.name}/{self.runs}"
             for tag in ("1.0.0", "1.0", "1", "latest"):
-                answer = client.ask("GET", f"{path}/manifests/{tag}")
+                answer = client.request("GET", f"{path}/manifests/{tag}")
                 assert answer.status_code == 404 or str(Digest.of(answer.content)) == self.digest
                 blobs = [*answer.json()["layers"], answer.json()["config"]] if answer.status_code == 200 else []
                 for blob in blobs:
-                    assert str(Digest.of(client.ask("GET", f"{path}/blobs/{blob['digest']}").content)) == blob["digest"]
+                    assert (
+                        str(Digest.of(client.request("GET", f"{path}/blobs/{blob['digest']}").content))
+                        == blob["digest"]
+                    )
 
     def verdict(self) -> VerdictState:
         """What `publish verify --verify deep` says of the last release."""
@@ -89,10 +92,10 @@ class Trial:
 
 
 @pytest.fixture
-def trial(registry: Registry, name: str, tmp_path: Path) -> Iterator[Trial]:
+def trial(registry: RegistryProcess, name: str, tmp_path: Path) -> Iterator[Trial]:
     """One of them."""
-    with run_faulty_link(registry.host) as link:
-        yield Trial(tmp_path, registry, link, name)
+    with run_fault_proxy(registry.host) as proxy:
+        yield Trial(tmp_path, registry, proxy, name)
 
 
 @pytest.fixture
@@ -101,10 +104,10 @@ def step(pytestconfig: pytest.Config) -> int:
     return 1 if pytestconfig.getoption("--whole") else EVERY
 
 
-def flip(path: Path, at: int) -> None:
+def flip(path: Path, offset: int) -> None:
     """Change one byte where it lies; twice puts it right again."""
     content = bytearray(path.read_bytes())
-    content[at] ^= 1
+    content[offset] ^= 1
     path.write_bytes(content)
 
 
@@ -116,13 +119,13 @@ def tell(capsys: pytest.CaptureFixture[str], count: int, what: str) -> None:
 
 def test_at_rest_before_it_is_sent(trial: Trial, step: int, capsys: pytest.CaptureFixture[str]) -> None:
     """The release fails, and no tag moves."""
-    places = [(path, at) for path in trial.blobs for at in range(path.stat().st_size)][::step]
-    for path, at in places:
-        flip(path, at)
-        assert trial.release(host=trial.registry.host), f"byte {at} of {path.name[:12]} went unseen"
-        flip(path, at)
+    places = [(path, offset) for path in trial.blobs for offset in range(path.stat().st_size)][::step]
+    for path, offset in places:
+        flip(path, offset)
+        assert trial.release(host=trial.registry.host), f"byte {offset} of {path.name[:12]} went unseen"
+        flip(path, offset)
         with Client(trial.registry.url) as client:
-            assert client.ask("GET", f"/v2/{trial.name}/{trial.runs}/manifests/1.0.0").status_code == 404
+            assert client.request("GET", f"/v2/{trial.name}/{trial.runs}/manifests/1.0.0").status_code == 404
     assert not trial.release(host=trial.registry.host)
     tell(capsys, len(places), "at rest before they are sent")
 
@@ -133,13 +136,13 @@ def test_on_its_way(trial: Trial, step: int, way: str, capsys: pytest.CaptureFix
     size = sum(path.stat().st_size for path in trial.blobs)
     # Each byte goes up once, but for the manifest's: once by digest and once for each tag. All of it is read back.
     places = range(0, size * 2, step)
-    for at in places:
-        trial.link.flip("up" if way == "up" else "down", at)
-        wrong = trial.release(host=trial.link.host)
-        assert way == "down" or not wrong, f"byte {at} was not sent again: {wrong}"
+    for offset in places:
+        trial.proxy.flip("up" if way == "up" else "down", offset)
+        wrong = trial.release(host=trial.proxy.host)
+        assert way == "down" or not wrong, f"byte {offset} was not sent again: {wrong}"
         trial.check()
-    trial.link.flip(None)
-    assert not trial.release(host=trial.link.host)
+    trial.proxy.flip(None)
+    assert not trial.release(host=trial.proxy.host)
     tell(capsys, len(places), f"on their way {way}")
 
 
@@ -147,11 +150,11 @@ def test_at_rest_in_the_registry(trial: Trial, step: int, capsys: pytest.Capture
     """A deep verification never calls it equal."""
     assert not trial.release(host=trial.registry.host)
     data = trial.registry.log.parent / "data" / "docker" / "registry" / "v2" / "blobs" / "sha256"
-    held = [data / path.name[:2] / path.name / "data" for path in trial.blobs]
-    places = [(path, at) for path in held for at in range(path.stat().st_size)][::step]
-    for path, at in places:
-        flip(path, at)
+    stored = [data / path.name[:2] / path.name / "data" for path in trial.blobs]
+    places = [(path, offset) for path in stored for offset in range(path.stat().st_size)][::step]
+    for path, offset in places:
+        flip(path, offset)
         assert trial.verdict() in {VerdictState.DIFFERENT, VerdictState.MISSING, VerdictState.UNKNOWN}
-        flip(path, at)
+        flip(path, offset)
     assert trial.verdict() is VerdictState.EQUAL
     tell(capsys, len(places), "at rest in the registry")

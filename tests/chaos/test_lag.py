@@ -9,10 +9,10 @@ import pytest
 
 from publisher.sandbox.options import Options
 from publisher.workflows.yank import YankOptions
-from tests.support.commands import Ended, reconcile_of, release_of, retag_of, undo_of, yank_of
+from tests.support.commands import CommandResult, reconcile_of, release_of, retag_of, undo_of, yank_of
 from tests.support.order import check_order
 from tests.support.seed import floating_tags, put_image, put_versions
-from tests.support.simulation import Run, World
+from tests.support.simulation import SimulatedRun, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ NAME = "acme/app"
 LATE = {"lists-by-a-minute": Options(list_lag=60), "reads-by-0.3-s": Options(lag=0.3), "reads-by-3-s": Options(lag=3)}
 
 
-def stocked(options: Options) -> World:
+def seeded_world(options: Options) -> World:
     """A registry with two versions, which everybody can see."""
     world = World(options=options)
     put_versions(world, NAME, ["1.0.0", "1.1.0"])
@@ -30,30 +30,30 @@ def stocked(options: Options) -> World:
     return world
 
 
-def release(world: World, folder: Path, version: str) -> Ended:
+def release(world: World, folder: Path, version: str) -> CommandResult:
     """One release on a machine of its own."""
     image = put_image(world, NAME, version)
-    return release_of(Run(world, 0, folder), f"docker://{NAME}@{image.digest}", version, NAME)
+    return release_of(SimulatedRun(world, 0, folder), f"docker://{NAME}@{image.digest}", version, NAME)
 
 
 @pytest.mark.parametrize("kind", LATE)
 def test_release(kind: str, tmp_path: Path) -> None:
     """What was written is waited for, and nobody else is blamed; a list that lags costs no second write."""
-    with stocked(LATE[kind]) as world:
+    with seeded_world(LATE[kind]) as world:
         ended = release(world, tmp_path / "machine", "2.0.0")
         assert ended.code == 0, ended
         assert set(ended.states.values()) == {"done"}
-        held = world.tags(NAME)
-        assert {held[tag] for tag in ("2.0.0", "2.0", "2", "latest")} == {held["2.0.0"]}
-        assert ended.after == {f"{NAME}:{tag}": held["2.0.0"] for tag in ("2.0.0", "2.0", "2", "latest")}
+        tags = world.tags(NAME)
+        assert {tags[tag] for tag in ("2.0.0", "2.0", "2", "latest")} == {tags["2.0.0"]}
+        assert ended.after == {f"{NAME}:{tag}": tags["2.0.0"] for tag in ("2.0.0", "2.0", "2", "latest")}
         check_order(world.trace, world.store)
-        writes = Counter(one.path for one in world.trace if one.method == "PUT")
+        writes = Counter(request.path for request in world.trace if request.method == "PUT")
         assert kind != "lists-by-a-minute" or set(writes.values()) == {1}, writes
 
 
 def test_reads_that_lag_longer_than_a_run_waits(tmp_path: Path) -> None:
     """The exact tag was taken, and is not shown: unknown, exit 7; a rerun finishes once it can be seen."""
-    with stocked(Options(lag=60)) as world:
+    with seeded_world(Options(lag=60)) as world:
         ended = release(world, tmp_path / "machine", "2.0.0")
         assert ended.code == 7
         assert ended.states == {
@@ -65,11 +65,11 @@ def test_reads_that_lag_longer_than_a_run_waits(tmp_path: Path) -> None:
         assert again.code == 7
         world.wait(100)
         assert release(world, tmp_path / "machine", "2.0.0").code == 0
-        held = world.tags(NAME)
-        assert held["latest"] == held["2.0.0"]
+        tags = world.tags(NAME)
+        assert tags["latest"] == tags["2.0.0"]
 
 
-DEEDS: dict[str, Callable[[Run], Ended]] = {
+DEEDS: dict[str, Callable[[SimulatedRun], CommandResult]] = {
     "yank": lambda run: yank_of(run, "1.1.0", NAME),
     "retag": lambda run: retag_of(run, f"{NAME}:1.0.0", ":stable", ":1.1"),
     "reconcile": lambda run: reconcile_of(run, NAME),
@@ -81,8 +81,8 @@ DEEDS: dict[str, Callable[[Run], Ended]] = {
 @pytest.mark.parametrize("kind", LATE)
 def test_repairs(kind: str, name: str, tmp_path: Path) -> None:
     """They wait as a release does, for what is deleted too."""
-    with stocked(LATE[kind]) as world:
-        run = Run(world, 0, tmp_path / "machine")
+    with seeded_world(LATE[kind]) as world:
+        run = SimulatedRun(world, 0, tmp_path / "machine")
         assert release(world, run.machine, "1.2.0").code == 0
         world.put(NAME, world.manifest(NAME, world.tags(NAME)["1.0.0"]), "1.1")
         if name == "reconcile":
@@ -91,7 +91,7 @@ def test_repairs(kind: str, name: str, tmp_path: Path) -> None:
         world.trace.clear()
         ended = DEEDS[name](run)
         assert ended.code == 0, ended
-        writes = Counter(one.path for one in world.trace if one.method == "PUT")
+        writes = Counter(request.path for request in world.trace if request.method == "PUT")
         assert kind != "lists-by-a-minute" or set(writes.values()) == {1}, writes
         world.wait(100)
         if name == "yank":
@@ -99,8 +99,8 @@ def test_repairs(kind: str, name: str, tmp_path: Path) -> None:
         if name == "retag":
             assert reconcile_of(run, NAME).code == 0
             assert world.tags(NAME)["stable"] == world.tags(NAME)["1.0.0"]
-        held = world.tags(NAME)
-        exact = {tag: digest for tag, digest in held.items() if tag.count(".") == 2}
+        tags = world.tags(NAME)
+        exact = {tag: digest for tag, digest in tags.items() if tag.count(".") == 2}
         assert ("1.2.0" in exact) == (name != "undo")
-        right = floating_tags(exact) if name != "undo" else floating_tags(exact) | {"1.1": held["1.0.0"]}
-        assert {tag: held[tag] for tag in right} == right
+        right = floating_tags(exact) if name != "undo" else floating_tags(exact) | {"1.1": tags["1.0.0"]}
+        assert {tag: tags[tag] for tag in right} == right

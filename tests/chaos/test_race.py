@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import pytest
 
 from publisher.sandbox.options import Options
-from tests.support import faults_simulated as fate
-from tests.support.commands import KILLED, Ended, reconcile_of, release_of, undo_of, yank_of
+from tests.support import simulated_faults as faults
+from tests.support.commands import KILLED, CommandResult, reconcile_of, release_of, undo_of, yank_of
 from tests.support.order import check_order, check_state
 from tests.support.seed import floating_tags, put_image, put_versions
-from tests.support.simulation import Run, World, unharmed
+from tests.support.simulation import SimulatedRun, World, no_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from publisher.model.manifest import Manifest
-    from tests.support.faults_simulated import Fate
-    from tests.support.simulation import Asked
+    from tests.support.simulated_faults import SimulatedFault
+    from tests.support.simulation import SimulatedRequest
 
 NAME = "acme/app"
 VERSIONS = ["1.0.0", "1.0.1", "1.1.0", "1.2.0", "2.0.0", "2.0.1", "2.1.0", "1.0.2"]
-Fates: TypeAlias = "Callable[[int, str, str], Fate | None]"
+FaultRule: TypeAlias = "Callable[[int, str, str], SimulatedFault | None]"
 
 
 @dataclass
@@ -41,23 +41,25 @@ class Race:
     world: World
     folder: Path
     sole: bool = True
-    ended: dict[int, Ended] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
+    ended: dict[int, CommandResult] = field(default_factory=dict)
+    runs: list[SimulatedRun] = field(default_factory=list)
 
-    def run(self, images: Iterable[tuple[str, Manifest]], fates: list[Fates] | None = None) -> None:
+    def run(self, images: Iterable[tuple[str, Manifest]], rules: list[FaultRule] | None = None) -> None:
         """Release each image as its version, all at once."""
-        self.do([partial(_release, image, version) for version, image in images], fates)
+        self.do([partial(_release, image, version) for version, image in images], rules)
         for run in self.runs:
             check_order(run.trace, self.world.store)
 
-    def do(self, deeds: Iterable[Callable[[Run], Ended]], fates: list[Fates] | None = None) -> None:
+    def do(
+        self, commands: Iterable[Callable[[SimulatedRun], CommandResult]], rules: list[FaultRule] | None = None
+    ) -> None:
         """Do all of these at once; after every request the registry's state is looked at."""
         self.world.watch = self._check
         threads = []
-        for at, deed in enumerate(deeds):
-            run = Run(self.world, at, self.folder / str(at), fates[at] if fates else unharmed)
+        for number, command in enumerate(commands):
+            run = SimulatedRun(self.world, number, self.folder / str(number), rules[number] if rules else no_fault)
             self.runs.append(run)
-            threads.append(threading.Thread(target=self._end, args=(run, deed)))
+            threads.append(threading.Thread(target=self._end, args=(run, command)))
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -65,13 +67,13 @@ class Race:
         self.world.watch = lambda _asked: None
         assert len(self.ended) == len(threads), "a run ended with a traceback"
 
-    def _check(self, asked: Asked) -> None:
-        if asked.method == "PUT" and asked.is_done:
+    def _check(self, request: SimulatedRequest) -> None:
+        if request.method == "PUT" and request.is_done:
             check_state(self.world.store, NAME, sole=self.sole)
 
-    def _end(self, run: Run, deed: Callable[[Run], Ended]) -> None:
+    def _end(self, run: SimulatedRun, command: Callable[[SimulatedRun], CommandResult]) -> None:
         try:
-            self.ended[run.number] = deed(run)
+            self.ended[run.number] = command(run)
         finally:
             self.world.schedule.leave(run.number)
 
@@ -83,75 +85,75 @@ class Race:
     def reconcile(self) -> None:
         """Once everybody has ended, somebody mends what is left."""
         self.world.more_runs()
-        ended = reconcile_of(Run(self.world, 0, self.folder / "later"), NAME)
+        ended = reconcile_of(SimulatedRun(self.world, 0, self.folder / "later"), NAME)
         assert ended.code == 0, ended.document
 
 
-def _release(image: Manifest, version: str, run: Run) -> Ended:
+def _release(image: Manifest, version: str, run: SimulatedRun) -> CommandResult:
     return release_of(run, f"docker://{NAME}@{image.digest}", version, NAME)
 
 
-def wanted(images: Iterable[tuple[str, Manifest]]) -> dict[str, str]:
+def right_tags(images: Iterable[tuple[str, Manifest]]) -> dict[str, str]:
     """What each tag has to hold where these versions are published."""
     digests = {version: str(image.digest) for version, image in images}
     return digests | floating_tags(digests)
 
 
-def drawn(seed: int) -> list[str]:
+def draw_versions(seed: int) -> list[str]:
     """Two to eight versions in any order."""
     chance = random.Random(seed)
     return chance.sample(VERSIONS, chance.choice([2, 2, 3, 3, 4, 5, 8]))
 
 
-def mishaps(chance: random.Random, every: int) -> Fates:
+def random_faults(chance: random.Random, every: int) -> FaultRule:
     """One request in so many fails in a way that passes."""
-    return lambda _number, _method, _path: chance.choice(fate.PASSING) if chance.randrange(every) == 0 else None
+    return lambda _number, _method, _path: chance.choice(faults.TRANSIENT) if chance.randrange(every) == 0 else None
 
 
 def _different(seed: int, folder: Path) -> None:
     """All succeed, and each tag is right."""
-    versions = drawn(seed)
+    versions = draw_versions(seed)
     with World(seed, len(versions)) as world:
         images = [(version, put_image(world, NAME, version)) for version in versions]
         race = Race(world, folder)
         race.run(images)
         assert set(race.codes) == {0}, f"seed {seed}: {race.codes}"
-        assert world.tags(NAME) == wanted(images), f"seed {seed}"
+        assert world.tags(NAME) == right_tags(images), f"seed {seed}"
 
 
 def _faulty(seed: int, folder: Path) -> None:
     """Requests that fail now and then, also after they were done, change nothing of that."""
-    versions = drawn(seed)
+    versions = draw_versions(seed)
     with World(seed, len(versions)) as world:
         images = [(version, put_image(world, NAME, version)) for version in versions]
         race = Race(world, folder)
-        race.run(images, [mishaps(random.Random(seed * 8 + at), 12) for at in range(len(versions))])
+        race.run(images, [random_faults(random.Random(seed * 8 + number), 12) for number in range(len(versions))])
         assert set(race.codes) == {0}, f"seed {seed}: {race.codes}"
-        assert world.tags(NAME) == wanted(images), f"seed {seed}"
+        assert world.tags(NAME) == right_tags(images), f"seed {seed}"
 
 
 def _deadly(seed: int, folder: Path) -> None:
     """One is killed at any of its requests, with faults around: the others succeed, and a reconcile does the rest."""
-    versions, chance = drawn(seed), random.Random(seed)
-    number, death = chance.randrange(1, 26), chance.choice((fate.KILLED, fate.KILLED_AFTER))
+    versions, chance = draw_versions(seed), random.Random(seed)
+    number, death = chance.randrange(1, 26), chance.choice((faults.KILLED, faults.KILLED_AFTER))
     with World(seed, len(versions)) as world:
         images = [(version, put_image(world, NAME, version)) for version in versions]
-        fates: list[Fates] = [mishaps(random.Random(seed * 8 + at), 20) for at in range(len(versions))]
-        fates[0] = lambda asked, _method, _path: death if asked == number else None
+        rules: list[FaultRule] = [random_faults(random.Random(seed * 8 + index), 20) for index in range(len(versions))]
+        rules[0] = lambda count, _method, _path: death if count == number else None
         race = Race(world, folder)
-        race.run(images, fates)
+        race.run(images, rules)
         assert race.codes[0] in {0, KILLED}, f"seed {seed}: {race.codes}"
         assert set(race.codes[1:]) <= {0}, f"seed {seed}: {race.codes}"
         race.reconcile()
-        held = world.tags(NAME)
-        published = {version: str(image.digest) for version, image in images if version in held}
+        tags = world.tags(NAME)
+        published = {version: str(image.digest) for version, image in images if version in tags}
         assert set(versions[1:]) <= set(published)
-        assert held == published | floating_tags(published), f"seed {seed}"
+        assert tags == published | floating_tags(published), f"seed {seed}"
 
 
 def _lagging(seed: int, folder: Path) -> None:
     """Nobody sees the others' versions in time; once the list shows them, one reconcile puts every tag right."""
-    versions, chance = drawn(seed), random.Random(seed)
+    versions, chance = draw_versions(seed), random.Random(seed)
     with World(seed, len(versions), Options(list_lag=chance.choice([0.05, 0.5, 3.0, 60.0]))) as world:
         images = [(version, put_image(world, NAME, version)) for version in versions]
         race = Race(world, folder)
@@ -159,7 +161,7 @@ def _lagging(seed: int, folder: Path) -> None:
         assert set(race.codes) <= {0, 7}, f"seed {seed}: {race.codes}"
         world.wait(60)
         race.reconcile()
-        assert world.tags(NAME) == wanted(images), f"seed {seed}"
+        assert world.tags(NAME) == right_tags(images), f"seed {seed}"
 
 
 def _mixed(seed: int, folder: Path) -> None:
@@ -167,30 +169,30 @@ def _mixed(seed: int, folder: Path) -> None:
     chance, machine = random.Random(seed), folder / "undoes"
     with World(seed) as world:
         put_versions(world, NAME, ["1.0.0", "1.0.1", "2.0.0"])
-        assert _release(put_image(world, NAME, "1.1.0"), "1.1.0", Run(world, 0, machine)).code == 0
-        deeds: dict[str, Callable[[Run], Ended]] = {
+        assert _release(put_image(world, NAME, "1.1.0"), "1.1.0", SimulatedRun(world, 0, machine)).code == 0
+        commands: dict[str, Callable[[SimulatedRun], CommandResult]] = {
             version: partial(_release, put_image(world, NAME, version), version)
             for version in ("1.2.0", "2.0.1", "1.0.2")
         }
-        deeds["undo"] = lambda run: undo_of(replace(run, machine=machine))
-        deeds["yank"] = lambda run: yank_of(run, "2.0.0", NAME)
-        deeds["reconcile"] = lambda run: reconcile_of(run, NAME)
-        chosen = chance.sample(sorted(deeds), chance.choice([2, 3, 4]))
+        commands["undo"] = lambda run: undo_of(replace(run, machine=machine))
+        commands["yank"] = lambda run: yank_of(run, "2.0.0", NAME)
+        commands["reconcile"] = lambda run: reconcile_of(run, NAME)
+        chosen = chance.sample(sorted(commands), chance.choice([2, 3, 4]))
         world.more_runs(len(chosen), seed)
         # Who takes an exact tag away can't see what others are about to point at it.
         race = Race(world, folder, sole=False)
-        race.do([deeds[name] for name in chosen])
-        told = [race.ended[at].document.get("message") for at in range(len(chosen)) if race.codes[at]]
-        assert not told, f"seed {seed}: {chosen} {race.codes} {told}"
-        held = world.tags(NAME)
-        counting = {tag: digest for tag, digest in held.items() if _counts(tag, held)}
+        race.do([commands[name] for name in chosen])
+        messages = [race.ended[number].document.get("message") for number in range(len(chosen)) if race.codes[number]]
+        assert not messages, f"seed {seed}: {chosen} {race.codes} {messages}"
+        tags = world.tags(NAME)
+        counting = {tag: digest for tag, digest in tags.items() if _counts(tag, tags)}
         right = floating_tags(counting)
-        assert {tag: held.get(tag) for tag in right} == right, f"seed {seed}: {chosen}"
+        assert {tag: tags.get(tag) for tag in right} == right, f"seed {seed}: {chosen}"
 
 
-def _counts(tag: str, held: dict[str, str]) -> bool:
+def _counts(tag: str, tags: dict[str, str]) -> bool:
     """Whether it is an exact tag that isn't yanked."""
-    return tag.count(".") == 2 and not tag.startswith("yanked-") and f"yanked-{tag}" not in held
+    return tag.count(".") == 2 and not tag.startswith("yanked-") and f"yanked-{tag}" not in tags
 
 
 def _frozen(seed: int, folder: Path) -> None:
@@ -210,10 +212,10 @@ def _overwritten(seed: int, folder: Path) -> bool:
         images = [("1.0.0", put_image(world, NAME, text)) for text in ("one", "two")]
         race = Race(world, folder, sole=False)
         race.run(images)
-        held = world.tags(NAME)
-        assert set(held) == {"1.0.0", "1.0", "1", "latest"}
-        assert len(set(held.values())) == 1, f"seed {seed}: {held}"
-        winner = next(at for at, (_, image) in enumerate(images) if str(image.digest) == held["1.0.0"])
+        tags = world.tags(NAME)
+        assert set(tags) == {"1.0.0", "1.0", "1", "latest"}
+        assert len(set(tags.values())) == 1, f"seed {seed}: {tags}"
+        winner = next(number for number, (_, image) in enumerate(images) if str(image.digest) == tags["1.0.0"])
         assert race.codes[winner] == 0, f"seed {seed}: {race.codes}"
         assert race.codes[1 - winner] in {0, 4}, f"seed {seed}: {race.codes}"
         spans = _spans(world.trace, winner)
@@ -227,7 +229,9 @@ def test_both_succeed_where_one_spans_the_other(tmp_path: Path) -> None:
         images = [("1.0.0", put_image(world, NAME, text)) for text in ("one", "two")]
 
         def choose(runs: list[int]) -> int:
-            looked = any(one.run == 0 and _is_exact(one) and one.method == "HEAD" for one in world.trace)
+            looked = any(
+                request.run == 0 and _is_exact(request) and request.method == "HEAD" for request in world.trace
+            )
             return max(runs) if looked else min(runs)
 
         world.schedule.choose = choose  # type: ignore[method-assign]  # this race has one order
@@ -238,18 +242,22 @@ def test_both_succeed_where_one_spans_the_other(tmp_path: Path) -> None:
         assert set(world.tags(NAME).values()) == {str(images[0][1].digest)}
 
 
-def _is_exact(asked: Asked) -> bool:
-    return asked.path.endswith("/manifests/1.0.0")
+def _is_exact(request: SimulatedRequest) -> bool:
+    return request.path.endswith("/manifests/1.0.0")
 
 
-def _spans(trace: list[Asked], winner: int) -> bool:
+def _spans(trace: list[SimulatedRequest], winner: int) -> bool:
     """Whether the winner looked before the other wrote, and wrote after the other had looked for the last time."""
-    exact = [(at, one) for at, one in enumerate(trace) if _is_exact(one)]
-    wrote = {one.run: at for at, one in reversed(exact) if one.method == "PUT"}
+    exact = [(position, request) for position, request in enumerate(trace) if _is_exact(request)]
+    wrote = {request.run: position for position, request in reversed(exact) if request.method == "PUT"}
     if len(wrote) < 2:
         return False
-    looked = max(at for at, one in exact if one.run == winner and one.method == "HEAD" and at < wrote[winner])
-    last = max(at for at, one in exact if one.run != winner and one.method == "HEAD")
+    looked = max(
+        position
+        for position, request in exact
+        if request.run == winner and request.method == "HEAD" and position < wrote[winner]
+    )
+    last = max(position for position, request in exact if request.run != winner and request.method == "HEAD")
     return looked < wrote[1 - winner] and last < wrote[winner]
 
 
@@ -260,11 +268,11 @@ class Batch(NamedTuple):
     folder: Path
     say: Callable[[str], None]
 
-    def race(self, one: Callable[[int, Path], object], what: str) -> None:
+    def race(self, trial: Callable[[int, Path], object], what: str) -> None:
         """Race each of them, and say so."""
-        found = [bool(one(seed, self.folder / str(seed))) for seed in self.seeds]
-        more = f", {sum(found)} times both succeeded" if any(found) else ""
-        self.say(f"raced {len(found)} seeds from {self.seeds.start} on: {what}{more}")
+        results = [bool(trial(seed, self.folder / str(seed))) for seed in self.seeds]
+        more = f", {sum(results)} times both succeeded" if any(results) else ""
+        self.say(f"raced {len(results)} seeds from {self.seeds.start} on: {what}{more}")
 
 
 def test_every_floating_tag_ends_on_the_highest_version(batch: Batch) -> None:
@@ -308,12 +316,12 @@ _WORKERS = 2
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The seeds of each race in batches, for the workers; all of them in the main one, half of them in the others."""
     if "batch" in metafunc.fixturenames:
-        one, count = metafunc.config.getoption("--seed"), metafunc.config.getoption("--seeds")
+        seed, count = metafunc.config.getoption("--seed"), metafunc.config.getoption("--seeds")
         count = count // (1 if "highest_version" in metafunc.function.__name__ else 2)
         size = -(-count // _WORKERS)
-        found = [range(start, min(start + size, count)) for start in range(0, count, size)]
-        found = [range(one, one + 1)] if one is not None else found
-        metafunc.parametrize("batch", found, ids=[f"from-{seeds.start}" for seeds in found], indirect=True)
+        batches = [range(start, min(start + size, count)) for start in range(0, count, size)]
+        batches = [range(seed, seed + 1)] if seed is not None else batches
+        metafunc.parametrize("batch", batches, ids=[f"from-{seeds.start}" for seeds in batches], indirect=True)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from publisher.sandbox.options import Options
 from publisher.workflows.undo import UndoOptions
 from tests.support.commands import release_of, undo_of
 from tests.support.seed import floating_tags, put_image
-from tests.support.simulation import Run, World
+from tests.support.simulation import SimulatedRun, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Shop:
     """A machine that has released two versions, and where it keeps their receipts."""
 
     world: World
-    run: Run
+    run: SimulatedRun
     digests: dict[str, str]
 
     @property
@@ -38,14 +38,14 @@ class Shop:
         """The files, oldest first."""
         return sorted(self.run.machine.rglob("*.json"))
 
-    def release(self, version: str, run: Run | None = None) -> int:
+    def release(self, version: str, run: SimulatedRun | None = None) -> int:
         """Release an image of its own as `version`."""
         image = put_image(self.world, NAME, version)
         self.digests[version] = str(image.digest)
         return release_of(run or self.run, f"docker://{NAME}@{image.digest}", version, NAME).code
 
     @property
-    def held(self) -> dict[str, str]:
+    def tags(self) -> dict[str, str]:
         """Every tag and its digest."""
         return self.world.tags(NAME)
 
@@ -54,34 +54,34 @@ class Shop:
 def shop(tmp_path: Path) -> Iterator[Shop]:
     """Two releases."""
     with World() as world:
-        made = Shop(world, Run(world, 0, tmp_path / "machine"), {})
-        assert (made.release("1.0.0"), made.release("1.1.0")) == (0, 0)
-        yield made
+        shop = Shop(world, SimulatedRun(world, 0, tmp_path / "machine"), {})
+        assert (shop.release("1.0.0"), shop.release("1.1.0")) == (0, 0)
+        yield shop
 
 
 def test_receipt_cut_at_every_byte(shop: Shop, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]) -> None:
     """Undo doesn't take the release before for the last one: it names the torn file, asks nothing and leaves it."""
-    before, newest = shop.held, shop.receipts[-1]
+    before, newest = shop.tags, shop.receipts[-1]
     whole, stem = newest.read_bytes(), shop.receipts[0].stem
     places = range(0, len(whole.rstrip()), 1 if pytestconfig.getoption("--whole") else 10)
     shop.world.trace.clear()
-    for at in places:
-        newest.write_bytes(whole[:at])
+    for length in places:
+        newest.write_bytes(whole[:length])
         ended = undo_of(shop.run)
-        assert ended.code == 2, f"cut at {at}: {ended}"
+        assert ended.code == 2, f"cut at {length}: {ended}"
         assert str(newest) in ended.document["message"]
         assert stem in ended.document["hint"]
-        assert newest.read_bytes() == whole[:at]
+        assert newest.read_bytes() == whole[:length]
         assert undo_of(shop.run, receipt=str(newest)).code == 2
     assert not shop.world.trace
-    assert shop.held == before
+    assert shop.tags == before
     with capsys.disabled():
         sys.stdout.write(
             f"\ncut a receipt at {len(places)} of {len(whole)} bytes: nothing was asked, nothing changed\n"
         )
     assert shop.release("1.2.0") == 0
     assert undo_of(shop.run).code == 0
-    assert shop.held == before
+    assert shop.tags == before
     assert undo_of(shop.run).code == 2
 
 
@@ -95,7 +95,7 @@ def test_foreign_files_are_left_alone(content: bytes, shop: Shop) -> None:
     assert shop.release("1.2.0") == 0
     assert undo_of(shop.run).code == 0
     assert undo_of(shop.run).code == 0
-    assert shop.held == {"1.0.0": shop.digests["1.0.0"], **floating_tags({"1.0.0": shop.digests["1.0.0"]})}
+    assert shop.tags == {"1.0.0": shop.digests["1.0.0"], **floating_tags({"1.0.0": shop.digests["1.0.0"]})}
     assert foreign.read_bytes() == content
 
 
@@ -104,20 +104,20 @@ def test_a_receipt_under_another_name_counts_for_nothing(old: bool, shop: Shop) 
     """Not even one whose name would make it the last."""
     copied = shop.receipts[0 if old else -1]
     copied.with_name("20990101T000000.000Z-aaaaaa.json").write_bytes(copied.read_bytes())
-    before = shop.held
+    before = shop.tags
     assert undo_of(shop.run).code == 2
-    assert shop.held == before
+    assert shop.tags == before
 
 
 def test_undo_by_a_file_from_another_machine(shop: Shop, tmp_path: Path) -> None:
     """A CI artifact is as good as the journal; a second time there is nothing left to do."""
-    elsewhere = Run(shop.world, 0, tmp_path / "laptop")
+    elsewhere = SimulatedRun(shop.world, 0, tmp_path / "laptop")
     file = tmp_path / "receipt.json"
     file.write_bytes(shop.receipts[-1].read_bytes())
     ended = undo_of(elsewhere, receipt=str(file))
     assert ended.code == 0, ended
     expected = {"1.0.0": shop.digests["1.0.0"], **floating_tags({"1.0.0": shop.digests["1.0.0"]})}
-    assert shop.held == expected
+    assert shop.tags == expected
     again = undo_of(elsewhere, receipt=str(file))
     assert (again.code, again.states) == (0, {})
 
@@ -129,16 +129,16 @@ def test_undo_with_no_receipt_at_all(referrers: bool, tmp_path: Path) -> None:
         machine = tmp_path / "ci"
         machine.mkdir()
         (machine / "publish.toml").write_text("[tags]\nrecord = true\n")
-        shop = Shop(world, Run(world, 0, machine), {})
+        shop = Shop(world, SimulatedRun(world, 0, machine), {})
         assert (shop.release("1.0.0"), shop.release("1.1.0")) == (0, 0)
         _leave_foreign_receipt(world, shop)
-        elsewhere = Run(world, 0, tmp_path / "laptop")
+        elsewhere = SimulatedRun(world, 0, tmp_path / "laptop")
         looked = undo_of(elsewhere, [NAME], options=UndoOptions(dry_run=True))
         assert looked.after[f"{NAME}:latest"] == shop.digests["1.0.0"]
         ended = undo_of(elsewhere, [NAME])
         assert ended.code == 0, ended
-        held = {tag: digest for tag, digest in shop.held.items() if not tag.startswith("sha256-")}
-        assert held == {"1.0.0": shop.digests["1.0.0"], **floating_tags({"1.0.0": shop.digests["1.0.0"]})}
+        tags = {tag: digest for tag, digest in shop.tags.items() if not tag.startswith("sha256-")}
+        assert tags == {"1.0.0": shop.digests["1.0.0"], **floating_tags({"1.0.0": shop.digests["1.0.0"]})}
 
 
 def _leave_foreign_receipt(world: World, shop: Shop) -> None:

@@ -24,7 +24,7 @@ class Client:
         self._session = requests.Session()
         self._session.trust_env = False
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -44,20 +44,20 @@ class Client:
             allow_redirects=False,
         )
 
-    def begin(self, name: str, **params: str) -> requests.Response:
+    def start_upload(self, name: str, **params: str) -> requests.Response:
         """Open an upload."""
-        return self.ask("POST", f"/v2/{name}/blobs/uploads/", params=params)
+        return self.request("POST", f"/v2/{name}/blobs/uploads/", params=params)
 
     def send_blob(self, name: str, content: bytes, kind: str = "application/octet-stream") -> Descriptor:
         """Upload a blob in one PUT."""
         digest = Digest.of(content)
-        opened = self.begin(name)
-        done = self.ask("PUT", opened.headers["Location"], data=content, params={"digest": str(digest)})
+        opened = self.start_upload(name)
+        done = self.request("PUT", opened.headers["Location"], data=content, params={"digest": str(digest)})
         assert done.status_code == 201, done.text
         return Descriptor(kind, digest, len(content))
 
     def make_image(self, name: str, text: str, annotations: dict[str, str] | None = None) -> Manifest:
-        """Upload config and layer of an image; its manifest is only made."""
+        """Upload config and layer of an image; its manifest is composed, not sent."""
         config = self.send_blob(
             name, json.dumps({"architecture": "amd64", "os": "linux", "x": text}).encode(), media.OCI_CONFIG
         )
@@ -68,7 +68,7 @@ class Client:
         """Put a manifest."""
         raw = content if isinstance(content, bytes) else content.content
         stated = kind or (media.OCI_MANIFEST if isinstance(content, bytes) else content.media_type)
-        return self.ask("PUT", f"/v2/{name}/manifests/{reference}", data=raw, headers={"Content-Type": stated})
+        return self.request("PUT", f"/v2/{name}/manifests/{reference}", data=raw, headers={"Content-Type": stated})
 
     def send_image(self, name: str, text: str, *tags: str) -> Manifest:
         """Upload an image, by digest and under `tags`."""
@@ -79,7 +79,7 @@ class Client:
 
     def tags(self, name: str, **params: object) -> list[str]:
         """The tags of a repository, as one answer has them."""
-        answer = self.ask("GET", f"/v2/{name}/tags/list", params=params)
+        answer = self.request("GET", f"/v2/{name}/tags/list", params=params)
         assert answer.status_code == 200, answer.text
         return list(answer.json()["tags"] or [])
 

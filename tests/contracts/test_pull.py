@@ -20,7 +20,7 @@ ABSENT = Digest.of(b"never sent")
 
 def test_ping(client: Client) -> None:
     """The API says which one it is."""
-    answer = client.ask("GET", "/v2/")
+    answer = client.request("GET", "/v2/")
     assert answer.status_code == 200
     assert answer.headers["Docker-Distribution-Api-Version"] == "registry/2.0"
 
@@ -29,7 +29,7 @@ def test_ping(client: Client) -> None:
 def test_manifest_is_read_as_it_was_sent(client: Client, name: str, by: str) -> None:
     """A manifest comes back byte for byte, with its type and digest."""
     image = client.send_image(name, "app", "1.0")
-    answer = client.ask("GET", f"/v2/{name}/manifests/{'1.0' if by == 'tag' else image.digest}")
+    answer = client.request("GET", f"/v2/{name}/manifests/{'1.0' if by == 'tag' else image.digest}")
     assert answer.status_code == 200
     assert answer.content == image.content
     assert answer.headers["Content-Type"] == media.OCI_MANIFEST
@@ -40,7 +40,7 @@ def test_manifest_is_read_as_it_was_sent(client: Client, name: str, by: str) -> 
 def test_head_of_a_manifest_is_a_get_without_its_body(client: Client, name: str) -> None:
     """HEAD tells what GET would."""
     image = client.send_image(name, "app", "1.0")
-    answer = client.ask("HEAD", f"/v2/{name}/manifests/1.0")
+    answer = client.request("HEAD", f"/v2/{name}/manifests/1.0")
     assert answer.status_code == 200
     assert answer.content == b""
     assert answer.headers["Content-Type"] == media.OCI_MANIFEST
@@ -52,22 +52,22 @@ def test_head_of_a_manifest_is_a_get_without_its_body(client: Client, name: str)
 def test_absent_manifest(client: Client, name: str, reference: str) -> None:
     """What isn't there is 404 with a code, for HEAD without a body."""
     client.send_image(name, "app", "1.0")
-    answer = client.ask("GET", f"/v2/{name}/manifests/{reference}")
+    answer = client.request("GET", f"/v2/{name}/manifests/{reference}")
     assert answer.status_code == 404
     assert codes(answer) == {"MANIFEST_UNKNOWN"}
-    head = client.ask("HEAD", f"/v2/{name}/manifests/{reference}")
+    head = client.request("HEAD", f"/v2/{name}/manifests/{reference}")
     assert (head.status_code, head.content) == (404, b"")
 
 
 def test_manifest_with_a_name_that_no_tag_can_have(client: Client, name: str) -> None:
     """Nothing can be there, so nothing is."""
-    assert client.ask("GET", f"/v2/{name}/manifests/.INVALID").status_code == 404
+    assert client.request("GET", f"/v2/{name}/manifests/.INVALID").status_code == 404
 
 
 def test_blob_is_read_as_it_was_sent(client: Client, name: str) -> None:
     """A blob comes back byte for byte, with its digest."""
     blob = client.send_blob(name, b"some bytes")
-    answer = client.ask("GET", f"/v2/{name}/blobs/{blob.digest}")
+    answer = client.request("GET", f"/v2/{name}/blobs/{blob.digest}")
     assert answer.status_code == 200
     assert answer.content == b"some bytes"
     assert answer.headers["Docker-Content-Digest"] == str(blob.digest)
@@ -77,7 +77,7 @@ def test_blob_is_read_as_it_was_sent(client: Client, name: str) -> None:
 def test_empty_blob(client: Client, name: str) -> None:
     """A blob may have no bytes at all."""
     blob = client.send_blob(name, b"")
-    answer = client.ask("GET", f"/v2/{name}/blobs/{blob.digest}")
+    answer = client.request("GET", f"/v2/{name}/blobs/{blob.digest}")
     assert (answer.status_code, answer.content) == (200, b"")
 
 
@@ -85,23 +85,23 @@ def test_blob_of_several_pieces(client: Client, name: str) -> None:
     """A blob that is larger than any buffer comes back whole."""
     content = bytes(range(256)) * 20_000 + b"end"
     blob = client.send_blob(name, content)
-    answer = client.ask("GET", f"/v2/{name}/blobs/{blob.digest}")
+    answer = client.request("GET", f"/v2/{name}/blobs/{blob.digest}")
     assert Digest.of(answer.content) == blob.digest
-    part = client.ask("GET", f"/v2/{name}/blobs/{blob.digest}", headers={"Range": "bytes=1048570-3145730"})
+    part = client.request("GET", f"/v2/{name}/blobs/{blob.digest}", headers={"Range": "bytes=1048570-3145730"})
     assert part.content == content[1_048_570:3_145_731]
 
 
 def test_head_of_a_blob(client: Client, name: str) -> None:
     """HEAD tells a blob's size and digest."""
     blob = client.send_blob(name, b"some bytes")
-    answer = client.ask("HEAD", f"/v2/{name}/blobs/{blob.digest}")
+    answer = client.request("HEAD", f"/v2/{name}/blobs/{blob.digest}")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["Content-Length"] == "10"
     assert answer.headers["Docker-Content-Digest"] == str(blob.digest)
 
 
 @pytest.mark.parametrize(
-    ("asked", "told", "content"),
+    ("byte_range", "content_range", "content"),
     [
         pytest.param("bytes=2-5", "bytes 2-5/10", b"2345", id="within"),
         pytest.param("bytes=7-", "bytes 7-9/10", b"789", id="to-the-end"),
@@ -110,12 +110,12 @@ def test_head_of_a_blob(client: Client, name: str) -> None:
         pytest.param("bytes=0-0", "bytes 0-0/10", b"0", id="one-byte"),
     ],
 )
-def test_part_of_a_blob(client: Client, name: str, asked: str, told: str, content: bytes) -> None:
+def test_part_of_a_blob(client: Client, name: str, byte_range: str, content_range: str, content: bytes) -> None:
     """A range is answered with 206, and says which part it is."""
     blob = client.send_blob(name, b"0123456789")
-    answer = client.ask("GET", f"/v2/{name}/blobs/{blob.digest}", headers={"Range": asked})
+    answer = client.request("GET", f"/v2/{name}/blobs/{blob.digest}", headers={"Range": byte_range})
     assert answer.status_code == 206
-    assert answer.headers["Content-Range"] == told
+    assert answer.headers["Content-Range"] == content_range
     assert answer.content == content
 
 
@@ -125,9 +125,9 @@ def test_part_that_is_not_there(server: Server, client: Client, name: str) -> No
     path, headers = f"/v2/{name}/blobs/{blob.digest}", {"Range": "bytes=10-"}
     if not server.has(Feature.RANGE_ERROR):
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
-            client.ask("GET", path, headers=headers)
+            client.request("GET", path, headers=headers)
         return
-    answer = client.ask("GET", path, headers=headers)
+    answer = client.request("GET", path, headers=headers)
     assert answer.status_code == 416
     assert answer.headers["Content-Range"] == "bytes */10"
 
@@ -136,7 +136,7 @@ def test_part_that_is_not_there(server: Server, client: Client, name: str) -> No
 def test_absent_blob(client: Client, name: str, method: str) -> None:
     """A blob that isn't there is 404."""
     client.send_blob(name, b"another")
-    answer = client.ask(method, f"/v2/{name}/blobs/{ABSENT}")
+    answer = client.request(method, f"/v2/{name}/blobs/{ABSENT}")
     assert answer.status_code == 404
     if method == "GET":
         assert codes(answer) == {"BLOB_UNKNOWN"}
@@ -145,13 +145,13 @@ def test_absent_blob(client: Client, name: str, method: str) -> None:
 def test_blob_belongs_to_its_repository(client: Client, name: str) -> None:
     """What another repository holds isn't here."""
     blob = client.send_blob(name, b"only there")
-    assert client.ask("HEAD", f"/v2/{name}-b/blobs/{blob.digest}").status_code == 404
+    assert client.request("HEAD", f"/v2/{name}-b/blobs/{blob.digest}").status_code == 404
 
 
 @pytest.mark.parametrize("text", ["sha256:xyz", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:" + "A" * 64])
 def test_blob_under_no_digest(client: Client, name: str, text: str) -> None:
     """What is no digest names no blob, and is never a path on a disk."""
-    answer = client.ask("GET", f"/v2/{name}/blobs/{text}")
+    answer = client.request("GET", f"/v2/{name}/blobs/{text}")
     assert answer.status_code == 400
     assert codes(answer) == {"DIGEST_INVALID"}
 
@@ -161,4 +161,4 @@ def test_blob_under_no_digest(client: Client, name: str, text: str) -> None:
 )
 def test_no_way_out(client: Client, path: str) -> None:
     """A path leads to no file."""
-    assert client.ask("GET", path).status_code in {301, 400, 404}
+    assert client.request("GET", path).status_code in {301, 400, 404}

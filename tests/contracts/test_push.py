@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def finish(client: Client, answer: requests.Response, content: bytes, data: bytes = b"") -> requests.Response:
     """End an upload."""
-    return client.ask("PUT", answer.headers["Location"], data=data, params={"digest": str(Digest.of(content))})
+    return client.request("PUT", answer.headers["Location"], data=data, params={"digest": str(Digest.of(content))})
 
 
 def patch(client: Client, answer: requests.Response, data: bytes, start: int | None = None) -> requests.Response:
@@ -29,12 +29,12 @@ def patch(client: Client, answer: requests.Response, data: bytes, start: int | N
     headers = {"Content-Type": "application/octet-stream"}
     if start is not None:
         headers["Content-Range"] = f"{start}-{start + len(data) - 1}"
-    return client.ask("PATCH", answer.headers["Location"], data=data, headers=headers)
+    return client.request("PATCH", answer.headers["Location"], data=data, headers=headers)
 
 
 def test_upload_begins(client: Client, name: str) -> None:
     """An upload has a place, an id, and nothing yet."""
-    answer = client.begin(name)
+    answer = client.start_upload(name)
     assert answer.status_code == 202
     assert f"/v2/{name}/blobs/uploads/" in answer.headers["Location"]
     assert answer.headers["Docker-Upload-UUID"]
@@ -44,16 +44,16 @@ def test_upload_begins(client: Client, name: str) -> None:
 
 def test_upload_in_one_put(client: Client, name: str) -> None:
     """POST, then PUT with all bytes."""
-    answer = finish(client, client.begin(name), b"whole", b"whole")
+    answer = finish(client, client.start_upload(name), b"whole", b"whole")
     assert answer.status_code == 201
     assert answer.headers["Location"].endswith(f"/v2/{name}/blobs/{Digest.of(b'whole')}")
     assert answer.headers["Docker-Content-Digest"] == str(Digest.of(b"whole"))
-    assert client.ask("GET", answer.headers["Location"]).content == b"whole"
+    assert client.request("GET", answer.headers["Location"]).content == b"whole"
 
 
 def test_upload_in_one_stream(client: Client, name: str) -> None:
     """POST, one PATCH that says no range, PUT without a body: what docker does."""
-    sent = patch(client, client.begin(name), b"streamed")
+    sent = patch(client, client.start_upload(name), b"streamed")
     assert sent.status_code == 202
     assert sent.headers["Range"] == "0-7"
     assert finish(client, sent, b"streamed").status_code == 201
@@ -62,19 +62,19 @@ def test_upload_in_one_stream(client: Client, name: str) -> None:
 @pytest.mark.parametrize("last", [b"", b"gh"], ids=["all-by-patch", "last-by-put"])
 def test_upload_in_pieces(client: Client, name: str, last: bytes) -> None:
     """Pieces say where they begin; the last may come with the PUT."""
-    first = patch(client, client.begin(name), b"abc", 0)
+    first = patch(client, client.start_upload(name), b"abc", 0)
     second = patch(client, first, b"def", 3)
     assert second.status_code == 202
     assert second.headers["Range"] == "0-5"
     answer = finish(client, second, b"abcdef" + last, last)
     assert answer.status_code == 201
-    assert client.ask("GET", answer.headers["Location"]).content == b"abcdef" + last
+    assert client.request("GET", answer.headers["Location"]).content == b"abcdef" + last
 
 
 def test_status_of_an_upload(client: Client, name: str) -> None:
     """GET tells how far an upload is, and where it goes on."""
-    sent = patch(client, client.begin(name), b"abc", 0)
-    status = client.ask("GET", sent.headers["Location"])
+    sent = patch(client, client.start_upload(name), b"abc", 0)
+    status = client.request("GET", sent.headers["Location"])
     assert status.status_code == 204
     assert status.headers["Range"] == "0-2"
     assert finish(client, status, b"abcdef", b"def").status_code == 201
@@ -83,39 +83,39 @@ def test_status_of_an_upload(client: Client, name: str) -> None:
 @pytest.mark.parametrize("start", [0, 2, 4, 100], ids=["again", "overlap", "gap", "far"])
 def test_piece_out_of_order(server: Server, client: Client, name: str, start: int) -> None:
     """A piece that doesn't begin where the last one ended is 416, and the upload goes on from there."""
-    sent = patch(client, client.begin(name), b"abc", 0)
+    sent = patch(client, client.start_upload(name), b"abc", 0)
     answer = patch(client, sent, b"xyz", start)
     if not server.has(Feature.CONTENT_RANGE):
         assert answer.status_code == 202
         return
     assert answer.status_code == 416
     assert answer.headers["Range"] == "0-2"
-    status = client.ask("GET", answer.headers["Location"])
+    status = client.request("GET", answer.headers["Location"])
     assert finish(client, patch(client, status, b"def", 3), b"abcdef").status_code == 201
 
 
 def test_range_that_cannot_be_read(server: Server, client: Client, name: str) -> None:
     """A Content-Range that says nothing is 416."""
-    opened = client.begin(name)
+    opened = client.start_upload(name)
     headers = {"Content-Range": "some-bytes"}
-    answer = client.ask("PATCH", opened.headers["Location"], data=b"abc", headers=headers)
+    answer = client.request("PATCH", opened.headers["Location"], data=b"abc", headers=headers)
     assert answer.status_code == (416 if server.has(Feature.CONTENT_RANGE) else 202)
 
 
 def test_upload_with_another_digest(client: Client, name: str) -> None:
     """Bytes that don't have the digest are refused, and nothing is there."""
-    answer = finish(client, client.begin(name), b"promised", b"sent")
+    answer = finish(client, client.start_upload(name), b"promised", b"sent")
     assert answer.status_code == 400
     assert codes(answer) == {"DIGEST_INVALID"}
     for content in (b"promised", b"sent"):
-        assert client.ask("HEAD", f"/v2/{name}/blobs/{Digest.of(content)}").status_code == 404
+        assert client.request("HEAD", f"/v2/{name}/blobs/{Digest.of(content)}").status_code == 404
 
 
 @pytest.mark.parametrize("params", [{}, {"digest": "nonsense"}, {"digest": "sha256:12"}])
 def test_upload_without_a_digest(client: Client, name: str, params: dict[str, str]) -> None:
     """An upload can't end without a digest."""
-    opened = client.begin(name)
-    answer = client.ask("PUT", opened.headers["Location"], data=b"abc", params=params)
+    opened = client.start_upload(name)
+    answer = client.request("PUT", opened.headers["Location"], data=b"abc", params=params)
     assert answer.status_code == 400
     assert codes(answer) == {"DIGEST_INVALID"}
 
@@ -125,35 +125,37 @@ def test_sha512_blob(client: Client, name: str) -> None:
     import hashlib
 
     digest = f"sha512:{hashlib.sha512(b'long').hexdigest()}"
-    opened = client.begin(name)
-    answer = client.ask("PUT", opened.headers["Location"], data=b"long", params={"digest": digest})
+    opened = client.start_upload(name)
+    answer = client.request("PUT", opened.headers["Location"], data=b"long", params={"digest": digest})
     assert answer.status_code == 201
 
 
 def test_cancelled_upload(client: Client, name: str) -> None:
     """A cancelled upload is gone."""
-    place = client.begin(name).headers["Location"]
-    assert client.ask("DELETE", place).status_code == 204
+    place = client.start_upload(name).headers["Location"]
+    assert client.request("DELETE", place).status_code == 204
     for method in ("GET", "DELETE"):
-        answer = client.ask(method, place)
+        answer = client.request(method, place)
         assert answer.status_code == 404
         assert codes(answer) == {"BLOB_UPLOAD_UNKNOWN"}
-    assert client.ask("PATCH", place, data=b"abc").status_code == 404
+    assert client.request("PATCH", place, data=b"abc").status_code == 404
 
 
 def test_ended_upload(client: Client, name: str) -> None:
     """An upload that has ended can't go on."""
-    opened = client.begin(name)
+    opened = client.start_upload(name)
     assert finish(client, opened, b"abc", b"abc").status_code == 201
-    assert client.ask("GET", opened.headers["Location"]).status_code == 404
+    assert client.request("GET", opened.headers["Location"]).status_code == 404
 
 
 def test_upload_by_one_post(server: Server, client: Client, name: str) -> None:
     """POST with a digest and the bytes: 201, or an ordinary upload where that isn't known."""
-    answer = client.ask("POST", f"/v2/{name}/blobs/uploads/", data=b"abc", params={"digest": str(Digest.of(b"abc"))})
+    answer = client.request(
+        "POST", f"/v2/{name}/blobs/uploads/", data=b"abc", params={"digest": str(Digest.of(b"abc"))}
+    )
     if server.has(Feature.MONOLITHIC_POST):
         assert answer.status_code == 201
-        assert client.ask("GET", answer.headers["Location"]).content == b"abc"
+        assert client.request("GET", answer.headers["Location"]).content == b"abc"
     else:
         assert answer.status_code == 202
 
@@ -161,17 +163,17 @@ def test_upload_by_one_post(server: Server, client: Client, name: str) -> None:
 def test_same_blob_twice(client: Client, name: str) -> None:
     """Sending what is there already does no harm."""
     assert client.send_blob(name, b"twice") == client.send_blob(name, b"twice")
-    assert client.ask("GET", f"/v2/{name}/blobs/{Digest.of(b'twice')}").content == b"twice"
+    assert client.request("GET", f"/v2/{name}/blobs/{Digest.of(b'twice')}").content == b"twice"
 
 
 def test_mount(client: Client, name: str) -> None:
     """A blob of another repository is shared without being sent."""
     blob = client.send_blob(name, b"shared")
-    answer = client.begin(f"{name}-b", mount=str(blob.digest), **{"from": name})
+    answer = client.start_upload(f"{name}-b", mount=str(blob.digest), **{"from": name})
     assert answer.status_code == 201
     assert answer.headers["Docker-Content-Digest"] == str(blob.digest)
     assert answer.headers["Location"].endswith(f"/v2/{name}-b/blobs/{blob.digest}")
-    assert client.ask("GET", f"/v2/{name}-b/blobs/{blob.digest}").content == b"shared"
+    assert client.request("GET", f"/v2/{name}-b/blobs/{blob.digest}").content == b"shared"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_mount_that_cannot_be(client: Client, name: str, origin: str, digest: Di
     """Where there is nothing to mount, an ordinary upload begins."""
     client.send_blob(name, b"shared")
     params = {"mount": str(digest)} | ({"from": origin.format(name=name)} if origin else {})
-    answer = client.begin(f"{name}-b", **params)
+    answer = client.start_upload(f"{name}-b", **params)
     assert answer.status_code == 202
     assert finish(client, answer, b"other", b"other").status_code == 201
 
@@ -198,15 +200,15 @@ def test_put_of_a_manifest(client: Client, name: str) -> None:
     assert answer.status_code == 201
     assert answer.headers["Docker-Content-Digest"] == str(image.digest)
     assert answer.headers["Location"].endswith(f"/v2/{name}/manifests/{image.digest}")
-    assert client.ask("GET", answer.headers["Location"]).content == image.content
+    assert client.request("GET", answer.headers["Location"]).content == image.content
     assert client.tags(name) == ["1.0"]
 
 
 def test_put_by_digest_makes_no_tag(client: Client, name: str) -> None:
     """Content by digest is there before any tag is."""
     image = client.send_image(name, "app")
-    assert client.ask("HEAD", f"/v2/{name}/manifests/{image.digest}").status_code == 200
-    assert client.ask("GET", f"/v2/{name}/tags/list").json().get("tags") in ([], None)
+    assert client.request("HEAD", f"/v2/{name}/manifests/{image.digest}").status_code == 200
+    assert client.request("GET", f"/v2/{name}/tags/list").json().get("tags") in ([], None)
 
 
 def test_put_under_another_digest(client: Client, name: str) -> None:
@@ -221,8 +223,8 @@ def test_tag_moves(client: Client, name: str) -> None:
     """A tag that is put again names the new content; the old is still there by digest."""
     old = client.send_image(name, "old", "latest")
     new = client.send_image(name, "new", "latest")
-    assert client.ask("GET", f"/v2/{name}/manifests/latest").content == new.content
-    assert client.ask("GET", f"/v2/{name}/manifests/{old.digest}").content == old.content
+    assert client.request("GET", f"/v2/{name}/manifests/latest").content == new.content
+    assert client.request("GET", f"/v2/{name}/manifests/{old.digest}").content == old.content
 
 
 def test_bytes_are_kept_whatever_their_form(client: Client, name: str) -> None:
@@ -230,7 +232,7 @@ def test_bytes_are_kept_whatever_their_form(client: Client, name: str) -> None:
     image = client.make_image(name, "app")
     raw = json.dumps(dict(reversed(json.loads(image.content).items())), indent=7).encode() + b"\n\n"
     assert client.put(name, "1.0", raw).status_code == 201
-    answer = client.ask("GET", f"/v2/{name}/manifests/1.0")
+    answer = client.request("GET", f"/v2/{name}/manifests/1.0")
     assert answer.content == raw
     assert answer.headers["Docker-Content-Digest"] == str(Digest.of(raw))
 
@@ -244,7 +246,7 @@ def test_manifest_whose_blob_is_missing(client: Client, name: str, part: str) ->
     answer = client.put(name, "1.0", compose_manifest(config, (layer,)))
     assert answer.status_code in {400, 404}
     assert codes(answer) == {"MANIFEST_BLOB_UNKNOWN"}
-    assert client.ask("HEAD", f"/v2/{name}/manifests/1.0").status_code == 404
+    assert client.request("HEAD", f"/v2/{name}/manifests/1.0").status_code == 404
 
 
 def test_index(client: Client, name: str) -> None:
@@ -256,7 +258,7 @@ def test_index(client: Client, name: str) -> None:
     )
     index = compose_index(entries)
     assert client.put(name, "1.0", index).status_code == 201
-    answer = client.ask("GET", f"/v2/{name}/manifests/1.0")
+    answer = client.request("GET", f"/v2/{name}/manifests/1.0")
     assert answer.headers["Content-Type"] == media.OCI_INDEX
     assert answer.content == index.content
 
@@ -278,7 +280,7 @@ def test_docker_manifest(client: Client, name: str) -> None:
     document["layers"][0]["mediaType"] = media.DOCKER_LAYER_GZIP
     raw = json.dumps(document).encode()
     assert client.put(name, "1.0", raw, media.DOCKER_MANIFEST).status_code == 201
-    answer = client.ask("GET", f"/v2/{name}/manifests/1.0")
+    answer = client.request("GET", f"/v2/{name}/manifests/1.0")
     assert answer.headers["Content-Type"] == media.DOCKER_MANIFEST
     assert answer.content == raw
 
@@ -300,7 +302,7 @@ def test_manifest_that_is_none(server: Server, client: Client, name: str, raw: b
     assert answer.status_code in ({400} if server.has(Feature.STRICT_MANIFESTS) else {400, 404, 500})
     if server.has(Feature.STRICT_MANIFESTS):
         assert codes(answer) == {"MANIFEST_INVALID"}
-    assert client.ask("HEAD", f"/v2/{name}/manifests/1.0").status_code == 404
+    assert client.request("HEAD", f"/v2/{name}/manifests/1.0").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -333,7 +335,7 @@ def test_large_manifest(client: Client, name: str, size: int) -> None:
     image = client.make_image(name, "app", padding)
     raw = image.content + b" " * (size - len(image.content))
     assert client.put(name, "1.0", raw).status_code == 201
-    assert client.ask("GET", f"/v2/{name}/manifests/1.0").content == raw
+    assert client.request("GET", f"/v2/{name}/manifests/1.0").content == raw
 
 
 def test_huge_manifest(server: Server, client: Client, name: str) -> None:
@@ -366,4 +368,4 @@ def test_put_under_no_tag(client: Client, name: str, tag: str) -> None:
 def test_repository_with_a_bad_name(server: Server, client: Client, bad: str) -> None:
     """A name that doesn't follow the grammar holds nothing."""
     taken = bad != bad.lower() and not server.has(Feature.STRICT_NAMES)
-    assert client.begin(bad).status_code in ({202} if taken else {301, 400, 404})
+    assert client.start_upload(bad).status_code in ({202} if taken else {301, 400, 404})

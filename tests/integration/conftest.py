@@ -17,13 +17,13 @@ from tests.support.github import Runner, read_yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.github import Ended
+    from tests.support.github import StepResult
 
 ACTION = Path(__file__).parents[2] / ".github" / "actions" / "publish"
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ended]]:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, StepResult]]:
     """What the Action's first step made, once for a worker; it goes with the last test.
 
     Made without any index: what the lock names, in a folder of wheels, is all that it needs.

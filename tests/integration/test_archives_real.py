@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from publisher.model.protocols import LooseImage
     from tests.support.command import Publish
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 
 def skopeo(*words: str) -> str:
@@ -31,7 +31,7 @@ def layers_of(image: LooseImage) -> list[tuple[Digest | None, Digest]]:
         return [(diff_id, Digest.of(layer.read(1 << 24))) for diff_id, layer in layers]
 
 
-def test_real_docker_archives_are_read_in_place(engine: Engine, name: str, tmp_path: Path) -> None:
+def test_real_docker_archives_are_read_in_place(engine: EngineProcess, name: str, tmp_path: Path) -> None:
     """The engine's with two images, and skopeo's of one of them: the image id, and layers that are what they say."""
     image_id = engine.build(name, "one", tmp_path / "one")
     engine.build(f"{name}-other", "other", tmp_path / "other")
@@ -48,7 +48,7 @@ def test_real_docker_archives_are_read_in_place(engine: Engine, name: str, tmp_p
 
 @pytest.mark.parametrize("transport", ["docker-archive", "oci", "oci-archive"])
 def test_an_archive_is_released(
-    transport: str, engine: Engine, registry: Registry, publish: Publish, name: str, tmp_path: Path
+    transport: str, engine: EngineProcess, registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> None:
     """skopeo sees the receipt's digest, and the config is the engine's image."""
     image_id = engine.build(name, transport, tmp_path / "context")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.support.command import Publish
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 DOCKERFILE = """\
 ARG BASE
@@ -49,14 +49,14 @@ def project(publish_with_engine: Publish, name: str, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def inspect(engine: Engine, image: str) -> dict[str, object]:
+def inspect(engine: EngineProcess, image: str) -> dict[str, object]:
     """An image's configuration."""
     found = json.loads(engine.docker("image", "inspect", image))[0]["Config"]
     assert isinstance(found, dict)
     return found
 
 
-def test_build(project: Path, engine: Engine, publish_with_engine: Publish, name: str) -> None:
+def test_build(project: Path, engine: EngineProcess, publish_with_engine: Publish, name: str) -> None:
     """The image is named after the repository and the version, and has the plan's labels."""
     result = publish_with_engine("build", "--format", "json", cwd=project)
     assert result.code == 0, result.stderr
@@ -107,7 +107,7 @@ def test_what_made_the_cache_end(
     assert (said in miss, bool(miss)) == (True, bool(said)), miss
 
 
-def test_on_podman(project: Path, podman: Engine, publish_with_engine: Publish, name: str) -> None:
+def test_on_podman(project: Path, podman: EngineProcess, publish_with_engine: Publish, name: str) -> None:
     """Its steps and its cache are read too, and what failed is told."""
     (project / "Dockerfile").write_text(DOCKERFILE.replace("FROM scratch AS runtime", "FROM other AS runtime"))
     there = {"DOCKER_HOST": podman.host}
@@ -127,7 +127,7 @@ def test_on_podman(project: Path, podman: Engine, publish_with_engine: Publish, 
 
 
 def test_a_first_try_needs_neither_git_nor_a_version(
-    engine: Engine, publish_with_engine: Publish, name: str, tmp_path: Path
+    engine: EngineProcess, publish_with_engine: Publish, name: str, tmp_path: Path
 ) -> None:
     """It is built as `dev`."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\nWORKDIR /app\n")
@@ -137,7 +137,7 @@ def test_a_first_try_needs_neither_git_nor_a_version(
     assert result.document["images"] == [f"{name.rpartition('/')[2]}:dev"]
 
 
-def test_options(project: Path, engine: Engine, publish_with_engine: Publish, name: str) -> None:
+def test_options(project: Path, engine: EngineProcess, publish_with_engine: Publish, name: str) -> None:
     """Names, stage, arguments and labels of the options come before the configuration's."""
     names = [f"{name}:a", f"{name}:b", f"{name}-c"]
     words = ["build", "-t", names[0], "-t", names[1], "-t", names[2], "--build-arg", "WHO=option", "--label", "x=y"]
@@ -153,7 +153,7 @@ def test_options(project: Path, engine: Engine, publish_with_engine: Publish, na
     assert inspect(engine, f"{name}:c")["Cmd"] is None
 
 
-def test_every_key(project: Path, engine: Engine, publish_with_engine: Publish, name: str) -> None:
+def test_every_key(project: Path, engine: EngineProcess, publish_with_engine: Publish, name: str) -> None:
     """context, dockerfile, args and target, as the configuration says them."""
     within = project / "within"
     within.mkdir()
@@ -170,7 +170,7 @@ def test_every_key(project: Path, engine: Engine, publish_with_engine: Publish, 
 
 
 def test_pull_asks_for_a_newer_base(
-    engine: Engine, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path
+    engine: EngineProcess, registry: RegistryProcess, publish_with_engine: Publish, name: str, tmp_path: Path
 ) -> None:
     """Without --pull the engine's own copy of a base is used, however old; with it the registry's."""
     base = f"{registry.host}/{name}:base"
@@ -185,7 +185,7 @@ def test_pull_asks_for_a_newer_base(
         assert engine.docker("run", "--rm", f"{name}:x") == content
 
 
-def test_the_time_of_a_build(project: Path, engine: Engine, publish_with_engine: Publish, name: str) -> None:
+def test_the_time_of_a_build(project: Path, engine: EngineProcess, publish_with_engine: Publish, name: str) -> None:
     """SOURCE_DATE_EPOCH is the label's time and an argument; what the classic builder can't keep is said."""
     text = DOCKERFILE.replace("ARG WHO=nobody", "ARG WHO=nobody\nARG SOURCE_DATE_EPOCH\nENV THEN=$SOURCE_DATE_EPOCH")
     (project / "Dockerfile").write_text(text)
@@ -251,7 +251,9 @@ def test_failures(change: object, code: int, said: str, project: Path, publish_w
     assert said in result.stderr
 
 
-def test_a_release_builds_first(project: Path, registry: Registry, publish_with_engine: Publish, name: str) -> None:
+def test_a_release_builds_first(
+    project: Path, registry: RegistryProcess, publish_with_engine: Publish, name: str
+) -> None:
     """Without a source, and with [build], a release builds what it publishes."""
     image = f"{registry.host}/{name}"
     words = ["release", "--image", image, "--format", "json", "--receipt", "receipt.json"]
@@ -265,7 +267,7 @@ def test_a_release_builds_first(project: Path, registry: Registry, publish_with_
 
 
 def test_a_dry_run_builds_nothing(
-    project: Path, engine: Engine, registry: Registry, publish_with_engine: Publish, name: str
+    project: Path, engine: EngineProcess, registry: RegistryProcess, publish_with_engine: Publish, name: str
 ) -> None:
     """It plans with content that is unknown, and tells what it would build; what can't be built is refused."""
     words = ["release", "--image", f"{registry.host}/{name}", "--dry-run"]
@@ -283,7 +285,7 @@ def test_a_dry_run_builds_nothing(
 
 
 def test_a_dirty_tree_is_refused_before_it_is_built(
-    project: Path, registry: Registry, publish_with_engine: Publish, name: str
+    project: Path, registry: RegistryProcess, publish_with_engine: Publish, name: str
 ) -> None:
     """Nobody waits for a build that is refused afterwards."""
     (project / "page").write_text("changed")
@@ -292,7 +294,7 @@ def test_a_dirty_tree_is_refused_before_it_is_built(
 
 
 def test_an_image_of_another_commit_is_refused(
-    project: Path, registry: Registry, publish_with_engine: Publish, name: str
+    project: Path, registry: RegistryProcess, publish_with_engine: Publish, name: str
 ) -> None:
     """Its revision label must be git's HEAD."""
     assert publish_with_engine("build", "-t", f"{name}:old", cwd=project).code == 0
@@ -304,7 +306,7 @@ def test_an_image_of_another_commit_is_refused(
     assert allowed.code == 0, allowed.stderr
 
 
-def test_the_example_builds(engine: Engine, publish_with_engine: Publish, tmp_path: Path) -> None:
+def test_the_example_builds(engine: EngineProcess, publish_with_engine: Publish, tmp_path: Path) -> None:
     """examples/goalapp builds without any advice but for what its sandboxed base lacks."""
     base = make_base(engine, tmp_path / "base")
     app = shutil.copytree(Path(__file__).parents[2] / "examples" / "goalapp", tmp_path / "app")

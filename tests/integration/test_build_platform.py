@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish, Result
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 DOCKERFILE = "FROM scratch AS first\nARG WHO\nWORKDIR /app\nCOPY page .\nENV WHO=$WHO\nFROM scratch\nENV LAST=1\n"
 # It tells what it was told, and lets buildah do the work.
@@ -76,13 +76,13 @@ def build(publish_with_engine: Publish, project: Path, name: str) -> object:
     return run
 
 
-def seen(engine: Engine, image: str) -> tuple[str, str, object]:
+def seen(engine: EngineProcess, image: str) -> tuple[str, str, object]:
     """Its machine, environment and labels."""
     found = json.loads(engine.docker("image", "inspect", image))[0]
     return found["Architecture"], str(found["Config"]["Env"]), found["Config"]["Labels"]
 
 
-def test_buildah(build: object, without_docker: str, engine: Engine, name: str) -> None:
+def test_buildah(build: object, without_docker: str, engine: EngineProcess, name: str) -> None:
     """What the engine isn't is made by buildah, with the same arguments, stage, labels and names."""
     words = ("--platform", "linux/arm64", "-t", f"{name}:y")
     first = build(*words, PATH=without_docker)  # type: ignore[operator] # a function
@@ -110,7 +110,7 @@ def test_the_same_bytes_again(build: object, without_docker: str, project: Path)
     assert len(ids) == 1
 
 
-def test_buildx_comes_first(build: object, engine: Engine, publish_with_engine: Publish, name: str) -> None:
+def test_buildx_comes_first(build: object, engine: EngineProcess, publish_with_engine: Publish, name: str) -> None:
     """Where docker has its plugin it is told everything, and its steps are read."""
     plugins = publish_with_engine.home / "docker" / "cli-plugins"
     plugins.mkdir(parents=True)
@@ -152,7 +152,9 @@ def test_a_failing_build(build: object, without_docker: str, project: Path) -> N
     assert (result.code, "Buildah failed: " in result.stderr) == (1, True), result.stderr
 
 
-def test_podman_builds_for_others(podman: Engine, publish_with_engine: Publish, project: Path, name: str) -> None:
+def test_podman_builds_for_others(
+    podman: EngineProcess, publish_with_engine: Publish, project: Path, name: str
+) -> None:
     """Behind podman's socket is buildah: it is asked as any engine is."""
     shutil.copy(BUSYBOX, project)
     words = ("build", "-t", f"{name}:x", "--version", "1.0.0", "--platform", "linux/arm64")

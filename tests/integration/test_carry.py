@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 SBOM, SIGNATURE = "application/x.sbom", "application/x.signature"
 
@@ -47,13 +47,13 @@ class Place:
     def referrers(self, name: str, subject: Content) -> dict[str, str]:
         """What refers to it, as digest to kind."""
         path = f"referrers/{subject.digest}" if self.lists else f"manifests/sha256-{subject.digest.hex}"
-        answer = self.client.ask("GET", f"/v2/{name}/{path}")
+        answer = self.client.request("GET", f"/v2/{name}/{path}")
         entries = answer.json()["manifests"] if answer.status_code == 200 else []
         return {entry["digest"]: entry["artifactType"] for entry in entries}
 
 
 @pytest.fixture(params=["api", "tags", "distribution"])
-def places(request: pytest.FixtureRequest, registry: Registry) -> Iterator[tuple[Place, Place]]:
+def places(request: pytest.FixtureRequest, registry: RegistryProcess) -> Iterator[tuple[Place, Place]]:
     """Where it comes from, and a sandbox or a real registry that it goes to."""
     with ExitStack() as opened:
         origin = opened.enter_context(Sandbox(options=Options(referrers=request.param != "tags")))
@@ -80,7 +80,7 @@ def test_signatures_and_sboms_go_along(places: tuple[Place, Place], publish: Pub
     assert there.referrers(name, image) == {str(sbom.digest): SBOM}
     assert there.referrers(name, sbom) == {str(signature.digest): SIGNATURE}
     for target in (sbom.digest, signature.digest, tag):
-        held = there.client.ask("GET", f"/v2/{name}/manifests/{target}")
+        held = there.client.request("GET", f"/v2/{name}/manifests/{target}")
         assert held.content in {sbom.content, signature.content, beside.content}
     again = publish(*words, "--format", "json")
     assert (again.code, again.document["moves"][0]["state"]) == (0, "unchanged")
@@ -114,4 +114,4 @@ def test_another_signature_in_the_target_stays(places: tuple[Place, Place], publ
     result = publish("retag", f"{here.host}/{name}:1.0.0", f"{there.host}/{name}:1.0.0")
     assert result.code == 0, result.stderr
     assert f"{there.host}/{name}:{tag} holds something else than {here.host}/{name}'s, and stays" in result.stderr
-    assert there.client.ask("GET", f"/v2/{name}/manifests/{tag}").content == theirs.content
+    assert there.client.request("GET", f"/v2/{name}/manifests/{tag}").content == theirs.content

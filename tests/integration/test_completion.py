@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
     from tests.support.terminal import Terminal
 
 SCRIPTS = Path(sys.executable).parent
@@ -28,7 +28,7 @@ SHELLS = {
 
 
 @pytest.fixture
-def repository(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> str:
+def repository(registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path) -> str:
     """A repository that this machine released 1.2.3 to."""
     make_layout(tmp_path / "layout", name)
     image = f"{registry.host}/{name}"

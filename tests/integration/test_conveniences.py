@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.support.command import Publish, Result
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 SCRIPTS = Path(sys.executable).parent
 
 
 @pytest.fixture
-def released(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> Result:
+def released(registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path) -> Result:
     """A release with its receipt on this machine."""
     make_layout(tmp_path / "layout", name)
     image = f"{registry.host}/{name}"

@@ -14,7 +14,7 @@ from tests.support.registry import SECRET, USER
 
 if TYPE_CHECKING:
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 
 def login(publish: Publish, place: str) -> dict[str, str]:
@@ -32,7 +32,7 @@ def login(publish: Publish, place: str) -> dict[str, str]:
     return {"DOCKER_CONFIG": str(folder)}
 
 
-def test_a_login_for_the_registry(publish: Publish, private_registry: Registry) -> None:
+def test_a_login_for_the_registry(publish: Publish, private_registry: RegistryProcess) -> None:
     """A login for a host is found for all of its repositories and for no other host."""
     chain = Chain([DockerConfig(login(publish, private_registry.host))])
     for repository in ("a/app", "b/app", ""):
@@ -42,7 +42,7 @@ def test_a_login_for_the_registry(publish: Publish, private_registry: Registry) 
     assert chain.find("127.0.0.1:1", "a/app") is None
 
 
-def test_a_login_for_a_folder(publish: Publish, private_registry: Registry) -> None:
+def test_a_login_for_a_folder(publish: Publish, private_registry: RegistryProcess) -> None:
     """A login for a part of a registry stays in that part."""
     chain = Chain([DockerConfig(login(publish, f"{private_registry.host}/a"))])
     found = chain.find(private_registry.host, "a/app")
@@ -52,7 +52,7 @@ def test_a_login_for_a_folder(publish: Publish, private_registry: Registry) -> N
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_a_configured_helper_that_is_not_there(publish: Publish, private_registry: Registry, form: str) -> None:
+def test_a_configured_helper_that_is_not_there(publish: Publish, private_registry: RegistryProcess, form: str) -> None:
     """The run ends with exit code 3 and the program's name; it does not go on as anonymous."""
     folder = publish.home / "docker"
     folder.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ import pytest
 from publisher.credentials.oidc import OidcCredentials
 from publisher.http.retry import RetryPolicy
 from publisher.model.credential import Absent, Broken, Found
-from tests.support.http_server import Answer, Seen, Server, client, serve
+from tests.support.http_server import Answer, Server, ServerRequest, client, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Services:
             "DOCKERHUB_OIDC_CONNECTIONID": CONNECTION,
         }
 
-    def give_id(self, seen: Seen) -> Answer:
+    def give_id(self, seen: ServerRequest) -> Answer:
         """As GitHub does."""
         query = parse_qs(urlsplit(seen.path).query)
         right = query == {"api-version": ["2"], "audience": ["https://identity.docker.com"]}
@@ -49,7 +49,7 @@ class Services:
             return Answer(401)
         return Answer(body=json.dumps({"value": ID_TOKEN}).encode())
 
-    def exchange(self, seen: Seen) -> Answer:
+    def exchange(self, seen: ServerRequest) -> Answer:
         """As Docker does."""
         if self.limited:
             self.limited -= 1
@@ -86,7 +86,7 @@ def test_a_job_signs_in_without_a_secret(services: Services) -> None:
     assert found == again
     assert (found.credential.username, found.credential.secret) == ("acme", SECRET)
     assert (found.credential.source, found.credential.registry_only) == ("GitHub OIDC", True)
-    assert (len(services.github.seen), len(services.docker.seen)) == (1, 1)
+    assert (len(services.github.requests), len(services.docker.requests)) == (1, 1)
     assert services.learnt == [ID_TOKEN, SECRET]
 
 
@@ -102,7 +102,7 @@ def test_nothing_is_asked_for_other_registries(services: Services) -> None:
     """Nor where no connection is named."""
     assert services.source().find("ghcr.io", "acme/app") == Absent()
     assert services.source(DOCKERHUB_OIDC_CONNECTIONID="").find("docker.io", "acme/app") == Absent()
-    assert not services.github.seen
+    assert not services.github.requests
 
 
 def test_a_busy_service_is_waited_for(services: Services) -> None:
@@ -138,7 +138,7 @@ def test_what_is_missing_is_told(change: dict[str, str], services: Services) -> 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"value":5}', b'{"value":""}', b'{"value":"a\\nb"}'])
 def test_answers_without_a_token(body: bytes, services: Services) -> None:
     """Are no sign-in."""
-    services.github.answer = lambda _seen: Answer(body=body)
+    services.github.script = lambda _seen: Answer(body=body)
     assert isinstance(services.source().find("docker.io", "acme/app"), Broken)
 
 

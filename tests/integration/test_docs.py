@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.command import Publish
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -83,7 +83,9 @@ def runnable(page: str) -> list[Block]:
 
 
 @pytest.mark.parametrize("page", CONSOLE)
-def test_commands(page: str, publish_with_engine: Publish, engine: Engine, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_commands(
+    page: str, publish_with_engine: Publish, engine: EngineProcess, sandbox: Sandbox, tmp_path: Path
+) -> None:
     """Every console block of the page, one after another in one folder."""
     environ = _world(publish_with_engine, tmp_path, sandbox)
     (tmp_path / "hub.toml").write_text(CONFIGURATION if page == "docs/migration.md" else "")

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish, Result
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 
 ALL = ["configuration", "git", "engine", "disk", "dangling images", "credential", "keyring", "rights"]
@@ -26,7 +26,9 @@ def health(result: Result) -> dict[str, str]:
     }
 
 
-def test_all_is_well(publish_with_engine: Publish, engine: Engine, registry: Registry, tmp_path: Path) -> None:
+def test_all_is_well(
+    publish_with_engine: Publish, engine: EngineProcess, registry: RegistryProcess, tmp_path: Path
+) -> None:
     """With git, engine, configuration and a registry that answers everything is fine, and the exit code 0."""
     tree = tmp_path / "tree"
     tree.mkdir()
@@ -39,7 +41,7 @@ def test_all_is_well(publish_with_engine: Publish, engine: Engine, registry: Reg
     assert result.code == 0
 
 
-def test_the_engine(any_engine: Engine, publish_with_any: Publish, tmp_path: Path) -> None:
+def test_the_engine(any_engine: EngineProcess, publish_with_any: Publish, tmp_path: Path) -> None:
     """Kind, version and storage driver of the engine; what lies about without a name, with what to run."""
     for number in (1, 2):
         any_engine.build("rebuilt", f"I am {number}", tmp_path / "rebuilt")
@@ -71,7 +73,7 @@ def test_bad_configuration(publish: Publish, tmp_path: Path) -> None:
     assert "2" in detail
 
 
-def test_no_rights(publish: Publish, private_registry: Registry) -> None:
+def test_no_rights(publish: Publish, private_registry: RegistryProcess) -> None:
     """A registry that wants a login is named, with what is missing."""
     (publish.home / "publish.toml").write_text(f'images = ["{private_registry.host}/doctor/app"]\n')
     result = publish("doctor", "--format", "json")
@@ -90,7 +92,7 @@ def test_changed_files(publish: Publish, tmp_path: Path) -> None:
     assert health(publish("doctor", "--format", "json", cwd=tree))["git"] == "warning"
 
 
-def test_credentials(publish: Publish, private_registry: Registry) -> None:
+def test_credentials(publish: Publish, private_registry: RegistryProcess) -> None:
     """Whose they are and where they are from; what lies open, with what to do; a broken source with its reason."""
     host = private_registry.host
     (publish.home / "publish.toml").write_text(f'images = ["{host}/doctor/app"]\n')

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish, Result
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 # Those that need an engine have a test of their own.
 WITH_ENGINE = {"build", "smoke"}
@@ -86,7 +86,7 @@ def desk(publish: Publish, tmp_path: Path) -> Iterator[Desk]:
         yield Desk(publish, tmp_path, {"PUBLISH_SANDBOX": sandbox.url})
 
 
-def test_documents(desk: Desk, private_registry: Registry, tmp_path: Path) -> None:
+def test_documents(desk: Desk, private_registry: RegistryProcess, tmp_path: Path) -> None:
     """Every command, and every schema, at least once; a document of another kind doesn't fit."""
     desk("hub", "create")
     for version in ("1.0.0", "1.1.0"):

@@ -7,11 +7,8 @@ import gc
 import json
 import os
 import socket
-import socketserver
-import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -31,10 +28,13 @@ from publisher.model.errors import (
     Unreachable,
     UsageError,
 )
+from tests.support.http_server import CLOSED, Answer, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.support.http_server import ServerRequest
 
 DIGEST = Digest.of(b"manifest")
 AUX = f'{{"progressDetail":{{}},"aux":{{"Tag":"t","Digest":"{DIGEST}","Size":9}}}}\r\n'.encode()
@@ -75,112 +75,80 @@ class Script:
     silent: bool = False
 
 
-class Handler(BaseHTTPRequestHandler):
-    """The engine's API, as far as it is used."""
+class Fake:
+    """The engine's API, as far as it is used, on a socket at `path`; one script at a time."""
 
-    protocol_version = "HTTP/1.1"
-    server: Fake
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.script = Script()
 
-    def address_string(self) -> str:
-        return "a socket"
-
-    def log_message(self, *_arguments: object) -> None:
-        pass
-
-    def _note(self) -> tuple[str, dict[str, list[str]]]:
-        parts = urlsplit(self.path)
+    def answer(self, request: ServerRequest) -> Answer | None:
+        """Answer one request; None where the API has no such route."""
+        parts = urlsplit(request.path)
         path = unquote(parts.path)
         if path.startswith("/v1."):
             path = "/" + path.split("/", 2)[2]
-        self.server.script.asked.append((self.command, path))
-        if header := self.headers.get("X-Registry-Auth"):
-            self.server.script.credentials.append(json.loads(base64.urlsafe_b64decode(header)))
-        return path, parse_qs(parts.query)
+        self.script.asked.append((request.method, path))
+        if header := request.headers.get("X-Registry-Auth"):
+            self.script.credentials.append(json.loads(base64.urlsafe_b64decode(header)))
+        match request.method:
+            case "GET":
+                return self._get(path)
+            case "POST":
+                return self._post(path, parse_qs(parts.query))
+            case "DELETE":
+                self.script.images.pop(path.removeprefix("/images/"), None)
+                return _json([])
+        return None
 
-    def do_GET(self) -> None:
-        path, _query = self._note()
-        script = self.server.script
+    def _get(self, path: str) -> Answer:
+        script = self.script
         if script.silent:
             time.sleep(2)
-            self.close_connection = True
-        elif path == "/version":
-            self._json(script.version)
-        elif path == "/info":
-            self._json(script.info)
-        elif path == "/images/json":
-            self._json([image["Id"] if "only" in path else image for image in script.images.values()])
-        elif path.endswith("/get"):
-            self._stream()
-        else:
-            name = path.removeprefix("/images/").removesuffix("/json")
-            found = script.images.get(name)
-            self._json(found or {"message": f"No such image: {name}"}, 200 if found else 404)
+            return CLOSED
+        if path == "/version":
+            return _json(script.version)
+        if path == "/info":
+            return _json(script.info)
+        if path == "/images/json":
+            return _json(list(script.images.values()))
+        if path.endswith("/get"):
+            return self._stream()
+        name = path.removeprefix("/images/").removesuffix("/json")
+        if image := script.images.get(name):
+            return _json(image)
+        return _json({"message": f"No such image: {name}"}, 404)
 
-    def do_POST(self) -> None:
-        path, query = self._note()
-        script = self.server.script
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def _post(self, path: str, query: dict[str, list[str]]) -> Answer | None:
         if path.endswith("/tag"):
-            script.images[f"{query['repo'][0]}:{query['tag'][0]}"] = IMAGE
-            self._json({}, 201)
-            return
-        if script.pulled is not None:
-            script.images[query["fromImage"][0]] = script.pulled
-        self._stream()
+            self.script.images[f"{query['repo'][0]}:{query['tag'][0]}"] = IMAGE
+            return _json({}, 201)
+        if self.script.pulled is not None:
+            self.script.images[query["fromImage"][0]] = self.script.pulled
+        return self._stream()
 
-    def do_DELETE(self) -> None:
-        path, _query = self._note()
-        self.server.script.images.pop(path.removeprefix("/images/"), None)
-        self._json([])
-
-    def _json(self, document: object, status: int = 200) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _stream(self) -> None:
-        script = self.server.script
+    def _stream(self) -> Answer:
+        script = self.script
         if script.status != 200:
-            self._json({"message": script.stream.decode()}, script.status)
-            return
-        self.send_response(200)
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        for at in range(0, len(script.stream), 700):
-            piece = script.stream[at : at + 700]
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        if script.whole:
-            self.wfile.write(b"0\r\n\r\n")
-        self.close_connection = not script.whole
+            return _json({"message": script.stream.decode()}, script.status)
+        length = None if script.whole else len(script.stream)
+        return Answer(200, {"Transfer-Encoding": "chunked"}, script.stream, length)
 
 
-class Fake(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """The server; one script at a time."""
-
-    daemon_threads = True
-    script: Script
-
-    def handle_error(self, *_arguments: object) -> None:
-        """A client that goes away in the middle is what some tests are about."""
+def _json(document: object, status: int = 200) -> Answer:
+    return Answer(status, {"Content-Type": "application/json"}, json.dumps(document).encode())
 
 
 @pytest.fixture
 def fake(tmp_path: Path) -> Iterator[Fake]:
-    with Fake(str(tmp_path / "s"), Handler) as server:
-        server.script = Script()
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    fake = Fake(str(tmp_path / "s"))
+    with serve(fake.answer, address=fake.path):
+        yield fake
 
 
 @pytest.fixture
 def environ(fake: Fake, tmp_path: Path) -> dict[str, str]:
-    return {"DOCKER_HOST": f"unix://{fake.server_address}", "HOME": str(tmp_path)}
+    return {"DOCKER_HOST": f"unix://{fake.path}", "HOME": str(tmp_path)}
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 
 @contextmanager
@@ -36,13 +36,13 @@ def sockets_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
+def connection(engine: EngineProcess) -> Iterator[Connection]:
     found = Connection.connect({"DOCKER_HOST": engine.host})
     yield found
     found.close()
 
 
-def test_an_image_is_looked_up(engine: Engine, connection: Connection, name: str, tmp_path: Path) -> None:
+def test_an_image_is_looked_up(engine: EngineProcess, connection: Connection, name: str, tmp_path: Path) -> None:
     """By its name; its id is its config's digest, and a near name is suggested for one that is absent."""
     image_id = engine.build(name, "look", tmp_path / "context")
     found = connection.need(name)
@@ -53,7 +53,7 @@ def test_an_image_is_looked_up(engine: Engine, connection: Connection, name: str
     assert raised.value.hint == f"did you mean {name}:latest?"
 
 
-def test_an_export_is_the_image(engine: Engine, connection: Connection, name: str, tmp_path: Path) -> None:
+def test_an_export_is_the_image(engine: EngineProcess, connection: Connection, name: str, tmp_path: Path) -> None:
     """The config's digest is the image id, and the layers' hashes are the diffIDs."""
     engine.build(name, "export", tmp_path / "context")
     found = connection.need(name)
@@ -65,7 +65,7 @@ def test_an_export_is_the_image(engine: Engine, connection: Connection, name: st
     assert Digest.of(image.config) == found.config
 
 
-def test_a_refused_push_raises(engine: Engine, connection: Connection, name: str, tmp_path: Path) -> None:
+def test_a_refused_push_raises(engine: EngineProcess, connection: Connection, name: str, tmp_path: Path) -> None:
     """Nothing listens there: the engine says so in its stream; its tag for the push is gone."""
     engine.build(name, "push", tmp_path / "context")
     remote = f"127.0.0.1:{free_port()}/{name}"
@@ -75,7 +75,7 @@ def test_a_refused_push_raises(engine: Engine, connection: Connection, name: str
 
 
 def test_an_image_without_a_name_is_kept(
-    engine: Engine, connection: Connection, registry: Registry, name: str, tmp_path: Path
+    engine: EngineProcess, connection: Connection, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """A push would give it its only name, and taking that away would delete the image."""
     image_id = engine.build(name, "first", tmp_path / "first")
@@ -86,7 +86,7 @@ def test_an_image_without_a_name_is_kept(
 
 
 def test_a_pull_keeps_an_image_without_a_name(
-    engine: Engine, connection: Connection, registry: Registry, name: str, tmp_path: Path
+    engine: EngineProcess, connection: Connection, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """It was the user's before."""
     image_id = engine.build(name, "first", tmp_path / "first")
@@ -98,7 +98,7 @@ def test_a_pull_keeps_an_image_without_a_name(
 
 
 def test_a_pull_of_a_new_image_leaves_nothing(
-    engine: Engine, connection: Connection, registry: Registry, name: str, tmp_path: Path
+    engine: EngineProcess, connection: Connection, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """Neither a name nor an image."""
     image_id = engine.build(name, "new", tmp_path / "context")
@@ -110,7 +110,7 @@ def test_a_pull_of_a_new_image_leaves_nothing(
 
 
 def test_a_pull_leaves_no_name(
-    engine: Engine, connection: Connection, registry: Registry, name: str, tmp_path: Path
+    engine: EngineProcess, connection: Connection, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """The image comes back with its id, and the user's image stays."""
     image_id = engine.build(name, "pull", tmp_path / "context")
@@ -147,7 +147,7 @@ def test_permission_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         Connection.connect({"DOCKER_HOST": "unix:///absent/docker.sock"})
 
 
-def test_the_chosen_context_is_used(engine: Engine, tmp_path: Path) -> None:
+def test_the_chosen_context_is_used(engine: EngineProcess, tmp_path: Path) -> None:
     """As docker's CLI keeps it, by the environment or as the current one."""
     words = ["docker", "--config", str(tmp_path), "context"]
     subprocess.run([*words, "create", "mine", "--docker", f"host={engine.host}"], check=True, capture_output=True)

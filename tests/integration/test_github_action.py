@@ -19,14 +19,14 @@ from tests.support.http_server import Answer, serve
 from tests.support.layout import make_layout
 from tests.support.process import wait_until
 from tests.support.registry import SECRET, USER, run_registry
-from tests.support.tokens import run_token_service
+from tests.support.token_service import run_token_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tests.support.command import Publish
-    from tests.support.github import Ended
-    from tests.support.registry import Registry
+    from tests.support.github import StepResult
+    from tests.support.registry import RegistryProcess
 
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / ".github" / "actions" / "publish"
@@ -58,7 +58,7 @@ def bare(publish: Publish, tmp_path: Path) -> Callable[..., Runner]:
 
 
 @pytest.fixture
-def runner(bare: Callable[..., Runner], installed: dict[str, Ended]) -> Callable[..., Runner]:
+def runner(bare: Callable[..., Runner], installed: dict[str, StepResult]) -> Callable[..., Runner]:
     """The same, where the first step was done before: the program that it made is the same each time."""
 
     def make(*given: Any) -> Runner:
@@ -77,7 +77,7 @@ def fork(kind: str, head: str = "stranger/app") -> dict[str, Any]:
     return {"event_name": kind, "ref": "refs/pull/7/merge", "event": {"number": 7, "pull_request": pull}}
 
 
-def assert_harmless(done: Ended, runner: Runner) -> None:
+def assert_harmless(done: StepResult, runner: Runner) -> None:
     """Only our outputs, nothing for later steps, no command to the runner but masks, no control character."""
     assert done.outputs.keys() <= OUTPUTS
     assert not done.env
@@ -100,7 +100,9 @@ def test_the_action_reads_nothing_as_code() -> None:
     assert {f"${{{{ inputs.{name} }}}}" for name in text["inputs"]} <= passed
 
 
-def test_a_release_of_a_tag_with_all_steps(bare: Callable[..., Runner], private_registry: Registry, name: str) -> None:
+def test_a_release_of_a_tag_with_all_steps(
+    bare: Callable[..., Runner], private_registry: RegistryProcess, name: str
+) -> None:
     """Hash-locked installation, release with a password, outputs, summary; nothing is left, no secret is shown."""
     image = f"{private_registry.host}/{name}"
     on = bare(TAGGED)
@@ -195,7 +197,7 @@ def test_a_rehearsal_goes_to_the_sandbox(runner: Callable[..., Runner]) -> None:
     assert "(rehearsal)" in done.summary.replace("\\", "")
 
 
-def test_a_fork_plans_and_never_pushes(runner: Callable[..., Runner], registry: Registry, name: str) -> None:
+def test_a_fork_plans_and_never_pushes(runner: Callable[..., Runner], registry: RegistryProcess, name: str) -> None:
     """A fork's pull request is planned or rehearsed, whatever credentials lie about; what would write only looks."""
     before = [asked for asked in registry.requests() if asked.method not in {"GET", "HEAD"}]
     image = f"{registry.host}/{name}"
@@ -215,13 +217,13 @@ def test_a_fork_plans_and_never_pushes(runner: Callable[..., Runner], registry: 
     assert registry_writes(registry) == before
 
 
-def registry_writes(registry: Registry) -> list[object]:
+def registry_writes(registry: RegistryProcess) -> list[object]:
     """What it was asked to change."""
     return [asked for asked in registry.requests() if asked.method not in {"GET", "HEAD"}]
 
 
 @pytest.mark.parametrize("kind", ["pull_request_target", "workflow_run"])
-def test_a_fork_gets_no_secret(kind: str, runner: Callable[..., Runner], registry: Registry, name: str) -> None:
+def test_a_fork_gets_no_secret(kind: str, runner: Callable[..., Runner], registry: RegistryProcess, name: str) -> None:
     """Events with secrets refuse a fork's head where one was given, in whatever way; our own head is served."""
     given = {"images": f"{registry.host}/{name}", "source": "oci:lay out", "command": "plan", "version": "1.0.0"}
     credential = {"username": "me", "password": "a-secret"}
@@ -237,12 +239,12 @@ def test_a_fork_gets_no_secret(kind: str, runner: Callable[..., Runner], registr
     assert runner({**fork(kind), **gone}).use(ACTION, {**given, **credential}).code == 2
 
 
-def test_the_commands_after_a_release(runner: Callable[..., Runner], registry: Registry, name: str) -> None:
+def test_the_commands_after_a_release(runner: Callable[..., Runner], registry: RegistryProcess, name: str) -> None:
     """verify, status, retag, yank and reconcile hand on what makes sense for them, each with a page."""
     image = f"{registry.host}/{name}"
     on = runner()
 
-    def use(command: str, **given: str) -> Ended:
+    def use(command: str, **given: str) -> StepResult:
         return on.use(ACTION, {"command": command, **given})
 
     for version in ("1.0.0", "1.1.0"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.base import make_base
+from tests.support.base_image import make_base
 from tests.support.engine import BUSYBOX
 from tests.support.github import Runner, read_yaml
 from tests.support.registry import SECRET, USER
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.support.command import Publish
-    from tests.support.engine import Engine
-    from tests.support.github import Ended
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.github import StepResult
+    from tests.support.registry import RegistryProcess
 
 ROOT = Path(__file__).parents[2]
 OWN = ROOT / ".github" / "workflows"
@@ -59,7 +59,7 @@ def write_app(folder: Path, *images: str, content: str = "one") -> None:
     (folder / "publish.toml").write_text(f"images = {json.dumps(images)}\n")
 
 
-def for_registry(path: Path, registry: Registry, folder: Path) -> Path:
+def for_registry(path: Path, registry: RegistryProcess, folder: Path) -> Path:
     """A copy of a workflow that signs in at another registry than Docker Hub."""
     copy = folder / path.name
     copy.write_text(path.read_text().replace("registry: docker.io", f"registry: {registry.host}"))
@@ -67,7 +67,7 @@ def for_registry(path: Path, registry: Registry, folder: Path) -> Path:
 
 
 @pytest.fixture
-def machine(publish_with_engine: Publish, installed: dict[str, Ended], tmp_path: Path) -> Any:
+def machine(publish_with_engine: Publish, installed: dict[str, StepResult], tmp_path: Path) -> Any:
     """Makes a runner for an event."""
 
     def make(github: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> Runner:
@@ -78,7 +78,9 @@ def machine(publish_with_engine: Publish, installed: dict[str, Ended], tmp_path:
     return make
 
 
-def test_the_examples_on_a_real_registry(machine: Any, private_registry: Registry, name: str, tmp_path: Path) -> None:
+def test_the_examples_on_a_real_registry(
+    machine: Any, private_registry: RegistryProcess, name: str, tmp_path: Path
+) -> None:
     """Two tags are built and released, a tag is moved by hand, and the night finds what is not in place."""
     image = f"{private_registry.host}/{name}"
     release = for_registry(EXAMPLES / "release.yml", private_registry, tmp_path)
@@ -109,7 +111,7 @@ def test_the_examples_on_a_real_registry(machine: Any, private_registry: Registr
     assert "drift" in drifted.summary
 
 
-def test_the_example_rehearses_a_fork(machine: Any, registry: Registry, name: str) -> None:
+def test_the_example_rehearses_a_fork(machine: Any, registry: RegistryProcess, name: str) -> None:
     """A fork's pull request builds, and is released to a sandbox; the registry is not even asked."""
     image = f"{registry.host}/{name}"
     pull = {"number": 7, "head": {"repo": {"full_name": "stranger/app"}}}
@@ -124,7 +126,7 @@ def test_the_example_rehearses_a_fork(machine: Any, registry: Registry, name: st
     assert len(registry.requests()) == asked
 
 
-def test_the_inputs_of_a_build(machine: Any, engine: Engine, sandbox_url: str) -> None:
+def test_the_inputs_of_a_build(machine: Any, engine: EngineProcess, sandbox_url: str) -> None:
     """A context, a Dockerfile elsewhere, a stage and arguments, with spaces; labels by the rules; then a release."""
     on = machine({"event_name": "push", "ref": "refs/tags/v1.2.3"})
     (on.workspace / "the app").mkdir()
@@ -160,7 +162,7 @@ def test_a_build_that_fails(machine: Any) -> None:
 
 
 def test_this_project_releases_itself(
-    machine: Any, engine: Engine, sandbox_url: str, tmp_path_factory: pytest.TempPathFactory
+    machine: Any, engine: EngineProcess, sandbox_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The own release: its Dockerfile is built and pushed, the image runs as [smoke] says, then the tags move."""
     lock = ROOT / "requirements" / "publish.txt"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from tests.support.engine import BUSYBOX
 
 if TYPE_CHECKING:
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 GOALAPP = Path(__file__).parents[2] / "examples" / "goalapp"
 
 
-def make_base(engine: Engine, folder: Path) -> str:
+def make_base(engine: EngineProcess, folder: Path) -> str:
     """An image with busybox alone, as a base without node; returns its name."""
     folder.mkdir()
     shutil.copy(BUSYBOX, folder / "busybox")
@@ -25,7 +25,7 @@ def make_base(engine: Engine, folder: Path) -> str:
     return "goalapp-base"
 
 
-def test_a_changed_source_keeps_the_dependencies(engine: Engine, tmp_path: Path) -> None:
+def test_a_changed_source_keeps_the_dependencies(engine: EngineProcess, tmp_path: Path) -> None:
     """The app answers, and after a change of its page only the layers from there on are new."""
     base = make_base(engine, tmp_path / "base")
     app = shutil.copytree(GOALAPP, tmp_path / "app")

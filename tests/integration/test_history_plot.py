@@ -12,7 +12,7 @@ from publisher.report.history_plot import history_svg
 from publisher.sandbox.server import Sandbox
 from tests.integration.test_sandbox_page import browse
 from tests.support.layout import make_layout
-from tests.support.receipts import a_year
+from tests.support.receipts import year_of_receipts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ document.body.innerHTML = "<pre>" + JSON.stringify(seen) + "</pre>";
 def test_the_picture_in_a_browser(scheme: str, page: str, tmp_path: Path) -> None:
     """No word leaves the picture or its bar, and the page follows the reader's setting."""
     file = tmp_path / "page.html"
-    file.write_text(f"<!doctype html><meta charset=utf-8><body>{history_svg(a_year())}{_MEASURE}</body>")
+    file.write_text(f"<!doctype html><meta charset=utf-8><body>{history_svg(year_of_receipts())}{_MEASURE}</body>")
     settings = f"--blink-settings=preferredColorScheme={scheme}"
     shown = browse(tmp_path, settings, "--dump-dom", file.as_uri()).decode()
     found = re.search(r"<pre>(.*)</pre>", shown)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import itertools
 import json
 import socket
 import ssl
@@ -12,7 +11,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,6 +23,8 @@ from publisher.http.retry import RetryPolicy
 from publisher.http.tls import HostSettings
 from publisher.model.credential import Credential
 from publisher.model.errors import Denied, QuotaUsedUp, TlsFailed, Unreachable, VerificationFailed
+from tests.support.http_server import CLOSED, Answer, Script, Server, ServerRequest, in_turn
+from tests.support.http_server import serve as serve_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,100 +36,7 @@ PUSH = "repository:a/b:pull,push"
 NOW = 1_700_000_000.0
 
 
-@dataclass
-class Seen:
-    """A request as it arrived; header names in lower case."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
-class Reply:
-    """What to answer; status 0 cuts the connection instead."""
-
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b"ok"
-
-
-Answer = Callable[[Seen], Reply]
-
-
-class Server(ThreadingHTTPServer):
-    """One host, with a function that answers."""
-
-    daemon_threads = False
-    answer: Answer
-
-    def __init__(self, context: ssl.SSLContext | None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.context = context
-        self.seen: list[Seen] = []
-        self.host = f"127.0.0.1:{self.server_address[1]}"
-        self.url = f"http{'s' if context else ''}://{self.host}"
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Speak TLS first, in the request's own thread."""
-        if self.context is None:
-            super().finish_request(request, client_address)
-            return
-        with self.context.wrap_socket(request, server_side=True) as wrapped:
-            super().finish_request(wrapped, client_address)
-
-    def handle_error(self, *_arguments: object) -> None:
-        """Clients that refuse a certificate are meant."""
-
-    def values(self, header: str) -> list[str | None]:
-        """What each request had in a header."""
-        return [seen.headers.get(header) for seen in self.seen]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Records, then asks the server's function."""
-
-    server: Server
-
-    def _respond(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        headers = {key.lower(): value for key, value in self.headers.items()}
-        seen = Seen(self.command, self.path, headers, body)
-        self.server.seen.append(seen)
-        reply = self.server.answer(seen)
-        if not reply.status:
-            return
-        self.send_response(reply.status)
-        for key, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(reply.body)
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _respond  # noqa: N815 - the base class's names
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        """The clients' own time."""
-        return super().date_time_string(NOW)
-
-    def log_message(self, *_arguments: object) -> None:
-        """Nothing on stderr."""
-
-
-@contextlib.contextmanager
-def serving(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """A running server."""
-    with Server(context) as server:
-        server.answer = answer
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
+OK = Answer(body=b"ok")
 
 Serve = Callable[..., Server]
 
@@ -138,7 +45,7 @@ Serve = Callable[..., Server]
 def serve() -> Iterator[Serve]:
     """Start servers that end with the test."""
     with contextlib.ExitStack() as stack:
-        yield lambda answer, context=None: stack.enter_context(serving(answer, context))
+        yield lambda script=None, context=None: stack.enter_context(serve_script(script, context=context))
 
 
 @dataclass
@@ -181,23 +88,11 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made.client.close()
 
 
-def replies(*given: Reply) -> Answer:
-    """Answer in turn, the last one for ever."""
-    left = itertools.chain(given, itertools.repeat(given[-1]))
-    lock = threading.Lock()
-
-    def answer(_seen: Seen) -> Reply:
-        with lock:
-            return next(left)
-
-    return answer
-
-
-def basic(seen: Seen) -> Reply:
+def basic(seen: ServerRequest) -> Answer:
     """A registry that wants mel's password."""
     if seen.headers.get("authorization") == BASIC:
-        return Reply()
-    return Reply(401, {"WWW-Authenticate": 'Basic realm="x"'})
+        return OK
+    return Answer(401, {"WWW-Authenticate": 'Basic realm="x"'})
 
 
 @dataclass
@@ -210,18 +105,18 @@ class Tokens:
     path: str = "/token"
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __call__(self, seen: Seen) -> Reply:
+    def __call__(self, seen: ServerRequest) -> Answer:
         """Give a token, or want one."""
         with self.lock:
             if not seen.path.startswith("/v2/"):
                 self.given += 1
                 token = {"token": f"opaque-t0ken-{self.given}", "expires_in": self.life}
-                return Reply(body=json.dumps(token).encode())
+                return Answer(body=json.dumps(token).encode())
             good = f"Bearer opaque-t0ken-{self.given}"
         if seen.headers.get("authorization") == good:
-            return Reply()
+            return OK
         challenge = f'Bearer realm="{self.base}{self.path}",service="reg",scope="{PUSH}"'
-        return Reply(401, {"WWW-Authenticate": challenge})
+        return Answer(401, {"WWW-Authenticate": challenge})
 
 
 @pytest.fixture
@@ -247,7 +142,7 @@ def test_a_wrong_password_is_sent_once(serve: Serve, bench: Bench) -> None:
     bench.credential = Credential("mel", "wrong-word")
     server = serve(basic)
     assert bench.get(server)[0] == 401
-    assert len(server.seen) == 2
+    assert len(server.requests) == 2
 
 
 def test_a_token_is_got_with_the_scopes_of_the_request(tokens: tuple[Tokens, Server], bench: Bench) -> None:
@@ -255,7 +150,7 @@ def test_a_token_is_got_with_the_scopes_of_the_request(tokens: tuple[Tokens, Ser
     bench.credential = MEL
     _answer, server = tokens
     assert bench.get(server, scopes=(PUSH, "repository:c:pull")) == (200, b"ok")
-    first, asked, second = server.seen
+    first, asked, second = server.requests
     assert "authorization" not in first.headers
     assert asked.headers["authorization"] == BASIC
     assert parse_qs(urlsplit(asked.path).query)["scope"] == [PUSH, "repository:c:pull"]
@@ -278,7 +173,7 @@ def test_a_token_is_renewed_before_it_runs_out(tokens: tuple[Tokens, Server], be
     bench.get(server, scopes=(PUSH,))
     bench.time = answer.life - 1.0
     assert bench.get(server, scopes=(PUSH,)) == (200, b"ok")
-    assert [seen.path.partition("?")[0] for seen in server.seen] == ["/v2/", "/token", "/v2/", "/token", "/v2/"]
+    assert [seen.path.partition("?")[0] for seen in server.requests] == ["/v2/", "/token", "/v2/", "/token", "/v2/"]
 
 
 def test_a_token_that_is_refused_early_is_renewed_once(tokens: tuple[Tokens, Server], bench: Bench) -> None:
@@ -297,7 +192,7 @@ def test_a_storm_of_eight_threads_makes_one_renewal(serve: Serve, bench: Bench) 
     answer = Tokens()
     barrier = threading.Barrier(8)
 
-    def stormy(seen: Seen) -> Reply:
+    def stormy(seen: ServerRequest) -> Answer:
         if seen.headers.get("authorization") == "Bearer opaque-t0ken-1" and answer.given == 2:
             barrier.wait(10)
         return answer(seen)
@@ -316,7 +211,7 @@ def test_a_token_without_the_right_is_no_endless_loop(serve: Serve, bench: Bench
     """A second 401 is the answer."""
     bench.credential = MEL
     answer = Tokens()
-    server = serve(lambda seen: answer(Seen(seen.method, seen.path, {}, b"")))
+    server = serve(lambda seen: answer(ServerRequest(seen.method, seen.path, {}, b"")))
     answer.base = server.url
     assert bench.get(server, scopes=(PUSH,))[0] == 401
     assert answer.given == 1
@@ -325,22 +220,22 @@ def test_a_token_without_the_right_is_no_endless_loop(serve: Serve, bench: Bench
 def test_a_foreign_realm_sees_no_credentials(serve: Serve, bench: Bench) -> None:
     """Another port of the same address is foreign, and isn't even asked."""
     bench.credential = MEL
-    other = serve(replies(Reply()))
-    server = serve(replies(Reply(401, {"WWW-Authenticate": f'Bearer realm="{other.url}/token"'})))
+    other = serve(in_turn(OK))
+    server = serve(in_turn(Answer(401, {"WWW-Authenticate": f'Bearer realm="{other.url}/token"'})))
     with pytest.raises(Denied):
         bench.get(server, scopes=(PUSH,))
-    assert other.seen == []
+    assert other.requests == []
 
 
 def test_a_token_service_that_is_down_is_not_asked_by_tries_squared(serve: Serve, bench: Bench) -> None:
     """The retries at the token service are all there are."""
     bench.credential = MEL
     answer = Tokens()
-    server = serve(lambda seen: answer(seen) if seen.path.startswith("/v2/") else Reply(503))
+    server = serve(lambda seen: answer(seen) if seen.path.startswith("/v2/") else Answer(503))
     answer.base = server.url
     with pytest.raises(Unreachable, match="503"):
         bench.get(server, scopes=(PUSH,))
-    assert len(server.seen) == 1 + RetryPolicy().tries
+    assert len(server.requests) == 1 + RetryPolicy().tries
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -348,14 +243,14 @@ def test_a_token_service_that_is_down_is_not_asked_by_tries_squared(serve: Serve
 def test_a_redirect_elsewhere_leaves_authorization_behind(status: int, method: str, serve: Serve, bench: Bench) -> None:
     """Cookies and X- headers too; the rest arrives."""
     bench.credential = MEL
-    other = serve(replies(Reply()))
+    other = serve(in_turn(OK))
     location = {"Location": f"{other.url}/blob?signature=1%2B2", "Set-Cookie": "session=c4nary"}
-    server = serve(lambda seen: Reply(status, location) if basic(seen).status == 200 else basic(seen))
+    server = serve(lambda seen: Answer(status, location) if basic(seen).status == 200 else basic(seen))
     url = bench.client.base_url(server.host) + "/v2/app/blobs/x"
     headers = {"Accept": "a/b", "X-Own": "c4nary", "Cookie": "own=c4nary"}
     with bench.client.send(Request(method=method, url=url, headers=headers)) as answer:
         assert answer.status == 200
-    (seen,) = other.seen
+    (seen,) = other.requests
     assert (seen.method, seen.path, seen.headers["accept"]) == (method, "/blob?signature=1%2B2", "a/b")
     assert "c4nary" not in str(seen)
     assert not {"authorization", "cookie", "x-own"} & seen.headers.keys()
@@ -365,8 +260,8 @@ def test_a_redirect_at_home_keeps_authorization(serve: Serve, bench: Bench) -> N
     """The origin is the same."""
     bench.credential = MEL
 
-    def answer(seen: Seen) -> Reply:
-        return Reply(307, {"Location": "/v2/there"}) if seen.path == "/v2/here" else basic(seen)
+    def answer(seen: ServerRequest) -> Answer:
+        return Answer(307, {"Location": "/v2/there"}) if seen.path == "/v2/here" else basic(seen)
 
     server = serve(answer)
     assert bench.get(server, "/v2/here") == (200, b"ok")
@@ -377,7 +272,7 @@ def test_a_401_from_elsewhere_is_no_login(serve: Serve, bench: Bench) -> None:
     """Whoever was redirected to asks in vain."""
     bench.credential = MEL
     other = serve(basic)
-    server = serve(lambda _seen: Reply(307, {"Location": other.url}))
+    server = serve(lambda _seen: Answer(307, {"Location": other.url}))
     assert bench.get(server)[0] == 401
     assert other.values("authorization") == [None]
 
@@ -386,11 +281,11 @@ def test_a_401_from_elsewhere_is_no_login(serve: Serve, bench: Bench) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 def test_a_write_is_never_turned_into_a_read(method: str, status: int, serve: Serve, bench: Bench) -> None:
     """Its success would say nothing about what was asked for."""
-    other = serve(replies(Reply()))
-    server = serve(lambda _seen: Reply(status, {"Location": other.url}))
+    other = serve(in_turn(OK))
+    server = serve(lambda _seen: Answer(status, {"Location": other.url}))
     with bench.client.send(Request(method=method, url=f"{server.url}/v2/", body=b"x")) as answer:
         assert answer.status == status
-    assert other.seen == []
+    assert other.requests == []
 
 
 @pytest.mark.parametrize("status", [307, 308])
@@ -398,32 +293,32 @@ def test_a_write_is_never_turned_into_a_read(method: str, status: int, serve: Se
 def test_a_write_keeps_method_and_body_elsewhere(method: str, status: int, serve: Serve, bench: Bench) -> None:
     """Though not its Authorization."""
     bench.credential = MEL
-    other = serve(replies(Reply()))
+    other = serve(in_turn(OK))
     location = {"Location": other.url}
-    server = serve(lambda seen: Reply(status, location) if basic(seen).status == 200 else basic(seen))
+    server = serve(lambda seen: Answer(status, location) if basic(seen).status == 200 else basic(seen))
     with bench.client.send(Request(method=method, url=f"{server.url}/v2/", body=b"x")) as answer:
         assert answer.status == 200
-    (seen,) = other.seen
+    (seen,) = other.requests
     assert (seen.method, seen.body) == (method, b"x")
     assert "authorization" not in seen.headers
 
 
 def test_a_body_that_can_be_sent_only_once_is_not_redirected(serve: Serve, bench: Bench) -> None:
     """It is gone; the sender gets the Location."""
-    other = serve(replies(Reply()))
-    server = serve(lambda _seen: Reply(307, {"Location": other.url, "Connection": "close"}))
+    other = serve(in_turn(OK))
+    server = serve(lambda _seen: Answer(307, {"Location": other.url, "Connection": "close"}))
     request = Request(method="PUT", url=f"{server.url}/v2/", headers={"Content-Length": "0"}, body=iter([]))
     with bench.client.send(request) as answer:
         assert answer.status == 307
-    assert other.seen == []
+    assert other.requests == []
 
 
 def test_redirects_end(serve: Serve, bench: Bench) -> None:
     """After five."""
-    server = serve(lambda seen: Reply(302, {"Location": seen.path + "x"}))
+    server = serve(lambda seen: Answer(302, {"Location": seen.path + "x"}))
     with pytest.raises(Unreachable, match="more than 5 redirects"):
         bench.get(server)
-    assert len(server.seen) == 6
+    assert len(server.requests) == 6
 
 
 def test_netrc_is_never_read(serve: Serve, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -433,8 +328,8 @@ def test_netrc_is_never_read(serve: Serve, bench: Bench, tmp_path: Path, monkeyp
     netrc.chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(netrc))
-    other = serve(replies(Reply()))
-    server = serve(replies(Reply(401, {"WWW-Authenticate": "Basic"}), Reply(302, {"Location": other.url})))
+    other = serve(in_turn(OK))
+    server = serve(in_turn(Answer(401, {"WWW-Authenticate": "Basic"}), Answer(302, {"Location": other.url})))
     assert bench.get(server)[0] == 401
     assert bench.get(server)[0] == 200
     assert server.values("authorization") + other.values("authorization") == [None, None, None]
@@ -443,23 +338,23 @@ def test_netrc_is_never_read(serve: Serve, bench: Bench, tmp_path: Path, monkeyp
 @pytest.mark.parametrize("wait", ["30", "Tue, 14 Nov 2023 22:13:50 GMT"], ids=["seconds", "date"])
 def test_retry_after_is_obeyed(wait: str, serve: Serve, bench: Bench) -> None:
     """To the second, and by whoever comes next as well."""
-    server = serve(replies(Reply(429, {"Retry-After": wait}), Reply()))
+    server = serve(in_turn(Answer(429, {"Retry-After": wait}), OK))
     assert bench.get(server) == (200, b"ok")
     assert bench.time == 30
 
 
 def test_a_wait_beyond_patience_is_an_error(serve: Serve, bench: Bench) -> None:
     """A job doesn't wait for hours: it ends at once, and says how long."""
-    server = serve(replies(Reply(429, {"Retry-After": "7200"})))
+    server = serve(in_turn(Answer(429, {"Retry-After": "7200"})))
     with pytest.raises(QuotaUsedUp, match="7,200 seconds"):
         bench.get(server)
     assert bench.time == 0
-    assert len(server.seen) == 1
+    assert len(server.requests) == 1
 
 
 def test_six_failures_in_a_row_are_survived(serve: Serve, bench: Bench) -> None:
     """With growing pauses."""
-    server = serve(replies(*[Reply(503)] * 6, Reply()))
+    server = serve(in_turn(*[Answer(503)] * 6, OK))
     assert bench.get(server) == (200, b"ok")
     assert len(bench.slept) == 6
     assert 0 < bench.time < 30
@@ -468,54 +363,54 @@ def test_six_failures_in_a_row_are_survived(serve: Serve, bench: Bench) -> None:
 @pytest.mark.parametrize("status", [408, 429, 499, 500, 502, 504, 522])
 def test_any_temporary_answer_is_survived(status: int, serve: Serve, bench: Bench) -> None:
     """Once is no failure."""
-    assert bench.get(serve(replies(Reply(status), Reply()))) == (200, b"ok")
+    assert bench.get(serve(in_turn(Answer(status), OK))) == (200, b"ok")
 
 
 def test_a_failure_that_stays_is_returned(serve: Serve, bench: Bench) -> None:
     """After nine tries."""
-    server = serve(replies(Reply(503, body=b"why")))
+    server = serve(in_turn(Answer(503, body=b"why")))
     assert bench.get(server) == (503, b"why")
-    assert len(server.seen) == 9
+    assert len(server.requests) == 9
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 501])
 def test_a_refusal_is_asked_for_once(status: int, serve: Serve, bench: Bench) -> None:
     """It doesn't get better."""
-    server = serve(replies(Reply(status)))
+    server = serve(in_turn(Answer(status)))
     assert bench.get(server)[0] == status
-    assert len(server.seen) == 1
+    assert len(server.requests) == 1
 
 
 def test_a_used_up_pull_quota_ends_at_once(serve: Serve, bench: Bench) -> None:
     """It comes back in hours, so nobody waits."""
     body = b'{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit."}]}'
-    server = serve(replies(Reply(429, body=body)))
+    server = serve(in_turn(Answer(429, body=body)))
     with pytest.raises(QuotaUsedUp):
         bench.get(server)
-    assert len(server.seen) == 1
+    assert len(server.requests) == 1
 
 
 def test_an_abuse_limit_in_plain_text_is_waited_for(serve: Serve, bench: Bench) -> None:
     """It passes in a minute."""
-    refusal = Reply(429, {"Retry-After": "60"}, b"Too Many Requests (HAP429).\n")
-    assert bench.get(serve(replies(refusal, Reply()))) == (200, b"ok")
+    refusal = Answer(429, {"Retry-After": "60"}, b"Too Many Requests (HAP429).\n")
+    assert bench.get(serve(in_turn(refusal, OK))) == (200, b"ok")
     assert bench.time == 60
 
 
 def test_a_cut_connection_is_tried_again(serve: Serve, bench: Bench) -> None:
     """Before the answer or in its middle."""
-    cut = Reply(200, {"Content-Length": "9"}, b"half")
-    assert bench.get(serve(replies(Reply(), Reply(0), cut, Reply()))) == (200, b"ok")
-    assert bench.get(serve(replies(cut, Reply(0), Reply()))) == (200, b"ok")
+    cut = Answer(200, {"Content-Length": "9"}, b"half", end="close")
+    assert bench.get(serve(in_turn(OK, CLOSED, cut, OK))) == (200, b"ok")
+    assert bench.get(serve(in_turn(cut, CLOSED, OK))) == (200, b"ok")
 
 
 def test_a_body_that_can_be_sent_only_once_is_not_sent_again(serve: Serve, bench: Bench) -> None:
     """Whoever has it must say where to go on."""
-    server = serve(replies(Reply(0)))
+    server = serve(in_turn(CLOSED))
     request = Request(method="PUT", url=f"{server.url}/v2/", body=iter([b"x"]))
     with pytest.raises(ConnectionLost):
         bench.client.send(request)
-    assert len(server.seen) == 1
+    assert len(server.requests) == 1
 
 
 def test_a_refused_connection_is_told(bench: Bench) -> None:
@@ -541,7 +436,7 @@ def test_an_unknown_name_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
 def test_a_broken_connection_is_not_called_refused(serve: Serve, bench: Bench) -> None:
     """Though the repository has such a name."""
     with pytest.raises(Unreachable, match="broke"):
-        bench.get(serve(replies(Reply(0))), "/v2/refused/getaddrinfo/tags/list")
+        bench.get(serve(in_turn(CLOSED)), "/v2/refused/getaddrinfo/tags/list")
 
 
 @pytest.fixture(scope="module")
@@ -551,22 +446,22 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def secure(authority: trustme.CA, serve: Serve) -> Callable[[Answer], Server]:
+def secure(authority: trustme.CA, serve: Serve) -> Callable[[Script], Server]:
     """Start servers with its certificates."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    return lambda answer: serve(answer, context)
+    return lambda script: serve(script, context)
 
 
-Secure = Callable[[Answer], Server]
+Secure = Callable[[Script], Server]
 
 
 def test_an_unknown_authority_is_refused_at_once(secure: Secure, bench: Bench) -> None:
     """Nothing is sent, nothing is tried again."""
-    server = secure(replies(Reply()))
+    server = secure(in_turn(OK))
     with pytest.raises(TlsFailed):
         bench.client.send(Request(method="GET", url=f"{server.url}/v2/"))
-    assert server.seen == []
+    assert server.requests == []
     assert bench.slept == []
 
 
@@ -591,30 +486,30 @@ def test_insecure_does_without(secure: Secure, bench: Bench) -> None:
 
 def test_a_redirect_follows_the_scheme_that_was_found_out(secure: Secure, bench: Bench) -> None:
     """A relative Location belongs to the address that answered."""
-    server = secure(lambda seen: Reply() if seen.path == "/there" else Reply(307, {"Location": "/there"}))
+    server = secure(lambda seen: OK if seen.path == "/there" else Answer(307, {"Location": "/there"}))
     bench.hosts[server.host] = HostSettings(insecure=True)
     assert bench.get(server) == (200, b"ok")
 
 
 def test_insecure_is_for_one_host_only(secure: Secure, bench: Bench) -> None:
     """Before and after, another host is checked."""
-    one, other = secure(replies(Reply())), secure(replies(Reply()))
+    one, other = secure(in_turn(OK)), secure(in_turn(OK))
     bench.hosts[one.host] = HostSettings(insecure=True)
     for _ in range(2):
         assert bench.get(one) == (200, b"ok")
         with pytest.raises(TlsFailed):
             bench.client.send(Request(method="GET", url=f"{other.url}/v2/"))
-    assert other.seen == []
+    assert other.requests == []
 
 
 def test_tls_is_never_left(secure: Secure, serve: Serve, bench: Bench) -> None:
     """A redirect to plain HTTP is refused."""
-    plain = serve(replies(Reply()))
-    server = secure(lambda _seen: Reply(302, {"Location": plain.url}))
+    plain = serve(in_turn(OK))
+    server = secure(lambda _seen: Answer(302, {"Location": plain.url}))
     bench.hosts[server.host] = HostSettings(insecure=True)
     with pytest.raises(VerificationFailed, match="from https to http"):
         bench.get(server)
-    assert plain.seen == []
+    assert plain.requests == []
 
 
 def test_the_trace_shows_no_secret(tokens: tuple[Tokens, Server], bench: Bench) -> None:
@@ -631,8 +526,8 @@ def test_the_trace_shows_no_secret(tokens: tuple[Tokens, Server], bench: Bench) 
 
 def test_an_error_shows_no_signed_address(serve: Serve, bench: Bench) -> None:
     """A download that breaks off names its address without the query."""
-    other = serve(replies(Reply(200, {"Content-Length": "9"}, b"half")))
-    server = serve(lambda _seen: Reply(302, {"Location": f"{other.url}/blob?signature=c4nary"}))
+    other = serve(in_turn(Answer(200, {"Content-Length": "9"}, b"half", end="close")))
+    server = serve(lambda _seen: Answer(302, {"Location": f"{other.url}/blob?signature=c4nary"}))
     with pytest.raises(ConnectionLost) as caught:
         bench.get(server)
     assert "c4nary" not in f"{caught.value.message} {caught.value.reference} {caught.value.hint}"

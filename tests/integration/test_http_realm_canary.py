@@ -13,7 +13,7 @@ from publisher.http.message import Request
 from publisher.http.tls import HostSettings
 from publisher.model.credential import Credential
 from publisher.model.errors import PublishError
-from tests.support.http_server import QUICK, SECRET, USER, Answer, Seen, client, serve
+from tests.support.http_server import QUICK, SECRET, USER, Answer, ServerRequest, client, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +110,7 @@ def registry() -> Iterator[Server]:
         yield running
 
 
-def shown(seen: Seen) -> str:
+def shown(seen: ServerRequest) -> str:
     """All that a server got."""
     return f"{seen.path}\n{seen.headers}\n{seen.body.decode('latin-1')}"
 
@@ -124,16 +124,16 @@ def test_no_byte_of_a_secret_reaches_a_foreign_realm(
     realm = form.format(a=registry.port, b=thieves[0].port)
     quoted = realm.replace("\\", "\\\\")
     challenge = f'Bearer realm="{quoted}",service="s",scope="repository:a:pull"'
-    registry.answer = lambda _seen: Answer(401, {"WWW-Authenticate": challenge.encode("utf-8").decode("latin-1")})
-    registry.seen.clear()
+    registry.script = lambda _seen: Answer(401, {"WWW-Authenticate": challenge.encode("utf-8").decode("latin-1")})
+    registry.requests.clear()
     for thief in thieves:
-        thief.seen.clear()
-        thief.answer = lambda _seen: Answer(200, {}, b'{"token":"stolen"}')
+        thief.requests.clear()
+        thief.script = lambda _seen: Answer(200, {}, b'{"token":"stolen"}')
     with client(user=user, only=registry.host) as made, pytest.raises(PublishError) as caught:
         made.send(Request(method="GET", url=f"{registry.url}/v2/", scopes=("repository:a:pull",)))
-    seen = [shown(one) for server in (registry, *thieves) for one in server.seen]
+    seen = [shown(one) for server in (registry, *thieves) for one in server.requests]
     assert [text for text in seen for canary in CANARIES if canary in text] == []
-    assert [server.seen for server in thieves] == [[], [], []]
+    assert [server.requests for server in thieves] == [[], [], []]
     said = f"{caught.value} {caught.value.hint} {caught.value.reference}"
     assert not any(canary in said for canary in CANARIES)
     assert caught.value.exit_code == 3
@@ -143,8 +143,8 @@ def test_no_byte_of_a_secret_reaches_a_foreign_realm(
 def test_two_registries_never_see_each_others_password(registry: Server, thieves: tuple[Server, ...]) -> None:
     """In one run each gets its own."""
     for server in (registry, thieves[0]):
-        server.seen.clear()
-        server.answer = lambda seen: Answer(
+        server.requests.clear()
+        server.script = lambda seen: Answer(
             200 if "Authorization" in seen.headers else 401, {"WWW-Authenticate": 'Basic realm="r"'}
         )
     words = {registry.host: "first-word", thieves[0].host: "second-word"}
@@ -153,17 +153,17 @@ def test_two_registries_never_see_each_others_password(registry: Server, thieves
         assert client.send(Request(method="GET", url=f"http://{host}/v2/")).status == 200
     client.close()
     for server, word in ((registry, "first-word"), (thieves[0], "second-word")):
-        sent = {seen.headers["Authorization"] for seen in server.seen if "Authorization" in seen.headers}
+        sent = {seen.headers["Authorization"] for seen in server.requests if "Authorization" in seen.headers}
         assert sent == {"Basic " + base64.b64encode(f"u:{word}".encode()).decode()}
 
 
 def test_a_trusted_realm_gets_the_password_and_nobody_else(registry: Server, thieves: tuple[Server, ...]) -> None:
     """`trusted-realms` is the user's own word."""
     service = thieves[0]
-    service.seen.clear()
-    service.answer = lambda _seen: Answer(200, {}, b'{"token":"good"}')
-    registry.seen.clear()
-    registry.answer = lambda seen: Answer(
+    service.requests.clear()
+    service.script = lambda _seen: Answer(200, {}, b'{"token":"good"}')
+    registry.requests.clear()
+    registry.script = lambda seen: Answer(
         200 if seen.headers.get("Authorization") == "Bearer good" else 401,
         {"WWW-Authenticate": f'Bearer realm="{service.url}/token",service="s"'},
     )
@@ -171,19 +171,19 @@ def test_a_trusted_realm_gets_the_password_and_nobody_else(registry: Server, thi
     with client(settings=settings) as made:
         response = made.send(Request(method="GET", url=f"{registry.url}/v2/", scopes=("repository:a:pull",)))
     assert response.status == 200
-    assert service.seen[0].headers["Authorization"].startswith("Basic ")
-    assert not any(canary in shown(seen) for seen in registry.seen for canary in CANARIES)
+    assert service.requests[0].headers["Authorization"].startswith("Basic ")
+    assert not any(canary in shown(seen) for seen in registry.requests for canary in CANARIES)
 
 
 def test_a_realm_that_redirects_is_not_followed(registry: Server, thieves: tuple[Server, ...]) -> None:
     """The password went to the registry's own realm; where that points it doesn't go."""
     thief = thieves[0]
-    thief.seen.clear()
-    registry.answer = lambda seen: (
+    thief.requests.clear()
+    registry.script = lambda seen: (
         Answer(307, {"Location": f"{thief.url}/token"})
         if seen.path.startswith("/token")
         else Answer(401, {"WWW-Authenticate": f'Bearer realm="{registry.url}/token"'})
     )
     with client() as made, pytest.raises(PublishError, match="307 instead of a token"):
         made.send(Request(method="GET", url=f"{registry.url}/v2/"))
-    assert thief.seen == []
+    assert thief.requests == []

@@ -11,7 +11,7 @@ import trustme
 
 from publisher.http.message import Request
 from publisher.http.tls import HostSettings
-from tests.support.http_server import Answer, Seen, client, serve
+from tests.support.http_server import Answer, ServerRequest, accept_all, client, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,21 +49,21 @@ def secure(authority: tuple[trustme.CA, Path]) -> Iterator[Server]:
     """The same host by https."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority[0].issue_cert(NAME).configure_cert(context)
-    with serve(context=context) as running:
+    with serve(accept_all, context=context) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[Server]:
     """Another port."""
-    with serve() as running:
+    with serve(accept_all) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Server]:
     """The registry: wants Basic, and redirects by what the path says."""
-    with serve() as running:
+    with serve(accept_all) as running:
         yield running
 
 
@@ -81,7 +81,7 @@ def target_of(kind: str, home: Server, other: Server, secure: Server) -> tuple[s
 def redirecting(status: int, location: str) -> Any:
     """A registry that wants Basic, and then leads to `location`."""
 
-    def answer(seen: Seen) -> Answer:
+    def answer(seen: ServerRequest) -> Answer:
         if "Authorization" not in seen.headers:
             return Answer(401, {"WWW-Authenticate": 'Basic realm="r"'})
         if seen.path == "/there":
@@ -105,9 +105,9 @@ def test_a_redirect_takes_no_secret_along(
 ) -> None:
     """Reads follow all five, writes only 307 and 308, method and body kept; secrets go to the same origin only."""
     location, there = target_of(kind, home, other, secure)
-    home.answer = redirecting(status, location)
+    home.script = redirecting(status, location)
     for server in (home, other, secure):
-        server.seen.clear()
+        server.requests.clear()
     settings = {
         f"{NAME}:{home.port}": HostSettings(insecure=True),
         f"{NAME}:{secure.port}": HostSettings(ca_bundle=authority[1]),
@@ -118,7 +118,7 @@ def test_a_redirect_takes_no_secret_along(
         url = f"http://{NAME}:{home.port}/here"
         response = made.send(Request(method=method, url=url, body=body, headers=headers))
         response.close()
-    arrived = [seen for seen in there.seen if seen.path == "/there"]
+    arrived = [seen for seen in there.requests if seen.path == "/there"]
     if body is not None and status not in {307, 308}:
         assert (response.status, arrived) == (status, [])
         return
@@ -134,12 +134,12 @@ def test_a_redirect_takes_no_secret_along(
 
 def test_secrets_stay_behind_for_good(home: Server, other: Server) -> None:
     """Back at the first origin by another's redirect, nothing is sent again."""
-    home.seen.clear()
-    home.answer = redirecting(307, f"http://{NAME}:{other.port}/back")
-    other.answer = lambda _seen: Answer(307, {"Location": f"http://{NAME}:{home.port}/there"})
+    home.requests.clear()
+    home.script = redirecting(307, f"http://{NAME}:{other.port}/back")
+    other.script = lambda _seen: Answer(307, {"Location": f"http://{NAME}:{home.port}/there"})
     with client(settings={f"{NAME}:{home.port}": HostSettings(insecure=True)}, only=f"{NAME}:{home.port}") as made:
         response = made.send(Request(method="GET", url=f"http://{NAME}:{home.port}/here"))
-    other.answer = lambda _seen: Answer()
-    [back] = [seen for seen in home.seen if seen.path == "/there"]
+    other.script = lambda _seen: Answer()
+    [back] = [seen for seen in home.requests if seen.path == "/there"]
     assert response.status == 401
     assert "Authorization" not in back.headers

@@ -12,7 +12,7 @@ import trustme
 from publisher.http.message import Request
 from publisher.http.tls import HostSettings
 from publisher.model.errors import Denied, TlsFailed, Unreachable
-from tests.support.http_server import basic_only, client, serve
+from tests.support.http_server import Answer, basic_only, client, serve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def test_a_wrong_certificate_is_refused_with_its_reason(
         pytest.raises(TlsFailed, match=why),
     ):
         made.send(Request(method="GET", url=f"{server.url}/v2/"))
-    assert server.seen == []
+    assert server.requests == []
 
 
 def test_an_unknown_authority_is_refused_with_the_way_out(authority: trustme.CA) -> None:
@@ -68,14 +68,14 @@ def test_an_unknown_authority_is_refused_with_the_way_out(authority: trustme.CA)
     ):
         made.send(Request(method="GET", url=f"{server.url}/v2/"))
     assert "ca-bundle" in (caught.value.hint or "")
-    assert server.seen == []
+    assert server.requests == []
 
 
 def test_trust_and_mistrust_alternate_in_one_client(authority: trustme.CA) -> None:
     """A connection that was made without verifying is never used where verifying is due (CVE-2024-35195)."""
     context = server_context(authority)
     with (
-        serve(context=context) as careless,
+        serve({"GET /x": Answer()}, context=context) as careless,
         serve(context=context) as careful,
         client(user="", settings={careless.host: HostSettings(insecure=True)}) as made,
     ):
@@ -83,7 +83,7 @@ def test_trust_and_mistrust_alternate_in_one_client(authority: trustme.CA) -> No
             assert made.send(Request(method="GET", url=f"{careless.url}/x")).status == 200
             with pytest.raises(TlsFailed):
                 made.send(Request(method="GET", url=f"{careful.url}/x"))
-    assert careful.seen == []
+    assert careful.requests == []
 
 
 def test_our_certificate_is_shown(authority: trustme.CA, trusting: HostSettings, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_our_certificate_is_shown(authority: trustme.CA, trusting: HostSettings,
     leaf = authority.issue_cert("client.example")
     leaf.private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
     ours = HostSettings(ca_bundle=trusting.ca_bundle, client_cert=tmp_path / "client.pem")
-    with serve(context=context) as server:
+    with serve({"GET /x": Answer()}, context=context) as server:
         with client(user="", settings={server.host: ours}) as made:
             assert made.send(Request(method="GET", url=f"{server.url}/x")).status == 200
         with client(user="", settings={server.host: trusting}) as made, pytest.raises(Unreachable):
@@ -111,7 +111,7 @@ def test_a_loopback_registry_with_tls_is_found_out(authority: trustme.CA) -> Non
         assert url.startswith("http://")
         assert made.send(Request(method="GET", url=f"{url}/v2/")).status == 200
         assert made.base_url(server.host).startswith("https://")
-    assert [("Authorization" in seen.headers) for seen in server.seen] == [False, True]
+    assert [("Authorization" in seen.headers) for seen in server.requests] == [False, True]
 
 
 @pytest.mark.parametrize("insecure", [True, False])
@@ -132,7 +132,7 @@ def test_plain_http_is_for_insecure_hosts_only(insecure: bool, monkeypatch: pyte
             else:
                 with pytest.raises(TlsFailed, match="doesn't speak TLS"):
                     made.send(request)
-    assert bool(server.seen) == insecure
+    assert bool(server.requests) == insecure
 
 
 def test_no_password_leaves_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,4 +143,4 @@ def test_no_password_leaves_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *a, **k: real("127.0.0.1", *a, **k))
     with serve(basic_only) as server, client() as made, pytest.raises(Denied, match="without TLS"):
         made.send(Request(method="GET", url=f"http://registry.test:{server.port}/v2/"))
-    assert all("Authorization" not in seen.headers for seen in server.seen)
+    assert all("Authorization" not in seen.headers for seen in server.requests)

@@ -6,7 +6,6 @@ import itertools
 import socket
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +16,7 @@ from publisher.http import limits, message
 from publisher.http.message import ConnectionLost, Request
 from publisher.http.tls import HostSettings
 from publisher.model.errors import BadManifest, ConfigError, Unreachable, VerificationFailed
-from tests.support.http_server import QUICK, Answer, Seen, basic_only, client, serve, serve_bytes
+from tests.support.http_server import QUICK, Answer, ServerRequest, basic_only, client, serve, serve_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +87,7 @@ def test_a_temporary_answer_to_such_a_body_is_returned() -> None:
     with serve(lambda _seen: Answer(503)) as server, client() as made:
         request = Request(method="PATCH", url=f"{made.base_url(server.host)}/u", body=iter([b"a", b"b"]))
         assert made.send(request).status == 503
-    assert [seen.body for seen in server.seen] == [b"ab"]
+    assert [seen.body for seen in server.requests] == [b"ab"]
 
 
 def test_bodies_stream_both_ways_with_little_memory() -> None:
@@ -104,53 +103,19 @@ def test_bodies_stream_both_ways_with_little_memory() -> None:
 
     received: list[int] = []
 
-    def down(host: str) -> int:
-        with client() as made:
-            response = made.send(Request(method="GET", url=f"http://{host}/blob", stream=True))
-            with response:
-                return sum(len(part) for part in response.stream() if len(part) <= 1 << 20)
+    def answer(request: ServerRequest) -> Answer:
+        if request.method == "PATCH":
+            received.append(sum(map(len, request.pieces())))
+            return Answer(202)
+        return Answer(200, {}, bytes(count << 20))
 
-    with draining(received) as host, client() as made:
-        response = made.send(Request(method="PATCH", url=f"http://{host}/u", body=pieces()))
+    with serve(answer, streams=True) as server, client() as sender:
+        response = sender.send(Request(method="PATCH", url=f"{server.url}/u", body=pieces()))
         assert response.status == 202
-        assert down(host) == count << 20
+        with sender.send(Request(method="GET", url=f"{server.url}/blob", stream=True)) as blob:
+            assert sum(len(part) for part in blob.stream() if len(part) <= 1 << 20) == count << 20
     assert sent == count
-    assert received[0] > count << 20
-
-
-@contextmanager
-def draining(received: list[int]) -> Iterator[str]:
-    """A listener that takes a chunked body to its end, or sends 64 MiB."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def take(connection: socket.socket) -> None:
-        total, tail = 0, b""
-        while not tail.endswith(b"0\r\n\r\n"):
-            part = connection.recv(1 << 20)
-            total, tail = total + len(part), (tail + part)[-5:]
-        received.append(total)
-        connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-
-    def run() -> None:
-        for _ in range(2):
-            connection, _ = listener.accept()
-            with connection:
-                head = connection.recv(5, socket.MSG_PEEK)
-                if head.startswith(b"PATCH"):
-                    take(connection)
-                    continue
-                connection.recv(1 << 16)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (64 << 20))
-                for _ in range(64):
-                    connection.sendall(bytes(1 << 20))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        thread.join()
-        listener.close()
+    assert received == [count << 20]
 
 
 def test_connections_are_used_again() -> None:
@@ -164,7 +129,7 @@ def test_connections_are_used_again() -> None:
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE") * 10:
             body = b"content" if method in {"POST", "PUT"} else None
             made.send(Request(method=method, url=f"{url}/x", body=body)).close()
-    assert len({seen.peer for seen in server.seen}) == 1
+    assert len({seen.peer for seen in server.requests}) == 1
 
 
 def test_the_challenge_is_remembered() -> None:
@@ -172,7 +137,7 @@ def test_the_challenge_is_remembered() -> None:
     with serve(basic_only) as server, client() as made:
         for _ in range(3):
             assert made.send(Request(method="GET", url=f"{made.base_url(server.host)}/x")).status == 200
-    assert ["Authorization" in seen.headers for seen in server.seen] == [False, True, True, True]
+    assert ["Authorization" in seen.headers for seen in server.requests] == [False, True, True, True]
 
 
 def test_no_compression_is_asked_for_or_undone() -> None:
@@ -183,8 +148,8 @@ def test_no_compression_is_asked_for_or_undone() -> None:
     ):
         response = made.send(Request(method="GET", url=f"{made.base_url(server.host)}/x"))
     assert response.content == b"\x1f\x8b not really"
-    assert server.seen[0].headers["Accept-Encoding"] == "identity"
-    assert server.seen[0].headers["User-Agent"].startswith("publish/")
+    assert server.requests[0].headers["Accept-Encoding"] == "identity"
+    assert server.requests[0].headers["User-Agent"].startswith("publish/")
 
 
 def endless(head: bytes) -> bytes:
@@ -215,11 +180,11 @@ def test_a_document_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(message.Response.__init__, "__kwdefaults__", {"most": 100, "seconds": 0.15})
     began = time.monotonic()
     with (
-        dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", 0.05) as host,
+        serve({"GET /x": Answer(200, {}, b"H" * 1000, pause=0.05)}) as server,
         client(retry_policy=replace(QUICK, tries=1)) as made,
         pytest.raises(ConnectionLost, match="too slowly"),
     ):
-        made.send(Request(method="GET", url=f"http://{host}/x"))
+        made.send(Request(method="GET", url=f"{server.url}/x"))
     assert time.monotonic() - began < 2
 
 
@@ -228,43 +193,12 @@ def test_a_header_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.15)
     began = time.monotonic()
     with (
-        dripping(b"", 0.05) as host,
+        serve({"GET /x": Answer(0, {}, b"H" * 1000, pause=0.05)}) as server,
         client(retry_policy=replace(QUICK, tries=1)) as made,
         pytest.raises(Unreachable),
     ):
-        made.send(Request(method="GET", url=f"http://{host}/x"))
+        made.send(Request(method="GET", url=f"{server.url}/x"))
     assert time.monotonic() - began < 2
-
-
-@contextmanager
-def dripping(head: bytes, pause: float) -> Iterator[str]:
-    """A listener that sends `head`, then a letter now and then until nobody listens any more."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def run() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    connection.recv(1 << 16)
-                    connection.sendall(head)
-                    while True:
-                        connection.sendall(b"H")
-                        time.sleep(pause)
-                except OSError:
-                    continue
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
 
 
 @pytest.fixture
@@ -290,7 +224,7 @@ def test_a_redirect_to_a_name_of_an_inner_address_is_refused(two_worlds: None) -
             pytest.raises(VerificationFailed, match="private network"),
         ):
             made.send(Request(method="GET", url=f"http://registry.test:{public.port}/x"))
-    assert inner.seen == []
+    assert inner.requests == []
 
 
 def test_an_upload_that_leads_to_an_inner_address_is_refused(two_worlds: None) -> None:
@@ -299,12 +233,12 @@ def test_an_upload_that_leads_to_an_inner_address_is_refused(two_worlds: None) -
         request = Request(method="PUT", url=f"http://inner.test:{inner.port}/u", body=b"layer", anonymous=True)
         with pytest.raises(VerificationFailed, match="private network"):
             made.send(request)
-    assert inner.seen == []
+    assert inner.requests == []
 
 
 def test_a_private_registry_may_lead_to_its_like(two_worlds: None) -> None:
     """A name that means an inner address from the start is the user's own choice."""
-    with serve(address="127.0.0.2") as storage:
+    with serve({"GET /blob": Answer()}, address="127.0.0.2") as storage:
         location = f"http://inner.test:{storage.port}/blob"
         with (
             serve(lambda _seen: Answer(307, {"Location": location}), address="127.0.0.2") as registry,
@@ -324,7 +258,7 @@ def test_a_realm_with_a_name_of_an_inner_address_is_refused(two_worlds: None) ->
             pytest.raises(VerificationFailed, match="private network"),
         ):
             made.send(Request(method="GET", url=f"http://registry.test:{public.port}/x"))
-    assert inner.seen == []
+    assert inner.requests == []
 
 
 def test_a_proxy_is_used_and_keeps_its_password_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,7 +272,7 @@ def test_a_proxy_is_used_and_keeps_its_password_to_itself(monkeypatch: pytest.Mo
         with client(user="", trace=lines.append) as made:
             response = made.send(Request(method="GET", url="http://registry.test/v2/"))
     assert response.content == b"http://registry.test/v2/"
-    assert "Proxy-Authorization" in proxy.seen[0].headers
+    assert "Proxy-Authorization" in proxy.requests[0].headers
     assert "proxyword" not in "".join(lines)
 
 
@@ -346,7 +280,7 @@ def test_no_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hosts that it names are reached directly."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serve() as server, client(user="") as made:
+    with serve({"GET /x": Answer()}) as server, client(user="") as made:
         assert made.send(Request(method="GET", url=f"{server.url}/x")).status == 200
 
 
@@ -372,7 +306,7 @@ def test_sixteen_threads_keep_sixteen_connections() -> None:
     """The pool is as large as the work."""
     barrier = threading.Barrier(16, timeout=5)
 
-    def meet(_seen: Seen) -> Answer:
+    def meet(_seen: ServerRequest) -> Answer:
         barrier.wait()
         return Answer()
 
@@ -386,4 +320,4 @@ def test_sixteen_threads_keep_sixteen_connections() -> None:
                 thread.start()
             for thread in threads:
                 thread.join()
-    assert len({seen.peer for seen in server.seen}) == 16
+    assert len({seen.peer for seen in server.requests}) == 16

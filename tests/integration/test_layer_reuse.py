@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish, Result
-    from tests.support.engine import Engine
-    from tests.support.registry import Asked, Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.order import LoggedRequest
+    from tests.support.registry import RegistryProcess
 
 LARGE = 12_000_000
 """Bytes; the engine looks for smaller layers in one repository only."""
@@ -26,7 +27,9 @@ LARGE = 12_000_000
 class Workshop:
     """Images on one large base, and what releasing them asks of the registry."""
 
-    def __init__(self, engine: Engine, registry: Registry, publish: Publish, folder: Path, name: str) -> None:
+    def __init__(
+        self, engine: EngineProcess, registry: RegistryProcess, publish: Publish, folder: Path, name: str
+    ) -> None:
         self.engine, self.registry, self.publish, self.folder = engine, registry, publish, folder
         self.base = f"base-{name[2:]}"
         shutil.copy(BUSYBOX, folder / "busybox")
@@ -46,7 +49,7 @@ class Workshop:
         (self.folder / "content").write_text(content)
         return self.build(f"{self.base}-{content}", f"FROM {self.base}\nCOPY content /content\n")
 
-    def release(self, source: str, image: str, version: str, *words: str) -> tuple[Result, list[Asked]]:
+    def release(self, source: str, image: str, version: str, *words: str) -> tuple[Result, list[LoggedRequest]]:
         """Release, and what the registry was asked for it."""
         start = len(self.registry.requests())
         words = ("release", f"docker-daemon:{source}", "--image", image, "--version", version, *words)
@@ -56,18 +59,20 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop(engine: Engine, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path) -> Workshop:
+def workshop(
+    engine: EngineProcess, registry: RegistryProcess, publish_with_engine: Publish, name: str, tmp_path: Path
+) -> Workshop:
     """One of them."""
     (tmp_path / "work").mkdir()
     return Workshop(engine, registry, publish_with_engine, tmp_path / "work", name)
 
 
-def sent(asked: list[Asked]) -> int:
+def sent(asked: list[LoggedRequest]) -> int:
     """Blobs that were uploaded, the config among them."""
     return sum(one.method == "PUT" and "/blobs/uploads/" in one.path for one in asked)
 
 
-def mounted(asked: list[Asked]) -> int:
+def mounted(asked: list[LoggedRequest]) -> int:
     """Blobs that were taken over from another repository."""
     return sum(one.method == "POST" and "mount=" in one.path and one.status == 201 for one in asked)
 
@@ -134,7 +139,7 @@ def test_another_compression_uses_nothing_of_the_first(workshop: Workshop, name:
 
 
 def test_engine_that_cant_reach_us_is_served_directly(
-    registry: Registry, publish: Publish, name: str, tmp_path: Path
+    registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> None:
     """It runs here and says so, and its loopback is another all the same."""
     with run_engine(40, apart=True) as far:
@@ -149,7 +154,7 @@ def test_engine_that_cant_reach_us_is_served_directly(
 
 
 def test_blob_of_a_layout_is_mounted_the_second_time(
-    registry: Registry, publish: Publish, name: str, tmp_path: Path
+    registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> None:
     """Another repository of the registry has it, as this machine remembers; without its memory it is sent."""
     make_layout(tmp_path / "layout", name)

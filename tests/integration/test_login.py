@@ -24,8 +24,8 @@ from tests.support.registry import SECRET, USER
 
 if TYPE_CHECKING:
     from tests.support.command import Publish
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 UNLOCK = "printf pass | gnome-keyring-daemon --unlock --components=secrets >/dev/null; "
 
@@ -58,7 +58,7 @@ def files_with(secret: str, *folders: Path) -> list[str]:
     return [str(file) for file in found if any(form in file.read_bytes() for form in forms)]
 
 
-def test_the_keyring_keeps_it(private_registry: Registry, publish: Publish, name: str) -> None:
+def test_the_keyring_keeps_it(private_registry: RegistryProcess, publish: Publish, name: str) -> None:
     """After a login a release needs nothing else; whoami names the source; after a logout nobody is signed in."""
     host = private_registry.host
     make_layout(publish.home / "layout", "one")
@@ -80,7 +80,7 @@ def test_the_keyring_keeps_it(private_registry: Registry, publish: Publish, name
     assert not files_with(SECRET, publish.home / "config", publish.home / "state", publish.home / "docker")
 
 
-def test_a_refused_credential_is_not_stored(private_registry: Registry, publish: Publish) -> None:
+def test_a_refused_credential_is_not_stored(private_registry: RegistryProcess, publish: Publish) -> None:
     """A wrong password is denied, exit 3, and nothing is kept."""
     host = private_registry.host
     done = in_session(publish, f"printf wrong | publish login {host} -u {USER} --password-stdin; echo code $?")
@@ -89,14 +89,14 @@ def test_a_refused_credential_is_not_stored(private_registry: Registry, publish:
 
 
 @pytest.mark.parametrize("secret", ["", " x", "x ", "a\\nb", "a\\tb"])
-def test_pasted_secrets(secret: str, private_registry: Registry, publish: Publish) -> None:
+def test_pasted_secrets(secret: str, private_registry: RegistryProcess, publish: Publish) -> None:
     """What was pasted with more than it should hold is refused with a message."""
     script = f"printf '{secret}' | publish login {private_registry.host} -u {USER} --password-stdin; echo code $?"
     done = in_session(publish, script, "")
     assert "code 3" in done.stdout, done.stderr
 
 
-def test_without_a_keyring(private_registry: Registry, publish: Publish) -> None:
+def test_without_a_keyring(private_registry: RegistryProcess, publish: Publish) -> None:
     """Without a Secret Service a login says which ways are left, and the environment works all the same."""
     host = private_registry.host
     result = publish("login", host, "-u", USER, "--password-stdin", stdin=SECRET)
@@ -107,7 +107,7 @@ def test_without_a_keyring(private_registry: Registry, publish: Publish) -> None
     assert (who.code, who.document["source"]) == (0, "PUBLISH_USERNAME and PUBLISH_PASSWORD")
 
 
-def test_an_unsafe_backend_is_refused(private_registry: Registry, publish: Publish) -> None:
+def test_an_unsafe_backend_is_refused(private_registry: RegistryProcess, publish: Publish) -> None:
     """A backend that keeps nothing safe is refused by its name."""
     given = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
     result = publish("login", private_registry.host, "-u", USER, "--password-stdin", stdin=SECRET, environ=given)
@@ -115,7 +115,7 @@ def test_an_unsafe_backend_is_refused(private_registry: Registry, publish: Publi
     assert "keyring.backends.null.Keyring does not keep secrets safe" in result.stderr
 
 
-def test_docker_s_own_file(private_registry: Registry, publish: Publish) -> None:
+def test_docker_s_own_file(private_registry: RegistryProcess, publish: Publish) -> None:
     """--store docker writes what docker would, keeps everything else, says where, and only the owner reads it."""
     host = private_registry.host
     config = publish.home / "docker" / "config.json"
@@ -138,7 +138,9 @@ def test_docker_s_own_file(private_registry: Registry, publish: Publish) -> None
     assert json.loads(config.read_text()) == {"psFormat": "x", "auths": {"other.example": {}}}
 
 
-def test_docker_asks_our_keyring(private_registry: Registry, engine: Engine, publish: Publish, name: str) -> None:
+def test_docker_asks_our_keyring(
+    private_registry: RegistryProcess, engine: EngineProcess, publish: Publish, name: str
+) -> None:
     """docker's real CLI, set up by --docker, pushes and pulls; its logout forgets the login, its login stores one."""
     host = private_registry.host
     image = f"{host}/{name}:1"
@@ -160,7 +162,7 @@ def test_docker_asks_our_keyring(private_registry: Registry, engine: Engine, pub
     assert not files_with(SECRET, publish.home / "docker")
 
 
-def test_a_namespace_is_nothing_for_docker(private_registry: Registry, publish: Publish) -> None:
+def test_a_namespace_is_nothing_for_docker(private_registry: RegistryProcess, publish: Publish) -> None:
     """--docker for one namespace is refused before anything is stored."""
     done = in_session(publish, login_words(f"{private_registry.host}/team", "--docker"))
     assert "code 2" in done.stdout, done.stderr
@@ -222,7 +224,7 @@ def test_a_registry_that_lets_strangers_in_by_a_token_is_asked_all_the_same(publ
     assert '"proven":true' in done.stdout
 
 
-def test_a_locked_keyring_ends_with_the_way_forward(private_registry: Registry, publish: Publish) -> None:
+def test_a_locked_keyring_ends_with_the_way_forward(private_registry: RegistryProcess, publish: Publish) -> None:
     """Nobody is there to unlock it: exit 3 within seconds, never an anonymous run; the environment still serves."""
     host = private_registry.host
     lock = (

@@ -14,7 +14,7 @@ from tests.support.page import Shell, is_as_shown, read_page
 
 if TYPE_CHECKING:
     from tests.support.command import Publish
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("images", "build", "run", "share", "data")
@@ -29,7 +29,7 @@ def environ(publish_with_engine: Publish) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands(page: str, environ: dict[str, str], engine: Engine, tmp_path: Path) -> None:
+def test_commands(page: str, environ: dict[str, str], engine: EngineProcess, tmp_path: Path) -> None:
     """All of them succeed and print what the page shows, in one shell that begins as docs/README.md says."""
     engine.docker("tag", make_base(engine, tmp_path / "base"), "node:22-alpine")
     with Sandbox() as sandbox:

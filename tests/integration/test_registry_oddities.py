@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-from tests.support.odd_registry import BASE, MIB, Bytes, Odd, opened, serve
+from tests.support.odd_registry import BASE, MIB, Odd, RandomBlob, open_repository, serve_odd
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ from tests.support.odd_registry import BASE, MIB, Bytes, Odd, opened, serve
 def test_an_upload_arrives_whole(odd: Odd, size: int) -> None:
     """Whatever the registry does on the way, it holds the blob at the end, and no session is left."""
     copy = Odd(**{**vars(odd), "cuts": [*odd.cuts], "patch_answers": [*odd.patch_answers]})
-    blob = Bytes(size)
-    with serve(copy) as server, opened(server) as remote:
+    blob = RandomBlob(size)
+    with serve_odd(copy) as server, open_repository(server) as remote:
         sent = remote.upload(blob)
         assert remote.blob_size(sent.digest) == size
     assert server.blobs[str(sent.digest)] == blob.content
@@ -67,42 +67,42 @@ def test_an_upload_arrives_whole(odd: Odd, size: int) -> None:
 
 def test_a_small_blob_takes_two_requests() -> None:
     """A config goes in the body of the last request."""
-    with serve(Odd()) as server, opened(server) as remote:
-        remote.upload(Bytes(1000))
+    with serve_odd(Odd()) as server, open_repository(server) as remote:
+        remote.upload(RandomBlob(1000))
     assert [method for method, _ in server.log] == ["POST", "PUT"]
 
 
 def test_a_large_blob_is_one_stream() -> None:
     """However many chunks, one PATCH."""
-    with serve(Odd()) as server, opened(server) as remote:
-        remote.upload(Bytes(5 * MIB))
+    with serve_odd(Odd()) as server, open_repository(server) as remote:
+        remote.upload(RandomBlob(5 * MIB))
     assert [method for method, _ in server.log] == ["POST", "PATCH", "PUT"]
 
 
 def test_a_cut_costs_no_more_than_what_was_under_way() -> None:
     """After a cut the upload goes on at the registry's offset, from memory."""
-    blob = Bytes(24 * MIB)
-    with serve(Odd(cuts=[8 * MIB, 20 * MIB])) as server, opened(server) as remote:
+    blob = RandomBlob(24 * MIB)
+    with serve_odd(Odd(cuts=[8 * MIB, 20 * MIB])) as server, open_repository(server) as remote:
         remote.upload(blob)
-    assert blob.begun == 1
+    assert blob.reads == 1
     assert server.received <= len(blob.content) + 2 * blob.chunk
 
 
 def test_what_left_the_window_is_read_again() -> None:
     """A session lost after more than the window starts the blob anew."""
-    blob = Bytes(40 * MIB, MIB)
-    with serve(Odd(cuts=[36 * MIB], forgets=1)) as server, opened(server) as remote:
+    blob = RandomBlob(40 * MIB, MIB)
+    with serve_odd(Odd(cuts=[36 * MIB], forgets=1)) as server, open_repository(server) as remote:
         sent = remote.upload(blob)
-    assert blob.begun == 2
+    assert blob.reads == 2
     assert server.blobs[str(sent.digest)] == blob.content
 
 
 def test_endless_trouble_ends_with_its_reason() -> None:
     """The tries are bounded, the session is cancelled."""
-    with serve(Odd(cuts=[1] * 99)) as server, opened(server) as remote:
+    with serve_odd(Odd(cuts=[1] * 99)) as server, open_repository(server) as remote:
         with pytest.raises(ConnectionLost):
-            remote.upload(Bytes(2 * MIB))
-        assert server.asked("PATCH") <= 10
+            remote.upload(RandomBlob(2 * MIB))
+        assert server.count("PATCH") <= 10
     assert server.uploads == {}
 
 
@@ -112,25 +112,29 @@ def test_endless_trouble_ends_with_its_reason() -> None:
 def test_a_source_that_fails_is_no_broken_connection(error: BaseException) -> None:
     """The source's own error comes out, nothing is sent again, and the session is cancelled."""
 
-    class Failing(Bytes):
+    class Failing(RandomBlob):
         def chunks(self) -> Iterator[bytes]:
             yield from super().chunks()
             raise error
 
     blob = Failing(3 * MIB)
-    with serve(Odd()) as server:
-        with opened(server) as remote, pytest.raises(type(error)):
+    with serve_odd(Odd()) as server:
+        with open_repository(server) as remote, pytest.raises(type(error)):
             remote.upload(blob)
-        assert server.asked("DELETE") == 1
-    assert blob.begun == 1
+        assert server.count("DELETE") == 1
+    assert blob.reads == 1
     assert server.blobs == {}
 
 
 def test_a_lying_digest_is_seen() -> None:
     """A registry that says it holds something else fails the upload."""
     lie = str(Digest.of(b"other"))
-    with serve(Odd(lie=lie)) as server, opened(server) as remote, pytest.raises(VerificationFailed, match=lie):
-        remote.upload(Bytes(10))
+    with (
+        serve_odd(Odd(lie=lie)) as server,
+        open_repository(server) as remote,
+        pytest.raises(VerificationFailed, match=lie),
+    ):
+        remote.upload(RandomBlob(10))
 
 
 CHALLENGE = (401, {"WWW-Authenticate": "Basic realm=x"}, "")
@@ -138,15 +142,15 @@ CHALLENGE = (401, {"WWW-Authenticate": "Basic realm=x"}, "")
 
 def test_credentials_stay_at_home() -> None:
     """An upload that leads to another origin gets the bytes and no Authorization."""
-    with serve(Odd()) as foreign:
+    with serve_odd(Odd()) as foreign:
         foreign.uploads["x"] = bytearray()
         odd = Odd(location=f"http://127.0.0.1:{foreign.port}/store/uploads/x?signature=a%2Fb")
         foreign.odd.location = "/store/uploads/x?signature=a%2Fb"
-        with serve(odd) as server, opened(server, user="ann") as remote:
+        with serve_odd(odd) as server, open_repository(server, user="ann") as remote:
             odd.answers["HEAD", "blobs/" + str(Digest.of(b"x"))] = CHALLENGE
             with pytest.raises(Denied):
                 remote.blob_size(Digest.of(b"x"))
-            sent = remote.upload(Bytes(2 * MIB))
+            sent = remote.upload(RandomBlob(2 * MIB))
         assert server.authorized
         assert foreign.authorized == []
         assert str(sent.digest) in foreign.blobs
@@ -155,35 +159,39 @@ def test_credentials_stay_at_home() -> None:
 
 def test_a_proof_of_rights_is_used_by_the_first_upload() -> None:
     """The session that proved the right to push carries a blob."""
-    with serve(Odd()) as server, opened(server) as remote:
+    with serve_odd(Odd()) as server, open_repository(server) as remote:
         remote.prove_push()
         remote.prove_push()
-        remote.upload(Bytes(10))
-    assert server.asked("POST") == 1
+        remote.upload(RandomBlob(10))
+    assert server.count("POST") == 1
 
 
 def test_an_unused_proof_is_cancelled() -> None:
     """Nothing is left behind at the registry."""
-    with serve(Odd()) as server:
-        with opened(server) as remote:
+    with serve_odd(Odd()) as server:
+        with open_repository(server) as remote:
             remote.prove_push()
-        assert server.asked("DELETE") == 1
+        assert server.count("DELETE") == 1
     assert server.uploads == {}
 
 
 def test_a_refused_proof_names_user_and_repository() -> None:
     """Without the right to push, who asked and for what is said before anything is sent."""
     odd = Odd(answers={("POST", "blobs/uploads/"): (403, {}, '{"errors":[{"code":"DENIED"}]}')})
-    with serve(odd) as server, opened(server, user="ann") as remote, pytest.raises(Denied, match="app as ann"):
+    with (
+        serve_odd(odd) as server,
+        open_repository(server, user="ann") as remote,
+        pytest.raises(Denied, match="app as ann"),
+    ):
         remote.prove_push()
 
 
 def test_a_mount_that_failed_leaves_a_session_to_use() -> None:
     """202 to a mount is an upload begun, and the next blob takes it."""
-    with serve(Odd()) as server, opened(server) as remote:
+    with serve_odd(Odd()) as server, open_repository(server) as remote:
         assert not remote.mount(Digest.of(b"x"), Repository.parse(f"127.0.0.1:{server.port}/base"))
-        remote.upload(Bytes(10))
-    assert server.asked("POST") == 1
+        remote.upload(RandomBlob(10))
+    assert server.count("POST") == 1
     assert "from=base" in server.log[0][1]
 
 
@@ -207,7 +215,7 @@ def refused(status: int, code: str) -> tuple[int, dict[str, str], str]:
 )
 def test_a_manifest_is_put_and_found(odd: Odd) -> None:
     """What was put under a tag is there, byte for byte, and HEAD tells the same as GET."""
-    with serve(odd) as server, opened(server) as remote:
+    with serve_odd(odd) as server, open_repository(server) as remote:
         assert remote.head(Tag("1")) is None
         remote.put_manifest(CONTENT)
         remote.put(CONTENT, Tag("1"))
@@ -217,7 +225,7 @@ def test_a_manifest_is_put_and_found(odd: Odd) -> None:
 
 def test_a_manifest_that_is_not_what_was_asked_for_is_refused() -> None:
     """Bytes that don't have the digest asked for, or the one stated, fail."""
-    with serve(Odd()) as server, opened(server) as remote:
+    with serve_odd(Odd()) as server, open_repository(server) as remote:
         server.manifests[str(Digest.of(b"x"))] = (CONTENT.content, CONTENT.media_type)
         with pytest.raises(VerificationFailed, match="don't have the digest"):
             remote.find(Digest.of(b"x"))
@@ -229,7 +237,7 @@ def test_a_manifest_that_is_not_what_was_asked_for_is_refused() -> None:
 
 def test_a_manifest_of_two_types_is_refused() -> None:
     """Content-Type and mediaType must agree."""
-    with serve(Odd()) as server, opened(server) as remote:
+    with serve_odd(Odd()) as server, open_repository(server) as remote:
         server.manifests["1"] = (CONTENT.content, media.DOCKER_MANIFEST)
         with pytest.raises(BadManifest, match="Content-Type"):
             remote.find(Tag("1"))
@@ -250,7 +258,7 @@ def test_a_manifest_of_two_types_is_refused() -> None:
 )
 def test_a_refused_push_by_digest_has_its_reason(answer: tuple[int, dict[str, str], str], kind: type) -> None:
     """Registries that take tags only, lack blobs or deny are told apart."""
-    with serve(Odd(answers={("PUT", MANIFEST): answer})) as server, opened(server) as remote:
+    with serve_odd(Odd(answers={("PUT", MANIFEST): answer})) as server, open_repository(server) as remote:
         with pytest.raises(PublishError) as caught:
             remote.put_manifest(CONTENT)
         assert type(caught.value) is kind
@@ -260,7 +268,7 @@ def test_a_refused_push_by_digest_has_its_reason(answer: tuple[int, dict[str, st
 def test_a_frozen_tag_is_told_from_one_that_is_right_already(held: bool) -> None:
     """403 for immutability is an error only where the tag holds another image."""
     answer = refused(403, "DENIED immutability settings")
-    with serve(Odd(answers={("PUT", "manifests/1"): answer})) as server, opened(server) as remote:
+    with serve_odd(Odd(answers={("PUT", "manifests/1"): answer})) as server, open_repository(server) as remote:
         if held:
             server.manifests["1"] = (CONTENT.content, CONTENT.media_type)
             remote.put(CONTENT, Tag("1"))
@@ -280,10 +288,10 @@ def test_a_frozen_tag_is_told_from_one_that_is_right_already(held: bool) -> None
 def test_several_tags_in_one_request(header: dict[str, str], written: set[str], again: int) -> None:
     """Only tags that the registry names count as written; one that doesn't know how is asked once."""
     odd = Odd(answers={("PUT", f"{MANIFEST}?tag=a&tag=b"): (201, header, "")})
-    with serve(odd) as server, opened(server) as remote:
+    with serve_odd(odd) as server, open_repository(server) as remote:
         for _ in range(2):
             assert remote.put_tags(CONTENT, (Tag("a"), Tag("b"))) == written
-        assert server.asked("PUT") == again
+        assert server.count("PUT") == again
 
 
 PAGE = "tags/list?n=1000"
@@ -311,7 +319,7 @@ def test_all_pages_of_tags_are_read(
 ) -> None:
     """Every tag once, over all pages; null and an unknown name are none."""
     odd = Odd(answers={("GET", path): found for path, found in pages.items()})
-    with serve(odd) as server, opened(server) as remote:
+    with serve_odd(odd) as server, open_repository(server) as remote:
         assert remote.tags() == expected
 
 
@@ -329,7 +337,7 @@ def test_all_pages_of_tags_are_read(
 def test_a_list_that_may_be_short_is_an_error(found: tuple[int, dict[str, str], str]) -> None:
     """No answer but a whole list, or an unknown repository, is taken for a list."""
     odd = Odd(answers={("GET", PAGE): found})
-    with serve(odd) as server, opened(server) as remote, pytest.raises(PublishError):
+    with serve_odd(odd) as server, open_repository(server) as remote, pytest.raises(PublishError):
         remote.tags()
 
 
@@ -343,8 +351,8 @@ def test_a_list_that_may_be_short_is_an_error(found: tuple[int, dict[str, str], 
 )
 def test_a_blob_is_read_whole(cuts: list[int], no_ranges: bool) -> None:
     """A download goes on where its connection broke."""
-    blob = Bytes(3 * MIB)
-    with serve(Odd(get_cuts=[*cuts], no_ranges=no_ranges)) as server, opened(server) as remote:
+    blob = RandomBlob(3 * MIB)
+    with serve_odd(Odd(get_cuts=[*cuts], no_ranges=no_ranges)) as server, open_repository(server) as remote:
         sent = remote.upload(blob)
         with remote.open_blob(sent) as stream:
             assert stream.read() == blob.content
@@ -353,7 +361,7 @@ def test_a_blob_is_read_whole(cuts: list[int], no_ranges: bool) -> None:
 @pytest.mark.parametrize("held", [b"abcX", b"abc", b"abcde"], ids=["flipped", "short", "long"])
 def test_a_blob_that_is_another_is_refused(held: bytes) -> None:
     """Before its last bytes are given out, a blob is known to be what was asked for."""
-    with serve(Odd()) as server, opened(server) as remote:
+    with serve_odd(Odd()) as server, open_repository(server) as remote:
         stated = Descriptor(media.OCI_LAYER_TAR, Digest.of(b"abcd"), 4)
         server.blobs[str(stated.digest)] = held
         with remote.open_blob(stated) as stream, pytest.raises(VerificationFailed):
@@ -365,7 +373,7 @@ def test_deleting_tells_absent_from_refused() -> None:
     odd = Odd(
         answers={("DELETE", "manifests/a"): (202, {}, ""), ("DELETE", "manifests/b"): refused(400, "DIGEST_INVALID")}
     )
-    with serve(odd) as server, opened(server) as remote:
+    with serve_odd(odd) as server, open_repository(server) as remote:
         assert remote.delete(Tag("a"))
         assert not remote.delete(Tag("c"))
         with pytest.raises(Refused):

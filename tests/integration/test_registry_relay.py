@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 LAYER = os.urandom(3 << 20)
 
@@ -227,7 +227,7 @@ def test_the_relay_ends_with_an_upload_under_way(remote: RemoteRepository) -> No
 
 
 @pytest.fixture
-def engine_image(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def engine_image(engine: EngineProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A small image in the engine."""
     monkeypatch.setenv("DOCKER_HOST", engine.host)
     packed = io.BytesIO()

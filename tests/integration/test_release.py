@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.layout import make_layout
-from tests.support.registry import SECRET, USER, Registry
+from tests.support.registry import SECRET, USER, RegistryProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.model.manifest import Content
     from tests.support.command import Publish
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 
 LAYOUT = ["release", "oci:{layout}", "--version", "1.0.0"]
@@ -48,9 +48,9 @@ def actions(document: dict[str, Any]) -> dict[str, str]:
 def test_release_of_a_built_image(
     via: str,
     kind: str,
-    engine: Engine,
-    registry: Registry,
-    private_registry: Registry,
+    engine: EngineProcess,
+    registry: RegistryProcess,
+    private_registry: RegistryProcess,
     publish_with_engine: Publish,
     name: str,
     tmp_path: Path,
@@ -72,7 +72,9 @@ def test_release_of_a_built_image(
     assert SECRET not in result.stderr + result.stdout
 
 
-def test_floating_tags_never_move_backwards(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+def test_floating_tags_never_move_backwards(
+    registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
+) -> None:
     """A maintenance release moves its own line and leaves `1` and `latest` on the newer version."""
     image = f"{registry.host}/{name}"
     digests = {}
@@ -91,7 +93,7 @@ def test_floating_tags_never_move_backwards(registry: Registry, publish: Publish
 
 
 def test_same_image_twice_writes_nothing(
-    engine: Engine, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path
+    engine: EngineProcess, registry: RegistryProcess, publish_with_engine: Publish, name: str, tmp_path: Path
 ) -> None:
     """The second release adopts what is there: no upload, no tag written, exit 0."""
     engine.build(f"src-{name[2:]}", name, tmp_path / "context")
@@ -107,7 +109,7 @@ def test_same_image_twice_writes_nothing(
 
 
 def test_a_tag_made_by_docker_push_is_adopted(
-    engine: Engine, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path
+    engine: EngineProcess, registry: RegistryProcess, publish_with_engine: Publish, name: str, tmp_path: Path
 ) -> None:
     """The engine's own bytes differ from ours; the same image is adopted all the same, and others get its bytes."""
     image = f"{registry.host}/{name}"
@@ -124,7 +126,7 @@ def test_a_tag_made_by_docker_push_is_adopted(
 
 
 def test_another_image_under_an_exact_tag_is_refused(
-    registry: Registry, publish: Publish, name: str, tmp_path: Path
+    registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> None:
     """A published version never changes: exit 4, and no tag moved."""
     image = f"{registry.host}/{name}"
@@ -138,7 +140,7 @@ def test_another_image_under_an_exact_tag_is_refused(
     assert {skopeo_digest(f"{image}:{tag}") for tag in ("1.0.0", "1.0", "1", "latest")} == {str(digest)}
 
 
-def test_index_from_two_pushes(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+def test_index_from_two_pushes(registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path) -> None:
     """Two machines push their platform by digest; one release makes the index and moves the tags."""
     image = f"{registry.host}/{name}"
     parts = []
@@ -153,7 +155,9 @@ def test_index_from_two_pushes(registry: Registry, publish: Publish, name: str, 
     assert released.document["image"]["platforms"] == ["linux/amd64", "linux/arm64"]
 
 
-def test_an_index_released_again_is_adopted(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+def test_an_index_released_again_is_adopted(
+    registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
+) -> None:
     """The same parts once more: nothing is sent and no tag is written."""
     image = f"{registry.host}/{name}"
     sources = []
@@ -171,7 +175,7 @@ def test_an_index_released_again_is_adopted(registry: Registry, publish: Publish
     assert {asked.method for asked in registry.requests()[before:]} <= {"GET", "HEAD"}
 
 
-def test_deep_needs_no_engine(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+def test_deep_needs_no_engine(registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path) -> None:
     """Every byte is read back and hashed where no engine is at hand to pull it too."""
     make_layout(tmp_path / "layout", "app")
     words = ["release", f"oci:{tmp_path / 'layout'}", "--image", f"{registry.host}/{name}", "--version", "1.0.0"]
@@ -182,7 +186,7 @@ def test_deep_needs_no_engine(registry: Registry, publish: Publish, name: str, t
     assert result.document["image"]["platforms"] == ["linux/amd64"]
 
 
-def test_retag_of_one_platform(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+def test_retag_of_one_platform(registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path) -> None:
     """--platform takes one image out of an index, the second time it is there already; an absent one is refused."""
     image = f"{registry.host}/{name}"
     make_layout(tmp_path / "layout", name, ("linux/amd64", "linux/arm64"))
@@ -196,7 +200,7 @@ def test_retag_of_one_platform(registry: Registry, publish: Publish, name: str, 
     assert wrong.code == 2, wrong.stderr
 
 
-def test_errors_show_no_secret(registry: Registry, publish: Publish, tmp_path: Path) -> None:
+def test_errors_show_no_secret(registry: RegistryProcess, publish: Publish, tmp_path: Path) -> None:
     """Not even where a server's own words repeat it, nor in a traceback."""
     from publisher.sandbox.options import Options
     from publisher.sandbox.server import Sandbox
@@ -213,7 +217,7 @@ def test_errors_show_no_secret(registry: Registry, publish: Publish, tmp_path: P
 
 
 def test_retag_keeps_every_platform(
-    registry: Registry, other_registry: Registry, publish: Publish, name: str, tmp_path: Path
+    registry: RegistryProcess, other_registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> None:
     """In the repository, to another one (by mount, no layer sent) and to another registry: the same bytes."""
     image = f"{registry.host}/{name}"
@@ -250,8 +254,8 @@ def test_bad_input_says_what_is_wrong(
     words: list[str],
     code: int,
     kind: str | None,
-    registry: Registry,
-    private_registry: Registry,
+    registry: RegistryProcess,
+    private_registry: RegistryProcess,
     publish: Publish,
     tmp_path: Path,
 ) -> None:
@@ -270,7 +274,7 @@ def test_bad_input_says_what_is_wrong(
     assert kind in {None, result.document["kind"]}
 
 
-def test_dirty_tree_is_refused(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+def test_dirty_tree_is_refused(registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path) -> None:
     """Tracked changes stop a release unless it is told not to mind."""
     tree = tmp_path / "tree"
     tree.mkdir()
@@ -292,7 +296,7 @@ def test_dirty_tree_is_refused(registry: Registry, publish: Publish, name: str, 
 
 
 def test_stale_copy_is_named_and_pulled(
-    engine: Engine, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path
+    engine: EngineProcess, registry: RegistryProcess, publish_with_engine: Publish, name: str, tmp_path: Path
 ) -> None:
     """docker run starts the old copy of a moved tag without asking; the release says so, --pull-local mends it."""
     image = f"{registry.host}/{name}"
@@ -315,7 +319,7 @@ def test_stale_copy_is_named_and_pulled(
 
 
 def test_repairs_name_stale_copies_too(
-    engine: Engine, registry: Registry, publish_with_engine: Publish, name: str, tmp_path: Path
+    engine: EngineProcess, registry: RegistryProcess, publish_with_engine: Publish, name: str, tmp_path: Path
 ) -> None:
     """After yank, undo and reconcile moved a tag, the engine's older image under it is named as after a release."""
     image = f"{registry.host}/{name}"
@@ -337,7 +341,7 @@ def test_repairs_name_stale_copies_too(
     assert said in publish_with_engine("reconcile", "--image", image).stderr
 
 
-def test_dry_run_and_plan_write_nothing(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+def test_dry_run_and_plan_write_nothing(registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path) -> None:
     """Both print the plan and leave the registry as it was."""
     make_layout(tmp_path / "layout", "app")
     image = f"{registry.host}/{name}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish, Result
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 VERSIONS = ("1.0.0", "1.1.0", "2.0.0")
 
@@ -60,7 +60,7 @@ class Shop:
 
 @pytest.fixture(params=["sandbox", "docker-registry"])
 def shop(
-    request: pytest.FixtureRequest, registry: Registry, publish: Publish, name: str, tmp_path: Path
+    request: pytest.FixtureRequest, registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> Iterator[Shop]:
     """Three versions of one image."""
     if request.param == "sandbox":
@@ -238,7 +238,7 @@ def test_yank_and_delete(shop: Shop) -> None:
     assert (shop.held["latest"], shop.held["1.0"]) == ("1.1.0", "1.0.0")
 
 
-def test_the_tags_are_there_for_others(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+def test_the_tags_are_there_for_others(registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path) -> None:
     """An independent client sees the marker on the version's own manifest."""
     shop = _filled(Shop(publish, f"{registry.host}/{name}", tmp_path, {}))
     shop.run("yank", "2.0.0", "--image", shop.image)
@@ -250,7 +250,9 @@ def test_the_tags_are_there_for_others(registry: Registry, publish: Publish, nam
 
 
 @pytest.mark.parametrize("kind", ["sandbox", "docker-registry"])
-def test_undo_from_another_machine(kind: str, registry: Registry, publish: Publish, name: str, tmp_path: Path) -> None:
+def test_undo_from_another_machine(
+    kind: str, registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
+) -> None:
     """A receipt that the release left in the registry is enough; tags for referrers are no versions."""
     (tmp_path / "publish.toml").write_text("[tags]\nrecord = true\n")
     with Sandbox(options=Options()) as running:

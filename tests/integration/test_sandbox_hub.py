@@ -156,9 +156,9 @@ def test_limits_can_be_set_low() -> None:
         third = requests.get(sandbox.url + APP, timeout=10)
         assert (third.status_code, 1 <= int(third.headers["Retry-After"]) <= 60) == (429, True)
         for _ in range(3):
-            assert client.ask("HEAD", "/v2/acme/app/manifests/1.0").headers["ratelimit-remaining"] == "1;w=21600"
-        assert client.ask("GET", "/v2/acme/app/manifests/1.0").status_code == 200
-        refused = client.ask("GET", "/v2/acme/app/manifests/1.0")
+            assert client.request("HEAD", "/v2/acme/app/manifests/1.0").headers["ratelimit-remaining"] == "1;w=21600"
+        assert client.request("GET", "/v2/acme/app/manifests/1.0").status_code == 200
+        refused = client.request("GET", "/v2/acme/app/manifests/1.0")
         assert (refused.status_code, "pull rate limit" in refused.text) == (429, True)
 
 
@@ -168,8 +168,8 @@ def test_untagged_manifests_are_collected() -> None:
         image = client.send_image("acme/app", "x", "1.0")
         loose = client.make_image("acme/app", "loose")
         client.put("acme/app", str(loose.digest), loose)
-        assert client.ask("HEAD", f"/v2/acme/app/manifests/{loose.digest}").status_code == 404
-        assert client.ask("HEAD", f"/v2/acme/app/manifests/{image.digest}").status_code == 200
+        assert client.request("HEAD", f"/v2/acme/app/manifests/{loose.digest}").status_code == 404
+        assert client.request("HEAD", f"/v2/acme/app/manifests/{image.digest}").status_code == 200
 
 
 def test_the_page_survives_a_restart(tmp_path: Any) -> None:

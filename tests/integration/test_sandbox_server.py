@@ -58,9 +58,9 @@ def test_requests_are_logged() -> None:
     """Each request is there in process and as JSON lines: method, path, status, bytes both ways."""
     with Sandbox() as sandbox, Client(sandbox.url) as client:
         blob = client.send_blob("a/b", b"twelve bytes")
-        client.ask("GET", f"/v2/a/b/blobs/{blob.digest}")
-        client.ask("GET", "/v2/a/b/manifests/absent")
-        lines = client.ask("GET", "/_sandbox/requests").text.splitlines()
+        client.request("GET", f"/v2/a/b/blobs/{blob.digest}")
+        client.request("GET", "/v2/a/b/manifests/absent")
+        lines = client.request("GET", "/_sandbox/requests").text.splitlines()
         logged = [json.loads(line) for line in lines]
         assert logged == [entry for entry in sandbox.requests if entry["path"] != "/_sandbox/requests"]
         assert [(entry["method"], entry["status"]) for entry in logged] == [
@@ -78,7 +78,7 @@ def test_state_is_shown() -> None:
     with Sandbox() as sandbox, Client(sandbox.url) as client:
         image = client.send_image("a/b", "app", "1.0", "latest")
         expected = {"a/b": {"1.0": str(image.digest), "latest": str(image.digest)}}
-        assert client.ask("GET", "/_sandbox/state").json() == expected
+        assert client.request("GET", "/_sandbox/state").json() == expected
         assert sandbox.store.state() == expected
 
 
@@ -86,10 +86,10 @@ def test_folder_survives_a_restart(tmp_path: Path) -> None:
     """What was there is there again; what was half sent is not."""
     with Sandbox(store=tmp_path) as sandbox, Client(sandbox.url) as client:
         image = client.send_image("a/b", "app", "1.0")
-        client.ask("DELETE", f"/v2/a/b/manifests/{client.send_image('a/b', 'gone', 'gone').digest}")
-        client.ask("PATCH", client.begin("a/b").headers["Location"], data=b"half")
+        client.request("DELETE", f"/v2/a/b/manifests/{client.send_image('a/b', 'gone', 'gone').digest}")
+        client.request("PATCH", client.start_upload("a/b").headers["Location"], data=b"half")
     with Sandbox(store=tmp_path) as sandbox, Client(sandbox.url) as client:
-        assert client.ask("GET", "/v2/a/b/manifests/1.0").content == image.content
+        assert client.request("GET", "/v2/a/b/manifests/1.0").content == image.content
         assert client.tags("a/b") == ["1.0"]
         assert not list((tmp_path / "uploads").iterdir())
     held = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path.is_file()}
@@ -161,10 +161,10 @@ def test_connection_that_breaks(kind: str, tags: list[str]) -> None:
 def test_reset_in_the_middle_of_a_body() -> None:
     """A large upload meets a reset, not an answer."""
     with Sandbox(faults=["PATCH /uploads/ every reset"]) as sandbox, Client(sandbox.url) as client:
-        opened = client.begin("a/b")
+        opened = client.start_upload("a/b")
         with pytest.raises(requests.exceptions.ConnectionError):
-            client.ask("PATCH", opened.headers["Location"], data=b"x" * (8 << 20))
-        assert client.ask("GET", opened.headers["Location"]).headers["Range"] == "0-0"
+            client.request("PATCH", opened.headers["Location"], data=b"x" * (8 << 20))
+        assert client.request("GET", opened.headers["Location"]).headers["Range"] == "0-0"
 
 
 def test_slow_answer() -> None:
@@ -175,7 +175,7 @@ def test_slow_answer() -> None:
         slow = threading.Thread(target=requests.get, args=(f"{sandbox.url}/v2/a/b/tags/list",), kwargs={"timeout": 5})
         slow.start()
         time.sleep(0.1)
-        assert client.ask("GET", "/v2/").status_code == 200
+        assert client.request("GET", "/v2/").status_code == 200
         assert time.monotonic() - before < 0.5
         slow.join()
         assert time.monotonic() - before > 0.5
@@ -185,7 +185,7 @@ def test_upload_goes_on_after_a_broken_connection() -> None:
     """What arrived before the connection broke is kept, and the upload ends from there."""
     content = bytes(range(256)) * 8_192
     with Sandbox() as sandbox, Client(sandbox.url) as client:
-        place = client.begin("a/b").headers["Location"]
+        place = client.start_upload("a/b").headers["Location"]
         broken = http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=5)
         broken.putrequest("PATCH", place)
         broken.putheader("Content-Length", str(len(content)))
@@ -196,8 +196,8 @@ def test_upload_goes_on_after_a_broken_connection() -> None:
         assert 0 < got <= 1_500_000
         assert content[:got]
         headers = {"Content-Range": f"{got}-{len(content) - 1}"}
-        assert client.ask("PATCH", place, data=content[got:], headers=headers).status_code == 202
-        done = client.ask("PUT", place, params={"digest": str(Digest.of(content))})
+        assert client.request("PATCH", place, data=content[got:], headers=headers).status_code == 202
+        done = client.request("PUT", place, params={"digest": str(Digest.of(content))})
         assert done.status_code == 201
 
 
@@ -205,7 +205,7 @@ def _settled(client: Client, place: str) -> int:
     """How many bytes an upload has, once that has stopped growing."""
     before = -1
     while True:
-        got = int(client.ask("GET", place).headers["Range"].partition("-")[2]) + 1
+        got = int(client.request("GET", place).headers["Range"].partition("-")[2]) + 1
         if got == before:
             return got
         before = got
@@ -216,13 +216,13 @@ def test_pieces_that_come_at_once() -> None:
     """Of two pieces for the same place one is taken, the other is 416: bytes never mix."""
     content = b"a" * (4 << 20)
     with Sandbox() as sandbox, Client(sandbox.url) as client:
-        place = client.begin("a/b").headers["Location"]
+        place = client.start_upload("a/b").headers["Location"]
         statuses: list[int] = []
 
         def send() -> None:
             with Client(sandbox.url) as own:
                 headers = {"Content-Range": f"0-{len(content) - 1}"}
-                statuses.append(own.ask("PATCH", place, data=content, headers=headers).status_code)
+                statuses.append(own.request("PATCH", place, data=content, headers=headers).status_code)
 
         threads = [threading.Thread(target=send) for _ in range(3)]
         for thread in threads:
@@ -230,14 +230,14 @@ def test_pieces_that_come_at_once() -> None:
         for thread in threads:
             thread.join()
         assert sorted(statuses) == [202, 416, 416]
-        assert client.ask("PUT", place, params={"digest": str(Digest.of(content))}).status_code == 201
+        assert client.request("PUT", place, params={"digest": str(Digest.of(content))}).status_code == 201
 
 
 def test_upload_belongs_to_its_repository() -> None:
     """An upload can't be ended in another repository."""
     with Sandbox() as sandbox, Client(sandbox.url) as client:
-        place = client.begin("a/b").headers["Location"].replace("/a/b/", "/c/d/")
-        assert client.ask("PUT", place, data=b"x", params={"digest": str(Digest.of(b"x"))}).status_code == 404
+        place = client.start_upload("a/b").headers["Location"].replace("/a/b/", "/c/d/")
+        assert client.request("PUT", place, data=b"x", params={"digest": str(Digest.of(b"x"))}).status_code == 404
 
 
 def test_many_at_once(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_nonsense_is_answered() -> None:
         for raw in (b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + b"x" * 200, b"GET / HTTP/9\r\n\r\n", b"\r\n" * 9):
             with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
                 plain.sendall(raw)
-        assert client.ask("GET", "/v2/").status_code == 200
+        assert client.request("GET", "/v2/").status_code == 200
 
 
 _NAMES = ["a", "b", "..", "%2e%2e", "%2F", "%00", "", "A", "_", "token", "_sandbox", "state", "1.0", "%ff"]

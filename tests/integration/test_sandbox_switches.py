@@ -21,10 +21,10 @@ def test_delete_by_tag_can_be_unsupported() -> None:
     """Without it a tag stays, and digests can still be deleted."""
     with Sandbox(options=Options(delete_by_tag=False)) as sandbox, Client(sandbox.url) as client:
         image = client.send_image("a/b", "app", "1.0")
-        answer = client.ask("DELETE", "/v2/a/b/manifests/1.0")
+        answer = client.request("DELETE", "/v2/a/b/manifests/1.0")
         assert (answer.status_code, codes(answer)) == (405, {"UNSUPPORTED"})
         assert client.tags("a/b") == ["1.0"]
-        assert client.ask("DELETE", f"/v2/a/b/manifests/{image.digest}").status_code == 202
+        assert client.request("DELETE", f"/v2/a/b/manifests/{image.digest}").status_code == 202
         assert client.tags("a/b") == []
 
 
@@ -70,7 +70,7 @@ def test_referrers_can_be_unsupported() -> None:
     """Without it there is no such route."""
     with Sandbox(options=Options(referrers=False)) as sandbox, Client(sandbox.url) as client:
         image = client.send_image("a/b", "app")
-        assert client.ask("GET", f"/v2/a/b/referrers/{image.digest}").status_code == 404
+        assert client.request("GET", f"/v2/a/b/referrers/{image.digest}").status_code == 404
 
 
 def test_tags_come_in_pages_unasked() -> None:
@@ -78,7 +78,7 @@ def test_tags_come_in_pages_unasked() -> None:
     with Sandbox(options=Options(page=2)) as sandbox, Client(sandbox.url) as client:
         client.send_image("a/b", "app", *"abcde")
         assert client.tags("a/b") == client.tags("a/b", n=100) == ["a", "b"]
-        answer = client.ask("GET", "/v2/a/b/tags/list", params={"last": "b"})
+        answer = client.request("GET", "/v2/a/b/tags/list", params={"last": "b"})
         assert answer.json()["tags"] == ["c", "d"]
         assert answer.links["next"]["url"] == "/v2/a/b/tags/list?n=2&last=d"
 
@@ -87,15 +87,15 @@ def test_changes_are_seen_late() -> None:
     """A tag that moved names its old content for a while; content by digest is there at once."""
     with Sandbox(options=Options(lag=0.6)) as sandbox, Client(sandbox.url) as client:
         old = client.send_image("a/b", "old", "latest")
-        assert client.ask("HEAD", "/v2/a/b/manifests/latest").status_code == 404
+        assert client.request("HEAD", "/v2/a/b/manifests/latest").status_code == 404
         assert client.tags("a/b") == []
         time.sleep(0.7)
         new = client.send_image("a/b", "new", "latest")
-        assert client.ask("HEAD", "/v2/a/b/manifests/latest").headers["Docker-Content-Digest"] == str(old.digest)
-        assert client.ask("HEAD", f"/v2/a/b/manifests/{new.digest}").status_code == 200
+        assert client.request("HEAD", "/v2/a/b/manifests/latest").headers["Docker-Content-Digest"] == str(old.digest)
+        assert client.request("HEAD", f"/v2/a/b/manifests/{new.digest}").status_code == 200
         assert sandbox.store.state()["a/b"]["latest"] == str(new.digest)
         time.sleep(0.7)
-        assert client.ask("HEAD", "/v2/a/b/manifests/latest").headers["Docker-Content-Digest"] == str(new.digest)
+        assert client.request("HEAD", "/v2/a/b/manifests/latest").headers["Docker-Content-Digest"] == str(new.digest)
 
 
 def test_frozen_tags() -> None:
@@ -111,7 +111,7 @@ def test_frozen_tags() -> None:
         assert client.put("a/b", "1.0", second).status_code == 201
         assert client.put("a/b", f"{second.digest}?tag=1.0&tag=1.0.0", second).status_code == 403
         for reference in ("1.0.0", first.digest):
-            assert client.ask("DELETE", f"/v2/a/b/manifests/{reference}").status_code == 403
+            assert client.request("DELETE", f"/v2/a/b/manifests/{reference}").status_code == 403
         assert sandbox.store.state()["a/b"] == {"1.0.0": str(first.digest), "1.0": str(second.digest)}
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.command import Publish
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 
 def run(*words: str, **environ: str) -> str:
@@ -38,7 +38,7 @@ def run(*words: str, **environ: str) -> str:
     return done.stdout
 
 
-def test_engine_pushes_and_pulls(engine: Engine, name: str, tmp_path: Path) -> None:
+def test_engine_pushes_and_pulls(engine: EngineProcess, name: str, tmp_path: Path) -> None:
     """What docker pushes it can pull again, by tag and by digest."""
     with Sandbox() as sandbox:
         image = f"{sandbox.url.removeprefix('http://')}/{name}"
@@ -52,7 +52,7 @@ def test_engine_pushes_and_pulls(engine: Engine, name: str, tmp_path: Path) -> N
         engine.docker("rmi", f"{image}:1.0")
 
 
-def test_engine_signs_in(engine: Engine, name: str, tmp_path: Path) -> None:
+def test_engine_signs_in(engine: EngineProcess, name: str, tmp_path: Path) -> None:
     """docker login, push and pull against the token service; without a login a push is denied."""
     with Sandbox(options=Options(auth=True)) as sandbox:
         host = sandbox.url.removeprefix("http://")
@@ -221,13 +221,13 @@ def test_large_blobs_need_no_memory(publish: Publish, kept: bool, tmp_path: Path
     words = ["--store", str(tmp_path / "store")] if kept else []
     size = 300 << 20
     with served(publish, *words) as (process, url), Client(url) as client:
-        place = client.begin("a/b").headers["Location"]
+        place = client.start_upload("a/b").headers["Location"]
         piece, digest = os.urandom(1 << 20), hashlib.sha256()
         for number in range(size >> 20):
             digest.update(piece)
             if number % 100 == 99:
-                assert client.ask("PATCH", place, data=piece * 100).status_code == 202
-        done = client.ask("PUT", place, params={"digest": f"sha256:{digest.hexdigest()}"})
+                assert client.request("PATCH", place, data=piece * 100).status_code == 202
+        done = client.request("PUT", place, params={"digest": f"sha256:{digest.hexdigest()}"})
         assert done.status_code == 201
         assert _length(url + done.headers["Location"]) == size
         status = Path(f"/proc/{process.pid}/status").read_text()

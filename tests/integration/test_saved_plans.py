@@ -12,11 +12,11 @@ from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 
 @pytest.fixture
-def saved(registry: Registry, publish: Publish, name: str, tmp_path: Path) -> list[str]:
+def saved(registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path) -> list[str]:
     """A source in git, a plan of it in plan.json, and the words that name both."""
     make_layout(tmp_path / "layout", "one")
     (tmp_path / ".gitignore").write_text("*\n")

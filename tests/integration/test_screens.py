@@ -21,14 +21,14 @@ from publisher.sandbox.server import Sandbox
 from tests.support.engine import BUSYBOX
 from tests.support.layout import make_layout
 from tests.support.registry import SECRET, USER
-from tests.support.screen import picture, plain, settled
+from tests.support.screen import draw_svg, normalize, strip_colors
 from tests.support.terminal import run_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 SCREENS = Path(__file__).parents[2] / "docs" / "screens"
 SCRIPTS = Path(sys.executable).parent
@@ -150,7 +150,12 @@ def project(publish: Publish, home: Path) -> Path:
 
 @pytest.mark.parametrize(("width", "color"), [(80, True), (140, True), (80, False)], ids=["80", "140", "80-plain"])
 def test_screens(
-    width: int, color: bool, publish: Publish, project: Path, private_registry: Registry, request: pytest.FixtureRequest
+    width: int,
+    color: bool,
+    publish: Publish,
+    project: Path,
+    private_registry: RegistryProcess,
+    request: pytest.FixtureRequest,
 ) -> None:
     """Each command in a real terminal shows what the docs show, and no colour where none is wanted."""
     with Sandbox(options=Options(auth=True)) as sandbox:
@@ -239,14 +244,14 @@ def show(screen: Screen, environ: Mapping[str, str], width: int, project: Path) 
             terminal.press("Enter")
         assert terminal.end() == screen.code, terminal.screen()
         shown = f"$ {command}\n{terminal.screen(color=True)}"
-        return settled(shown.replace(environ["HOME"], HOME))
+        return normalize(shown.replace(environ["HOME"], HOME))
 
 
 def kept(name: str, screen: str, width: int, *, color: bool) -> list[tuple[Path, str]]:
     """The files of one screen, and what they hold."""
-    text = (SCREENS / f"{name}-{width}.txt", plain(screen))
+    text = (SCREENS / f"{name}-{width}.txt", strip_colors(screen))
     return (
-        [text, (SCREENS / f"{name}-{width}.svg", picture(screen, screen.split("\n", maxsplit=1)[0], width))]
+        [text, (SCREENS / f"{name}-{width}.svg", draw_svg(screen, screen.split("\n", maxsplit=1)[0], width))]
         if color
         else [text]
     )

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from publisher.cli.program import COMMANDS
-from tests.support.http_server import Answer, Seen, serve
+from tests.support.http_server import Answer, ServerRequest, serve
 from tests.support.layout import make_layout
 from tests.support.registry import USER
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 # Signs that each encoding writes in another way.
 CANARY = 'c4nary+/s3cret="\\é&%41'
@@ -66,7 +66,7 @@ def forms(secret: str) -> set[bytes]:
     return found
 
 
-def echo(seen: Seen) -> Answer:
+def echo(seen: ServerRequest) -> Answer:
     """Repeat whatever came, raw and decoded, in every place that an answer has."""
     sent = seen.headers.get("Authorization", "")
     if not sent:
@@ -77,7 +77,7 @@ def echo(seen: Seen) -> Answer:
 
 
 @pytest.fixture(params=["works", "refused", "echo", "nobody-there"])
-def host(request: pytest.FixtureRequest, private_registry: Registry) -> Iterator[str]:
+def host(request: pytest.FixtureRequest, private_registry: RegistryProcess) -> Iterator[str]:
     """A registry that takes the secret, one that doesn't, one that repeats it, and none at all."""
     if request.param == "works":
         with serve(works) as server:
@@ -91,7 +91,7 @@ def host(request: pytest.FixtureRequest, private_registry: Registry) -> Iterator
         yield "127.0.0.1:9"
 
 
-def works(seen: Seen) -> Answer:
+def works(seen: ServerRequest) -> Answer:
     """A registry that lets the secret in, and is empty."""
     wanted = "Basic " + base64.b64encode(f"{USER}:{CANARY}".encode()).decode()
     if seen.headers.get("Authorization") != wanted:

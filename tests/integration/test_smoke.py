@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.model.settings import SmokeSettings
-from tests.support.smoking import SERVE, Smoking, make_fixtures
+from tests.support.smoke_runs import SERVE, SmokeRuns, make_fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 SHELL = 'command = ["sh", "-c", "{}"]\n'
 QUOTA = 'command = ["sh", "-c", "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us; true"]\n'
@@ -120,16 +120,16 @@ NONSENSE = {
 
 
 @pytest.fixture
-def smoking(any_engine: Engine, tmp_path: Path) -> Iterator[Smoking]:
+def smoking(any_engine: EngineProcess, tmp_path: Path) -> Iterator[SmokeRuns]:
     """`publish smoke` with an engine, which holds nothing of ours afterwards."""
-    made = Smoking(any_engine, tmp_path)
+    made = SmokeRuns(any_engine, tmp_path)
     make_fixtures(tmp_path)
     yield made
     assert not made.left()
 
 
 @pytest.mark.parametrize(("any_engine", "name"), PASSING, indirect=["any_engine"])
-def test_passes(name: str, smoking: Smoking) -> None:
+def test_passes(name: str, smoking: SmokeRuns) -> None:
     """What the table asks for holds."""
     result = smoking.smoke(PASSES[name], "--format", "json", seconds=15)
     assert result.code == 0, result.stdout + result.stderr
@@ -137,14 +137,14 @@ def test_passes(name: str, smoking: Smoking) -> None:
 
 
 @pytest.mark.usefixtures("networks")
-def test_a_network_of_its_own(smoking: Smoking) -> None:
+def test_a_network_of_its_own(smoking: SmokeRuns) -> None:
     """A network that isn't there is made for the run, and goes with it."""
     result = smoking.smoke(SERVE + 'network = "apart"\nhttp = { path = "/health" }', seconds=15)
     assert result.code == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(("any_engine", "name"), FAILING, indirect=["any_engine"])
-def test_fails(name: str, smoking: Smoking) -> None:
+def test_fails(name: str, smoking: SmokeRuns) -> None:
     """A check that doesn't hold is exit 5, named, with what was found."""
     table, said = FAILS[name]
     image = smoking.base if table.endswith("# bare") else smoking.checked
@@ -154,15 +154,15 @@ def test_fails(name: str, smoking: Smoking) -> None:
 
 
 @pytest.mark.parametrize(("table", "said"), NONSENSE.values(), ids=NONSENSE)
-def test_nonsense(table: str, said: str, engine: Engine, tmp_path: Path) -> None:
+def test_nonsense(table: str, said: str, engine: EngineProcess, tmp_path: Path) -> None:
     """What makes no sense is told before anything runs."""
-    result = Smoking(engine, tmp_path).smoke(table, seconds=2)
+    result = SmokeRuns(engine, tmp_path).smoke(table, seconds=2)
     assert (result.code, said in result.stderr) == (2, True), result.stderr
 
 
-def test_out_of_memory(engine: Engine, tmp_path: Path) -> None:
+def test_out_of_memory(engine: EngineProcess, tmp_path: Path) -> None:
     """A container that was killed for its memory is told so."""
-    smoking = Smoking(engine, tmp_path)
+    smoking = SmokeRuns(engine, tmp_path)
     result = smoking.smoke(EATS + 'memory = "32m"', "--format", "json", seconds=5)
     assert "exit code 137, out of memory" in result.stderr
     assert (result.document["oom"], result.document["exit_code"]) == (True, 137)

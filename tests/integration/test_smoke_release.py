@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.smoking import SERVE, Smoking
+from tests.support.smoke_runs import SERVE, SmokeRuns
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 
 @pytest.fixture
-def smoking(any_engine: Engine, tmp_path: Path) -> Smoking:
+def smoking(any_engine: EngineProcess, tmp_path: Path) -> SmokeRuns:
     """`publish` with each engine."""
-    return Smoking(any_engine, tmp_path)
+    return SmokeRuns(any_engine, tmp_path)
 
 
-def tags(registry: Registry, name: str) -> dict[str, str]:
+def tags(registry: RegistryProcess, name: str) -> dict[str, str]:
     """Every tag with its digest, as the registry itself tells."""
     found = {}
     with urllib.request.urlopen(f"{registry.url}/v2/{name}/tags/list") as answer:
@@ -36,7 +36,7 @@ def tags(registry: Registry, name: str) -> dict[str, str]:
     return found
 
 
-def test_a_broken_image_moves_no_tag(smoking: Smoking, registry: Registry, name: str) -> None:
+def test_a_broken_image_moves_no_tag(smoking: SmokeRuns, registry: RegistryProcess, name: str) -> None:
     """A failing smoke run is exit 5 and leaves every tag as it was; one that passes is in the receipt."""
     head = f'images = ["{registry.host}/{name}"]\n'
     words = ("release", f"docker-daemon:{smoking.base}", "--format", "json")
@@ -60,7 +60,7 @@ def test_a_broken_image_moves_no_tag(smoking: Smoking, registry: Registry, name:
     assert not smoking.left()
 
 
-def test_nonsense_is_refused_before_anything_is_sent(smoking: Smoking, registry: Registry, name: str) -> None:
+def test_nonsense_is_refused_before_anything_is_sent(smoking: SmokeRuns, registry: RegistryProcess, name: str) -> None:
     """A [smoke] that can't be run is found in the preflight."""
     smoking.configure('volumes = ["./absent:/data"]', head=f'images = ["{registry.host}/{name}"]\n')
     words = ("release", f"docker-daemon:{smoking.base}", "--version", "1.0.0")
@@ -71,7 +71,7 @@ def test_nonsense_is_refused_before_anything_is_sent(smoking: Smoking, registry:
 
 
 @pytest.mark.parametrize("via", ["direct", "engine"])
-def test_ways(via: str, smoking: Smoking, registry: Registry, name: str) -> None:
+def test_ways(via: str, smoking: SmokeRuns, registry: RegistryProcess, name: str) -> None:
     """Either way the bytes that were sent are pulled again, and run."""
     smoking.configure('command = ["true"]', head=f'images = ["{registry.host}/{name}"]\n')
     words = ("release", f"docker-daemon:{smoking.base}", "--version", "1.0.0", "--via", via, "--format", "json")

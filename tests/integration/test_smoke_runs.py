@@ -14,33 +14,33 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.smoking import SERVE, Smoking, make_fixtures
+from tests.support.smoke_runs import SERVE, SmokeRuns, make_fixtures
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.engine import Engine
-    from tests.support.registry import Registry
+    from tests.support.engine import EngineProcess
+    from tests.support.registry import RegistryProcess
 
 SECRET = "hunter2-hunter2"
 KINDS = ('command = ["sh", "-c", "echo $$ > /data/pid; sleep 1"]', SERVE + 'http = { path = "/health" }')
 
 
 @pytest.fixture
-def smoking(any_engine: Engine, tmp_path: Path) -> Smoking:
+def smoking(any_engine: EngineProcess, tmp_path: Path) -> SmokeRuns:
     """`publish smoke` with each engine."""
     make_fixtures(tmp_path)
-    return Smoking(any_engine, tmp_path)
+    return SmokeRuns(any_engine, tmp_path)
 
 
 @pytest.fixture
-def docker_smoking(engine: Engine, tmp_path: Path) -> Smoking:
+def docker_smoking(engine: EngineProcess, tmp_path: Path) -> SmokeRuns:
     """`publish smoke` with Docker Engine."""
     make_fixtures(tmp_path)
-    return Smoking(engine, tmp_path)
+    return SmokeRuns(engine, tmp_path)
 
 
-def test_the_printed_line_means_the_same(docker_smoking: Smoking) -> None:
+def test_the_printed_line_means_the_same(docker_smoking: SmokeRuns) -> None:
     """The docker run line does what the smoke run does, with every key that shapes the container."""
     table = (
         'entrypoint = ["sh", "-c"]\ncommand = ["cat /d/file; echo $A-$B; pwd; id -u; touch /x || ls /keep /d/sub"]\n'
@@ -59,7 +59,7 @@ def test_the_printed_line_means_the_same(docker_smoking: Smoking) -> None:
     assert [line for line in shown if "touch" not in line] == expected.splitlines(), smoked.stderr
 
 
-def test_a_printed_server_answers(docker_smoking: Smoking) -> None:
+def test_a_printed_server_answers(docker_smoking: SmokeRuns) -> None:
     """The printed line's port is on this machine only."""
     words = shlex.split(docker_smoking.smoke(SERVE, "--print").stdout)
     container = docker_smoking.engine.docker(*words[1:2], "-d", *words[2:])
@@ -70,7 +70,7 @@ def test_a_printed_server_answers(docker_smoking: Smoking) -> None:
 
 
 @pytest.mark.usefixtures("networks")
-def test_keep_and_clean(smoking: Smoking) -> None:
+def test_keep_and_clean(smoking: SmokeRuns) -> None:
     """--keep names commands that work; doctor names what is left, and --clean takes exactly that away."""
     docker = smoking.engine.docker
     (smoking.folder / "copy").mkdir()
@@ -109,7 +109,7 @@ def test_keep_and_clean(smoking: Smoking) -> None:
 
 @pytest.mark.usefixtures("networks")
 @pytest.mark.parametrize(("ends_by", "code"), [("typing", 3), ("signal", 143)])
-def test_on_a_terminal(ends_by: str, code: int, docker_smoking: Smoking) -> None:
+def test_on_a_terminal(ends_by: str, code: int, docker_smoking: SmokeRuns) -> None:
     """-i opens the image on the terminal, in a container of ours; nothing of it stays."""
     docker_smoking.configure('command = ["sh"]\nvolumes = ["data:/data", "/scratch"]\nnetwork = "apart"')
     main, side = pty.openpty()
@@ -132,7 +132,7 @@ def test_on_a_terminal(ends_by: str, code: int, docker_smoking: Smoking) -> None
     assert not docker_smoking.left()
 
 
-def test_secrets_of_the_environment_are_not_shown(docker_smoking: Smoking) -> None:
+def test_secrets_of_the_environment_are_not_shown(docker_smoking: SmokeRuns) -> None:
     """What the env-file and env hold under a secret's name is taken out of logs, checks and JSON."""
     (docker_smoking.folder / "env").write_text(f"DB_PASSWORD={SECRET}\nAPI_TOKEN\n")
     table = (
@@ -150,7 +150,7 @@ def test_secrets_of_the_environment_are_not_shown(docker_smoking: Smoking) -> No
 
 
 @pytest.mark.usefixtures("networks")
-def test_a_network_that_is_there_is_joined(docker_smoking: Smoking) -> None:
+def test_a_network_that_is_there_is_joined(docker_smoking: SmokeRuns) -> None:
     """It is used, and stays; a run's own one goes."""
     docker = docker_smoking.engine.docker
     docker("network", "create", "shared")
@@ -167,7 +167,7 @@ def test_a_network_that_is_there_is_joined(docker_smoking: Smoking) -> None:
         docker("network", "rm", "shared")
 
 
-def test_a_bad_limit_is_told(docker_smoking: Smoking) -> None:
+def test_a_bad_limit_is_told(docker_smoking: SmokeRuns) -> None:
     """What the engine refuses is the configuration's fault, exit 2."""
     result = docker_smoking.smoke('command = ["true"]\ncpus = 1000')
     assert (result.code, "cpus" in result.stderr.lower()) == (2, True), result.stderr
@@ -176,7 +176,7 @@ def test_a_bad_limit_is_told(docker_smoking: Smoking) -> None:
     assert not docker_smoking.left()
 
 
-def test_from_the_registry_by_digest(smoking: Smoking, registry: Registry, name: str) -> None:
+def test_from_the_registry_by_digest(smoking: SmokeRuns, registry: RegistryProcess, name: str) -> None:
     """An image that the engine lacks is pulled by its digest, run, and gone again."""
     image = f"{registry.host}/{name}:1.0.0"
     smoking.engine.docker("tag", smoking.checked, image)
@@ -190,7 +190,7 @@ def test_from_the_registry_by_digest(smoking: Smoking, registry: Registry, name:
     assert not [line for line in smoking.engine.docker("images", "--format", "{{.Repository}}").split() if name in line]
 
 
-def test_a_stale_copy_is_told(docker_smoking: Smoking, registry: Registry, name: str) -> None:
+def test_a_stale_copy_is_told(docker_smoking: SmokeRuns, registry: RegistryProcess, name: str) -> None:
     """A tag that the registry moved since is run as docker would, with a warning that names docker pull."""
     docker, image = docker_smoking.engine.docker, f"{registry.host}/{name}:latest"
     docker("tag", docker_smoking.base, image)
@@ -212,7 +212,9 @@ def test_a_stale_copy_is_told(docker_smoking: Smoking, registry: Registry, name:
 
 
 @pytest.mark.usefixtures("networks")
-def test_interrupted_runs_leave_nothing(smoking: Smoking, registry: Registry, name: str, request: object) -> None:
+def test_interrupted_runs_leave_nothing(
+    smoking: SmokeRuns, registry: RegistryProcess, name: str, request: object
+) -> None:
     """Runs in a row, a third of them interrupted at random: no container, volume, network or image stays."""
     sample = 12 if smoking.engine.kind == "docker" else 6
     runs = 50 if request.config.getoption("--whole") else sample  # type: ignore[attr-defined] # pytest's

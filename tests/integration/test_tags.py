@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from publisher.model.manifest import Manifest
     from publisher.sandbox.store import Store
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 
 class Shop:
@@ -59,7 +59,7 @@ class Shop:
 
 @pytest.fixture(params=["hub", "docker-registry"])
 def shop(
-    request: pytest.FixtureRequest, registry: Registry, publish: Publish, name: str, tmp_path: Path
+    request: pytest.FixtureRequest, registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> Iterator[Shop]:
     """On Docker Hub, and on a registry that deletes by digest only."""
     if request.param == "hub":

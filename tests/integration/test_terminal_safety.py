@@ -13,7 +13,7 @@ import pytest
 
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
-from tests.support.http_server import Answer, Seen, serve
+from tests.support.http_server import Answer, ServerRequest, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ COMMANDS = {
 }
 
 
-def errors(_seen: Seen) -> Answer:
+def errors(_seen: ServerRequest) -> Answer:
     """A registry's error whose every word is hostile, with a warning beside it."""
     words = {"code": HOSTILE, "message": HOSTILE, "detail": {HOSTILE: HOSTILE}}
     warning = 'Warning: 299 - "' + "".join(map(chr, range(0x80, 0xA0))) + '"'
@@ -52,7 +52,7 @@ def errors(_seen: Seen) -> Answer:
     return Answer(403, headers, json.dumps({"errors": [words]}).encode())
 
 
-def names(seen: Seen) -> Answer:
+def names(seen: ServerRequest) -> Answer:
     """Tags that are none, and a manifest with hostile annotations."""
     if "/tags/list" in seen.path:
         body = {"name": HOSTILE, "tags": ["1.0.0", HOSTILE]}
@@ -89,13 +89,13 @@ def in_terminal(publish: Publish, words: list[str], **environ: str) -> tuple[int
 @pytest.mark.parametrize("answers", [errors, names])
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
 def test_nothing_hostile_is_obeyed(
-    words: list[str], answers: Callable[[Seen], Answer], github: bool, publish: Publish
+    words: list[str], answers: Callable[[ServerRequest], Answer], github: bool, publish: Publish
 ) -> None:
     """No control or invisible character arrives, and no line is a command to GitHub's runner."""
     with serve(answers) as server:
         given = [word.format(host=server.host) for word in words]
         _code, got = in_terminal(publish, given, **({"GITHUB_ACTIONS": "true"} if github else {}))
-        assert server.seen
+        assert server.requests
     shown = OWN_COLORS.sub("", got).replace("\r\n", "\n")
     assert shown.strip()
     found = {sign for sign in shown if unicodedata.category(sign) in {"Cc", "Cf", "Zl", "Zp"}} - {"\n", "\t"}

@@ -9,15 +9,14 @@ import pytest
 
 from tests.support.layout import make_layout
 from tests.support.registry import SECRET, USER, run_registry
-from tests.support.tokens import run_token_service
+from tests.support.token_service import run_token_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.command import Publish
-    from tests.support.registry import Registry
-    from tests.support.tokens import TokenService
+    from tests.support.registry import RegistryProcess, TokenService
 
 
 @pytest.fixture(scope="module")
@@ -28,35 +27,35 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenService]:
 
 
 @pytest.fixture(scope="module")
-def token_registry(tokens: TokenService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def token_registry(tokens: TokenService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
     """The registry."""
     with run_registry(tmp_path_factory.mktemp("registry"), tokens=tokens) as running:
         yield running
 
 
 @pytest.fixture
-def words(token_registry: Registry, publish: Publish, name: str, tmp_path: Path) -> list[str]:
+def words(token_registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path) -> list[str]:
     """A release to it."""
     make_layout(tmp_path / "layout", name)
     image = f"{token_registry.host}/{name}"
     return ["release", f"oci:{tmp_path / 'layout'}", "--image", image, "--version", "1.0.0", "--format", "json"]
 
 
-def trust(publish: Publish, registry: Registry, tokens: TokenService) -> None:
+def trust(publish: Publish, registry: RegistryProcess, tokens: TokenService) -> None:
     """Configure the service's host as the registry's."""
     host = urlsplit(tokens.realm).netloc
     (publish.home / "publish.toml").write_text(f'[registry."{registry.host}"]\ntrusted-realms = ["{host}"]\n')
 
 
 def test_a_release_asks_for_its_repository_only(
-    words: list[str], token_registry: Registry, tokens: TokenService, publish: Publish, name: str
+    words: list[str], token_registry: RegistryProcess, tokens: TokenService, publish: Publish, name: str
 ) -> None:
     """With a trusted service the release goes through, and each token is for this repository."""
     trust(publish, token_registry, tokens)
-    before = len(tokens.asked)
+    before = len(tokens.scopes)
     result = publish(*words, environ={"PUBLISH_USERNAME": USER, "PUBLISH_PASSWORD": SECRET})
     assert result.code == 0, result.stderr
-    asked = {scope for scopes in tokens.asked[before:] for scope in scopes}
+    asked = {scope for scopes in tokens.scopes[before:] for scope in scopes}
     assert asked
     assert {scope.split(":")[1] for scope in asked} == {name}
 
@@ -71,7 +70,7 @@ def test_a_release_asks_for_its_repository_only(
 def test_who_may_not_push_sends_nothing(
     environ: dict[str, str],
     words: list[str],
-    token_registry: Registry,
+    token_registry: RegistryProcess,
     tokens: TokenService,
     publish: Publish,
     name: str,
@@ -86,8 +85,8 @@ def test_who_may_not_push_sends_nothing(
 
 def test_a_foreign_service_gets_no_credential(words: list[str], tokens: TokenService, publish: Publish) -> None:
     """Where nobody trusts the service's host, it is not even asked: exit 3, and the hint says what to add."""
-    before = len(tokens.asked)
+    before = len(tokens.scopes)
     result = publish(*words, environ={"PUBLISH_USERNAME": USER, "PUBLISH_PASSWORD": SECRET})
     assert result.code == 3, result.stderr
     assert "trusted-realms" in result.document["hint"]
-    assert len(tokens.asked) == before
+    assert len(tokens.scopes) == before

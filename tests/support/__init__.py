@@ -1,1 +1,45 @@
-"""The real parts that tests run against: engine, registry, images, git, and publish itself."""
+"""What tests share: the real programs they run against, servers that stand in for others, and a simulated registry.
+
+Real programs:
+
+- `base_image`: a base image with this machine's Python, in place of one of Docker Hub.
+- `command`: publish itself, run as users run it.
+- `engine`: a Docker Engine of our own.
+- `podman`: podman as a second engine.
+- `process`: ports, waiting, and the end of processes.
+- `registry`: a real registry, CNCF distribution.
+- `smoke_runs`: `publish smoke` on one engine, and what it leaves there.
+- `terminal`: a terminal with a program in it.
+
+Servers:
+
+- `fault_proxy`: a proxy before a real registry that makes chosen requests fail.
+- `http_server`: the one HTTP server, scripted and strict, and a client.
+- `hub`: Docker Hub's API as a data file says, as a script of it.
+- `network`: no connection leads off this machine.
+- `odd_registry`: a registry that cuts, forgets and answers oddly, as a script of it.
+- `token_service`: a token service, as a script of it.
+
+The simulation, a registry without sockets in virtual time:
+
+- `commands`: what the commands do, by simulated runs.
+- `schedule`: whose request is next.
+- `seed`: what a simulated registry holds before a test begins.
+- `simulated_faults`: what can become of a request.
+- `simulation`: the registry and its runs.
+
+Checks:
+
+- `check_receipt`: whether a document is true of a registry.
+- `order`: the order that every trace of requests keeps, and what every state of a registry is like.
+
+Data and pages:
+
+- `console`: the blocks of code in a page, run in one shell.
+- `expressions`: GitHub's expressions.
+- `github`: GitHub's runner.
+- `layout`: OCI layouts in pure Python.
+- `page`: the commands of a page, and what it says they print.
+- `receipts`: receipts by hand.
+- `screen`: a screen as docs show it.
+"""

@@ -1,4 +1,4 @@
-"""Whether a document tells the truth about a registry."""
+"""Whether a document is true of a registry."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.support.commands import Ended
-    from tests.support.simulation import Run, World
+    from tests.support.commands import CommandResult
+    from tests.support.simulation import SimulatedRun, World
 
 _WRITTEN = {"done", "restored", "unknown"}
 
 
-def check_truth(ended: Ended, before: Mapping[str, Mapping[str, str]], world: World, where: str) -> None:
+def check_receipt(ended: CommandResult, before: Mapping[str, Mapping[str, str]], world: World, where: str) -> None:
     """What the document says of each tag is so, and what it doesn't speak of has not changed.
 
     before: what each repository held, by tag.
     """
     for name, earlier in before.items():
-        held = world.tags(name)
+        tags = world.tags(name)
         states, after = _of(ended.states, name), _of(ended.after, name)
         for tag, state in states.items():
-            assert state == "unknown" or after[tag] == held.get(tag), f"{where}: {name}:{tag} is {state}"
-        changed = {tag for tag in {*held, *earlier} if held.get(tag) != earlier.get(tag)}
-        told = {tag for tag, state in states.items() if state in _WRITTEN}
-        assert changed <= told, f"{where}: {changed - told} of {name} changed and it was not told: {ended}"
+            assert state == "unknown" or after[tag] == tags.get(tag), f"{where}: {name}:{tag} is {state}"
+        changed = {tag for tag in {*tags, *earlier} if tags.get(tag) != earlier.get(tag)}
+        reported = {tag for tag, state in states.items() if state in _WRITTEN}
+        assert changed <= reported, f"{where}: {changed - reported} of {name} changed and it was not told: {ended}"
 
 
 def _of(by_reference: Mapping[str, str | None], name: str) -> dict[str, str | None]:
@@ -34,14 +34,18 @@ def _of(by_reference: Mapping[str, str | None], name: str) -> dict[str, str | No
     return {tag: value for (place, _, tag), value in parts if place == name}
 
 
-def check_unknown(ended: Ended, run: Run, where: str) -> None:
+def check_unknown(ended: CommandResult, run: SimulatedRun, where: str) -> None:
     """A tag is unknown only where the last look at it failed too."""
     for reference, state in ended.states.items():
         name, _, tag = reference.rpartition(":")
-        looks = [one for one in run.trace if one.path == f"/v2/{name}/manifests/{tag}" and one.method == "HEAD"]
+        looks = [
+            request
+            for request in run.trace
+            if request.path == f"/v2/{name}/manifests/{tag}" and request.method == "HEAD"
+        ]
         assert state != "unknown" or (looks and looks[-1].struck), f"{where}: {reference}"
 
 
-def is_written(ended: Ended) -> bool:
+def is_written(ended: CommandResult) -> bool:
     """Whether the document says that a tag was changed, or may have been."""
     return bool(_WRITTEN & set(ended.states.values()))

@@ -28,9 +28,9 @@ class Result:
     @property
     def document(self) -> dict[str, Any]:
         """The JSON on stdout, which must be one document."""
-        found = json.loads(self.stdout)
-        assert isinstance(found, dict)
-        return found
+        decoded = json.loads(self.stdout)
+        assert isinstance(decoded, dict)
+        return decoded
 
 
 class Publish:

@@ -16,20 +16,20 @@ from publisher.workflows.release import ReleaseOptions, prepare, refuse, release
 from publisher.workflows.retag import RetagOptions, destinations, retag
 from publisher.workflows.undo import UndoOptions, find_receipt, undo
 from publisher.workflows.yank import YankOptions, yank
-from tests.support.simulation import Died
+from tests.support.simulation import RunKilled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from publisher.workflows.record import Run as Told
+    from publisher.workflows.record import Run as WorkflowRun
     from publisher.workflows.session import Session
-    from tests.support.simulation import Run
+    from tests.support.simulation import SimulatedRun
 
 KILLED = -9
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """How a run ended: its exit code, and the one JSON document that it prints."""
 
     code: int
@@ -50,20 +50,20 @@ def _short(reference: str) -> str:
     return reference.removeprefix("docker.io/")
 
 
-def do(run: Run, work: Callable[[Session], Told]) -> Ended:
+def run_command(run: SimulatedRun, work: Callable[[Session], WorkflowRun]) -> CommandResult:
     """Carry out a command in a session of its own. What is no PublishError would be a traceback, and is raised."""
     try:
         with run.session() as session:
-            told = work(session)
+            outcome = work(session)
     except PublishError as error:
-        return Ended(_code(error), _json(document(error)))
-    except Died:
-        return Ended(KILLED)
-    return Ended(_code(told.error) if told.error else 0, _json(told.receipt))
+        return CommandResult(_code(error), _json(document(error)))
+    except RunKilled:
+        return CommandResult(KILLED)
+    return CommandResult(_code(outcome.error) if outcome.error else 0, _json(outcome.receipt))
 
 
-def _json(found: object) -> dict[str, Any]:
-    decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
+def _json(value: object) -> dict[str, Any]:
+    decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value))
     return decoded
 
 
@@ -71,53 +71,58 @@ def _code(error: PublishError) -> int:
     return error.status if isinstance(error, Stopped) else error.exit_code
 
 
-def wish(*names: str, version: str | None = None, force: bool = False) -> PlanOptions:
+def make_plan_options(*names: str, version: str | None = None, force: bool = False) -> PlanOptions:
     """The options that name repositories and a version."""
     return PlanOptions(images=names, labels={}, version=version, force=force)
 
 
 def release_of(
-    run: Run, source: str, version: str, *names: str, force: bool = False, options: ReleaseOptions | None = None
-) -> Ended:
+    run: SimulatedRun,
+    source: str,
+    version: str,
+    *names: str,
+    force: bool = False,
+    options: ReleaseOptions | None = None,
+) -> CommandResult:
     """`publish release SOURCE --version VERSION --image NAME…`."""
     how = options or ReleaseOptions(verify="digest")
 
-    def work(session: Session) -> Told:
-        (job,) = jobs(session.settings, wanted := wish(*names, version=version, force=force))
-        made = prepare(session, job, wanted, [source], how)
-        refuse(made.plan)
-        return release(session, made, how)
+    def work(session: Session) -> WorkflowRun:
+        (job,) = jobs(session.settings, selection := make_plan_options(*names, version=version, force=force))
+        draft = prepare(session, job, selection, [source], how)
+        refuse(draft.plan)
+        return release(session, draft, how)
 
-    return do(run, work)
+    return run_command(run, work)
 
 
-def reconcile_of(run: Run, *names: str) -> Ended:
+def reconcile_of(run: SimulatedRun, *names: str) -> CommandResult:
     """`publish reconcile`."""
-    return do(run, lambda session: reconcile(session, wish(*names)))
+    return run_command(run, lambda session: reconcile(session, make_plan_options(*names)))
 
 
-def yank_of(run: Run, version: str, *names: str, options: YankOptions | None = None) -> Ended:
+def yank_of(run: SimulatedRun, version: str, *names: str, options: YankOptions | None = None) -> CommandResult:
     """`publish yank VERSION`."""
-    return do(run, lambda session: yank(session, version, wish(*names), options or YankOptions()))
+    return run_command(run, lambda session: yank(session, version, make_plan_options(*names), options or YankOptions()))
 
 
-def retag_of(run: Run, source: str, *tags: str) -> Ended:
+def retag_of(run: SimulatedRun, source: str, *tags: str) -> CommandResult:
     """`publish retag SRC :TAG…`."""
 
-    def work(session: Session) -> Told:
-        found = Reference.parse(source)
-        return retag(session, found, destinations(found, tags), RetagOptions(force=True))
+    def work(session: Session) -> WorkflowRun:
+        reference = Reference.parse(source)
+        return retag(session, reference, destinations(reference, tags), RetagOptions(force=True))
 
-    return do(run, work)
+    return run_command(run, work)
 
 
 def undo_of(
-    run: Run, names: Sequence[str] = (), receipt: str | None = None, options: UndoOptions | None = None
-) -> Ended:
+    run: SimulatedRun, names: Sequence[str] = (), receipt: str | None = None, options: UndoOptions | None = None
+) -> CommandResult:
     """`publish undo [RECEIPT]`."""
 
-    def work(session: Session) -> Told:
-        wanted = wish(*names)
-        return undo(session, find_receipt(session, receipt, wanted), wanted, options or UndoOptions())
+    def work(session: Session) -> WorkflowRun:
+        selection = make_plan_options(*names)
+        return undo(session, find_receipt(session, receipt, selection), selection, options or UndoOptions())
 
-    return do(run, work)
+    return run_command(run, work)

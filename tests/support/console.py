@@ -41,20 +41,20 @@ class Command(NamedTuple):
 def blocks(file: Path, *languages: str) -> list[Block]:
     """The blocks in these languages, in their order."""
     text = file.read_text()
-    found = ((match, text[: match.start()].count("\n") + 1) for match in _FENCE.finditer(text))
-    return [Block(file, line, match[1], match[2]) for match, line in found if match[1] in languages]
+    fences = ((match, text[: match.start()].count("\n") + 1) for match in _FENCE.finditer(text))
+    return [Block(file, line, match[1], match[2]) for match, line in fences if match[1] in languages]
 
 
 def commands(block: Block) -> list[Command]:
     """The commands of a console block."""
     parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
     assert not parts[0].strip(), f"{block}: something stands before the first command"
-    found = []
+    listed = []
     for part in parts[1:]:
         command = re.match(r"(?:[^\n]*\\\n)*[^\n]*", part)
         assert command
-        found.append(Command(command[0], part[command.end() :].strip("\n")))
-    return found
+        listed.append(Command(command[0], part[command.end() :].strip("\n")))
+    return listed
 
 
 def run(
@@ -64,31 +64,31 @@ def run(
 
     instead: what to run for a command as it stands on the page.
     """
-    wanted = commands(block)
-    lines = [f"printf '{_MARK}%s\\n' $rc; (exit $rc)\n{instead(one.text)}\nrc=$?" for one in wanted]
+    expected = commands(block)
+    lines = [f"printf '{_MARK}%s\\n' $rc; (exit $rc)\n{instead(command.text)}\nrc=$?" for command in expected]
     script = "\n".join(["exec 2>&1; rc=0", *lines, f"printf '{_MARK}%s\\n' $rc"])
     done = subprocess.run(
         ["bash", "-c", script], env=dict(environ), cwd=folder, capture_output=True, text=True, check=False,
         timeout=seconds,
     )  # fmt: skip
     _, *printed, last = done.stdout.split(_MARK)
-    assert len(printed) == len(wanted), f"{block}: the shell ended early:\n{done.stdout}{done.stderr}"
-    codes = [one.partition("\n")[0] for one in (*printed[1:], last)]
-    for command, output, code in zip(wanted, printed, codes, strict=True):
+    assert len(printed) == len(expected), f"{block}: the shell ended early:\n{done.stdout}{done.stderr}"
+    codes = [command.partition("\n")[0] for command in (*printed[1:], last)]
+    for command, output, code in zip(expected, printed, codes, strict=True):
         shown = output.partition("\n")[2].strip("\n")
-        said = f"{block}: {command.text}\nended with {code} and printed\n{shown}"
+        report = f"{block}: {command.text}\nended with {code} and printed\n{shown}"
         if command.shown:
-            assert matches(command.shown, shown), f"{said}\nwhere the page shows\n{command.shown}"
+            assert matches(command.shown, shown), f"{report}\nwhere the page shows\n{command.shown}"
         else:
-            assert code == "0", said
+            assert code == "0", report
 
 
 def matches(shown: str, printed: str) -> bool:
     """Whether output is what a page shows."""
     lines = [line.rstrip() for line in shown.split("\n")]
     pattern = "\n".join(".*" if line.strip() == "…" else _line(line) for line in lines)
-    found = "\n".join(line.rstrip() for line in printed.split("\n"))
-    return re.fullmatch(pattern, found, re.DOTALL) is not None
+    text = "\n".join(line.rstrip() for line in printed.split("\n"))
+    return re.fullmatch(pattern, text, re.DOTALL) is not None
 
 
 def _line(line: str) -> str:

@@ -19,7 +19,7 @@ BUSYBOX = Path("/bin/busybox")
 AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
 
 
-class Engine:
+class EngineProcess:
     """A running engine: `host` is its DOCKER_HOST, `kind` is docker or podman."""
 
     def __init__(self, host: str, kind: str = "docker") -> None:
@@ -47,7 +47,7 @@ class Engine:
 
 
 @contextmanager
-def run_engine(number: int, *, apart: bool = False) -> Iterator[Engine]:
+def run_engine(number: int, *, apart: bool = False) -> Iterator[EngineProcess]:
     """Start dockerd, as root; `number` tells several apart. apart: in a network of its own, without a way out."""
     folder = Path(tempfile.mkdtemp(prefix=f"pt{number}-", dir="/tmp"))
     bridge = f"pt{os.getpid()}n{number}"
@@ -57,7 +57,7 @@ def run_engine(number: int, *, apart: bool = False) -> Iterator[Engine]:
     with (folder / "log").open("wb") as log:
         environ = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
         process = subprocess.Popen([*AS_ROOT, *command], stdout=log, stderr=log, env=environ)
-    engine = Engine(f"unix://{folder}/docker.sock")
+    engine = EngineProcess(f"unix://{folder}/docker.sock")
     try:
         wait_until(lambda: _answers(engine, process, folder / "log"), seconds=60, what="dockerd")
         yield engine
@@ -85,7 +85,7 @@ def _command(folder: Path, bridge: str, namespace: str) -> list[str]:
     return [*words, "--containerd-namespace", namespace, "--containerd-plugins-namespace", f"{namespace}-plugins"]
 
 
-def _answers(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> bool:
+def _answers(engine: EngineProcess, process: subprocess.Popen[bytes], log: Path) -> bool:
     if process.poll() is not None:
         raise AssertionError(f"dockerd ended with {process.returncode}:\n{log.read_text()[-2000:]}")
     return bool(engine.docker("version", "-f", "{{.Server.Version}}", check=False))

@@ -14,7 +14,7 @@ _TOKEN = re.compile(r"\s*(?:(?P<sign>==|!=|&&|\|\||[!()])|'(?P<text>(?:[^']|'')*
 
 def fill(text: str, context: Context) -> str:
     """A text with its expressions replaced; what isn't there is empty."""
-    return re.sub(r"\$\{\{(.*?)\}\}", lambda found: _written(evaluate(found[1], context)), text, flags=re.DOTALL)
+    return re.sub(r"\$\{\{(.*?)\}\}", lambda match: _written(evaluate(match[1], context)), text, flags=re.DOTALL)
 
 
 def _written(value: object) -> str:
@@ -24,23 +24,23 @@ def _written(value: object) -> str:
 def evaluate(text: str, context: Context) -> Any:
     """The value of one expression, with or without its braces."""
     inner = text.strip().removeprefix("${{").removesuffix("}}")
-    reader = _Reader(inner, context)
+    reader = _ExpressionReader(inner, context)
     value = reader.either()
     assert not reader.rest.strip(), f"not understood: {reader.rest}"
     return value
 
 
-class _Reader:
+class _ExpressionReader:
     """Reads from left to right; `rest` is what is left."""
 
     def __init__(self, text: str, context: Context) -> None:
         self.rest, self._context = text, context
 
     def _next(self, *signs: str) -> str | None:
-        found = _TOKEN.match(self.rest)
-        if found and found["sign"] in signs:
-            self.rest = self.rest[found.end() :]
-            return found["sign"]
+        match = _TOKEN.match(self.rest)
+        if match and match["sign"] in signs:
+            self.rest = self.rest[match.end() :]
+            return match["sign"]
         return None
 
     def either(self) -> Any:
@@ -71,13 +71,13 @@ class _Reader:
             value = self.either()
             assert self._next(")"), "a parenthesis is open"
             return value
-        found = _TOKEN.match(self.rest)
-        assert found is not None, f"not understood: {self.rest}"
-        assert not found["sign"], f"not understood: {self.rest}"
-        self.rest = self.rest[found.end() :]
-        if found["text"] is not None:
-            return found["text"].replace("''", "'")
-        return self._call(found["name"]) if self._next("(") else self._named(found["name"])
+        match = _TOKEN.match(self.rest)
+        assert match is not None, f"not understood: {self.rest}"
+        assert not match["sign"], f"not understood: {self.rest}"
+        self.rest = self.rest[match.end() :]
+        if match["text"] is not None:
+            return match["text"].replace("''", "'")
+        return self._call(match["name"]) if self._next("(") else self._named(match["name"])
 
     def _call(self, name: str) -> Any:
         arguments = []
@@ -99,11 +99,11 @@ class _Reader:
     def _named(self, name: str) -> Any:
         if name in {"true", "false", "null"}:
             return {"true": True, "false": False}.get(name)
-        found: Any = self._context
+        value: Any = self._context
         for part in name.split("."):
-            found = found.get(part) if isinstance(found, dict) else None
+            value = value.get(part) if isinstance(value, dict) else None
         assert name.partition(".")[0] in self._context, f"no such context: {name}"
-        return found
+        return value
 
 
 def _folded(value: object) -> object:

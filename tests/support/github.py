@@ -29,14 +29,14 @@ _OURS = Path(__file__).parents[2]
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML 1.2 file, as GitHub reads it."""
-    found = YAML(typ="safe", pure=True).load(path.read_text())
-    assert isinstance(found, dict)
-    return found
+    document = YAML(typ="safe", pure=True).load(path.read_text())
+    assert isinstance(document, dict)
+    return document
 
 
 def read_file_command(text: str) -> dict[str, str]:
     """Parse GITHUB_OUTPUT or GITHUB_ENV as the runner does: `k=v`, or `k<<D`, lines, `D`; the last of a key counts."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     lines = re.split(r"\r?\n", text)
     while lines:
         line = lines.pop(0)
@@ -45,19 +45,19 @@ def read_file_command(text: str) -> dict[str, str]:
             continue
         if equals >= 0 and (heredoc < 0 or equals < heredoc):
             assert equals > 0, f"no name: {line}"
-            found[line[:equals]] = line[equals + 1 :]
+            values[line[:equals]] = line[equals + 1 :]
             continue
         assert heredoc > 0, f"invalid format: {line}"
         name, delimiter = line[:heredoc], line[heredoc + 2 :]
         assert delimiter in lines, f"matching delimiter not found: {delimiter}"
         end = lines.index(delimiter)
-        found[name] = "\n".join(lines[:end])
+        values[name] = "\n".join(lines[:end])
         del lines[: end + 1]
-    return found
+    return values
 
 
 @dataclass
-class Ended:
+class StepResult:
     """How a step or an action ended. log: with the masked texts blanked, workflow commands taken out."""
 
     code: int
@@ -72,9 +72,9 @@ class Ended:
     @property
     def document(self) -> dict[str, Any]:
         """The output `json`."""
-        found = json.loads(self.outputs["json"])
-        assert isinstance(found, dict)
-        return found
+        decoded = json.loads(self.outputs["json"])
+        assert isinstance(decoded, dict)
+        return decoded
 
 
 class Runner:
@@ -93,8 +93,8 @@ class Runner:
     ) -> None:
         self.folder = folder
         self.workspace, self.temp, self.tools = folder / "work space", folder / "runner temp", folder / "tool cache"
-        for made in (self.workspace, self.temp, self.tools):
-            made.mkdir(parents=True, exist_ok=True)
+        for directory in (self.workspace, self.temp, self.tools):
+            directory.mkdir(parents=True, exist_ok=True)
         self.secrets = dict(secrets or {})
         self.masks = {secret for secret in self.secrets.values() if secret}
         event = folder / "event.json"
@@ -104,13 +104,15 @@ class Runner:
             "event_path": str(event), "workspace": str(self.workspace), "server_url": "https://github.com", **github,
         }  # fmt: skip
         self.environ = {**environ, "CI": "true", "GITHUB_ACTIONS": "true", **self._variables()}
-        self.installed: Mapping[str, Ended] = {}
+        self.installed: Mapping[str, StepResult] = {}
         self.cancels: Callable[[], None] | None = None
         self._count = 0
 
     def _variables(self) -> dict[str, str]:
-        told = {f"GITHUB_{name.upper()}": str(value) for name, value in self.github.items() if isinstance(value, str)}
-        return {**told, "RUNNER_TEMP": str(self.temp), "RUNNER_TOOL_CACHE": str(self.tools), "RUNNER_OS": "Linux"}
+        variables = {
+            f"GITHUB_{name.upper()}": str(value) for name, value in self.github.items() if isinstance(value, str)
+        }
+        return {**variables, "RUNNER_TEMP": str(self.temp), "RUNNER_TOOL_CACHE": str(self.tools), "RUNNER_OS": "Linux"}
 
     def context(self, **more: Any) -> Context:
         """What expressions may name."""
@@ -118,7 +120,7 @@ class Runner:
 
     # Actions.
 
-    def use(self, action: Path, given: Mapping[str, str], *, env: Mapping[str, str] | None = None) -> Ended:
+    def use(self, action: Path, values: Mapping[str, str], *, env: Mapping[str, str] | None = None) -> StepResult:
         """Run a composite action.
 
         With `installed` the steps that were done before aren't done again, nor what has no id: that cleans up.
@@ -126,8 +128,8 @@ class Runner:
         text = read_yaml(action / "action.yml")
         assert text["runs"]["using"] == "composite"
         declared = text.get("inputs", {})
-        assert given.keys() <= declared.keys(), f"unexpected inputs {given.keys() - declared.keys()}"
-        inputs = {name: given.get(name, str(spec.get("default", ""))) for name, spec in declared.items()}
+        assert values.keys() <= declared.keys(), f"unexpected inputs {values.keys() - declared.keys()}"
+        inputs = {name: values.get(name, str(spec.get("default", ""))) for name, spec in declared.items()}
         job = Steps(self, {**(env or {}), "GITHUB_ACTION_PATH": str(action)}, {"inputs": inputs})
         job.done |= self.installed
         for step in text["runs"]["steps"]:
@@ -140,7 +142,7 @@ class Runner:
 
     # Workflows.
 
-    def job(self, workflow: Path, name: str, inputs: Mapping[str, str] | None = None) -> Ended | None:
+    def job(self, workflow: Path, name: str, inputs: Mapping[str, str] | None = None) -> StepResult | None:
         """Run a job of a workflow; None where its `if` says no. Checkout and set-up have been done by the caller."""
         text = read_yaml(workflow)
         spec = text["jobs"][name]
@@ -156,7 +158,7 @@ class Runner:
 
     # Steps.
 
-    def shell(self, step: Mapping[str, Any], env: Mapping[str, str], context: Context) -> Ended:
+    def shell(self, step: Mapping[str, Any], env: Mapping[str, str], context: Context) -> StepResult:
         """Run a `run:` step in a process of its own, with files of its own for what it says to the runner."""
         self._count += 1
         files = self.temp / "_runner_file_commands"
@@ -170,9 +172,9 @@ class Runner:
         assert step["shell"] == "bash", step["shell"]
         words = [*shlex.split("bash --noprofile --norc -e -o pipefail"), str(script)]
         where = self.workspace / fill(step.get("working-directory", "."), context)
-        told = {name: str(path) for name, path in paths.items()}
+        variables = {name: str(path) for name, path in paths.items()}
         process = subprocess.Popen(
-            words, env={**self.environ, **env, **own, **told}, cwd=where, stdin=subprocess.DEVNULL,
+            words, env={**self.environ, **env, **own, **variables}, cwd=where, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         if self.cancels:
@@ -181,26 +183,29 @@ class Runner:
             process.send_signal(signal.SIGINT)
             self.cancels = None
         output, errors = process.communicate(timeout=180)
-        said = {name: paths[name].read_bytes().decode() for name in _FILES}
-        ended = self._read(process.returncode, (output + errors).decode(), said)
+        file_texts = {name: paths[name].read_bytes().decode() for name in _FILES}
+        ended = self._read(process.returncode, (output + errors).decode(), file_texts)
         for path in (*paths.values(), script):
             path.unlink()
         files.rmdir()
         return ended
 
-    def _read(self, code: int, raw: str, said: Mapping[str, str]) -> Ended:
+    def _read(self, code: int, raw: str, file_texts: Mapping[str, str]) -> StepResult:
         log, commands = [], []
         for line in re.split(r"\r\n|\r|\n", raw):
-            if found := _COMMAND.match(line):
-                commands.append((found[1] or found[4], _unescape(found[3] or found[5] or "")))
-                if found[1] == "add-mask":
+            if match := _COMMAND.match(line):
+                commands.append((match[1] or match[4], _unescape(match[3] or match[5] or "")))
+                if match[1] == "add-mask":
                     value = commands[-1][1]
                     self.masks |= {part for part in (value, *re.split(r"[\r\n]+", value)) if part}
             else:
                 log.append(self._blank(line))
-        env, path = read_file_command(said["GITHUB_ENV"]), [line for line in said["GITHUB_PATH"].split("\n") if line]
-        outputs = read_file_command(said["GITHUB_OUTPUT"])
-        return Ended(code, outputs, "\n".join(log), raw, commands, said["GITHUB_STEP_SUMMARY"], env, path)
+        env, path = (
+            read_file_command(file_texts["GITHUB_ENV"]),
+            [line for line in file_texts["GITHUB_PATH"].split("\n") if line],
+        )
+        outputs = read_file_command(file_texts["GITHUB_OUTPUT"])
+        return StepResult(code, outputs, "\n".join(log), raw, commands, file_texts["GITHUB_STEP_SUMMARY"], env, path)
 
     def _blank(self, line: str) -> str:
         for mask in sorted(self.masks, key=len, reverse=True):
@@ -217,8 +222,8 @@ class Steps:
 
     def __init__(self, runner: Runner, env: Mapping[str, str], context: Context) -> None:
         self._runner, self._env, self._context = runner, dict(env), context
-        self.done: dict[str, Ended] = {}
-        self.all: list[Ended] = []
+        self.done: dict[str, StepResult] = {}
+        self.all: list[StepResult] = []
 
     def context(self) -> dict[str, Any]:
         """`steps`, as expressions see it."""
@@ -232,13 +237,15 @@ class Steps:
     def run(self, step: Mapping[str, Any]) -> None:
         """Run one step, if it is its turn."""
         context = self._runner.context(**self._context, steps=self.context(), env=self._env, failed=self.failed)
-        asked = str(step.get("if", "success()"))
-        status = re.search(r"\b(always|failure|success|cancelled)\(", asked)
-        if not evaluate(asked if status else f"success() && ({asked.removeprefix('${{').removesuffix('}}')})", context):
+        condition = str(step.get("if", "success()"))
+        status = re.search(r"\b(always|failure|success|cancelled)\(", condition)
+        if not evaluate(
+            condition if status else f"success() && ({condition.removeprefix('${{').removesuffix('}}')})", context
+        ):
             return
         if "uses" in step:
-            given = {key: fill(_text(value), context) for key, value in step.get("with", {}).items()}
-            ended = self._runner.use(_action(step["uses"]), given, env=self._env)
+            inputs = {key: fill(_text(value), context) for key, value in step.get("with", {}).items()}
+            ended = self._runner.use(_action(step["uses"]), inputs, env=self._env)
         else:
             ended = self._runner.shell(step, self._env, context)
         self.all.append(ended)
@@ -246,13 +253,15 @@ class Steps:
         if "id" in step:
             self.done[step["id"]] = ended
 
-    def ended(self, outputs: dict[str, str]) -> Ended:
+    def ended(self, outputs: dict[str, str]) -> StepResult:
         """How they ended together."""
-        return Ended(
-            next((one.code for one in self.all if one.code), 0), outputs, _joined(one.log for one in self.all),
-            _joined(one.raw for one in self.all), [pair for one in self.all for pair in one.commands],
-            "".join(one.summary for one in self.all), dict(pair for one in self.all for pair in one.env.items()),
-            [line for one in self.all for line in one.path],
+        results = self.all
+        return StepResult(
+            next((result.code for result in results if result.code), 0), outputs,
+            _joined(result.log for result in results), _joined(result.raw for result in results),
+            [pair for result in results for pair in result.commands], "".join(result.summary for result in results),
+            dict(pair for result in results for pair in result.env.items()),
+            [line for result in results for line in result.path],
         )  # fmt: skip
 
 
@@ -268,7 +277,7 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _word(ended: Ended) -> str:
+def _word(ended: StepResult) -> str:
     return "failure" if ended.code else "success"
 
 

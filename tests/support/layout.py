@@ -44,8 +44,8 @@ def _image(folder: Path, content: str, platform: Platform) -> Descriptor:
     }
     layer = _blob(folder, gzip.compress(raw.getvalue(), mtime=0), media.OCI_LAYER_GZIP)
     manifest = compose_manifest(_blob(folder, json.dumps(config).encode(), media.OCI_CONFIG), (layer,))
-    found = _blob(folder, manifest.content, manifest.media_type)
-    return Descriptor(found.media_type, found.digest, found.size, platform)
+    blob = _blob(folder, manifest.content, manifest.media_type)
+    return Descriptor(blob.media_type, blob.digest, blob.size, platform)
 
 
 def _blob(folder: Path, content: bytes, kind: str) -> Descriptor:

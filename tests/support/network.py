@@ -6,7 +6,7 @@ import ipaddress
 import sys
 
 
-def stay_at_home() -> None:
+def block_network() -> None:
     """Refuse, from now on, each connection and each look-up of a name that leads off this machine."""
     sys.addaudithook(_look)
 

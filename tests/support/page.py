@@ -17,7 +17,7 @@ _ANYTHING = "…"
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageCommand:
     """One command of a page: its text, its line there, and the lines that it prints."""
 
     line: int
@@ -25,15 +25,15 @@ class Shown:
     output: tuple[str, ...]
 
 
-def read_page(page: Path) -> list[Shown]:
+def read_page(page: Path) -> list[PageCommand]:
     """All commands: `$` begins one, `>` continues it."""
     text = page.read_text()
     return [
-        shown for found in _BLOCK.finditer(text) for shown in _commands(found[1], text[: found.start()].count("\n") + 2)
+        shown for match in _BLOCK.finditer(text) for shown in _commands(match[1], text[: match.start()].count("\n") + 2)
     ]
 
 
-def _commands(block: str, first: int) -> Iterator[Shown]:
+def _commands(block: str, first: int) -> Iterator[PageCommand]:
     begun: list[tuple[int, list[str], list[str]]] = []
     for number, line in enumerate(block.splitlines(), first):
         if line.startswith("$ "):
@@ -43,7 +43,7 @@ def _commands(block: str, first: int) -> Iterator[Shown]:
         else:
             begun[-1][2].append(line)
     for number, command, output in begun:
-        yield Shown(number, "\n".join(command), tuple(output))
+        yield PageCommand(number, "\n".join(command), tuple(output))
 
 
 class Shell:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.engine import AS_ROOT, Engine, as_root
+from tests.support.engine import AS_ROOT, EngineProcess, as_root
 from tests.support.process import wait_until
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ _PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
 @contextmanager
-def run_podman(number: int, insecure: str) -> Iterator[Engine]:
+def run_podman(number: int, insecure: str) -> Iterator[EngineProcess]:
     """Start podman's service, as root; `insecure` is the registry that it may speak plain HTTP to."""
     # Its run folder may have no more than 50 characters.
     folder = Path(tempfile.mkdtemp(prefix=f"pp{number}-", dir="/tmp"))
     (folder / "registries.conf").write_text(f'[[registry]]\nlocation = "{insecure}"\ninsecure = true\n')
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([*AS_ROOT, *_command(folder)], stdout=log, stderr=log)
-    engine = Engine(f"unix://{folder}/sock", "podman")
+    engine = EngineProcess(f"unix://{folder}/sock", "podman")
     try:
         wait_until(lambda: _answers(engine, process, folder), seconds=30, what="podman")
         yield engine
@@ -48,11 +48,11 @@ def _command(folder: Path) -> list[str]:
         # crun wants all controllers of cgroups in one hierarchy.
         words += ["--runtime", runc]
     # Within the command, since sudo keeps no environment.
-    given = [f"CONTAINERS_REGISTRIES_CONF={folder}/registries.conf", f"TMPDIR={folder}", f"PATH={_PATH}"]
-    return ["env", *given, *words, "system", "service", "-t", "0", f"unix://{folder}/sock"]
+    variables = [f"CONTAINERS_REGISTRIES_CONF={folder}/registries.conf", f"TMPDIR={folder}", f"PATH={_PATH}"]
+    return ["env", *variables, *words, "system", "service", "-t", "0", f"unix://{folder}/sock"]
 
 
-def _answers(engine: Engine, process: subprocess.Popen[bytes], folder: Path) -> bool:
+def _answers(engine: EngineProcess, process: subprocess.Popen[bytes], folder: Path) -> bool:
     if process.poll() is not None:
         raise AssertionError(f"podman ended with {process.returncode}:\n{(folder / 'log').read_text()[-2000:]}")
     # The socket of another user is made before it may be used.
@@ -60,7 +60,7 @@ def _answers(engine: Engine, process: subprocess.Popen[bytes], folder: Path) -> 
     return bool(engine.docker("version", "-f", "{{.Server.Version}}", check=False))
 
 
-def _remove_all(engine: Engine) -> None:
+def _remove_all(engine: EngineProcess) -> None:
     """Containers outlive the service: each has a monitor of its own."""
-    if held := engine.docker("ps", "-aq", check=False).split():
-        engine.docker("rm", "-f", *held, check=False)
+    if containers := engine.docker("ps", "-aq", check=False).split():
+        engine.docker("rm", "-f", *containers, check=False)

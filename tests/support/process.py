@@ -43,7 +43,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def alone(name: str) -> Iterator[None]:
+def one_at_a_time(name: str) -> Iterator[None]:
     """One at a time among all workers on this machine."""
     with (Path(tempfile.gettempdir()) / f"publish-tests-{name}.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

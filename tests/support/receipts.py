@@ -34,18 +34,18 @@ def receipt(day: int | str, *moves: Change, command: str = "release", version: s
     )  # fmt: skip
 
 
-def released(day: int | str, version: str, digest: str, *floating: Change) -> Receipt:
+def release_receipt(day: int | str, version: str, digest: str, *floating: Change) -> Receipt:
     """A release of a version with its exact tag."""
     return receipt(day, change(version, None, digest, version, kind=Kind.EXACT), *floating, version=version)
 
 
-def a_year() -> list[Receipt]:
+def year_of_receipts() -> list[Receipt]:
     """Half a year of a shop's releases: two lines, a prerelease, a version that was yanked, one that was undone."""
-    held: dict[str, str] = {}
+    current: dict[str, str] = {}
 
     def moves(version: str, *tags: str) -> list[Change]:
-        after = [change(tag, held.get(tag), _digest(version), version, repository="acme/shop") for tag in tags]
-        held.update(dict.fromkeys(tags, _digest(version)))
+        after = [change(tag, current.get(tag), _digest(version), version, repository="acme/shop") for tag in tags]
+        current.update(dict.fromkeys(tags, _digest(version)))
         return after
 
     def release(day: str, version: str, *tags: str) -> Receipt:

@@ -9,32 +9,23 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import trustme
 
+from tests.support.order import LoggedRequest
 from tests.support.process import end, free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.tokens import TokenService
-
 USER, SECRET = "captain", "correct-horse-battery"
 _LINE = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/1\.[01]" (?P<status>\d+)')
 
 
-class Asked(NamedTuple):
-    """One request of the access log."""
-
-    method: str
-    path: str
-    status: int
-
-
 @dataclass(frozen=True)
-class Registry:
+class RegistryProcess:
     """A running registry: `host` is host:port."""
 
     host: str
@@ -45,17 +36,31 @@ class Registry:
         """Its address."""
         return f"http://{self.host}"
 
-    def requests(self) -> list[Asked]:
-        """What it was asked so far; its log is written a moment after the answer."""
+    def requests(self) -> list[LoggedRequest]:
+        """Its requests so far; its log is written a moment after the answer."""
         time.sleep(0.1)
-        found = _LINE.finditer(self.log.read_text())
-        return [Asked(match["method"], match["path"], int(match["status"])) for match in found]
+        lines = _LINE.finditer(self.log.read_text())
+        return [LoggedRequest(match["method"], match["path"], int(match["status"])) for match in lines]
+
+
+@dataclass(frozen=True)
+class TokenService:
+    """A running token service: `realm` is its address, `bundle` the certificate that a registry trusts it by.
+
+    It grants USER with SECRET every scope, anybody else `pull`; `scopes` are those of each request.
+    """
+
+    realm: str
+    bundle: Path
+    scopes: list[list[str]]
+    service = "test-registry"
+    issuer = "test-issuer"
 
 
 @contextmanager
 def run_registry(
     folder: Path, *, htpasswd: bool = False, tls: bool = False, tokens: TokenService | None = None
-) -> Iterator[Registry]:
+) -> Iterator[RegistryProcess]:
     """Start a registry that stores in `folder`; with `htpasswd` it wants USER and SECRET, with `tokens` its tokens.
 
     With `tls` it speaks HTTPS only, by the authority in `folder/ca.pem`.
@@ -83,7 +88,7 @@ def run_registry(
         )
     try:
         wait_until(lambda: _answers(f"http://{host}/v2/"), seconds=20, what="docker-registry")
-        yield Registry(host, log)
+        yield RegistryProcess(host, log)
     finally:
         end(process)
 

@@ -71,14 +71,14 @@ class Schedule:
         """Which of the runs that could is to go next."""
         if self._last in runs and self._random.random() < self._steady:
             return self._last
-        (run,) = self._random.choices(runs, [self._haste[one] for one in runs])
+        (run,) = self._random.choices(runs, [self._haste[number] for number in runs])
         return run
 
     def _pick(self) -> None:
-        if self._granted is not None or not self._waiting or self._live - {one.run for one in self._waiting}:
+        if self._granted is not None or not self._waiting or self._live - {ticket.run for ticket in self._waiting}:
             return
-        self.now = max(self.now, min(one.since for one in self._waiting))
-        ready = [one for one in self._waiting if one.since <= self.now]
-        self._last = run = self.choose(sorted({one.run for one in ready}))
-        self._granted = next(one for one in ready if one.run == run)
+        self.now = max(self.now, min(ticket.since for ticket in self._waiting))
+        ready = [ticket for ticket in self._waiting if ticket.since <= self.now]
+        self._last = run = self.choose(sorted({ticket.run for ticket in ready}))
+        self._granted = next(ticket for ticket in ready if ticket.run == run)
         self._changed.notify_all()

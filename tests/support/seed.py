@@ -1,4 +1,4 @@
-"""What a simulated registry has in stock before a test begins."""
+"""What a simulated registry holds before a test begins."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def put_image(world: World, name: str, text: str, *tags: str) -> Manifest:
     """Have an image there by its digest, as `publish push` leaves it, or under tags."""
     config, layer = f'{{"architecture":"amd64","os":"linux","x":"{text}"}}'.encode(), f"layer of {text}".encode()
-    made = compose_manifest(
+    manifest = compose_manifest(
         Descriptor(media.OCI_CONFIG, world.put_blob(name, config), len(config)),
         (Descriptor(media.OCI_LAYER_GZIP, world.put_blob(name, layer), len(layer)),),
     )
-    world.put(name, made, *tags)
-    return made
+    world.put(name, manifest, *tags)
+    return manifest
 
 
 def put_versions(world: World, name: str, versions: Iterable[str]) -> dict[str, str]:
@@ -34,8 +34,8 @@ def put_versions(world: World, name: str, versions: Iterable[str]) -> dict[str, 
 
 def floating_tags(digests: Mapping[str, str]) -> dict[str, str]:
     """What each floating tag has to hold where these versions are published."""
-    found: dict[str, str] = {}
+    tags: dict[str, str] = {}
     for version in sorted(digests, key=lambda text: [int(part) for part in text.split(".")]):
         major, minor, _patch = version.split(".")
-        found |= dict.fromkeys((f"{major}.{minor}", major, "latest"), digests[version])
-    return found
+        tags |= dict.fromkeys((f"{major}.{minor}", major, "latest"), digests[version])
+    return tags

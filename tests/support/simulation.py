@@ -40,17 +40,17 @@ if TYPE_CHECKING:
     from publisher.http.message import Body
     from publisher.model.credential import Credential
     from publisher.model.manifest import Content
-    from tests.support.faults_simulated import Fate
+    from tests.support.simulated_faults import SimulatedFault
 
 URL = "http://127.0.0.1:5000"
 
 
-class Died(BaseException):
+class RunKilled(BaseException):
     """The run is gone, as by SIGKILL: no handler of errors takes notice."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class SimulatedRequest:
     """One request as the registry saw it; status 0 where it never got there. struck: what happened to it."""
 
     run: int
@@ -77,8 +77,8 @@ class World:
         self.store = Store(
             MemoryShelf(), lag=options.lag, list_lag=options.list_lag, collect=options.collect, clock=self.clock
         )
-        self.trace: list[Asked] = []
-        self.watch: Callable[[Asked], None] = lambda _asked: None
+        self.trace: list[SimulatedRequest] = []
+        self.watch: Callable[[SimulatedRequest], None] = lambda _asked: None
         self._application = Application(URL, self.store, options, Faults(()))
         self._application._gate.mint = TokenIssuer(options.token_life, self.clock)
         self._loop = asyncio.new_event_loop()
@@ -177,50 +177,50 @@ async def _ask(
     return sent[0]["status"], stated, b"".join(message.get("body", b"") for message in sent[1:])
 
 
-def unharmed(_number: int, _method: str, _path: str) -> Fate | None:
+def no_fault(_number: int, _method: str, _path: str) -> SimulatedFault | None:
     """Nothing happens to any request."""
     return None
 
 
 @dataclass
-class Run:
+class SimulatedRun:
     """One publisher: its place in the schedule, its machine, and what becomes of its requests.
 
-    fate: takes the number of a request (1 is the first), its method and its path.
+    fault_of: takes the number of a request (1 is the first), its method and its path.
     """
 
     world: World
     number: int
     machine: Path
-    fate: Callable[[int, str, str], Fate | None] = unharmed
+    fault_of: Callable[[int, str, str], SimulatedFault | None] = no_fault
     count: int = 0
     dead: bool = False
 
     @property
-    def trace(self) -> list[Asked]:
+    def trace(self) -> list[SimulatedRequest]:
         """What this run has asked."""
-        return [one for one in self.world.trace if one.run == self.number]
+        return [request for request in self.world.trace if request.run == self.number]
 
     def exchange(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> urllib3.BaseHTTPResponse:
         """One request, when it is its turn; raises what a broken connection raises."""
-        given = body if isinstance(body, bytes) else b"".join(body or ())
+        payload = body if isinstance(body, bytes) else b"".join(body or ())
         self._live()
         with self.world.schedule.turn(self.number):
             self._live()
             self.count += 1
             path = url.removeprefix(URL)
-            fate = self.fate(self.count, method, path)
+            fault = self.fault_of(self.count, method, path)
             status, stated, content = 0, [("Content-Length", "0")], b""
-            if fate is None or fate.acts:
-                status, stated, content = self.world.serve(method, url, headers, given)
-            asked = Asked(self.number, method, path, status, str(fate or ""))
-            self.world.trace.append(asked)
-            self.world.watch(asked)
-            if fate is not None and fate.kills:
+            if fault is None or fault.acts:
+                status, stated, content = self.world.serve(method, url, headers, payload)
+            request = SimulatedRequest(self.number, method, path, status, str(fault or ""))
+            self.world.trace.append(request)
+            self.world.watch(request)
+            if fault is not None and fault.kills:
                 self.dead = True
             self._live()
-            if fate is not None:
-                status, stated, content = fate.answer(status, stated, content)
+            if fault is not None:
+                status, stated, content = fault.answer(status, stated, content)
             return _response(method, status, stated, content)
 
     def pause(self, seconds: float) -> None:
@@ -231,7 +231,7 @@ class Run:
 
     def _live(self) -> None:
         if self.dead:
-            raise Died
+            raise RunKilled
 
     def session(self, folder: Path | None = None) -> SimulatedSession:
         """What its command would open."""
@@ -249,7 +249,7 @@ def _response(method: str, status: int, headers: Sequence[tuple[str, str]], body
 class _Wire:
     """Connections that lead into the world."""
 
-    run: Run
+    run: SimulatedRun
 
     def send(self, method: str, url: str, headers: dict[str, str], body: Body) -> urllib3.BaseHTTPResponse:
         """As Wire.send."""
@@ -266,7 +266,7 @@ class SimulatedSession(Session):
     engine_at_hand = None
     facts = Facts(now=datetime(2026, 1, 1, tzinfo=UTC))
 
-    def __init__(self, run: Run, folder: Path | None = None) -> None:
+    def __init__(self, run: SimulatedRun, folder: Path | None = None) -> None:
         home = str(run.machine)
         environ = {"PUBLISH_SANDBOX": URL, "HOME": home, "XDG_STATE_HOME": home, "DOCKER_HOST": "unix:///nowhere"}
         super().__init__(environ, folder or run.machine, Teller(quiet=True))

@@ -13,7 +13,8 @@ from publisher.model.plan import Kind
 from publisher.model.reference import Tag
 from publisher.planning.build_ref import BuildRef, RefKind
 from publisher.planning.names import Name, bind, names, version_names
-from publisher.planning.rules import DEFAULT, Rule, Ruleset, RuleType, is_marker
+from publisher.planning.rules import DEFAULT, Rule, Ruleset, RuleType
+from publisher.planning.tag_reader import tag_reader
 from publisher.planning.version import parse_version
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -112,7 +113,7 @@ def test_branch_like_a_marker() -> None:
 )
 def test_marker(tag: str, marker: bool) -> None:
     """A marker is `yanked-` and an exact name."""
-    assert is_marker(tag) is marker
+    assert tag_reader(DEFAULT).is_marker(tag) is marker
 
 
 @given(name=st.text(min_size=1, max_size=140), revision=st.sampled_from(["", COMMIT]))

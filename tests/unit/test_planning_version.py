@@ -13,12 +13,12 @@ from publisher.planning.version import is_exact_name, is_floating_name, is_stabl
         pytest.param("1.2.3", "1.2.3", id="plain"),
         pytest.param("v1.2.3", "1.2.3", id="leading-v"),
         pytest.param("1.2.3-rc.1", "1.2.3-rc.1", id="prerelease"),
-        pytest.param("1.2.3+build.5", "1.2.3", id="build-metadata-dropped"),
+        pytest.param("1.2.3+build.5", "1.2.3+build.5", id="build-metadata"),
         pytest.param("0.0.0", "0.0.0", id="zero"),
     ],
 )
 def test_version_is_read(text: str, version: str) -> None:
-    """A semantic version is read with or without a v, its build metadata dropped."""
+    """A semantic version is read with or without a v, its build metadata kept; {{version}} leaves it out."""
     assert str(parse_version(text)) == version
 
 
@@ -56,7 +56,7 @@ def test_other_names(tag: str) -> None:
     assert (is_exact_name(tag), is_floating_name(tag)) == (False, False)
 
 
-@pytest.mark.parametrize(("tag", "version"), [("v1.2.3", "1.2.3"), ("1.2", "None"), ("01.2.3", "None")])
+@pytest.mark.parametrize(("tag", "version"), [("v1.2.3", "1.2.3"), ("1.2", "None"), ("01.2.3", "01.2.3")])
 def test_version_of_a_tag(tag: str, version: str) -> None:
     """An exact name states its version; any other tag states none."""
     assert str(version_of(tag)) == version

@@ -12,7 +12,7 @@ import pytest
 from publisher.model.plan import Kind
 from publisher.model.receipt import State
 from publisher.report.history_plot import history_svg, timelines, version_key
-from tests.support.receipts import a_year, change, receipt, released
+from tests.support.receipts import change, receipt, release_receipt, year_of_receipts
 
 if TYPE_CHECKING:
     from publisher.model.receipt import Receipt
@@ -22,8 +22,8 @@ ONE, TWO, THREE = ("sha256:" + sign * 64 for sign in "abc")
 
 
 STORY = [
-    released(3, "1.0.0", ONE, change("latest", None, ONE, "1.0.0"), change("1", None, ONE, "1.0.0")),
-    released(9, "1.1.0", TWO, change("latest", ONE, TWO, "1.1.0"), change("1", ONE, TWO, "1.1.0")),
+    release_receipt(3, "1.0.0", ONE, change("latest", None, ONE, "1.0.0"), change("1", None, ONE, "1.0.0")),
+    release_receipt(9, "1.1.0", TWO, change("latest", ONE, TWO, "1.1.0"), change("1", ONE, TWO, "1.1.0")),
     receipt(
         10, change("yanked-1.1.0", None, TWO, "1.1.0", kind=Kind.REF), change("latest", TWO, ONE, "1.0.0"),
         change("1", TWO, ONE, "1.0.0", state=State.NOT_DONE), command="yank",
@@ -53,7 +53,7 @@ def test_stays() -> None:
 
 def test_what_was_before_the_first_receipt() -> None:
     """A tag that held something already, by its version where a receipt knows it, else by its digest."""
-    later = released(4, "1.1.0", TWO, change("latest", ONE, TWO, "1.1.0"))
+    later = release_receipt(4, "1.1.0", TWO, change("latest", ONE, TWO, "1.1.0"))
     assert stays("latest", later) == [("aaaaaaa", None, 0), ("1.1.0", 0, None)]
 
 
@@ -65,14 +65,14 @@ def test_a_restored_tag_is_named_by_what_it_holds() -> None:
 
 def test_what_others_moved_is_seen_at_the_next_run() -> None:
     """A kept tag tells what it held then."""
-    kept = released(11, "1.0.1", THREE, change("latest", ONE, ONE, "1.0.0", state=State.KEPT))
+    kept = release_receipt(11, "1.0.1", THREE, change("latest", ONE, ONE, "1.0.0", state=State.KEPT))
     assert stays("latest", *STORY[:2], kept) == [("1.0.0", 0, 1), ("1.1.0", 1, 2), ("1.0.0", 2, None)]
 
 
 def test_lanes_and_repositories() -> None:
     """`latest` first, the newest line above older ones; repositories by name; runs that wrote nothing are no events."""
     tags = ["1.9", "latest", "1.10", "2", "1", "latest-alpine", "edge"]
-    many = released(5, "2.0.0", ONE, *(change(tag, None, ONE, "2.0.0") for tag in tags))
+    many = release_receipt(5, "2.0.0", ONE, *(change(tag, None, ONE, "2.0.0") for tag in tags))
     other = receipt(6, change("1.0.0", None, ONE, "1.0.0", kind=Kind.EXACT, repository="acme/aaa"), version="1.0.0")
     quiet = receipt(7, change("latest", ONE, ONE, "2.0.0", state=State.UNCHANGED), version="2.0.0")
     first, second = timelines([many, other, quiet])
@@ -123,7 +123,7 @@ def test_hostile_words(text: str) -> None:
 
 def test_the_documented_picture(request: pytest.FixtureRequest) -> None:
     """docs/tag-history.svg is what half a year of receipts gives; --update-screens draws it again."""
-    picture = history_svg(a_year())
+    picture = history_svg(year_of_receipts())
     if request.config.getoption("update_screens"):
         PICTURE.write_text(picture)
     assert PICTURE.read_text() == picture

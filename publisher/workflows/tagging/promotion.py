@@ -222,7 +222,9 @@ def belongings(asked: Candidates, image: ImageName, state: Published, digest: Di
     found: dict[str, Digest] = {}
     for name in asked.of_kind(Kind.FLOATING):
         owner = scene.owners.get(name.tag)
-        if owner == asked.release or (owner is None and name.version is None):
+        if str(name.tag) in scene.contested and name.tag in state.held:
+            continue
+        if owner in asked.versions or (owner is None and name.version is None):
             found[name.tag] = digest
         elif owner is not None and (held := scene.here[owner].digest) is not None:
             found[name.tag] = held

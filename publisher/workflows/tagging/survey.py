@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from publisher.model.reference import Tag
 from publisher.planning.candidates import to_read
 from publisher.planning.lines import Published
+from publisher.workflows.tagging.stated_versions import ask_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +42,8 @@ def read_repository(
     """
     remote = session.remote(repository)
     tags = frozenset((*remote.tags(), *written))
-    return Published(tags, read_tags(session, remote, to_read(asked, tags, others=others)))
+    state = Published(tags, read_tags(session, remote, to_read(asked, tags, others=others)))
+    return ask_images(session, remote, asked.ruleset, state, asked.versions)
 
 
 def read_tags(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Digest]:

@@ -1,6 +1,6 @@
 """Rights, room and repositories that vanish in the middle of a release, at any of its requests.
 
-`pytest tests/chaos/test_vanish.py --whole` takes every request; by default every fifth.
+`pytest tests/chaos/test_lost_rights.py --whole` takes every request; by default every fifth.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ import pytest
 
 from publisher.sandbox.options import EVERYTHING, Options, User
 from publisher.sandbox.tag_history import Details
-from tests.support import faults_simulated as fate
-from tests.support.check_receipt import check_truth, is_written
-from tests.support.commands import Ended, release_of
+from tests.support import simulated_faults as faults
+from tests.support.check_receipt import check_receipt, is_written
+from tests.support.commands import CommandResult, release_of
 from tests.support.layout import make_layout
 from tests.support.order import check_order
 from tests.support.seed import put_versions
-from tests.support.simulation import Run, World
+from tests.support.simulation import SimulatedRun, World
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.faults_simulated import Fate
-    from tests.support.simulation import Asked
+    from tests.support.simulated_faults import SimulatedFault
+    from tests.support.simulation import SimulatedRequest
 
 NAME = "acme/app"
 EXACT = r"[0-9]+\.[0-9]+\.[0-9]+"
 WRITES = frozenset({"POST", "PUT", "PATCH"})
-FULL = replace(fate.FORBIDDEN, name="quota", said="storage will exceed the configured upper limit", code=6)
-FROZEN = replace(fate.FORBIDDEN, name="frozen", said="tag cannot be updated due to immutability settings", code=4)
+FULL = replace(faults.FORBIDDEN, name="quota", message="storage will exceed the configured upper limit", code=6)
+FROZEN = replace(faults.FORBIDDEN, name="frozen", message="tag cannot be updated due to immutability settings", code=4)
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Trial:
     layout: Path
     machines: Path
 
-    def begin(self, where: str, options: Options | None = None) -> tuple[World, Run]:
+    def begin(self, where: str, options: Options | None = None) -> tuple[World, SimulatedRun]:
         """A registry with 1.0.0."""
         world = World(options=options)
         put_versions(world, NAME, ["1.0.0"])
-        return world, Run(world, 0, self.machines / where)
+        return world, SimulatedRun(world, 0, self.machines / where)
 
-    def release(self, run: Run) -> Ended:
+    def release(self, run: SimulatedRun) -> CommandResult:
         """Release it."""
         return release_of(run, f"oci:{self.layout}", "1.1.0", NAME)
 
@@ -74,17 +74,19 @@ def positions(trial: Trial, pytestconfig: pytest.Config) -> range:
     return range(1, trial.count() + 1, 1 if pytestconfig.getoption("--whole") else 5)
 
 
-def _refuse(kind: Fate, first: int, path: str, number: int, method: str, asked: str) -> Fate | None:
-    return kind if number >= first and method in WRITES and path in asked else None
+def _refuse(
+    kind: SimulatedFault, first: int, path: str, number: int, method: str, target: str
+) -> SimulatedFault | None:
+    return kind if number >= first and method in WRITES and path in target else None
 
 
 @pytest.mark.parametrize(
     ("kind", "path"),
-    [(fate.FORBIDDEN, "/"), (fate.UNAUTHORIZED, "/"), (FULL, "/"), (FULL, "/blobs/"), (FROZEN, "/manifests/")],
+    [(faults.FORBIDDEN, "/"), (faults.UNAUTHORIZED, "/"), (FULL, "/"), (FULL, "/blobs/"), (FROZEN, "/manifests/")],
     ids=["rights", "login", "room", "room-for-blobs", "frozen-tags"],
 )
 def test_writes_that_are_refused_from_a_moment_on(
-    kind: Fate, path: str, trial: Trial, positions: range, capsys: pytest.CaptureFixture[str]
+    kind: SimulatedFault, path: str, trial: Trial, positions: range, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Told as what it is; as reads still work, nothing is unknown."""
     codes: Counter[int] = Counter()
@@ -93,16 +95,16 @@ def test_writes_that_are_refused_from_a_moment_on(
         world, run = trial.begin(f"{kind}-{number}")
         with world:
             before = {NAME: world.tags(NAME)}
-            run.fate = partial(_refuse, kind, number, path)
+            run.fault_of = partial(_refuse, kind, number, path)
             ended = trial.release(run)
-            check_truth(ended, before, world, where)
+            check_receipt(ended, before, world, where)
             check_order(run.trace, world.store)
             assert "unknown" not in ended.states.values(), where
             assert ended.code in {0, 7 if is_written(ended) else kind.code}, f"{where}: {ended}"
             if ended.code:
-                told = ended.document["error"]["message"] if is_written(ended) else ended.document["message"]
-                assert kind.said in told, f"{where}: {told}"
-            assert trial.release(Run(world, 0, run.machine)).code == 0
+                message = ended.document["error"]["message"] if is_written(ended) else ended.document["message"]
+                assert kind.message in message, f"{where}: {message}"
+            assert trial.release(SimulatedRun(world, 0, run.machine)).code == 0
             codes[ended.code] += 1
     _say(capsys, f"{kind} on {path}: {codes.total()} times, exit codes {dict(sorted(codes.items()))}, all told true")
 
@@ -114,12 +116,12 @@ def test_repository_that_is_deleted(trial: Trial, positions: range, capsys: pyte
         where = f"deleted before request {number}"
         world, run = trial.begin(f"deleted-{number}")
         with world:
-            run.fate = partial(_delete, world, number)
+            run.fault_of = partial(_delete, world, number)
             ended = trial.release(run)
             done = {ref.rpartition(":")[2]: ended.after[ref] for ref, state in ended.states.items() if state == "done"}
             assert ended.code != 0 or done.items() <= world.tags(NAME).items(), where
             assert ended.code in ({0, 7} if is_written(ended) else {0, 4, 5, 6}), f"{where}: {ended}"
-            again = trial.release(Run(world, 0, run.machine))
+            again = trial.release(SimulatedRun(world, 0, run.machine))
             assert again.code == 0, f"{where}: {again}"
             assert {"1.1.0", "1.1", "1", "latest"} <= set(world.tags(NAME)), where
             codes[ended.code] += 1
@@ -154,9 +156,9 @@ def test_a_token_that_is_narrowed(trial: Trial, positions: range, capsys: pytest
         world, run = trial.begin(f"narrowed-{number}", Options(auth=True, users=users, token_life=1))
         with world:
             before = {NAME: world.tags(NAME)}
-            run.fate = partial(_narrow, world, users, number)
+            run.fault_of = partial(_narrow, world, users, number)
             ended = trial.release(run)
-            check_truth(ended, before, world, f"narrowed at {number}")
+            check_receipt(ended, before, world, f"narrowed at {number}")
             assert ended.code in ({0, 7} if is_written(ended) else {0, 3}), f"narrowed at {number}: {ended}"
             codes[ended.code] += 1
     _say(capsys, f"narrowed a token {codes.total()} times: exit codes {dict(sorted(codes.items()))}, all told true")
@@ -189,12 +191,12 @@ def test_tags_that_a_registry_freezes_unasked(trial: Trial) -> None:
         assert ended.states[f"{NAME}:1.1.0"] == "done"
         assert "frozen" in ended.document["error"]["message"]
         assert "undo" in ended.document["error"]["hint"]
-        check_truth(ended, before, world, "frozen")
+        check_receipt(ended, before, world, "frozen")
 
 
-def _sent(trace: list[Asked]) -> list[Asked]:
+def _sent(trace: list[SimulatedRequest]) -> list[SimulatedRequest]:
     """What a run has put there."""
-    return [one for one in trace if one.method in {"PUT", "PATCH"}]
+    return [request for request in trace if request.method in {"PUT", "PATCH"}]
 
 
 def _say(capsys: pytest.CaptureFixture[str], text: str) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.command import Result
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 SERVE = (
     'command = ["sh", "-c", "mkdir -p /w; echo ok > /w/health; echo ready; exec httpd -f -p 80 -h /w"]\n'
@@ -22,13 +22,13 @@ _BASE = 'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "--instal
 _CHECKED = "FROM {base}\nHEALTHCHECK --interval=1s --retries=1 CMD test -e /tmp/up || {{ echo not up; exit 1; }}\n"
 
 
-class Smoking:
+class SmokeRuns:
     """Runs `publish smoke` in `folder`; `base` has a shell, `checked` a HEALTHCHECK of /tmp/up too."""
 
     base = "smoke-base"
     checked = "smoke-checked"
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, engine: EngineProcess, folder: Path) -> None:
         self.engine = engine
         self.folder = folder
         home = folder / "home"
@@ -47,8 +47,8 @@ class Smoking:
 
     def configure(self, table: str, *, seconds: float = 10, head: str = "") -> None:
         """Write publish.toml with a [smoke] table; `head` stands before it."""
-        given = "" if "timeout = " in table else f"timeout = {seconds}\n"
-        (self.folder / "publish.toml").write_text(f"{head}[smoke]\n{given}{table}\n")
+        timeout = "" if "timeout = " in table else f"timeout = {seconds}\n"
+        (self.folder / "publish.toml").write_text(f"{head}[smoke]\n{timeout}{table}\n")
 
     def smoke(self, table: str, *words: str, seconds: float = 10, image: str = "") -> Result:
         """One run."""

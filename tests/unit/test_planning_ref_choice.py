@@ -9,7 +9,8 @@ import pytest
 
 from publisher.model.errors import NoVersion, UsageError
 from publisher.model.facts import Facts, GitState
-from publisher.planning.build_ref import Reading, RefKind, find_origin
+from publisher.planning.build_ref import RefKind
+from publisher.planning.ref_choice import RefReading, choose_ref
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -47,7 +48,7 @@ def facts(**known: Any) -> Facts:
 )
 def test_origin(known: dict[str, Any], stated: str | None, expected: tuple[str, str, str | None]) -> None:
     """The option counts most, then what CI builds, then a version tag at HEAD, then the branch."""
-    origin = find_origin(facts(**known), stated)
+    origin = choose_ref(facts(**known), stated)
     assert (origin.kind, origin.name, None if origin.version is None else str(origin.version)) == expected
 
 
@@ -61,18 +62,18 @@ def test_origin(known: dict[str, Any], stated: str | None, expected: tuple[str, 
 )
 def test_why_there_is_no_tag(known: dict[str, Any], said: str) -> None:
     """Where nothing names a tag, the user is told why."""
-    assert said in find_origin(facts(**known)).note
+    assert said in choose_ref(facts(**known)).note
 
 
 def test_version_prefix() -> None:
     """Of several images in one repository, each takes only the git tags with its own prefix."""
     known = facts(head_tags=("api/v1.2.3", "web/v9.0.0", "v5.0.0"))
-    assert str(find_origin(known, None, Reading("api/")).version) == "1.2.3"
+    assert str(choose_ref(known, None, RefReading("api/")).version) == "1.2.3"
 
 
 def test_other_images_tag_in_ci() -> None:
     """A CI run for another image's tag gives this image no tag, and says so."""
-    origin = find_origin(facts(ref="refs/tags/web/v1.0.0", in_ci=True), None, Reading("api/"))
+    origin = choose_ref(facts(ref="refs/tags/web/v1.0.0", in_ci=True), None, RefReading("api/"))
     assert (origin.kind, origin.version) == (RefKind.NONE, None)
     assert "no version of this image" in origin.note
 
@@ -81,11 +82,11 @@ def test_other_images_tag_in_ci() -> None:
 def test_bad_version(text: str) -> None:
     """An option that is no semantic version is refused."""
     with pytest.raises(UsageError, match="is not a semantic version"):
-        find_origin(facts(), text)
+        choose_ref(facts(), text)
 
 
 @pytest.mark.parametrize("state", [GitState.ABSENT, GitState.NOT_INSTALLED, GitState.UNSAFE, GitState.BROKEN])
 def test_nothing_says_the_version(state: GitState) -> None:
     """Without git and without an option the reason that git gave is passed on."""
     with pytest.raises(NoVersion, match="the reason of git"):
-        find_origin(facts(ref="", revision=None, git=state, git_problem="the reason of git"))
+        choose_ref(facts(ref="", revision=None, git=state, git_problem="the reason of git"))

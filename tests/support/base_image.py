@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tests.support.engine import BUSYBOX
 
 if TYPE_CHECKING:
-    from tests.support.engine import Engine
+    from tests.support.engine import EngineProcess
 
 # Wheels are linked against these, too; they stand beside the C library.
 _LIBRARIES = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libgcc_s.so.1", "libstdc++.so.6")
@@ -26,7 +26,7 @@ ENV PATH=/usr/bin:/bin PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels
 """
 
 
-def make_base(engine: Engine, name: str, lock: Path, folder: Path) -> None:
+def make_base(engine: EngineProcess, name: str, lock: Path, folder: Path) -> None:
     """Make it under `name`. lock: the hash-locked requirements that its wheels are of."""
     root = folder / "root"
     python = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
@@ -49,12 +49,12 @@ def make_base(engine: Engine, name: str, lock: Path, folder: Path) -> None:
 
 def _libraries(python: Path, library: Path) -> set[Path]:
     """What the interpreter and its own modules load."""
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for binary in (python, *library.glob("lib-dynload/*.so")):
-        told = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=False).stdout
-        found |= {Path(path) for path in re.findall(r"(/\S+) \(0x", told)}
-    beside = next(path.parent for path in found if path.name == "libc.so.6")
-    return found | {beside / name for name in _LIBRARIES}
+        listing = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=False).stdout
+        paths |= {Path(path) for path in re.findall(r"(/\S+) \(0x", listing)}
+    beside = next(path.parent for path in paths if path.name == "libc.so.6")
+    return paths | {beside / name for name in _LIBRARIES}
 
 
 def _take(path: Path, root: Path) -> None:

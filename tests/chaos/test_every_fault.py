@@ -1,6 +1,6 @@
 """Every request that fails, once or for good, in every way: what is told is what the registry holds.
 
-`pytest tests/chaos/test_for_good.py --whole` sweeps every request with every kind; by default some of them.
+`pytest tests/chaos/test_every_fault.py --whole` sweeps every request with every kind; by default some of them.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import faults_simulated as fate
-from tests.support.check_receipt import check_truth, check_unknown, is_written
-from tests.support.commands import Ended, release_of
-from tests.support.faults_simulated import FOR_GOOD, PASSING, Fate
+from tests.support import simulated_faults as faults
+from tests.support.check_receipt import check_receipt, check_unknown, is_written
+from tests.support.commands import CommandResult, release_of
 from tests.support.layout import make_layout
 from tests.support.order import check_order, check_state
-from tests.support.simulation import Run, World
+from tests.support.simulated_faults import PERMANENT, TRANSIENT, SimulatedFault
+from tests.support.simulation import SimulatedRun, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from publisher.model.digest import Digest
-    from tests.support.simulation import Asked
+    from tests.support.simulation import SimulatedRequest
 
 OLD, NEW = "1.0.0", "1.1.0"
 PLATFORMS = {"image": ("linux/amd64",), "index": ("linux/amd64", "linux/arm64")}
@@ -36,7 +36,9 @@ STRIDE = {"image": 5, "index": 10}
 _FOREVER = 1_000_000
 
 
-def _strike(kind: Fate, when: range, spared: frozenset[str], number: int, method: str, _path: str) -> Fate | None:
+def _fault_of(
+    kind: SimulatedFault, when: range, spared: frozenset[str], number: int, method: str, _path: str
+) -> SimulatedFault | None:
     """Fail the requests whose number is in `when`, but for those methods."""
     return kind if number in when and method not in spared else None
 
@@ -55,15 +57,15 @@ class Trial:
         """Where it goes."""
         return NAMES[self.kind]
 
-    def world(self, machine: str) -> tuple[World, Run]:
+    def world(self, machine: str) -> tuple[World, SimulatedRun]:
         """A registry with 1.0.0, and a machine that has released nothing yet."""
         world = World()
         for name in self.names:
             _put_layout(world, name, self.folder / "old", self.old, ("1.0.0", "1.0", "1", "latest"))
-        world.watch = lambda asked: _check_states(world, asked)
-        return world, Run(world, 0, self.folder / "machines" / machine)
+        world.watch = lambda request: _check_states(world, request)
+        return world, SimulatedRun(world, 0, self.folder / "machines" / machine)
 
-    def release(self, run: Run) -> Ended:
+    def release(self, run: SimulatedRun) -> CommandResult:
         """Release 1.1.0."""
         return release_of(run, f"oci:{self.folder / 'new'}", NEW, *self.names)
 
@@ -82,9 +84,9 @@ class Trial:
         return {"1.0.0": old, "1.0": old, "1.1.0": new, "1.1": new, "1": new, "latest": new}
 
 
-def _check_states(world: World, asked: Asked) -> None:
+def _check_states(world: World, request: SimulatedRequest) -> None:
     """Whatever was written, no tag may be on content that isn't there, and no floating one on unreleased content."""
-    for name in world.store.state() if asked.method == "PUT" and asked.is_done else ():
+    for name in world.store.state() if request.method == "PUT" and request.is_done else ():
         check_state(world.store, name)
 
 
@@ -93,11 +95,11 @@ def _put_layout(world: World, name: str, folder: Path, digest: Digest, tags: tup
     from publisher.model import media
     from publisher.model.manifest import Index, parse_manifest
 
-    def read(one: Digest) -> bytes:
-        return (folder / "blobs" / one.algorithm / one.hex).read_bytes()
+    def read(part: Digest) -> bytes:
+        return (folder / "blobs" / part.algorithm / part.hex).read_bytes()
 
-    def put(one: Digest, kind: str, *names: str) -> None:
-        content = parse_manifest(read(one), kind)
+    def put(part: Digest, kind: str, *names: str) -> None:
+        content = parse_manifest(read(part), kind)
         for entry in content.manifests if isinstance(content, Index) else ():
             put(entry.digest, entry.media_type)
         for blob in () if isinstance(content, Index) else content.blobs:
@@ -121,28 +123,33 @@ def positions(trial: Trial, pytestconfig: pytest.Config) -> Callable[[int], Iter
     """Which requests to fail: all of them, or every fifth or tenth, another one for each kind."""
     stride = 1 if pytestconfig.getoption("--whole") else STRIDE[trial.kind]
     count = trial.count()
-    return lambda at: iter(range(1 + at % stride, count + 1, stride))
+    return lambda index: iter(range(1 + index % stride, count + 1, stride))
 
 
-def test_for_good(trial: Trial, positions: Callable[[int], Iterator[int]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_fault(
+    trial: Trial, positions: Callable[[int], Iterator[int]], capsys: pytest.CaptureFixture[str]
+) -> None:
     """From any request on all fail: the right exit code, the truth about every tag, and a rerun finishes."""
     codes: Counter[int] = Counter()
-    for at, kind in enumerate(FOR_GOOD):
-        for number in positions(at):
+    for index, kind in enumerate(PERMANENT):
+        for number in positions(index):
             codes[_fail(trial, kind, number)] += 1
-    told = ", ".join(f"{count} with exit code {code}" for code, count in sorted(codes.items()))
-    _say(capsys, f"{trial.kind}: failed for good {codes.total()} times in {len(FOR_GOOD)} ways: {told}; all told true")
+    summary = ", ".join(f"{count} with exit code {code}" for code, count in sorted(codes.items()))
+    _say(
+        capsys,
+        f"{trial.kind}: failed for good {codes.total()} times in {len(PERMANENT)} ways: {summary}; all told true",
+    )
 
 
-def _fail(trial: Trial, kind: Fate, number: int) -> int:
+def _fail(trial: Trial, kind: SimulatedFault, number: int) -> int:
     where = f"{kind} from request {number} on"
     world, run = trial.world(f"{kind}-{number}")
     with world:
         before = {name: world.tags(name) for name in trial.names}
-        run.fate = partial(_strike, kind, range(number, _FOREVER), frozenset())
+        run.fault_of = partial(_fault_of, kind, range(number, _FOREVER), frozenset())
         ended = trial.release(run)
         check_order(run.trace, world.store)
-        check_truth(ended, before, world, where)
+        check_receipt(ended, before, world, where)
         is_done = ended.document.get("outcome") == "done"
         assert ended.code == (0 if is_done else 7 if is_written(ended) else kind.code), f"{where}: {ended}"
         done = {digest for ref, digest in ended.after.items() if ended.states[ref] == "done"}
@@ -150,14 +157,16 @@ def _fail(trial: Trial, kind: Fate, number: int) -> int:
         check_unknown(ended, run, where)
         _check_journal(run, ended, where)
         world.more_runs()
-        again = Run(world, 0, run.machine if number % 2 else trial.folder / "machines" / f"other-{kind}-{number}")
+        again = SimulatedRun(
+            world, 0, run.machine if number % 2 else trial.folder / "machines" / f"other-{kind}-{number}"
+        )
         finished = trial.release(again)
         assert finished.code == 0, f"{where}: {finished}"
         assert all(world.tags(name) == trial.right for name in trial.names), where
         return ended.code
 
 
-def _check_journal(run: Run, ended: Ended, where: str) -> None:
+def _check_journal(run: SimulatedRun, ended: CommandResult, where: str) -> None:
     """The receipt on disk is the one that was printed."""
     kept = [json.loads(path.read_text()) for path in run.machine.rglob("*.json")]
     assert len(kept) <= 1, where
@@ -170,18 +179,18 @@ def _check_journal(run: Run, ended: Ended, where: str) -> None:
 def test_once(trial: Trial, positions: Callable[[int], Iterator[int]], capsys: pytest.CaptureFixture[str]) -> None:
     """Whichever request fails, and in whatever way, before or after the registry acted: the release is done."""
     count = 0
-    for at, kind in enumerate(PASSING):
-        for number in positions(at):
+    for index, kind in enumerate(TRANSIENT):
+        for number in positions(index):
             world, run = trial.world(f"{kind}-{number}")
             with world:
-                run.fate = partial(_strike, kind, range(number, number + 1), frozenset())
+                run.fault_of = partial(_fault_of, kind, range(number, number + 1), frozenset())
                 ended = trial.release(run)
                 assert ended.code == 0, f"{kind} at request {number}: {ended}"
                 assert all(world.tags(name) == trial.right for name in trial.names), f"{kind} at {number}"
                 check_order(run.trace, world.store)
                 _check_sessions(world, f"{kind} at request {number}", but=kind.acts)
             count += 1
-    _say(capsys, f"{trial.kind}: failed once {count} times in {len(PASSING)} ways: every release was done")
+    _say(capsys, f"{trial.kind}: failed once {count} times in {len(TRANSIENT)} ways: every release was done")
 
 
 def test_upload_sessions_are_cancelled(
@@ -189,11 +198,11 @@ def test_upload_sessions_are_cancelled(
 ) -> None:
     """Where the registry still takes a DELETE, nothing of a failed release is left under way."""
     count = 0
-    for at, kind in enumerate((fate.FORBIDDEN, fate.BUSY, fate.RESET)):
-        for number in positions(at):
+    for index, kind in enumerate((faults.FORBIDDEN, faults.BUSY, faults.RESET)):
+        for number in positions(index):
             world, run = trial.world(f"{kind}-{number}")
             with world:
-                run.fate = partial(_strike, kind, range(number, _FOREVER), frozenset({"DELETE"}))
+                run.fault_of = partial(_fault_of, kind, range(number, _FOREVER), frozenset({"DELETE"}))
                 trial.release(run)
                 _check_sessions(world, f"{kind} from request {number} on")
             count += 1
