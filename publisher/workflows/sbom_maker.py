@@ -1,4 +1,7 @@
-"""An installed syft or trivy, which makes an SBOM of what was pushed."""
+"""An installed syft or trivy, which makes an SBOM of what was pushed.
+
+It stands alone: the only program that signing starts, with the only secret that it hands on.
+"""
 
 from __future__ import annotations
 

@@ -20,8 +20,9 @@ from publisher.model.manifest import Index, Manifest, parse_manifest
 from publisher.sandbox.options import Options
 from publisher.workflows.release import ReleaseOptions
 from tests.support.attest import new_key, private_pem
-from tests.support.commands import KILLED, Ended, release_of
-from tests.support.faults_simulated import (
+from tests.support.commands import KILLED, CommandResult, release_of
+from tests.support.layout import make_layout
+from tests.support.simulated_faults import (
     BAD_GATEWAY,
     BUSY,
     FORBIDDEN,
@@ -29,19 +30,18 @@ from tests.support.faults_simulated import (
     LOST,
     RESET,
 )
-from tests.support.faults_simulated import (
+from tests.support.simulated_faults import (
     KILLED as KILL,
 )
-from tests.support.layout import make_layout
-from tests.support.simulation import Run, World
+from tests.support.simulation import SimulatedRun, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from publisher.model.digest import Digest
-    from tests.support.faults_simulated import Fate
-    from tests.support.simulation import Asked
+    from tests.support.simulated_faults import SimulatedFault
+    from tests.support.simulation import SimulatedRequest
 
 NAME = "acme/app"
 TAGS = {"1.2.3", "1.2", "1", "latest"}
@@ -64,18 +64,20 @@ class Trial:
         world.watch = lambda asked: self._watch(world, asked)
         return world
 
-    def release(self, world: World, machine: str, fate: Callable[[int, str, str], Fate | None] | None = None) -> Run:
+    def release(
+        self, world: World, machine: str, fate: Callable[[int, str, str], SimulatedFault | None] | None = None
+    ) -> SimulatedRun:
         """Release on a machine; `ended` of the run says how."""
-        run = Run(world, 0, self.folder / machine, fate or (lambda _number, _method, _path: None))
+        run = SimulatedRun(world, 0, self.folder / machine, fate or (lambda _number, _method, _path: None))
         sign = SignOptions(
             sign=self.way == "ci",
             key=str(self.folder / "cosign.key") if self.way == "key" else None,
         )
         options = ReleaseOptions(sign=sign)
-        self.ended: Ended = release_of(run, f"oci:{self.folder / 'layout'}", "1.2.3", NAME, options=options)
+        self.ended: CommandResult = release_of(run, f"oci:{self.folder / 'layout'}", "1.2.3", NAME, options=options)
         return run
 
-    def _watch(self, world: World, asked: Asked) -> None:
+    def _watch(self, world: World, asked: SimulatedRequest) -> None:
         if asked.method == "PUT" and asked.is_done and TAGS & set(world.tags(NAME)):
             assert set(self.kinds(world)) >= {"signature", "provenance"}, f"a tag moved at {asked} before it was signed"
 
@@ -126,18 +128,18 @@ def positions(trial: Trial, pytestconfig: pytest.Config) -> range:
     return range(1, run.count + 1, 1 if pytestconfig.getoption("--whole") else 4)
 
 
-def once(kind: Fate, number: int) -> Callable[[int, str, str], Fate | None]:
+def once(kind: SimulatedFault, number: int) -> Callable[[int, str, str], SimulatedFault | None]:
     """Only this request."""
     return lambda count, _method, _path: kind if count == number else None
 
 
-def from_then(kind: Fate, number: int) -> Callable[[int, str, str], Fate | None]:
+def from_then(kind: SimulatedFault, number: int) -> Callable[[int, str, str], SimulatedFault | None]:
     """This request, and all after it."""
     return lambda count, _method, _path: kind if count >= number else None
 
 
 @pytest.mark.parametrize("kind", [RESET, LOST, BUSY, BAD_GATEWAY], ids=str)
-def test_a_request_that_fails_once_is_no_matter(kind: Fate, trial: Trial, positions: range) -> None:
+def test_a_request_that_fails_once_is_no_matter(kind: SimulatedFault, trial: Trial, positions: range) -> None:
     """Each statement is signed once, whatever connection breaks, before or after the act."""
     for number in positions:
         with trial.world() as world:
@@ -148,7 +150,7 @@ def test_a_request_that_fails_once_is_no_matter(kind: Fate, trial: Trial, positi
 
 
 @pytest.mark.parametrize("kind", [KILL, KILLED_AFTER], ids=str)
-def test_a_run_that_is_killed_is_finished_by_the_next(kind: Fate, trial: Trial, positions: range) -> None:
+def test_a_run_that_is_killed_is_finished_by_the_next(kind: SimulatedFault, trial: Trial, positions: range) -> None:
     """On another machine too; what stands is not signed again."""
     for number in positions:
         with trial.world() as world:
@@ -164,7 +166,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next(kind: Fate, trial: Trial, 
 
 
 @pytest.mark.parametrize("kind", [FORBIDDEN, BUSY], ids=str)
-def test_what_fails_for_good_moves_no_tag_unsigned(kind: Fate, trial: Trial, positions: range) -> None:
+def test_what_fails_for_good_moves_no_tag_unsigned(kind: SimulatedFault, trial: Trial, positions: range) -> None:
     """And the next run finishes."""
     for number in positions:
         with trial.world() as world:
@@ -198,7 +200,7 @@ def test_without_sign_nothing_is_asked_for(tmp_path: Path) -> None:
     """Not one request about signatures, tokens or referrers; and with it there are some."""
     trial = Trial(tmp_path, "key", api=True)
     with World() as world:
-        plain = Run(world, 0, tmp_path / "plain")
+        plain = SimulatedRun(world, 0, tmp_path / "plain")
         assert release_of(plain, f"oci:{tmp_path / 'layout'}", "1.2.3", NAME).code == 0
         assert not [one for one in plain.trace if "referrers" in one.path or "sigstore" in one.path]
     with trial.world() as world:

@@ -26,14 +26,14 @@ from publisher.registry.repository import RemoteRepository
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
 from tests.contracts.client import Client as PlainClient
-from tests.support.simulation import Run, World
+from tests.support.simulation import SimulatedRun, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.command import Publish
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 WRITERS = 8
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -88,7 +88,9 @@ def write_at(remote: RemoteRepository, subject: Digest, number: int) -> None:
     assert not list_referrers(remote, subject, [artifact_of(number)])
 
 
-def test_eight_writers_of_one_list_lose_nothing(registry: Registry, name: str, pytestconfig: pytest.Config) -> None:
+def test_eight_writers_of_one_list_lose_nothing(
+    registry: RegistryProcess, name: str, pytestconfig: pytest.Config
+) -> None:
     """Against a real registry, each with connections of its own."""
     remotes = [remote_at(registry.host, name) for _writer in range(WRITERS)]
     for number, remote in enumerate(remotes):
@@ -111,7 +113,7 @@ def test_in_any_order_of_requests_nothing_is_lost(seed: int, tmp_path: Path) -> 
             for blob in compose_artifact(BUNDLE, SmallBlob(BUNDLE, f"document {number}".encode()))[1]:
                 world.put_blob("acme/app", blob.content)
             world.put("acme/app", artifact_of(number))
-        runs = [Run(world, number, tmp_path / str(number)) for number in range(WRITERS)]
+        runs = [SimulatedRun(world, number, tmp_path / str(number)) for number in range(WRITERS)]
         subjects = [Digest.of(f"subject {lap}".encode()) for lap in range(5)]
 
         def write(number: int) -> None:
@@ -138,7 +140,7 @@ def test_a_list_that_keeps_nothing_ends_in_an_error(tmp_path: Path) -> None:
         world.put("acme/app", artifact_of(0))
         tag = str(fallback_tag(SUBJECT))
         world.watch = lambda asked: world.put("acme/app", empty, tag) if asked.method == "PUT" else None
-        with Run(world, 0, tmp_path).session() as session:
+        with SimulatedRun(world, 0, tmp_path).session() as session:
             remote = session.remote(Repository.parse("acme/app"))
             with pytest.raises(Unreachable, match="doesn't keep what is written to it"):
                 list_referrers(remote, SUBJECT, [artifact_of(0)])
@@ -158,7 +160,7 @@ def test_an_entry_says_what_the_artifact_says() -> None:
     assert referrer_entry(parse_manifest(json.dumps(typeless).encode())).artifact_type == "application/x.config"
 
 
-def test_a_wrong_list_is_put_right_on_the_way(registry: Registry, publish: Publish, name: str) -> None:
+def test_a_wrong_list_is_put_right_on_the_way(registry: RegistryProcess, publish: Publish, name: str) -> None:
     """Go's tools have written lists of the empty type, without annotations: `retag` reads the artifact itself."""
     with Sandbox(options=Options(referrers=False)) as sandbox:
         client = PlainClient(sandbox.url)

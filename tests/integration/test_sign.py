@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from publisher.model.manifest import Content
     from tests.support.command import Publish, Result
-    from tests.support.registry import Registry
+    from tests.support.registry import RegistryProcess
 
 VERSION = "org.opencontainers.image.version"
 SPDX = {
@@ -118,7 +118,7 @@ def closing(remote: RemoteRepository) -> Iterator[RemoteRepository]:
 
 @pytest.fixture(params=["distribution", "api", "tags"])
 def bench(
-    request: pytest.FixtureRequest, registry: Registry, publish: Publish, name: str, tmp_path: Path
+    request: pytest.FixtureRequest, registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> Iterator[Bench]:
     """A real registry without the referrers API, and the sandbox with and without."""
     folder = tmp_path / "work"
@@ -249,7 +249,7 @@ def test_a_signed_index_counts_for_its_platforms_where_the_registry_lists_referr
     assert (bench.cosign(3).verify(f"{bench.image}@{child}") == 0) is by_api
 
 
-def test_signatures_go_along_with_retag(bench: Bench, other_registry: Registry) -> None:
+def test_signatures_go_along_with_retag(bench: Bench, other_registry: RegistryProcess) -> None:
     """Old and new form, to a registry without the API; both cosigns verify there."""
     (bench.folder / "publish.toml").write_text('[sign]\nby = "cosign.key"\nlegacy = true\n')
     assert bench.release("1.2.3").code == 0

@@ -29,7 +29,7 @@ from publisher.sandbox.server import Sandbox
 from publisher.sandbox.sigstore import ISSUER, SigstoreLookAlike, _canonical_body
 from publisher.sigstore.client import _log_entry
 from tests.support.cosign import Cosign
-from tests.support.http_server import Answer, Seen, serve
+from tests.support.http_server import Answer, ServerRequest, serve
 from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
@@ -326,9 +326,9 @@ def test_outside_of_ci_a_key_is_asked_for(publish: Publish, tmp_path: Path) -> N
         in_ci = {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "0" * 40}
         done = publish(*asked, environ=in_ci)
         assert (done.code, "id-token: write" in done.stderr) == (3, True), done.stderr
-        assert not [seen for seen in server.seen if seen.method not in {"GET", "HEAD"}]
+        assert not [seen for seen in server.requests if seen.method not in {"GET", "HEAD"}]
 
 
-def empty_registry(seen: Seen) -> Answer:
+def empty_registry(seen: ServerRequest) -> Answer:
     """There is nothing."""
     return Answer(404, body=b'{"errors":[{"code":"NAME_UNKNOWN"}]}') if "/tags/" in seen.path else Answer(200)
