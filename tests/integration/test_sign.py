@@ -272,6 +272,120 @@ def test_statements_are_written_as_files(bench: Bench) -> None:
     assert json.loads((bench.folder / "out" / f"{short}-sbom.json").read_text()) == SPDX
 
 
+def test_what_buildkit_attached_is_signed_as_it_is(bench: Bench) -> None:
+    """Of the platform that it names; what speaks of another image is left out, and told."""
+    make_layout(bench.folder / "layout", bench.name, ("linux/amd64", "linux/arm64"))
+    index = json.loads((bench.folder / "layout" / "index.json").read_text())["manifests"][0]
+    root = json.loads(blob_file(bench, index["digest"]).read_text())
+    child = root["manifests"][0]["digest"]
+    for named, subject in ((child, child), (child, str(Digest.of(b"other")))):
+        root["manifests"].append(attestation_entry(bench, named, subject))
+    listed = write_blob(bench, json.dumps(root).encode())
+    listing = {"schemaVersion": 2, "manifests": [{**index, "digest": str(listed), "size": len(json.dumps(root))}]}
+    (bench.folder / "layout" / "index.json").write_text(json.dumps(listing))
+    done = bench.signed()
+    assert "speaks of no platform of it, and is not signed" in done.stderr
+    reference = f"{bench.image}:1.2.3"
+    assert bench.verify(reference, "--attested", "sbom", "-o", "out").code == 0
+    (file,) = (bench.folder / "out").glob("*-sbom.json")
+    assert json.loads(file.read_text()) == SPDX
+    assert "signed already" in bench.signed().stderr
+    assert bench.cosign(3).verify(reference) == 0
+
+
+def blob_file(bench: Bench, digest: str) -> Path:
+    """Where the layout keeps it."""
+    return bench.folder / "layout" / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
+def write_blob(bench: Bench, content: bytes) -> Digest:
+    """Put it into the layout."""
+    digest = Digest.of(content)
+    blob_file(bench, str(digest)).write_bytes(content)
+    return digest
+
+
+def attestation_entry(bench: Bench, named: str, subject: str) -> dict[str, Any]:
+    """An SBOM as BuildKit puts one into an index."""
+    statement = {
+        "_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://spdx.dev/Document", "predicate": SPDX,
+        "subject": [{"name": "pkg:docker/app", "digest": {"sha256": subject.removeprefix("sha256:")}}],
+    }  # fmt: skip
+    layer, config = json.dumps(statement).encode(), b'{"architecture":"unknown","os":"unknown"}'
+    layers = [{
+        "mediaType": "application/vnd.in-toto+json", "digest": str(write_blob(bench, layer)), "size": len(layer),
+        "annotations": {"in-toto.io/predicate-type": "https://spdx.dev/Document"},
+    }]  # fmt: skip
+    manifest = {
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": layers,
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json", "size": len(config),
+            "digest": str(write_blob(bench, config)),
+        },
+    }  # fmt: skip
+    raw = json.dumps(manifest).encode()
+    return {
+        "mediaType": manifest["mediaType"], "digest": str(write_blob(bench, raw)), "size": len(raw),
+        "platform": {"architecture": "unknown", "os": "unknown"},
+        "annotations": {
+            "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": named,
+        },
+    }  # fmt: skip
+
+
+def test_a_key_and_its_password_are_shown_nowhere(bench: Bench) -> None:
+    """Not on a screen however it ends, not in a receipt, not in the registry: by all that was said and kept."""
+    key, password = new_key(), "c4nary+/s3cret"
+    pem = private_pem(key, password.encode()).decode()
+    plain = private_pem(key).decode()
+    (bench.folder / "pub.pem").write_bytes(public_pem(key))
+    make_layout(bench.folder / "layout", bench.name)
+    said = []
+    asked = ["-v", "release", f"oci:{bench.folder / 'layout'}", "--image", bench.image, "-y", "--version"]
+    for version, text, secret in (
+        ("1.2.3", pem, password), ("1.2.4", pem, "wrong-c4nary"), ("1.2.5", plain, ""), ("1.2.6", plain[:-60], ""),
+    ):  # fmt: skip
+        environ = {"SIGNING": text, "COSIGN_PASSWORD": secret}
+        words = [*asked, version, "--key", "env://SIGNING", "--receipt", "receipt.json"]
+        done = bench.publish(*words, cwd=bench.folder, environ=environ)
+        said.append((done.code, done.stdout + done.stderr))
+    assert [code for code, _text in said] == [0, 3, 0, 2]
+    kept = [file.read_text(errors="replace") for file in bench.publish.home.rglob("*") if file.is_file()]
+    kept += [(bench.folder / "receipt.json").read_text()]
+    secrets = [password, "wrong-c4nary", *secret_lines(pem), *secret_lines(plain)]
+    for secret in secrets:
+        assert not [text for text in [*kept, *(text for _code, text in said)] if secret in text], secret
+
+
+def secret_lines(pem: str) -> list[str]:
+    """What of a key must stand nowhere."""
+    return [line for line in pem.splitlines() if not line.startswith("-----") and len(line) > 20]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--key", "cosign.pub"], 2, "is a public key"),
+        (["--key", "absent.key"], 2, "here is no key absent.key"),
+        (["--key", "env://ABSENT"], 2, "here is no key env://ABSENT"),
+        (["--key", "awskms:///alias/x"], 2, "keys stay in a service"),
+        (["--sbom", "spdx.json"], 2, "--sbom is for a release that is signed"),
+        (["--no-sign", "--key", "cosign.key"], 2, "--no-sign leaves out"),
+        (["--key", "cosign.key", "--sbom", "absent.json"], 2, "can't be read"),
+        (["--key", "cosign.key", "--sbom", "cosign.pub"], 2, "is no SBOM in JSON"),
+        (["--key", "cosign.key", "--sbom", "other.json"], 4, "is of another image"),
+    ],
+)
+def test_bad_input_is_refused_before_any_tag(bench: Bench, words: list[str], code: int, said: str) -> None:
+    """With the exit code that says whose turn it is."""
+    write(bench, "other.json", SPDX | {"name": f"app@{Digest.of(b'other')}"})
+    write(bench, "spdx.json", SPDX)
+    done = bench.release("1.2.3", *words)
+    assert (done.code, said in done.stderr) == (code, True), done.stderr
+    with closing(bench.remote()) as remote:
+        assert "1.2.3" not in remote.tags()
+
+
 # Tampering: refused here, and by both cosigns alike.
 
 
