@@ -13,6 +13,7 @@ from publisher.model.errors import Unreachable
 from publisher.model.manifest import Descriptor, Index, Manifest, compose_index, parse_manifest
 from publisher.model.reference import Tag
 from publisher.model.value import Value
+from publisher.registry.answers import ErrorResponse
 from publisher.registry.pages import pages
 
 if TYPE_CHECKING:
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
     from publisher.registry.repository import RemoteRepository
 
 _MERGES: Final = 8
-_SHORTEST_WAIT: Final = 0.1
+_SHORTEST_WAIT: Final = 0.25
 _LONGEST_WAIT: Final = 2.0
 _CONTENDED_WAIT: Final = 1.0
 """Once others were seen at the list, the slowest of them may still be between its look and its write."""
 _API_DELAYS: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
 _OK: Final = 200
+_NOT_FOUND: Final = 404
 
 
 class ReferrerList(Value, frozen=True):
@@ -65,6 +67,8 @@ def referrer_entry(content: Content) -> Descriptor:
 
 def read_referrers(remote: RemoteRepository, subject: Digest) -> ReferrerList:
     """What refers to `subject`: by the API, else by the tag that stands in for it."""
+    if remote.lists_referrers is False:
+        return ReferrerList(_tagged(remote, subject), by_api=False)
     entries: list[Descriptor] = []
 
     def fetch(url: str) -> Response:
@@ -72,6 +76,9 @@ def read_referrers(remote: RemoteRepository, subject: Digest) -> ReferrerList:
 
     for page in pages(remote.url(f"referrers/{subject}"), fetch):
         if page.status != _OK:
+            # Of a repository that doesn't exist yet, registries with the API say this too.
+            known = page.status == _NOT_FOUND and "NAME_UNKNOWN" not in ErrorResponse.read(page).codes
+            remote.lists_referrers = False if known else None
             return ReferrerList(_tagged(remote, subject), by_api=False)
         content = parse_manifest(page.content, media.OCI_INDEX)
         entries.extend(content.manifests if isinstance(content, Index) else ())
@@ -95,7 +102,7 @@ def list_referrers(remote: RemoteRepository, subject: Digest, artifacts: Sequenc
     if held.by_api:
         _await_api(remote, subject, entries, held)
     elif held.lacks(entries):
-        _merge(remote, subject, entries)
+        _merge(remote, subject, entries, held.entries)
     return held.by_api
 
 
@@ -111,13 +118,16 @@ def _await_api(remote: RemoteRepository, subject: Digest, entries: Sequence[Desc
         raise _not_kept(remote, subject)
 
 
-def _merge(remote: RemoteRepository, subject: Digest, entries: Sequence[Descriptor]) -> None:
+def _merge(
+    remote: RemoteRepository, subject: Digest, entries: Sequence[Descriptor], listed: Sequence[Descriptor]
+) -> None:
+    """`listed`: what the list has just been seen to hold."""
     policy = remote.retry_policy
     own = {entry.digest for entry in entries}
     for attempt in range(_MERGES):
         began = policy.clock()
-        others = [entry for entry in _tagged(remote, subject) if entry.digest not in own]
-        index = compose_index((*others, *entries))
+        listed = _tagged(remote, subject) if attempt else listed
+        index = compose_index((*(entry for entry in listed if entry.digest not in own), *entries))
         remote.put(index, fallback_tag(subject))
         # Others' writes take about as long as ours did.
         window = min(max(_SHORTEST_WAIT, 4 * (policy.clock() - began)), _LONGEST_WAIT)
@@ -133,17 +143,14 @@ def _is_kept(
     remote: RemoteRepository, subject: Digest, index: Index, entries: Sequence[Descriptor], window: float
 ) -> bool:
     """Whether the list holds the entries, and nobody else is at it."""
-    before, seen = index.manifests, _tagged(remote, subject)
+    before = index.manifests
     for _look in range(_MERGES):
-        if ReferrerList(seen, by_api=False).lacks(entries):
-            return False
-        if seen != before:
-            window = max(window, _CONTENDED_WAIT)
         remote.retry_policy.sleep(window * random.uniform(1, 1.5))
-        before, seen = seen, _tagged(remote, subject)
-        if seen == before:
-            return True
-    return not ReferrerList(seen, by_api=False).lacks(entries)
+        listed = _tagged(remote, subject)
+        if listed == before or ReferrerList(listed, by_api=False).lacks(entries):
+            return listed == before
+        before, window = listed, max(window, _CONTENDED_WAIT)
+    return True
 
 
 def _not_kept(remote: RemoteRepository, subject: Digest) -> Unreachable:

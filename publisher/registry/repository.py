@@ -65,6 +65,8 @@ class RemoteRepository:
         self.early_tag: Tag | None = None
         """What a manifest may be put under where the registry takes none by its digest."""
         self.wrote_early = False
+        self.lists_referrers: bool | None = None
+        """Whether the registry has the referrers API; None until it was asked."""
 
     # How requests are made.
 

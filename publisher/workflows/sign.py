@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from publisher.attest.bundle import bundle_artifact
+from publisher.attest.bundle import BUNDLE_TYPE, bundle_artifact
 from publisher.attest.check import Checker
 from publisher.attest.sbom import read_sbom
 from publisher.attest.simple import compose_signatures, layer_of, payload_of, signature_tag
 from publisher.attest.statements import VERSION_ANNOTATION, Statement, Subject, word_of
+from publisher.model.artifact import EMPTY, SmallBlob
 from publisher.model.errors import Unreachable, VerificationFailed
 from publisher.model.manifest import Manifest
 from publisher.registry.image import send_blobs
@@ -90,10 +91,11 @@ def _sign_in(
 ) -> tuple[bool, tuple[StoredAttestation, ...]]:
     """In one repository: what stands already stays, the rest is signed; all is read back and checked."""
     root = released.root
-    before = read_signatures(session, remote, root, _checker(session, signing))
+    before = read_signatures(session, remote, root, _checker(session, signing), older=False)
     missing = [draft for draft in drafts if not any(draft.is_in(one) and one.bundle for one in before.stored)]
     # All are signed before any is sent: one certificate's ten minutes are enough for that.
     bundles = [signing.signer.bundle(draft.statement.content()) for draft in missing]
+    _send(remote, bundles)
     pairs = zip(missing, bundles, strict=True)
     artifacts = [_attach(remote, bundle, draft.statement, root) for draft, bundle in pairs]
     by_api = list_referrers(remote, root.digest, artifacts) if artifacts else None
@@ -108,9 +110,17 @@ def _sign_in(
     return wrote, stored
 
 
+def _send(remote: RemoteRepository, bundles: Sequence[bytes]) -> None:
+    """What was just signed can't be there yet, and isn't asked for."""
+    if bundles:
+        send_blobs(remote, [EMPTY])
+    for bundle in bundles:
+        remote.upload(SmallBlob(BUNDLE_TYPE, bundle))
+
+
 def _attach(remote: RemoteRepository, bundle: bytes, statement: Statement, subject: Content) -> Manifest:
-    artifact, blobs = bundle_artifact(bundle, statement.predicate_type, subject.descriptor)
-    send_blobs(remote, blobs)
+    """Let a bundle that is there refer to a manifest."""
+    artifact, _blobs = bundle_artifact(bundle, statement.predicate_type, subject.descriptor)
     remote.put_manifest(artifact)
     return artifact
 

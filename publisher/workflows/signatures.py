@@ -73,8 +73,10 @@ class ImageSignatures(Value, frozen=True):
         return tuple(dict.fromkeys(word for word in words if word != "signature"))
 
 
-def read_signatures(session: Session, remote: RemoteRepository, content: Content, checker: Checker) -> ImageSignatures:
-    """Read all that refers to an image, cheapest first, and where that holds no signature cosign's older tag."""
+def read_signatures(
+    session: Session, remote: RemoteRepository, content: Content, checker: Checker, *, older: bool = True
+) -> ImageSignatures:
+    """Read all that refers to an image, cheapest first; where that holds no signature, cosign's older tag too."""
     stored: list[StoredAttestation] = []
     problems: list[str] = []
 
@@ -86,7 +88,7 @@ def read_signatures(session: Session, remote: RemoteRepository, content: Content
 
     for entry in _candidates(read_referrers(remote, content.digest).entries):
         take(_read_bundle(remote, entry, content, checker), entry.digest)
-    if ImageSignatures(tuple(stored), ()).signature is None:
+    if older and ImageSignatures(tuple(stored), ()).signature is None:
         take(_read_simple(remote, content.digest, checker), signature_tag(content.digest))
     for problem in problems:
         session.tell(f"not counted: {problem}")
