@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from publisher.attest.dsse import STATEMENT_TYPE
 from publisher.attest.identity import Certificate
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _ISSUER: Final = "1.3.6.1.4.1.57264.1.8"
 _REPOSITORY: Final = "1.3.6.1.4.1.57264.1.12"
 _REF: Final = "1.3.6.1.4.1.57264.1.14"
+_PUBLIC: Final = "https://tuf-repo-cdn.sigstore.dev"
 # DER: UTF8String, and lengths of more than 127 bytes.
 _UTF8, _LONG = 0x0C, 0x80
 
@@ -51,16 +54,13 @@ class Keyless:
 
     def _make(self) -> Any:
         try:
-            from sigstore.models import ClientTrustConfig, TrustedRoot
+            from sigstore.models import TrustedRoot
             from sigstore.verify.verifier import Verifier
         except ImportError as error:
             raise missing_extra(error) from error
-        import json
         from tempfile import NamedTemporaryFile
 
-        if self._root is None:
-            return Verifier(trusted_root=ClientTrustConfig.production(offline=True).trusted_root)
-        root = self._root()
+        root = self._root() if self._root else _shipped_root()
         try:
             json.loads(root)
             with NamedTemporaryFile(suffix=".json") as file:
@@ -69,6 +69,14 @@ class Keyless:
                 return Verifier(trusted_root=TrustedRoot.from_file(file.name))
         except Exception as error:
             raise ConfigError(f"the trust root can't be read: {_sentence(error)}") from error
+
+
+def _shipped_root() -> bytes:
+    """The public instance's, as it came with sigstore-python: its own way there writes into the user's cache folder."""
+    from importlib.resources import files
+
+    folder = files("sigstore") / "_store" / quote(_PUBLIC, safe="")
+    return (folder / "trusted_root.json").read_bytes()
 
 
 class _Owner:

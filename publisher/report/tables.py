@@ -157,7 +157,7 @@ def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
     return _finish(lines)
 
 
-def _verifying(receipt: Receipt) -> list[str]:
+def verifying(receipt: Receipt) -> list[str]:
     """The line to hand to whoever pulls a signed image."""
     plan, image = receipt.plan, receipt.image
     if plan is None or image is None or not receipt.signatures or not isinstance(plan.signing, PlannedSigning):
@@ -167,7 +167,7 @@ def _verifying(receipt: Receipt) -> list[str]:
 
 
 def _signing(signing: PlannedSigning) -> str:
-    what = f"sign     {', '.join(signing.statements)} as {signing.identity}"
+    what = f"sign {', '.join(signing.statements)} as {signing.identity}"
     return f"{what}, recorded for good in the public log {signing.log}" if signing.log else what
 
 
@@ -230,7 +230,7 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
         and all(change.state is not State.UNKNOWN for change in receipt.moves)
     ):
         pins = (f"{image}@{receipt.image.digest}" for image in receipt.plan.images)
-        lines += ["", *(painted(pin, _BOLD, color=color) for pin in pins), *_verifying(receipt)]
+        lines += ["", *(painted(pin, _BOLD, color=color) for pin in pins), *verifying(receipt)]
     return _finish(lines)
 
 

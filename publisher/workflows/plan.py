@@ -139,12 +139,12 @@ def planned(session: Session, job: Job, wish: PlanOptions, sources: Sequence[str
     """The plan for `publish plan`: a source that isn't there only leaves the content unknown."""
     names = tuple(sources) or ((job.settings.source,) if job.settings.source else ())
     try:
-        return draft(session, job, wish, names, offline=offline).plan
+        return with_expected_signing(session, draft(session, job, wish, names, offline=offline))
     except (SourceNotFound, EngineUnavailable) as error:
         if sources:
             raise
         session.progress.warn(f"{error.message}: the content is unknown")
-        return draft(session, job, wish, (), offline=offline).plan
+        return with_expected_signing(session, draft(session, job, wish, (), offline=offline))
 
 
 def with_signing(session: Session, draft: ReleaseDraft, options: SignOptions) -> ReleaseDraft:
@@ -156,6 +156,15 @@ def with_signing(session: Session, draft: ReleaseDraft, options: SignOptions) ->
     signing = prepare_signing(session, draft.job.settings, options)
     plan = replace(draft.plan, signing=signing.planned()) if signing else draft.plan
     return replace(draft, signing=signing, plan=plan)
+
+
+def with_expected_signing(session: Session, draft: ReleaseDraft) -> Plan:
+    """What `[sign]` would do, as far as that is known without a key's password or a job's token."""
+    if not (draft.job.settings.sign or session.settings.sign) or session.facts.is_pull_request:
+        return draft.plan
+    from publisher.workflows.signing import expected_signing
+
+    return replace(draft.plan, signing=expected_signing(session, draft.job.settings))
 
 
 def sign_draft(session: Session, draft: ReleaseDraft, content: Content) -> Signatures:

@@ -11,6 +11,7 @@ from publisher.facts.build_origin import read_build_origin
 from publisher.facts.ci import Payload
 from publisher.model.attestation import BuildOrigin, PlannedSigning, SignOptions
 from publisher.model.errors import ConfigError, Refused, UsageError
+from publisher.model.settings import SignSettings
 from publisher.model.value import Value
 from publisher.sigstore.client import Services
 from publisher.workflows.signers import JobSigner, KeySigner, job_signer, key_signer
@@ -18,7 +19,7 @@ from publisher.workflows.signers import JobSigner, KeySigner, job_signer, key_si
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from publisher.model.settings import ImageSettings, SignSettings
+    from publisher.model.settings import ImageSettings
     from publisher.workflows.session import Session
 
 MAKERS: Final = ("syft", "trivy")
@@ -61,6 +62,16 @@ def prepare_signing(session: Session, settings: ImageSettings, options: SignOpti
     return _with_sbom(
         session, Signing(signer=signer, origin=origin, legacy=bool(table and table.legacy)), table, options
     )
+
+
+def expected_signing(session: Session, settings: ImageSettings) -> PlannedSigning:
+    """How `[sign]` would sign, without asking anybody: a job's identity is taken for that of git's remote."""
+    table = settings.sign or session.settings.sign or SignSettings()
+    words = ("signature", "provenance", "sbom") if table.sbom else ("signature", "provenance")
+    if table.by != "ci":
+        return PlannedSigning(by="key", identity=f"the key {table.by}", log=None, statements=words)
+    project = session.facts.project.source.removeprefix("https://") or "unknown"
+    return PlannedSigning(by="ci", identity=project, log=_services(session, table).rekor, statements=words)
 
 
 def _refuse_lone_sbom(options: SignOptions) -> None:

@@ -201,6 +201,12 @@ def test_what_any_part_of_is_anothers_is_refused(log: Log) -> None:
         assert not holds(checker, bundle), name
 
 
+def test_the_public_root_is_at_hand_offline(log: Log) -> None:
+    """As it was shipped: nothing is asked for it, and the sandbox's certificates are nobody's there."""
+    with pytest.raises(BadAttestation, match="doesn't hold"):
+        Checker([ProjectSigner(ACME)], Keyless()).bundle(log.sign(), IMAGE)
+
+
 @pytest.mark.parametrize("part", ["tlogs", "ctlogs", "certificateAuthorities"])
 def test_a_foreign_log_or_authority_vouches_for_nothing(log: Log, part: str) -> None:
     """A root of which one part is another sandbox's."""
@@ -226,7 +232,7 @@ class Rehearsal:
 
     def release(self, version: str, **environ: str) -> Result:
         """Signed."""
-        asked = ["release", "oci:layout", "--image", "acme/app", "--version", version, "--sign", "-y"]
+        asked = ["-v", "release", "oci:layout", "--image", "acme/app", "--version", version, "--sign", "-y"]
         return self.run(*asked, **environ)
 
     @property
@@ -250,6 +256,8 @@ def test_a_release_is_signed_by_its_job_and_verified_by_its_project(rehearsal: R
     assert done.code == 0, done.stderr
     assert "signed   by github.com/acme/app (release.yml@refs/heads/main): signature, provenance" in done.stderr
     assert "recorded for good in the public log" in done.stderr
+    told = [done.stdout, done.stderr, *(f.read_text() for f in rehearsal.publish.home.rglob("*.json"))]
+    assert not [text for text in told if "eyJ" in text], "an identity token is nobody's business"
     pinned = done.stdout.strip().splitlines()[-1]
     assert pinned.startswith("publish verify acme/app@sha256:")
     assert rehearsal.run(*pinned.split()[1:]).code == 0
