@@ -1,3 +1,4 @@
+from publisher.model.codec import encode as encode
 from publisher.model.digest import Digest as Digest
 from publisher.model.errors import PublishError as PublishError
 from publisher.model.plan import Move as Move
@@ -12,8 +13,8 @@ from publisher.sandbox.options import Options as SandboxOptions
 from publisher.sandbox.server import Sandbox as Sandbox
 from publisher.workflows.jobs import Job as Job
 from publisher.workflows.jobs import PlanOptions as PlanOptions
+from publisher.workflows.jobs import ReleaseDraft as ReleaseDraft
 from publisher.workflows.jobs import jobs as jobs
-from publisher.workflows.plan import ReleaseDraft as ReleaseDraft
 from publisher.workflows.plan import planned as planned
 from publisher.workflows.reconcile import reconcile as reconcile
 from publisher.workflows.record import Run as Run
@@ -49,6 +50,7 @@ __all__ = [
     "Session",
     "Teller",
     "__version__",
+    "encode",
     "history_svg",
     "jobs",
     "planned",

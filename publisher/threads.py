@@ -1,4 +1,4 @@
-"""Signals that wait until they may be raised."""
+"""Threads and signals: work that is waited for, with or without a deadline, and signals that wait meanwhile."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from types import FrameType
 
     Handler = Callable[[int, FrameType | None], Any]
-    from collections.abc import Callable
-
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
-_PATIENCE: Final = 60.0
+POLL_SECONDS: Final = 0.1
+"""Between two looks whether a signal asked the run to end."""
+_INTERRUPT_GRACE: Final = 60.0
 """Seconds that an interrupt waits for an engine that doesn't answer."""
+_END_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-def finished(work: Callable[[], Made]) -> Made:
+def run_to_end(work: Callable[[], Result]) -> Result:
     """Do `work`; an interrupt is raised only once it has ended.
 
     A request that makes something goes on in the engine when its connection is cut: what nobody waited for is made
@@ -33,24 +34,59 @@ def finished(work: Callable[[], Made]) -> Made:
     """
     job = _Job(work)
     deadline = float("inf")
-    with postponed() as signals:
+    with deferred_signals() as signals:
         job.start()
-        while not job.done.wait(LOOK) and time.monotonic() < deadline:
-            if signals.asked is not None:
-                deadline = min(deadline, time.monotonic() + _PATIENCE)
-    made: Made = job.result()
-    return made
+        while not job.done.wait(POLL_SECONDS) and time.monotonic() < deadline:
+            if signals.pending is not None:
+                deadline = min(deadline, time.monotonic() + _INTERRUPT_GRACE)
+    result: Result = job.result()
+    return result
 
 
-def within(work: Callable[[], Made], seconds: float) -> Made | None:
-    """What `work` gives within that time; None where it hasn't ended by then, and it is left to itself."""
+def run_within(work: Callable[[], Result], seconds: float) -> Result | None:
+    """The result of `work` within that time; None where it hasn't ended by then, and it is left to itself."""
     job = _Job(work)
-    end = time.monotonic() + seconds
-    with postponed() as signals:
+    deadline = time.monotonic() + seconds
+    with deferred_signals() as signals:
         job.start()
-        while not job.done.wait(max(0.0, min(LOOK, end - time.monotonic()))) and time.monotonic() < end:
+        while not job.done.wait(_poll_seconds(deadline)) and time.monotonic() < deadline:
             signals.check()
     return job.result() if job.done.is_set() else None
+
+
+def _poll_seconds(deadline: float) -> float:
+    return max(0.0, min(POLL_SECONDS, deadline - time.monotonic()))
+
+
+def run_parallel(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int,
+    name: str,
+    finish_all: bool = False,
+    on_stop: Callable[[BaseException], None] | None = None,
+) -> list[Result]:
+    """Do `work` on each item side by side; results in order.
+
+    After a failure, or a signal, what hasn't begun doesn't. finish_all: failures stop nothing, and the first in the
+    order of the items is raised once all have ended. on_stop: takes what is raised, while other threads still work.
+    """
+    waiting = list(items)
+    if not waiting:
+        return []
+    with deferred_signals() as signals, ThreadPoolExecutor(min(threads, len(waiting)), name) as pool:
+        try:
+            jobs = [pool.submit(work, item) for item in waiting]
+            if not finish_all:
+                return signals.results(jobs)
+            signals.wait(jobs)
+            return [job.result() for job in jobs]
+        except BaseException as error:
+            if on_stop:
+                on_stop(error)
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 class _Job(threading.Thread):
@@ -60,15 +96,15 @@ class _Job(threading.Thread):
     """
 
     def __init__(self, work: Callable[[], Any]) -> None:
-        super().__init__(daemon=True, name="aside")
+        super().__init__(daemon=True, name="job")
         self.done = threading.Event()
         self._work = work
-        self._made: Any = None
+        self._result: Any = None
         self._error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            self._made = self._work()
+            self._result = self._work()
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             self._error = error
         finally:
@@ -77,85 +113,70 @@ class _Job(threading.Thread):
     def result(self) -> Any:
         if self._error is not None:
             raise self._error
-        return self._made
+        return self._result
 
 
-_ASKING: Final = (signal.SIGINT, signal.SIGTERM)
-LOOK: Final = 0.1
-"""Seconds between two looks whether a signal asked the run to end."""
-
-
-class Postponed:
-    """Signals held back; `asked` is the first of them, None where none came."""
+class DeferredSignals:
+    """Signals that are noted instead of handled; `pending` is the first of them, None where none came."""
 
     def __init__(self) -> None:
-        self.asked: int | None = None
-        self._before: dict[int, Handler] = {}
+        self.pending: int | None = None
+        self._handlers: dict[int, Handler] = {}
 
-    def hold(self) -> None:
+    def install(self) -> None:
         """From now on signals are noted; what the process ignores, or dies of at once, stays as it is."""
-        for number in _ASKING:
-            before = signal.getsignal(number)
-            if callable(before):
-                self._before[number] = before
+        for number in _END_SIGNALS:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._handlers[number] = handler
                 signal.signal(number, self._note)
 
-    def release(self) -> None:
+    def restore(self) -> None:
         """From now on signals do what they did before."""
-        for number, handler in self._before.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
     def check(self) -> None:
         """Do what the signal that came does: it raises, as a rule."""
-        if self.asked is not None:
-            number, self.asked = self.asked, None
-            self._before[number](number, None)
+        if self.pending is not None:
+            number, self.pending = self.pending, None
+            self._handlers[number](number, None)
 
     def wait(self, jobs: Sequence[Future[Any]]) -> None:
         """Wait for all, however they end; a signal is raised while they go on."""
-        while wait(jobs, LOOK).not_done:
+        while wait(jobs, POLL_SECONDS).not_done:
             self.check()
         self.check()
 
-    def results(self, jobs: Sequence[Future[Made]]) -> list[Made]:
+    def results(self, jobs: Sequence[Future[Result]]) -> list[Result]:
         """Wait for all, results in order; the first that fails, or a signal, is raised while the others go on."""
-        left: Collection[Future[Made]] = jobs
-        while left:
-            done, left = wait(left, LOOK, FIRST_EXCEPTION)
+        not_done: Collection[Future[Result]] = jobs
+        while not_done:
+            done, not_done = wait(not_done, POLL_SECONDS, FIRST_EXCEPTION)
             self.check()
             for job in done:
                 job.result()
         return [job.result() for job in jobs]
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked is None:
-            self.asked = number
+        if self.pending is None:
+            self.pending = number
 
 
 @contextmanager
-def postponed() -> Iterator[Postponed]:
-    """Hold back what a signal raises until the block looks, or ends; in other threads than the main one nothing is.
+def deferred_signals() -> Iterator[DeferredSignals]:
+    """Note what signals come until the block checks, or ends; in other threads than the main one nothing is deferred.
 
     A signal is raised between any two steps of the main thread, also between those of a lock: what waits with
     threading's means then fails with another error, or leaves the lock to nobody and the next waits for ever.
     """
-    signals = Postponed()
+    signals = DeferredSignals()
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
     try:
-        signals.hold()
+        signals.install()
         yield signals
     finally:
-        signals.release()
+        signals.restore()
         signals.check()
-
-
-def side_by_side(threads: int, name: str, work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-    """Do `work` on each item, results in order; after a failure, or a signal, what hasn't begun doesn't."""
-    with postponed() as signals, ThreadPoolExecutor(threads, name) as pool:
-        try:
-            return signals.results([pool.submit(work, item) for item in items])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from publisher.archives.layer import chain_ids, find_layer, open_layer
-from publisher.archives.packed import Packed
+from publisher.archives.packed import PackedFiles
 from publisher.archives.tar import Tar
 from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive, BadReference, SourceNotFound
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from publisher.model.protocols import Layer
 
 
-class Listed(Value, frozen=True):
+class ImageEntry(Value, frozen=True):
     """One image: the names of its config's and its layers' files, the lowest layer first, and its tags."""
 
     config: str
@@ -47,38 +47,40 @@ def full_name(name: str) -> str:
     return f"{reference.repository}:{reference.target}"
 
 
-def read_listing(content: bytes) -> tuple[Listed, ...]:
+def read_entries(content: bytes) -> tuple[ImageEntry, ...]:
     """Read `manifest.json`; raises BadArchive, or BadManifest for what isn't JSON."""
     document = read_document(b'{"images":' + content + b"}")
     if document.keys() != {"images"} or not isinstance(document["images"], list):
         raise BadArchive("the archive's manifest.json is not a list of images")
-    return tuple(_listed(entry) for entry in document["images"])
+    return tuple(_parse_entry(entry) for entry in document["images"])
 
 
-def _listed(entry: Any) -> Listed:
+def _parse_entry(entry: Any) -> ImageEntry:
     if not isinstance(entry, dict) or not isinstance(entry.get("Config"), str):
         raise BadArchive("the archive's manifest.json lists an image without a config")
-    return Listed(entry["Config"], _texts(entry.get("Layers")), _texts(entry.get("RepoTags")))
+    return ImageEntry(entry["Config"], _texts(entry.get("Layers")), _texts(entry.get("RepoTags")))
 
 
-def _texts(found: Any) -> tuple[str, ...]:
-    texts = [] if found is None else found
+def _texts(value: Any) -> tuple[str, ...]:
+    texts = [] if value is None else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise BadArchive("the archive's manifest.json is malformed")
     return tuple(texts)
 
 
-def choose(images: tuple[Listed, ...], wanted: str, named: str) -> Listed:
-    """The image called `wanted`, or the only one; raises SourceNotFound with what there is."""
-    fitting = [image for image in images if not wanted or image.is_called(wanted)]
+def choose_entry(images: tuple[ImageEntry, ...], name: str, archive: str) -> ImageEntry:
+    """The image called `name`, or the only one; raises SourceNotFound with what there is."""
+    fitting = [image for image in images if not name or image.is_called(name)]
     if len({image.config for image in fitting}) == 1:
         return fitting[0]
     names = printable(", ".join(tag for image in images for tag in image.tags or ("one without a name",)))
     if not fitting:
-        what = f"no image {wanted}" if wanted else "no image"
-        raise SourceNotFound(f"{named} holds {what}", reference=named, hint=f"it has: {names or 'nothing'}")
+        what = f"no image {name}" if name else "no image"
+        raise SourceNotFound(f"{archive} holds {what}", reference=archive, hint=f"it has: {names or 'nothing'}")
     raise SourceNotFound(
-        f"{named} holds {len(fitting)} images that fit", reference=named, hint=f"name one, {named}:NAME:TAG: {names}"
+        f"{archive} holds {len(fitting)} images that fit",
+        reference=archive,
+        hint=f"name one, {archive}:NAME:TAG: {names}",
     )
 
 
@@ -130,36 +132,36 @@ class DockerArchive:
         return self._config
 
     @contextmanager
-    def layers(self, wanted: frozenset[Digest]) -> Iterator[Iterator[tuple[Digest | None, Layer]]]:
-        """The layers in the archive's order, each once; those not in `wanted` are left out where they are known."""
+    def layers(self, diff_ids: frozenset[Digest]) -> Iterator[Iterator[tuple[Digest | None, Layer]]]:
+        """The layers in the archive's order, each once; those not in `diff_ids` are left out where they are known."""
         with self._open() as stream:
-            yield self._walk(Tar(stream), wanted)
+            yield self._walk(Tar(stream), diff_ids)
 
-    def _walk(self, tar: Tar, wanted: frozenset[Digest]) -> Iterator[tuple[Digest | None, Layer]]:
+    def _walk(self, tar: Tar, diff_ids: frozenset[Digest]) -> Iterator[tuple[Digest | None, Layer]]:
         chain = chain_ids(self.diff_ids)
-        found: dict[str, Digest] = {}
+        legacy_names: dict[str, Digest] = {}
         for member in tar:
             self._keep_config(tar, member)
             if document := _LEGACY_DOCUMENT.fullmatch(member.name):
-                place = find_layer(tar.read_whole(member), chain)
-                found |= {} if place is None else {document[1]: self.diff_ids[place]}
-            stated, is_layer = self._layer(member.name, found)
-            if is_layer and (stated is None or stated in wanted):
-                yield stated, open_layer(partial(tar.read, member), member.size)
+                index = find_layer(tar.read_whole(member), chain)
+                legacy_names |= {} if index is None else {document[1]: self.diff_ids[index]}
+            diff_id, is_layer = self._layer(member.name, legacy_names)
+            if is_layer and (diff_id is None or diff_id in diff_ids):
+                yield diff_id, open_layer(partial(tar.read, member), member.size)
 
-    def _layer(self, name: str, found: dict[str, Digest]) -> tuple[Digest | None, bool]:
+    def _layer(self, name: str, legacy_names: dict[str, Digest]) -> tuple[Digest | None, bool]:
         """A layer's diffID, as far as its name tells it, and whether it is a layer at all."""
         if legacy := _LEGACY.fullmatch(name):
-            return found.get(legacy[1]), True
-        named = _NAMED.fullmatch(name)
-        stated = Digest("sha256", named[1]) if named else None
-        if stated in self.diff_ids:
-            return stated, True
-        return None, bool(named and named[2])
+            return legacy_names.get(legacy[1]), True
+        match = _NAMED.fullmatch(name)
+        diff_id = Digest("sha256", match[1]) if match else None
+        if diff_id in self.diff_ids:
+            return diff_id, True
+        return None, bool(match and match[2])
 
     def _keep_config(self, tar: Tar, member: Member) -> None:
-        found = _CONFIG.fullmatch(member.name)
-        if self._config is None and found and self.config_digest.hex in found.groups():
+        match = _CONFIG.fullmatch(member.name)
+        if self._config is None and match and self.config_digest.hex in match.groups():
             config = tar.read_whole(member)
             if not self.config_digest.matches(config):
                 raise BadArchive(f"the config in the archive is not what its name {self.config_digest} says")
@@ -169,66 +171,66 @@ class DockerArchive:
 class SavedImageFile:
     """An image in a file that `docker save` wrote: its layers are known beforehand, and read in place."""
 
-    def __init__(self, packed: Packed, listed: Listed, config: bytes) -> None:
-        self._packed = packed
+    def __init__(self, files: PackedFiles, entry: ImageEntry, config: bytes) -> None:
+        self._files = files
         self.config = config
         self.config_digest = Digest.of(config)
         document = read_document(config)
         self.diff_ids = read_diff_ids(document)
         self.platform = Platform.of_config(document)
-        self._places = _places(packed, listed, self.diff_ids)
+        self._members = _layer_members(files, entry, self.diff_ids)
 
     @contextmanager
-    def layers(self, wanted: frozenset[Digest]) -> Iterator[Iterator[tuple[Digest | None, Layer]]]:
-        """The layers of `wanted`, each once, the lowest first."""
-        with ExitStack() as opened:
-            yield self._walk(wanted, opened)
+    def layers(self, diff_ids: frozenset[Digest]) -> Iterator[Iterator[tuple[Digest | None, Layer]]]:
+        """The layers of `diff_ids`, each once, the lowest first."""
+        with ExitStack() as stack:
+            yield self._walk(diff_ids, stack)
 
-    def _walk(self, wanted: frozenset[Digest], opened: ExitStack) -> Iterator[tuple[Digest | None, Layer]]:
-        for diff_id, member in self._places.items():
-            if diff_id in wanted:
-                opened.close()
-                stream = opened.enter_context(self._packed.open(member.name))
+    def _walk(self, diff_ids: frozenset[Digest], stack: ExitStack) -> Iterator[tuple[Digest | None, Layer]]:
+        for diff_id, member in self._members.items():
+            if diff_id in diff_ids:
+                stack.close()
+                stream = stack.enter_context(self._files.open(member.name))
                 yield diff_id, open_layer(stream.read, member.size)
 
 
-def _places(packed: Packed, listed: Listed, diff_ids: tuple[Digest, ...]) -> dict[Digest, Member]:
-    if len(diff_ids) != len(listed.layers):
-        raise BadArchive("the archive lists other layers than the image's config", reference=packed.named)
-    places: dict[Digest, Member] = {}
-    for diff_id, name in zip(diff_ids, listed.layers, strict=True):
-        member = packed.find(name)
+def _layer_members(files: PackedFiles, entry: ImageEntry, diff_ids: tuple[Digest, ...]) -> dict[Digest, Member]:
+    if len(diff_ids) != len(entry.layers):
+        raise BadArchive("the archive lists other layers than the image's config", reference=files.source)
+    members: dict[Digest, Member] = {}
+    for diff_id, name in zip(diff_ids, entry.layers, strict=True):
+        member = files.find(name)
         if member is None:
-            raise BadArchive(f"the archive lacks the layer {name} that it lists", reference=packed.named)
-        places[diff_id] = member
-    return places
+            raise BadArchive(f"the archive lacks the layer {name} that it lists", reference=files.source)
+        members[diff_id] = member
+    return members
 
 
-def open_docker_archive(path: Path, wanted: str = "") -> SavedImageFile:
-    """An image in a file that `docker save` wrote; `wanted` picks one of several by name.
+def open_docker_archive(path: Path, name: str = "") -> SavedImageFile:
+    """An image in a file that `docker save` wrote; `name` picks one of several by name.
 
     Raises SourceNotFound where the file or the name is absent, BadArchive where its content is bad.
     """
-    packed = Packed.at(path, f"docker-archive:{path}")
-    return SavedImageFile(packed, *read_listed(packed, wanted))
+    files = PackedFiles.open_file(path, f"docker-archive:{path}")
+    return SavedImageFile(files, *read_entry(files, name))
 
 
-def read_listed(packed: Packed, wanted: str) -> tuple[Listed, bytes]:
-    """What manifest.json says of the image called `wanted`, and its config."""
-    if packed.find("manifest.json") is None:
+def read_entry(files: PackedFiles, name: str) -> tuple[ImageEntry, bytes]:
+    """What manifest.json says of the image called `name`, and its config."""
+    if files.find("manifest.json") is None:
         raise BadArchive(
             "the archive has no manifest.json: 'docker save' didn't write it",
-            reference=packed.named,
+            reference=files.source,
             hint="if it is an OCI archive, write oci-archive:FILE",
         )
-    listed = choose(read_listing(_document(packed, "manifest.json")), wanted, packed.named)
-    config = _document(packed, listed.config)
-    stated = _HEX.search(listed.config)
-    if stated and stated[0] != Digest.of(config).hex:
-        raise BadArchive(f"the config {listed.config} is not what its name says", reference=packed.named)
-    return listed, config
+    entry = choose_entry(read_entries(_document(files, "manifest.json")), name, files.source)
+    config = _document(files, entry.config)
+    digits = _HEX.search(entry.config)
+    if digits and digits[0] != Digest.of(config).hex:
+        raise BadArchive(f"the config {entry.config} is not what its name says", reference=files.source)
+    return entry, config
 
 
-def _document(packed: Packed, name: str) -> bytes:
-    with packed.open(name) as stream:
+def _document(files: PackedFiles, name: str) -> bytes:
+    with files.open(name) as stream:
         return stream.read(LARGEST + 1)

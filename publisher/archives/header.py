@@ -31,12 +31,12 @@ class Extension(Value, frozen=True):
             size=header.size if self.size is None else self.size,
         )
 
-    def joined(self, other: Extension) -> Extension:
+    def merge(self, other: Extension) -> Extension:
         """Both together; raises BadArchive where both name the same thing: one reader takes this, another that."""
         pairs = [(getattr(self, name), getattr(other, name)) for name in ("path", "linkpath", "size")]
-        if any(one is not None and two is not None for one, two in pairs):
+        if any(first is not None and second is not None for first, second in pairs):
             raise BadArchive("the archive names one member twice over")
-        return Extension(*(one if two is None else two for one, two in pairs))
+        return Extension(*(first if second is None else second for first, second in pairs))
 
 
 def read_extension(kind: MemberType, content: bytes) -> Extension:
@@ -54,7 +54,9 @@ def read_extension(kind: MemberType, content: bytes) -> Extension:
             raise BadArchive("the archive renames all its members at once")
         return Extension()
     size = records.get("size")
-    return Extension(_named(records, "path"), _named(records, "linkpath"), None if size is None else _size(size))
+    return Extension(
+        _record_text(records, "path"), _record_text(records, "linkpath"), None if size is None else _size(size)
+    )
 
 
 def _long(content: bytes) -> str:
@@ -66,17 +68,17 @@ def _long(content: bytes) -> str:
 
 def _records(content: bytes) -> dict[str, bytes]:
     """Lines of LENGTH KEYWORD=VALUE, where LENGTH counts its whole line."""
-    found: dict[str, bytes] = {}
+    records: dict[str, bytes] = {}
     while content:
         record, content = _record(content)
         keyword, equals, value = record.partition(b"=")
         name = text(keyword)
-        if not equals or not name or name in found:
+        if not equals or not name or name in records:
             raise BadArchive(f"the archive has an extended header with a bad record {name!r}")
         if name.startswith("GNU.sparse."):
             raise BadArchive("the archive has a sparse file, which no image needs")
-        found[name] = value
-    return found
+        records[name] = value
+    return records
 
 
 def _record(content: bytes) -> tuple[bytes, bytes]:
@@ -93,7 +95,7 @@ def _size(digits: bytes) -> int:
     return int(digits)
 
 
-def _named(records: dict[str, bytes], keyword: str) -> str | None:
+def _record_text(records: dict[str, bytes], keyword: str) -> str | None:
     return text(records[keyword]) if keyword in records else None
 
 
@@ -160,8 +162,8 @@ def read_header(block: bytes) -> Header:
 
 
 def _check_sum(block: bytes) -> None:
-    stated = _number(block[_CHECKSUM])
-    if stated != sum(block) - sum(block[_CHECKSUM]) + 8 * 0x20:
+    checksum = _number(block[_CHECKSUM])
+    if checksum != sum(block) - sum(block[_CHECKSUM]) + 8 * 0x20:
         raise BadArchive("a header of the archive doesn't have the checksum that it states")
 
 
@@ -177,10 +179,10 @@ def _kind(flag: bytes) -> MemberType:
 
 def _field(raw: bytes) -> bytes:
     """A text up to its first NUL; after it there may be only more of them."""
-    found, _, rest = raw.partition(b"\0")
+    value, _, rest = raw.partition(b"\0")
     if rest.strip(b"\0"):
         raise BadArchive("a header of the archive hides text behind a NUL")
-    return found
+    return value
 
 
 def text(raw: bytes) -> str:

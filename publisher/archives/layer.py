@@ -45,22 +45,22 @@ def find_layer(document: bytes, chain: Sequence[str]) -> int | None:
         parent = msgspec.json.decode(fields["parent"], type=str) if "parent" in fields else ""
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
         return None
-    known = {key: bytes(value) for key, value in fields.items() if key not in _MADE_LATER}
+    hashed_fields = {key: bytes(value) for key, value in fields.items() if key not in _MADE_LATER}
     if parent:
-        known["parent"] = b'"sha256:%s"' % parent.encode()
-    for place, with_os in product(range(len(chain)), (False, True)):
-        if _name(known, chain[place], with_os=with_os) == name:
-            return place
+        hashed_fields["parent"] = b'"sha256:%s"' % parent.encode()
+    for index, with_os in product(range(len(chain)), (False, True)):
+        if _name(hashed_fields, chain[index], with_os=with_os) == name:
+            return index
     return None
 
 
-def _name(known: dict[str, bytes], chain_id: str, *, with_os: bool) -> str:
+def _name(values: dict[str, bytes], chain_id: str, *, with_os: bool) -> str:
     """Go writes a map's keys sorted, and raw values as they are."""
-    fields = {**known, "layer_id": b'"%s"' % chain_id.encode()}
+    fields = {**values, "layer_id": b'"%s"' % chain_id.encode()}
     if not with_os:
         fields.pop("os", None)
-    written = b",".join(b'"%s":%s' % (key.encode(), fields[key]) for key in sorted(fields))
-    return hashlib.sha256(b"{%s}" % written).hexdigest()
+    content = b",".join(b'"%s":%s' % (key.encode(), fields[key]) for key in sorted(fields))
+    return hashlib.sha256(b"{%s}" % content).hexdigest()
 
 
 _PIECE: Final = 1 << 18
@@ -84,46 +84,46 @@ class PlainLayer:
         """The next bytes, at most `size`; empty at the end."""
         if not self._start:
             return self._read(size)
-        found, self._start = self._start[:size], self._start[size:]
-        return found + self._read(size - len(found)) if size > len(found) else found
+        head, self._start = self._start[:size], self._start[size:]
+        return head + self._read(size - len(head)) if size > len(head) else head
 
 
 class GzipLayer:
     """Bytes that stand compressed, as crane and kaniko write them. `size` is that of the compressed ones."""
 
-    def __init__(self, packed: PlainLayer) -> None:
-        self.size = packed.size
-        self._packed = packed
+    def __init__(self, layer: PlainLayer) -> None:
+        self.size = layer.size
+        self._layer = layer
         self._inflate = zlib.decompressobj(wbits=_GZIP_WINDOW)
         self._piece = b""
-        self._given = 0
+        self._total = 0
 
     def read(self, size: int, /) -> bytes:
         """The next bytes, at most `size`; empty at the end. Raises BadArchive for a bomb and for broken data."""
         while True:
-            self._piece = self._piece or self._packed.read(_PIECE)
+            self._piece = self._piece or self._layer.read(_PIECE)
             if self._inflate.eof:
                 if not self._piece:
                     return b""
                 # Gzip files may be written one behind the other.
                 self._inflate = zlib.decompressobj(wbits=_GZIP_WINDOW)
-            if found := self._inflated(size):
-                return found
+            if output := self._inflate_piece(size):
+                return output
 
-    def _inflated(self, size: int) -> bytes:
+    def _inflate_piece(self, size: int) -> bytes:
         # All of the input may be taken and some of the output still to come.
-        ended = not self._piece
+        at_end = not self._piece
         try:
-            found = self._inflate.decompress(self._piece, size)
+            output = self._inflate.decompress(self._piece, size)
         except zlib.error as error:
             raise BadArchive(f"a compressed layer of the archive is broken: {error}") from error
-        if ended and not found and not self._inflate.eof:
+        if at_end and not output and not self._inflate.eof:
             raise BadArchive("a compressed layer of the archive is cut off")
         self._piece = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
-        self._given += len(found)
-        if self._given > max(_HARMLESS, self.size * _LARGEST_RATIO):
+        self._total += len(output)
+        if self._total > max(_HARMLESS, self.size * _LARGEST_RATIO):
             raise BadArchive("a layer of the archive grows more than a thousandfold: it is a decompression bomb")
-        return found
+        return output
 
 
 def open_layer(read: Callable[[int], bytes], size: int) -> PlainLayer | GzipLayer:

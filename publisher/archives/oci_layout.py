@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from publisher.archives.docker_archive import full_name
-from publisher.archives.packed import Packed
+from publisher.archives.packed import PackedFiles
 from publisher.model import media
 from publisher.model.errors import BadArchive, SourceNotFound
 from publisher.model.manifest import LARGEST, Content, Index, parse_manifest
@@ -31,7 +31,7 @@ _IN_FOLDER: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 class Files(Protocol):
     """The files of a layout, by their paths within it."""
 
-    named: str
+    source: str
 
     def holds(self, name: str, size: int) -> bool:
         """Whether there is a file of that name and size."""
@@ -43,9 +43,9 @@ class Files(Protocol):
 class Folder:
     """A folder; no link in it is followed."""
 
-    def __init__(self, path: Path, named: str) -> None:
+    def __init__(self, path: Path, source: str) -> None:
         self._path = path
-        self.named = named
+        self.source = source
 
     def holds(self, name: str, size: int) -> bool:
         """Whether there is a regular file of that name and size."""
@@ -59,36 +59,36 @@ class Folder:
         try:
             handle = self._open(name)
         except OSError as error:
-            raise BadArchive(f"the layout lacks {name}: {error.strerror}", reference=self.named) from error
+            raise BadArchive(f"the layout lacks {name}: {error.strerror}", reference=self.source) from error
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise BadArchive(f"{name} in the layout is not a file", reference=self.named)
+                raise BadArchive(f"{name} in the layout is not a file", reference=self.source)
             yield file
 
     def _open(self, name: str) -> int:
         """Go down folder by folder, so that none of them is a link; a pipe doesn't block."""
         *folders, last = name.split("/")
-        at = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+        handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
         try:
             for folder in folders:
-                below = os.open(folder, _IN_FOLDER | os.O_DIRECTORY, dir_fd=at)
-                os.close(at)
-                at = below
-            return os.open(last, _IN_FOLDER | os.O_NONBLOCK, dir_fd=at)
+                below = os.open(folder, _IN_FOLDER | os.O_DIRECTORY, dir_fd=handle)
+                os.close(handle)
+                handle = below
+            return os.open(last, _IN_FOLDER | os.O_NONBLOCK, dir_fd=handle)
         finally:
-            os.close(at)
+            os.close(handle)
 
 
 class OciLayout:
     """One image of a layout: its bytes pass as they are."""
 
-    def __init__(self, files: Files, chosen: Descriptor) -> None:
+    def __init__(self, files: Files, descriptor: Descriptor) -> None:
         self._files = files
-        self._chosen = chosen
+        self._descriptor = descriptor
 
     def root(self) -> Content:
         """The manifest or index that was chosen."""
-        return self.manifest(self._chosen)
+        return self.manifest(self._descriptor)
 
     def manifest(self, descriptor: Descriptor) -> Content:
         """A manifest of the layout, checked against its digest."""
@@ -96,7 +96,7 @@ class OciLayout:
             content = file.read(LARGEST + 1)
         if len(content) != descriptor.size or not descriptor.digest.matches(content):
             raise BadArchive(
-                f"the manifest {descriptor.digest} isn't what its digest says", reference=self._files.named
+                f"the manifest {descriptor.digest} isn't what its digest says", reference=self._files.source
             )
         return parse_manifest(content, descriptor.media_type)
 
@@ -121,23 +121,23 @@ def blob_path(digest: Digest) -> str:
 
 def open_oci_layout(path: Path, tag: str = "") -> OciLayout:
     """The image `tag` of a folder, or its only one; raises SourceNotFound, BadArchive."""
-    named = f"oci:{path}"
+    source = f"oci:{path}"
     if not path.is_dir():
         hint = f"write oci-archive:{path}" if path.is_file() else None
-        raise SourceNotFound(f"there is no folder {path}", reference=named, hint=hint)
+        raise SourceNotFound(f"there is no folder {path}", reference=source, hint=hint)
     if not (path / "index.json").exists():
-        raise SourceNotFound(f"{path} is not an OCI layout: it has no index.json", reference=named)
-    return choose_image(Folder(path, named), tag)
+        raise SourceNotFound(f"{path} is not an OCI layout: it has no index.json", reference=source)
+    return choose_image(Folder(path, source), tag)
 
 
 def open_oci_archive(path: Path, tag: str = "") -> OciLayout:
     """The image `tag` of a tar file, or its only one; raises SourceNotFound, BadArchive."""
-    named = f"oci-archive:{path}"
-    packed = Packed.at(path, named)
-    if packed.find("index.json") is None:
-        hint = f"write docker-archive:{path}" if packed.find("manifest.json") else None
-        raise BadArchive(f"{path} is not an OCI archive: it has no index.json", reference=named, hint=hint)
-    return choose_image(packed, tag)
+    source = f"oci-archive:{path}"
+    files = PackedFiles.open_file(path, source)
+    if files.find("index.json") is None:
+        hint = f"write docker-archive:{path}" if files.find("manifest.json") else None
+        raise BadArchive(f"{path} is not an OCI archive: it has no index.json", reference=source, hint=hint)
+    return choose_image(files, tag)
 
 
 def choose_image(files: Files, tag: str) -> OciLayout:
@@ -145,25 +145,25 @@ def choose_image(files: Files, tag: str) -> OciLayout:
     with files.open("index.json") as file:
         index = parse_manifest(file.read(LARGEST + 1), media.OCI_INDEX)
     if not isinstance(index, Index):
-        raise BadArchive("the layout's index.json is not an index", reference=files.named)
-    fitting = {entry.digest: entry for entry in index.manifests if not tag or _is_called(entry, tag)}
+        raise BadArchive("the layout's index.json is not an index", reference=files.source)
+    fitting = {entry.digest: entry for entry in index.manifests if not tag or _has_name(entry, tag)}
     if len(fitting) == 1:
         return OciLayout(files, next(iter(fitting.values())))
-    names = printable(", ".join(_called(entry)[0] for entry in index.manifests)) or "nothing"
+    names = printable(", ".join(_names_of(entry)[0] for entry in index.manifests)) or "nothing"
     if not fitting:
         what = f"no image {tag}" if tag else "no image"
-        raise SourceNotFound(f"{files.named} holds {what}", reference=files.named, hint=f"it has: {names}")
+        raise SourceNotFound(f"{files.source} holds {what}", reference=files.source, hint=f"it has: {names}")
     raise SourceNotFound(
-        f"{files.named} holds {len(fitting)} images",
-        reference=files.named,
-        hint=f"name one, {files.named}:TAG: {names}",
+        f"{files.source} holds {len(fitting)} images",
+        reference=files.source,
+        hint=f"name one, {files.source}:TAG: {names}",
     )
 
 
-def _is_called(entry: Descriptor, tag: str) -> bool:
-    return tag in _called(entry) or full_name(tag) == full_name(entry.annotations.get(_FULL_NAME, ""))
+def _has_name(entry: Descriptor, tag: str) -> bool:
+    return tag in _names_of(entry) or full_name(tag) == full_name(entry.annotations.get(_FULL_NAME, ""))
 
 
-def _called(entry: Descriptor) -> tuple[str, ...]:
+def _names_of(entry: Descriptor) -> tuple[str, ...]:
     names = (entry.annotations.get(key) for key in (_FULL_NAME, _NAME))
     return (*(name for name in names if name), str(entry.digest))

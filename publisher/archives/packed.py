@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from publisher.archives.tar import Member
 
 
-class Packed:
+class PackedFiles:
     """Files within an archive, by name; raises BadArchive for what no image needs.
 
     handle: a file descriptor of the archive, which is closed together with this object.
-    named: the archive, for messages.
+    source: the archive, for messages.
     """
 
-    def __init__(self, handle: int, named: str) -> None:
+    def __init__(self, handle: int, source: str) -> None:
         self._handle = handle
-        self.named = named
+        self.source = source
         weakref.finalize(self, os.close, handle)
         with open(handle, "rb", closefd=False) as stream:
             stream.seek(0)
@@ -36,16 +36,16 @@ class Packed:
         self._names = tar.names
 
     @classmethod
-    def at(cls, path: Path, named: str) -> Self:
+    def open_file(cls, path: Path, source: str) -> Self:
         """The archive in a file; raises SourceNotFound."""
         if path.is_dir():
-            raise SourceNotFound(f"{path} is a folder, not an archive", reference=named, hint=f"write oci:{path}")
+            raise SourceNotFound(f"{path} is a folder, not an archive", reference=source, hint=f"write oci:{path}")
         if not path.is_file():
-            raise SourceNotFound(f"there is no archive {path}", reference=named)
+            raise SourceNotFound(f"there is no archive {path}", reference=source)
         try:
-            return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC), named)
+            return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC), source)
         except OSError as error:
-            raise SourceNotFound(f"{path} can't be read: {error.strerror}", reference=named) from error
+            raise SourceNotFound(f"{path} can't be read: {error.strerror}", reference=source) from error
 
     def find(self, name: str) -> Member | None:
         """The file of that name, or the one that a link of that name leads to."""
@@ -61,7 +61,7 @@ class Packed:
         """The bytes of one file; raises BadArchive where it is missing."""
         member = self.find(name)
         if member is None:
-            raise BadArchive(f"the archive lacks {name}", reference=self.named)
+            raise BadArchive(f"the archive lacks {name}", reference=self.source)
         with io.BufferedReader(_Window(self._handle, member)) as stream:
             yield stream
 
@@ -80,9 +80,9 @@ class _Window(io.RawIOBase):
 
     def readinto(self, buffer: memoryview | bytearray) -> int:  # type: ignore[override]  # all that `io` gives it
         # A slice of a bytearray would be a copy.
-        wanted = memoryview(buffer)[: self._end - self._position]
-        read = os.preadv(self._handle, [wanted], self._position) if wanted else 0
-        if wanted and not read:
+        view = memoryview(buffer)[: self._end - self._position]
+        read = os.preadv(self._handle, [view], self._position) if view else 0
+        if view and not read:
             raise BadArchive(f"the archive was cut off while {self._name} was read")
         self._position += read
         return read

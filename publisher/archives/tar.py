@@ -37,7 +37,7 @@ class Names:
 
     def __init__(self) -> None:
         self._kinds: dict[str, MemberType] = {}
-        self._folded: dict[str, str] = {}
+        self._names_by_casefold: dict[str, str] = {}
         self._links: dict[str, str] = {}
 
     def add(self, header: Header) -> str:
@@ -47,7 +47,7 @@ class Names:
             raise BadArchive(f"the archive has more than {_MOST:,} members")
         if name in self._kinds and not header.kind is self._kinds[name] is MemberType.FOLDER:
             raise BadArchive(f"the archive holds {name!r} twice")
-        other = self._folded.setdefault(name.casefold(), name)
+        other = self._names_by_casefold.setdefault(name.casefold(), name)
         if other != name:
             raise BadArchive(f"the archive holds {other!r} and {name!r}, which differ only in case")
         self._kinds[name] = header.kind
@@ -79,11 +79,11 @@ def _plain(header: Header) -> str:
     return "/".join(parts)
 
 
-def _check(shown: str, name: str) -> None:
+def _check(label: str, name: str) -> None:
     if len(name.encode()) > LONGEST_NAME:
         raise BadArchive(f"the archive has a name of {len(name.encode()):,} bytes, at most {LONGEST_NAME} are read")
     if "\\" in name or "\0" in name or name.startswith("/") or _DRIVE.match(name):
-        raise BadArchive(f"the archive has a member that leads out of it: {shown!r}")
+        raise BadArchive(f"the archive has a member that leads out of it: {label!r}")
 
 
 def _target(header: Header) -> str:
@@ -92,10 +92,10 @@ def _target(header: Header) -> str:
 
 
 def _within(name: str, target: str) -> str:
-    found = posixpath.normpath(target)
-    if found.startswith("../") or found in {"..", "."}:
+    path = posixpath.normpath(target)
+    if path.startswith("../") or path in {"..", "."}:
         raise BadArchive(f"the archive has a link that leads out of it: {name!r}")
-    return found
+    return path
 
 
 _PIECE: Final = 1 << 20
@@ -145,12 +145,12 @@ class Tar:
         """The next bytes of the current member, at most `size`; empty at its end."""
         if member is not self._current:
             raise ValueError(f"{member.name} is not the member that is being read")
-        wanted = min(size, self._end - self._position)
-        found = self._stream.read(wanted) if wanted else b""
-        if wanted and not found:
+        length = min(size, self._end - self._position)
+        piece = self._stream.read(length) if length else b""
+        if length and not piece:
             raise BadArchive(f"the archive is cut off within {member.name!r}")
-        self._position += len(found)
-        return found
+        self._position += len(piece)
+        return piece
 
     def read_whole(self, member: Member) -> bytes:
         """All bytes of the current member, which must be a document; raises BadArchive for more than 16 MiB."""
@@ -164,15 +164,15 @@ class Tar:
     def _next(self) -> Header | None:
         """The next member's header with what extends it; None at the end."""
         extension = Extension()
-        extended = False
+        is_extended = False
         while (block := self._exactly(BLOCK)).strip(b"\0"):
             self._recognise(block)
             header = read_header(block)
             if header.kind not in EXTENSIONS:
                 return extension.apply(header)
-            extension = extension.joined(self._extension(header))
-            extended = extended or header.kind is not MemberType.GLOBAL_EXTENSION
-        if extended:
+            extension = extension.merge(self._extension(header))
+            is_extended = is_extended or header.kind is not MemberType.GLOBAL_EXTENSION
+        if is_extended:
             raise BadArchive("the archive ends after a header that announces a member")
         return None
 
@@ -188,14 +188,14 @@ class Tar:
         return read_extension(header.kind, content)
 
     def _exactly(self, size: int) -> bytes:
-        found = b""
-        while len(found) < size:
-            piece = self._stream.read(size - len(found))
+        content = b""
+        while len(content) < size:
+            piece = self._stream.read(size - len(content))
             if not piece:
                 raise BadArchive("the archive is cut off")
-            found += piece
+            content += piece
         self._position += size
-        return found
+        return content
 
     def _skip(self, amount: int) -> None:
         if self._seekable:

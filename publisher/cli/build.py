@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from publisher.cli.github import is_wanted
-from publisher.cli.options import LINES, formats, open_session, planning, wish
+from publisher.cli.options import LINES, formats, make_plan_options, open_session, planning
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
     from publisher.workflows.build import BuildReport
 
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, context: Path | None, file: Path | None, names: tuple[str, ...], platform: str | None,
-    target: str | None, args: tuple[str, ...], form: str, *, pull: bool, no_cache: bool, **asked: Any,
+    options: GlobalOptions, /, context: Path | None, file: Path | None, names: tuple[str, ...], platform: str | None,
+    target: str | None, args: tuple[str, ...], form: str, *, pull: bool, no_cache: bool, **flags: Any,
 ) -> int:  # fmt: skip
     r"""Build the image that [build] describes; shows which steps came from the cache, and what could be better.
 
@@ -49,26 +49,26 @@ def command(
     pairs = [text.partition("=") for text in args]
     if bad := next((key for key, equals, _ in pairs if not equals or not key), None):
         raise click.UsageError(f"--build-arg {bad}: expected KEY=VALUE")
-    options = BuildOptions(
+    build_options = BuildOptions(
         names=names, target=target, platform=platform, args={key: value for key, _, value in pairs}, pull=pull,
         cache=not no_cache,
     )  # fmt: skip
-    wanted = wish(**asked)
-    with open_session(given) as session:
-        job = only_job(session.settings, wanted)
-        own = job.settings.build or session.settings.build or BuildSettings()
-        job = job.built_from(own, context and Path.cwd() / context, file and Path.cwd() / file)
-        report = build_image(session, job, wanted, options)
+    plan_options = make_plan_options(**flags)
+    with open_session(options) as session:
+        job = only_job(session.settings, plan_options)
+        build_settings = job.settings.build or session.settings.build or BuildSettings()
+        job = job.built_from(build_settings, context and Path.cwd() / context, file and Path.cwd() / file)
+        report = build_image(session, job, plan_options, build_options)
         tell_advice(session, report)
     if form == "json":
         show_json(report)
     else:
         show_text(f"{report.images[0]} {report.id}\n")
-    _tell(report)
+    _report(report)
     return 0
 
 
-def _tell(report: BuildReport) -> None:
+def _report(report: BuildReport) -> None:
     """Show it on a step's page; its outputs are those of what is done with the image."""
     if not is_wanted():
         return
@@ -76,7 +76,7 @@ def _tell(report: BuildReport) -> None:
     from publisher.report.summary import build_summary
 
     cached = sum(step.cached for step in report.steps)
-    advice = (f"{f'line {one.line}: ' if one.line else ''}{one.message}" for one in report.advice)
+    advice = (f"{f'line {entry.line}: ' if entry.line else ''}{entry.message}" for entry in report.advice)
     notes = filter(None, (report.miss, *advice))
     page = build_summary(report.images[0], seconds=report.seconds, steps=len(report.steps), cached=cached, notes=notes)
     write_summary(os.environ, page)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from click.shell_completion import BashComplete, add_completion_class, split_arg_string
 
-from publisher.model.reference import Reference
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import click
 
     from publisher.model.receipt import Receipt
+    from publisher.model.reference import Reference
 
 
 # The words come from the line as it was typed, since bash's own are cut at every colon. What readline will replace is
@@ -47,8 +46,8 @@ class Bash(BashComplete):
         """The whole words after the program, and the one that is begun."""
         line = os.environ["COMP_WORDS"]
         words = split_arg_string(line)[1:]
-        begun = words.pop() if words and not line[-1].isspace() else ""
-        return words, begun
+        incomplete = words.pop() if words and not line[-1].isspace() else ""
+        return words, incomplete
 
 
 def register() -> None:
@@ -56,40 +55,37 @@ def register() -> None:
     add_completion_class(Bash)
 
 
-def receipt_ids(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+def receipt_ids(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The ids of receipts, newest first."""
-    return _beginning(begun, (one.id for one in _receipts()))
+    return matching(incomplete, (receipt.id for receipt in _receipts()))
 
 
-def references(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+def references(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The references that runs on this machine wrote, as docker's users write them."""
-    return _beginning(begun, (one.familiar for one in _written()))
+    return matching(incomplete, (reference.familiar for reference in _references()))
 
 
-def repositories(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+def repositories(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The repositories that runs on this machine wrote to."""
-    return _beginning(begun, (one.repository.familiar for one in _written()))
+    return matching(incomplete, (reference.repository.familiar for reference in _references()))
 
 
-def tags(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+def tags(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The tags that runs on this machine wrote to the repository that the command names."""
-    named = ctx.params.get("repository")
-    return _beginning(begun, (str(one.tag) for one in _written() if one.repository.familiar == named))
+    repository = ctx.params.get("repository")
+    return matching(
+        incomplete, (str(reference.tag) for reference in _references() if reference.repository.familiar == repository)
+    )
 
 
-def versions(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+def versions(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The versions that were released from this machine."""
-    return _beginning(begun, (one.plan.release for one in _receipts() if one.plan and one.plan.release))
+    return matching(
+        incomplete, (receipt.plan.release for receipt in _receipts() if receipt.plan and receipt.plan.release)
+    )
 
 
-def schemas(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """The documents that have a schema."""
-    from publisher.cli.schema import documents
-
-    return _beginning(begun, sorted(documents()))
-
-
-def registries(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+def registries(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The registries that `publish login` was at."""
     from publisher.credentials.docker_config import key_of
     from publisher.credentials.helper_protocol import read_index
@@ -97,16 +93,17 @@ def registries(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> 
     from publisher.model.reference import DOCKER_HUB
 
     file = index_file(os.environ)
-    known = read_index(file.read_text()) if file.is_file() else {}
-    return _beginning(begun, (DOCKER_HUB if place == key_of(DOCKER_HUB) else place for place in known))
+    index = read_index(file.read_text()) if file.is_file() else {}
+    return matching(incomplete, (DOCKER_HUB if key == key_of(DOCKER_HUB) else key for key in index))
 
 
-def _beginning(begun: str, names: Iterable[str]) -> list[str]:
-    return [name for name in dict.fromkeys(names) if name.startswith(begun)]
+def matching(incomplete: str, names: Iterable[str]) -> list[str]:
+    """The names that begin so, each once."""
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
-def _written() -> Iterator[Reference]:
-    return (Reference.parse(change.reference) for one in _receipts() for change in one.moves)
+def _references() -> Iterator[Reference]:
+    return (change.reference for receipt in _receipts() for change in receipt.moves)
 
 
 def _receipts() -> tuple[Receipt, ...]:

@@ -21,9 +21,9 @@ def command(shell: str) -> None:
     from publisher.cli.program import program
 
     register()
-    made = get_completion_class(shell)
-    if made is None:  # pragma: no cover - the choice above names click's own
+    completion_class = get_completion_class(shell)
+    if completion_class is None:  # pragma: no cover - the choice above names click's own
         raise click.UsageError(f"click completes nothing in {shell}")
     # click's own source() would ask bash for its version first, which a machine that has none can't tell.
-    script = made(program, {}, "publish", "_PUBLISH_COMPLETE")
+    script = completion_class(program, {}, "publish", "_PUBLISH_COMPLETE")
     click.echo(script.source_template % script.source_vars())

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import colored, formats, open_session
+from publisher.cli.options import formats, open_session, uses_color
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
 
 
 @click.command("doctor")
 @click.option("--clean", is_flag=True, help="Take away the containers, volumes and networks that runs of ours left.")
 @formats("json")
 @click.pass_obj
-def command(given: GlobalOptions, /, *, clean: bool, form: str) -> int:
+def command(options: GlobalOptions, /, *, clean: bool, form: str) -> int:
     r"""Check git, engine, configuration and rights, and say what to do.
 
     \b
@@ -28,7 +28,7 @@ def command(given: GlobalOptions, /, *, clean: bool, form: str) -> int:
     from publisher.workflows.doctor import clean as take_away
     from publisher.workflows.doctor import examine
 
-    with open_session(given) as session:
+    with open_session(options) as session:
         if clean:
             for kind, names in take_away(session).items():
                 for name in names:
@@ -41,5 +41,5 @@ def command(given: GlobalOptions, /, *, clean: bool, form: str) -> int:
             (check.health, check.name, "; ".join(filter(None, (check.detail, check.advice))))
             for check in checkup.checks
         ]
-        show_text("\n".join(table(("health", "check", "what was found"), rows, color=colored(given))) + "\n")
+        show_text("\n".join(table(("health", "check", "what was found"), rows, color=uses_color(options))) + "\n")
     return checkup.exit_code

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from publisher.model.digest import Digest
     from publisher.model.protocols import Progress
     from publisher.report.outputs import Document
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class ReportContext:
     """What a run has seen beside its result: which version a digest is, and how long its steps took, in seconds."""
 
-    versions: Callable[[], Mapping[str, str]] = field(default=dict)
+    versions: Callable[[], Mapping[Digest, str]] = field(default=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
 
     def watch(self, progress: Progress) -> Progress:
@@ -37,23 +38,23 @@ def is_wanted() -> bool:
     return os.environ.get("PUBLISH_REPORT") == "github"
 
 
-def report(found: Document, aside: ReportContext | None = None) -> None:
+def report(document: Document, context: ReportContext | None = None) -> None:
     """Tell the step, where that is wanted."""
     if is_wanted():
-        write_report(found, aside)
+        write_report(document, context)
 
 
-def write_report(found: Document, aside: ReportContext | None = None) -> dict[str, str]:
+def write_report(document: Document, context: ReportContext | None = None) -> dict[str, str]:
     """Write a step's outputs and its summary; returns the outputs that no file was named for."""
     from publisher.report.github_files import write_outputs, write_summary
     from publisher.report.outputs import outputs_of
     from publisher.report.summary import summary_of
 
-    outputs = outputs_of(found)
-    written = write_outputs(os.environ, outputs)
-    seen = aside or ReportContext()
-    write_summary(os.environ, summary_of(found, seen.versions(), seen.timings))
-    return {} if written else outputs
+    outputs = outputs_of(document)
+    is_written = write_outputs(os.environ, outputs)
+    known_context = context or ReportContext()
+    write_summary(os.environ, summary_of(document, known_context.versions(), known_context.timings))
+    return {} if is_written else outputs
 
 
 def masks() -> Callable[[str], None] | None:
@@ -64,7 +65,7 @@ def masks() -> Callable[[str], None] | None:
 
 
 def _mask(text: str) -> None:
-    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    data = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     # In one write: threads learn secrets side by side.
-    sys.stderr.write(f"::add-mask::{escaped}\n")
+    sys.stderr.write(f"::add-mask::{data}\n")
     sys.stderr.flush()

@@ -44,10 +44,10 @@ def _serve(action: str) -> tuple[int, str]:
     from publisher.model.errors import PublishError
 
     file = index_file(os.environ)
-    given = "" if action == "list" else sys.stdin.buffer.read(LARGEST + 1).decode("utf-8", "replace")
+    payload = "" if action == "list" else sys.stdin.buffer.read(LARGEST + 1).decode("utf-8", "replace")
     index = read_index(file.read_text() if file.exists() else "")
     try:
-        return 0, Helper(Vault(), index, lambda changed: _save(file, changed)).answer(action, given)
+        return 0, Helper(Vault(), index, lambda index: _save(file, index)).answer(action, payload)
     except HelperError as error:
         return 1, f"{error}\n"
     except PublishError as error:

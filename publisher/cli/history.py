@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import colored, formats, open_session
+from publisher.cli.options import formats, open_session, uses_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
     from publisher.model.receipt import Receipt
 
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @formats("json")
 @click.pass_obj
-def command(given: GlobalOptions, /, *, plot: Path | None, form: str) -> int:
+def command(options: GlobalOptions, /, *, plot: Path | None, form: str) -> int:
     r"""Show the receipts that are kept on this machine, newest first.
 
     \b
@@ -35,7 +35,7 @@ def command(given: GlobalOptions, /, *, plot: Path | None, form: str) -> int:
     from publisher.model.receipt import Receipts
     from publisher.report.tables import history_text
 
-    with open_session(given) as session:
+    with open_session(options) as session:
         receipts, torn = session.journal.list()
         for path in torn:
             session.progress.warn(f"{path} is not a whole receipt; it is left alone")
@@ -45,7 +45,7 @@ def command(given: GlobalOptions, /, *, plot: Path | None, form: str) -> int:
     if form == "json":
         show_json(Receipts(receipts=receipts))
     elif receipts:
-        show_text(history_text(receipts, color=colored(given)))
+        show_text(history_text(receipts, color=uses_color(options)))
     else:
         show_text("no receipts yet: a release leaves one\n")
     return 0

@@ -10,18 +10,18 @@ from publisher.cli.options import (
     LINES,
     Command,
     can_ask,
-    colored,
     confirm,
     credentials,
     formats,
     open_session,
-    selected,
+    select_plan_options,
+    uses_color,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
     from publisher.model.documents import HubReport
     from publisher.workflows.jobs import Job
     from publisher.workflows.session import Session
@@ -53,7 +53,7 @@ def _changing(command: Command) -> Command:
 
 @command.command("describe")
 @_changing
-def describe(given: GlobalOptions, /, **asked: Any) -> int:
+def describe(options: GlobalOptions, /, **flags: Any) -> int:
     r"""Put README and description on Docker Hub.
 
     The difference is shown first. Relative links are made absolute from git's remote; what is too long ends before
@@ -65,12 +65,12 @@ def describe(given: GlobalOptions, /, **asked: Any) -> int:
     """
     from publisher.workflows.hub import plan_description
 
-    return _change(given, plan_description, **asked)
+    return _change(options, plan_description, **flags)
 
 
 @command.command("settings")
 @_changing
-def settings(given: GlobalOptions, /, **asked: Any) -> int:
+def settings(options: GlobalOptions, /, **flags: Any) -> int:
     r"""Set the rules of immutable tags, and who sees the repository.
 
     \b
@@ -79,14 +79,14 @@ def settings(given: GlobalOptions, /, **asked: Any) -> int:
     """
     from publisher.workflows.hub import plan_settings
 
-    if not (asked["yes"] or asked["dry_run"] or can_ask(yes=asked["yes"])):
+    if not (flags["yes"] or flags["dry_run"] or can_ask(yes=flags["yes"])):
         raise click.UsageError("this changes settings: it needs -y where there is no terminal to ask at")
-    return _change(given, plan_settings, **asked)
+    return _change(options, plan_settings, **flags)
 
 
 @command.command("create")
 @_changing
-def create(given: GlobalOptions, /, **asked: Any) -> int:
+def create(options: GlobalOptions, /, **flags: Any) -> int:
     r"""Make the repository, as [hub] says.
 
     It becomes public or private; one that is there is left alone.
@@ -96,14 +96,14 @@ def create(given: GlobalOptions, /, **asked: Any) -> int:
     """
     from publisher.workflows.hub import plan_creation
 
-    return _change(given, plan_creation, **asked)
+    return _change(options, plan_creation, **flags)
 
 
 @command.command("limits")
 @credentials
 @formats("json")
 @click.pass_obj
-def limits(given: GlobalOptions, /, username: str | None, *, password_stdin: bool, form: str) -> None:
+def limits(options: GlobalOptions, /, username: str | None, *, password_stdin: bool, form: str) -> None:
     r"""Show how many pulls are left for you; asking costs none.
 
     \b
@@ -113,16 +113,16 @@ def limits(given: GlobalOptions, /, username: str | None, *, password_stdin: boo
     from publisher.report.tables import quota_text
     from publisher.workflows.hub import limits as ask
 
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        found = ask(session)
+    with open_session(options, username, password_stdin=password_stdin) as session:
+        quota = ask(session)
     if form == "json":
-        show_json(found)
+        show_json(quota)
     else:
-        show_text(quota_text(found))
+        show_text(quota_text(quota))
 
 
 def _change(
-    given: GlobalOptions, plan: Callable[[Session, Job], HubReport], *, images: tuple[str, ...], only: str | None,
+    options: GlobalOptions, plan: Callable[[Session, Job], HubReport], *, images: tuple[str, ...], only: str | None,
     username: str | None, password_stdin: bool, dry_run: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
     """Show each image's difference, ask on a terminal, apply it."""
@@ -131,16 +131,20 @@ def _change(
     from publisher.workflows.hub import apply, merged
     from publisher.workflows.jobs import jobs
 
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        found = [(job, plan(session, job)) for job in jobs(session.settings, selected(images, (), (), only))]
-        shown = merged([report for _job, report in found])
-        for warning in shown.warnings:
+    with open_session(options, username, password_stdin=password_stdin) as session:
+        reports = [
+            (job, plan(session, job)) for job in jobs(session.settings, select_plan_options(images, (), (), only))
+        ]
+        summary = merged([report for _job, report in reports])
+        for warning in summary.warnings:
             session.progress.warn(warning)
         if form == "text":
-            show_text(report_text(shown, color=colored(given)))
-        if shown.changes and not dry_run:
-            confirm(lambda: report_text(shown, color=given.color) if form == "json" else "", "Change this?", yes=yes)
-            shown = merged([apply(session, job, report) for job, report in found])
+            show_text(report_text(summary, color=uses_color(options)))
+        if summary.changes and not dry_run:
+            confirm(
+                lambda: report_text(summary, color=options.color) if form == "json" else "", "Change this?", yes=yes
+            )
+            summary = merged([apply(session, job, report) for job, report in reports])
     if form == "json":
-        show_json(shown)
+        show_json(summary)
     return 0

@@ -13,7 +13,7 @@ from publisher.cli.options import formats, open_session
 from publisher.model.printable import printable
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
     from publisher.model.credential import Credential
     from publisher.workflows.login import Login
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions,
+    options: GlobalOptions,
     /,
     registry: str,
     username: str | None,
@@ -50,29 +50,29 @@ def command(
     from publisher.cli.rendering import show_json, show_text
     from publisher.workflows.login import LoginTarget, login
 
-    place = LoginTarget.parse(registry)
-    with open_session(given) as session:
-        credential = _credential(place.registry, username, password_stdin=password_stdin)
-        found = login(session, place, credential, store=store, docker=docker)
+    target = LoginTarget.parse(registry)
+    with open_session(options) as session:
+        credential = _credential(target.registry, username, password_stdin=password_stdin)
+        account = login(session, target, credential, store=store, docker=docker)
     if form == "json":
-        show_json(found)
+        show_json(account)
         return 0
     where = "docker's own file" if store == "docker" else "the keyring"
-    show_text(f"{told(found)}\nkept in {where}{', and docker asks for it there' if docker else ''}\n")
+    show_text(f"{account_line(account)}\nkept in {where}{', and docker asks for it there' if docker else ''}\n")
     return 0
 
 
-def told(found: Login) -> str:
+def account_line(account: Login) -> str:
     """Who one is, in a line."""
-    how = "" if found.proven else " (unproven: the registry asks nobody who they are)"
-    may = f", which may {' or '.join(found.may)}" if found.may else ""
-    return printable(f"{found.registry}: {found.username}, by a {found.kind}{may}{how}")
+    how = "" if account.proven else " (unproven: the registry asks nobody who they are)"
+    may = f", which may {' or '.join(account.may)}" if account.may else ""
+    return printable(f"{account.registry}: {account.username}, by a {account.kind}{may}{how}")
 
 
 def _credential(registry: str, username: str | None, *, password_stdin: bool) -> Credential:
     """From stdin, the environment or the terminal, and never half from one and half from another."""
     from publisher.credentials.environment import EnvironmentCredentials
-    from publisher.model.credential import Broken, Credential, Found
+    from publisher.model.credential import Broken, Credential, Present
     from publisher.model.errors import BrokenCredential, Denied
 
     if password_stdin:
@@ -82,7 +82,7 @@ def _credential(registry: str, username: str | None, *, password_stdin: bool) ->
     answer = EnvironmentCredentials(os.environ, frozenset({registry})).find(registry)
     if isinstance(answer, Broken):
         raise BrokenCredential(answer.reason, hint=answer.hint)
-    if isinstance(answer, Found) and username in {None, answer.credential.username}:
+    if isinstance(answer, Present) and username in {None, answer.credential.username}:
         return answer.credential
     if not sys.stdin.isatty():
         raise Denied(

@@ -10,7 +10,7 @@ from publisher.cli.completing import registries
 from publisher.cli.options import formats, open_session
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
 
 
 @click.command("logout")
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--docker", is_flag=True, help="Take it out of docker's own configuration too.")
 @formats("json")
 @click.pass_obj
-def command(given: GlobalOptions, /, registry: str, form: str, *, docker: bool) -> int:
+def command(options: GlobalOptions, /, registry: str, form: str, *, docker: bool) -> int:
     r"""Forget the credential for REGISTRY (Docker Hub if none is named).
 
     The token itself lives on at the registry until it is deleted there.
@@ -31,16 +31,18 @@ def command(given: GlobalOptions, /, registry: str, form: str, *, docker: bool) 
     from publisher.model.reference import DOCKER_HUB
     from publisher.workflows.login import LoginTarget, Logout, logout
 
-    place = LoginTarget.parse(registry)
-    with open_session(given) as session:
-        found = logout(session, place, docker=docker)
+    target = LoginTarget.parse(registry)
+    with open_session(options) as session:
+        is_forgotten = logout(session, target, docker=docker)
     if form == "json":
-        show_json(Logout(registry=str(place), forgotten=found))
+        show_json(Logout(registry=str(target), forgotten=is_forgotten))
         return 0
-    show_text(f"{place}: {'forgotten' if found else 'there was no login'}\n")
-    if found:
+    show_text(f"{target}: {'forgotten' if is_forgotten else 'there was no login'}\n")
+    if is_forgotten:
         where = (
-            "https://app.docker.com/settings/personal-access-tokens" if place.registry == DOCKER_HUB else "the registry"
+            "https://app.docker.com/settings/personal-access-tokens"
+            if target.registry == DOCKER_HUB
+            else "the registry"
         )
         click.echo(f"the token itself is still valid; delete it at {where}", err=True)
     return 0

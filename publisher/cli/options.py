@@ -15,7 +15,7 @@ from publisher.model.fields import lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
     from publisher.model.credential import Credential
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.record import Run
@@ -87,12 +87,14 @@ def selection(command: Command) -> Command:
     return command
 
 
-def selected(images: Sequence[str], rules: Sequence[str], flavor: Sequence[str], only: str | None) -> PlanOptions:
+def select_plan_options(
+    images: Sequence[str], rules: Sequence[str], flavor: Sequence[str], only: str | None
+) -> PlanOptions:
     """The options of `selection` in one value."""
-    return wish(images, rules, flavor, (), None, only)
+    return make_plan_options(images, rules, flavor, (), None, only)
 
 
-def agree(given: GlobalOptions, dry_run: Callable[[], Run], question: str, *, yes: bool) -> None:
+def agree(options: GlobalOptions, dry_run: Callable[[], Run], question: str, *, yes: bool) -> None:
     """On a terminal show what would change and ask; click.Abort where the answer is no.
 
     dry_run: looks at the registry, which is done only where somebody can answer.
@@ -103,16 +105,16 @@ def agree(given: GlobalOptions, dry_run: Callable[[], Run], question: str, *, ye
     from publisher.report.tables import intended_text
 
     run = dry_run()
-    click.echo(intended_text(run.receipt, run.intended, color=given.color, width=columns(sys.stderr)), err=True)
+    click.echo(intended_text(run.receipt, run.intended, color=options.color, width=columns(sys.stderr)), err=True)
     if run.receipt.moves:
         click.confirm(question, abort=True, err=True)
         click.echo(err=True)
 
 
-def confirm(shown: Callable[[], str], question: str, *, yes: bool) -> None:
+def confirm(text: Callable[[], str], question: str, *, yes: bool) -> None:
     """On a terminal show what stdout didn't, and ask; click.Abort where the answer is no."""
     if can_ask(yes=yes):
-        click.echo(shown(), err=True, nl=False)
+        click.echo(text(), err=True, nl=False)
         click.confirm(question, abort=True, err=True)
 
 
@@ -127,7 +129,7 @@ def credentials(command: Command) -> Command:
     return click.option("-u", "--username", metavar="USER", help="The user at the registry.")(command)
 
 
-def wish(
+def make_plan_options(
     images: Sequence[str],
     rules: Sequence[str],
     flavor: Sequence[str],
@@ -154,7 +156,7 @@ def wish(
     )
 
 
-def open_session(given: GlobalOptions, username: str | None = None, *, password_stdin: bool = False) -> Session:
+def open_session(options: GlobalOptions, username: str | None = None, *, password_stdin: bool = False) -> Session:
     """A session as the global options want it."""
     from publisher.cli.github import masks
     from publisher.http.redaction import Redactor
@@ -162,20 +164,20 @@ def open_session(given: GlobalOptions, username: str | None = None, *, password_
     from publisher.report.progress import Teller
     from publisher.workflows.session import Session
 
-    redactor = given.secrets.redact = Redactor(masks())
+    redactor = options.secrets.redact = Redactor(masks())
     for name in SECRET_VARIABLES:
         redactor.learn(os.environ.get(name, ""))
-    teller = Teller(quiet=given.quiet, color=given.color, redact=redactor)
+    teller = Teller(quiet=options.quiet, color=options.color, redact=redactor)
     session = Session(
         os.environ,
         Path.cwd(),
-        given.aside.watch(teller),
-        config=given.config,
+        options.report_context.watch(teller),
+        config=options.config,
         credential=_credential(username, password_stdin=password_stdin),
-        trace=teller.trace if given.verbose else None,
+        trace=teller.trace if options.verbose else None,
         redactor=redactor,
     )
-    given.aside.versions = session.seen_versions
+    options.report_context.versions = session.seen_versions
     return session
 
 
@@ -196,17 +198,17 @@ def _credential(username: str | None, *, password_stdin: bool) -> Credential | N
     return Credential(username, secret, "--password-stdin")
 
 
-def colored(given: GlobalOptions) -> bool:
+def uses_color(options: GlobalOptions) -> bool:
     """Whether results on stdout get colours."""
-    return given.color and sys.stdout.isatty()
+    return options.color and sys.stdout.isatty()
 
 
 def key_password() -> bytes | None:
     """A key's password: COSIGN_PASSWORD, which may be empty, else asked on a terminal."""
-    said = os.environ.get("COSIGN_PASSWORD")
-    if said is not None:
-        return said.encode("utf-8", "surrogateescape")
+    password = os.environ.get("COSIGN_PASSWORD")
+    if password is not None:
+        return password.encode("utf-8", "surrogateescape")
     if not can_ask(yes=False):
         return None
-    asked: str = click.prompt("Password of the key", hide_input=True, default="", show_default=False, err=True)
-    return asked.encode()
+    answer: str = click.prompt("Password of the key", hide_input=True, default="", show_default=False, err=True)
+    return answer.encode()

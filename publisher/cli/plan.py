@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.cli.options import colored, formats, open_session, planning, wish
+from publisher.cli.options import formats, make_plan_options, open_session, planning, uses_color
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
     from publisher.model.plan import Plan, Plans
 
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @formats("json", "github")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, sources: tuple[str, ...], *, offline: bool, file: Path | None, form: str, **asked: Any
+    options: GlobalOptions, /, sources: tuple[str, ...], *, offline: bool, file: Path | None, form: str, **flags: Any
 ) -> int:
     r"""Show what a release would do, tag by tag, and why.
 
@@ -35,34 +35,34 @@ def command(
     from publisher.workflows.jobs import jobs
     from publisher.workflows.plan import planned
 
-    with open_session(given) as session:
-        wanted = wish(**asked)
-        made = {
-            job.name or "": planned(session, job, wanted, sources, offline=offline)
-            for job in jobs(session.settings, wanted, nameless=True)
+    with open_session(options) as session:
+        plan_options = make_plan_options(**flags)
+        plans = {
+            job.name or "": planned(session, job, plan_options, sources, offline=offline)
+            for job in jobs(session.settings, plan_options, nameless=True)
         }
-    document: Plan | Plans = made[""] if "" in made else Plans(plans=made)
-    _show(given, document, made, file, form)
-    bad = any(plan.refusals or not (plan.moves or plan.tags or (offline and form == "json")) for plan in made.values())
+    document: Plan | Plans = plans[""] if "" in plans else Plans(plans=plans)
+    _show(options, document, plans, file, form)
+    bad = any(plan.refusals or not (plan.moves or plan.tags or (offline and form == "json")) for plan in plans.values())
     return 4 if bad else 0
 
 
-def _show(given: GlobalOptions, document: Plan | Plans, made: dict[str, Plan], file: Path | None, form: str) -> None:
-    import msgspec
+def _show(options: GlobalOptions, document: Plan | Plans, plans: dict[str, Plan], file: Path | None, form: str) -> None:
 
     from publisher.cli.github import write_report
     from publisher.cli.rendering import show_json, show_text, write_file
+    from publisher.model.codec import encode_readable
     from publisher.report.tables import plan_text
 
     if file:
-        write_file(file, msgspec.json.format(msgspec.json.encode(document)).decode() + "\n")
+        write_file(file, encode_readable(document))
     if form == "json":
         return show_json(document)
-    if form == "github" and (unwritten := write_report(document, given.aside)):
+    if form == "github" and (unwritten := write_report(document, options.report_context)):
         # Outside GitHub Actions: what would be written.
         from publisher.report.github_files import encode_outputs
 
         return show_text(encode_outputs(unwritten))
-    for plan in made.values():
-        show_text(plan_text(plan, color=colored(given)))
+    for plan in plans.values():
+        show_text(plan_text(plan, color=uses_color(options)))
     return None

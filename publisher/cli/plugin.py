@@ -42,26 +42,26 @@ def main() -> None:
         sys.stdout.write(json.dumps(METADATA) + "\n")
         return
     if words and words[0] in _COMPLETING:
-        sys.stdout.write(complete(own(words[1:], os.environ)))
+        sys.stdout.write(complete(split_arguments(words[1:], os.environ)))
         return
     if words[:2] == ["help", NAME]:
         words = [NAME, *words[2:], "--help"]
-    start(own(words, os.environ), name=f"docker {NAME}")
+    start(split_arguments(words, os.environ), name=f"docker {NAME}")
 
 
-def own(words: Sequence[str], environ: MutableMapping[str, str]) -> list[str]:
+def split_arguments(words: Sequence[str], environ: MutableMapping[str, str]) -> list[str]:
     """The words behind the plugin's name; what docker was told before it goes into the environment."""
     if NAME not in words:
         return list(words)
-    at = words.index(NAME)
-    before = iter(words[:at])
-    for word in before:
+    index = words.index(NAME)
+    docker_words = iter(words[:index])
+    for word in docker_words:
         option, equals, value = word.partition("=")
         if option in _VARIABLES:
-            value = value if equals else next(before, "")
+            value = value if equals else next(docker_words, "")
             if variable := _VARIABLES[option]:
                 environ[variable] = value
-    return list(words[at + 1 :])
+    return list(words[index + 1 :])
 
 
 def complete(words: Sequence[str]) -> str:
@@ -70,9 +70,9 @@ def complete(words: Sequence[str]) -> str:
 
     from publisher.cli.program import program
 
-    found = ShellComplete(program, {}, NAME, "").get_completions(list(words[:-1]), words[-1] if words else "")
-    lines = [f"{item.value}\t{item.help or ''}".rstrip() for item in found if item.type == "plain"]
-    files = any(item.type != "plain" for item in found)
+    items = ShellComplete(program, {}, NAME, "").get_completions(list(words[:-1]), words[-1] if words else "")
+    lines = [f"{item.value}\t{item.help or ''}".rstrip() for item in items if item.type == "plain"]
+    files = any(item.type != "plain" for item in items)
     return "\n".join([*lines, f":{_DEFAULT if files else _NO_FILES}"]) + "\n"
 
 

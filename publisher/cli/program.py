@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from publisher import __version__
-from publisher.cli.github import ReportContext
+from publisher.cli.context import GlobalOptions, Secrets
 from publisher.model.errors import Interrupted, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 class CommandEntry(NamedTuple):
@@ -24,7 +23,8 @@ class CommandEntry(NamedTuple):
     help: str
 
 
-# Modules are imported when their command runs: `publish --version` and `--help` stay quick.
+# A command stands in a file of its own name however short it is: it is imported by that name when it runs, so that
+# `publish --version` and `--help` stay quick.
 COMMANDS = {
     "login": CommandEntry("Release", "Prove a credential to a registry, and keep it in the keyring."),
     "plan": CommandEntry("Release", "Show what a release would do, tag by tag, and why."),
@@ -51,26 +51,6 @@ COMMANDS = {
 _SECTIONS = ("Release", "Repair", "Look after", "Parts")
 
 
-@dataclass(slots=True)
-class Secrets:
-    """Takes secrets out of what is told of a run; a session, which learns them, puts its redactor here."""
-
-    redact: Callable[[str], str] = str
-
-
-@dataclass(frozen=True, slots=True)
-class GlobalOptions:
-    """The options before the command."""
-
-    secrets: Secrets
-
-    config: str | None
-    verbose: bool
-    quiet: bool
-    color: bool
-    aside: ReportContext = field(default_factory=ReportContext)
-
-
 class Program(click.Group):
     """A group that knows its commands by name and imports each when it is asked for."""
 
@@ -84,12 +64,12 @@ class Program(click.Group):
             return None
         from importlib import import_module
 
-        found: click.Command = import_module(f"publisher.cli.{cmd_name}").command
-        name_variables(found, f"PUBLISH_{cmd_name.upper()}")
-        found.short_help = COMMANDS[cmd_name].help
-        for one in (found, *getattr(found, "commands", {}).values()):
-            _part_examples(one)
-        return found
+        command: click.Command = import_module(f"publisher.cli.{cmd_name}").command
+        name_variables(command, f"PUBLISH_{cmd_name.upper()}")
+        command.short_help = COMMANDS[cmd_name].help
+        for part in (command, *getattr(command, "commands", {}).values()):
+            _part_examples(part)
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -130,12 +110,12 @@ def name_variables(command: click.Command, prefix: str) -> None:
             longest = max(parameter.opts, key=len)
             parameter.envvar = f"{prefix}_{longest.lstrip('-').upper().replace('-', '_')}"
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
-            name_variables(inner, f"{prefix}_{name.upper()}")
+        for name, subcommand in command.commands.items():
+            name_variables(subcommand, f"{prefix}_{name.upper()}")
 
 
-def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
+def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
         click.echo(f"publish {__version__}")
         ctx.exit()
 
@@ -239,11 +219,11 @@ def wants_json(arguments: Sequence[str]) -> bool:
     for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
         if word == "--format=json" or (word == "--format" and following == "json"):
             return True
-    named = [word for word in arguments if not word.startswith("-")]
-    at = next((at for at, word in enumerate(named) if word in COMMANDS), len(named))
+    words = [word for word in arguments if not word.startswith("-")]
+    index = next((index for index, word in enumerate(words) if word in COMMANDS), len(words))
     # A group's commands have variables of their own, as PUBLISH_HUB_DESCRIBE_FORMAT.
-    asked = ("_".join(named[at:end]).upper() for end in (at + 1, at + 2))
-    return any(os.environ.get(f"PUBLISH_{command}_FORMAT") == "json" for command in asked)
+    names = ("_".join(words[index:end]).upper() for end in (index + 1, index + 2))
+    return any(os.environ.get(f"PUBLISH_{command}_FORMAT") == "json" for command in names)
 
 
 def _forget_stdout() -> None:

@@ -10,7 +10,7 @@ import click
 from publisher.cli.options import LINES, credentials, formats, open_session
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
 
 
 @click.command("push")
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, sources: tuple[str, ...], *, images: tuple[str, ...], only: str | None, tag: str | None,
+    options: GlobalOptions, /, sources: tuple[str, ...], *, images: tuple[str, ...], only: str | None, tag: str | None,
     digest_file: Path | None, via: str, username: str | None, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Send content by digest; no tag moves.
@@ -40,7 +40,7 @@ def command(
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.push import push_parts
 
-    with open_session(given, username, password_stdin=password_stdin) as session:
+    with open_session(options, username, password_stdin=password_stdin) as session:
         part = push_parts(session, PlanOptions(images=images, labels={}, only=only), sources, via=via, tag=tag)
     if digest_file:
         write_file(digest_file, f"{part.digest}\n")

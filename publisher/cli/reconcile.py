@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import agree, credentials, formats, open_session, selected, selection
+from publisher.cli.options import agree, credentials, formats, open_session, select_plan_options, selection
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
 
 
 @click.command("reconcile")
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...], only: str | None,
-    username: str | None, *, dry_run: bool, receipt: Path | None, password_stdin: bool, yes: bool, form: str,
+    options: GlobalOptions, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
+    only: str | None, username: str | None, *, dry_run: bool, receipt: Path | None, password_stdin: bool, yes: bool,
+    form: str,
 ) -> int:  # fmt: skip
     r"""Put the floating tags where `publish status` says that they belong.
 
@@ -34,9 +35,9 @@ def command(
     from publisher.cli.rendering import show_runs
     from publisher.workflows.reconcile import reconcile
 
-    wanted = selected(images, rules, flavor, only)
-    with open_session(given, username, password_stdin=password_stdin) as session:
+    plan_options = select_plan_options(images, rules, flavor, only)
+    with open_session(options, username, password_stdin=password_stdin) as session:
         if not dry_run:
-            agree(given, lambda: reconcile(session, wanted, dry_run=True), "Write these?", yes=yes)
-        run = reconcile(session, wanted, dry_run=dry_run, receipt=receipt)
-    return show_runs(given, [run], form)
+            agree(options, lambda: reconcile(session, plan_options, dry_run=True), "Write these?", yes=yes)
+        run = reconcile(session, plan_options, dry_run=dry_run, receipt=receipt)
+    return show_runs(options, [run], form)

@@ -9,15 +9,101 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from publisher.cli.options import can_ask, colored, credentials, formats, open_session, planning, wish
+from publisher.cli.options import (
+    can_ask,
+    credentials,
+    formats,
+    key_password,
+    make_plan_options,
+    open_session,
+    planning,
+    uses_color,
+)
 from publisher.model.errors import PublishError
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
+    from publisher.model.attestation import SignOptions
     from publisher.model.plan import Plan
-    from publisher.workflows.plan import ReleaseDraft
+    from publisher.transfer.compression import Compression
+    from publisher.workflows.jobs import PlanOptions, ReleaseDraft
     from publisher.workflows.record import Run
     from publisher.workflows.release import ReleaseOptions
+
+
+class ReleaseFlags(Value, frozen=True, kw_only=True):
+    """The options of the command, as click hands them over."""
+
+    sources: tuple[str, ...]
+    images: tuple[str, ...]
+    rules: tuple[str, ...]
+    flavor: tuple[str, ...]
+    labels: tuple[str, ...]
+    version: str | None
+    only: str | None
+    plan_file: Path | None
+    dry_run: bool
+    via: str
+    verify: str | None
+    build: bool
+    no_smoke: bool
+    force: bool
+    allow_dirty: bool
+    allow_early_tag: bool
+    compression: str | None
+    compression_level: int | None
+    pull_local: bool
+    receipt: Path | None
+    sign: bool
+    key: str | None
+    no_sign: bool
+    sbom: str | None
+    username: str | None
+    password_stdin: bool
+    yes: bool
+    form: str
+
+    def plan_options(self) -> PlanOptions:
+        """What they say of the plan; raises click.UsageError."""
+        return make_plan_options(
+            self.images, self.rules, self.flavor, self.labels, self.version, self.only, force=self.force
+        )
+
+    def release_options(self) -> ReleaseOptions:
+        """What they say of how it is released."""
+        from publisher.workflows.release import ReleaseOptions
+
+        return ReleaseOptions(
+            via=self.via,
+            verify=self.verify,
+            build=self.build,
+            smoke=not self.no_smoke,
+            allow_dirty=self.allow_dirty,
+            early_tag=self.allow_early_tag,
+            compression=self._compression(),
+            pull_local=self.pull_local,
+            receipt=self.receipt,
+            sign=self._sign_options(),
+        )
+
+    def _sign_options(self) -> SignOptions:
+        from publisher.model.attestation import SignOptions
+
+        if self.no_sign and (self.sign or self.key or self.sbom):
+            raise click.UsageError("--no-sign leaves out what --sign, --key and --sbom ask for")
+        return SignOptions(sign=self.sign, key=self.key, leave_out=self.no_sign, sbom=self.sbom, password=key_password)
+
+    def _compression(self) -> Compression | None:
+        """None where neither its name nor its level is given."""
+        if self.compression is None and self.compression_level is None:
+            return None
+        from publisher.transfer.compression import Compression
+
+        level = 1 if self.compression_level is None else self.compression_level
+        compression = Compression(self.compression or "gzip", level)
+        compression.check()
+        return compression
 
 
 @click.command("release")
@@ -29,7 +115,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Plan and preflight; write nothing.")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @click.option("--verify", type=click.Choice(["none", "digest", "pull", "deep"]), help="How much is proven.")
-@click.option("--build", "builds", is_flag=True, help="Build it first, as [build] says.")
+@click.option("--build", is_flag=True, help="Build it first, as [build] says.")
 @click.option("--no-smoke", is_flag=True, help="Don't run what was pushed.")
 @click.option("--force", is_flag=True, help="Overwrite exact tags that hold another image.")
 @click.option("--allow-dirty", is_flag=True, help="Release though tracked files have changes.")
@@ -46,10 +132,7 @@ if TYPE_CHECKING:
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @formats("json")
 @click.pass_obj
-def command(
-    given: GlobalOptions, /, sources: tuple[str, ...], *, dry_run: bool, username: str | None, password_stdin: bool,
-    yes: bool, form: str, force: bool, plan_file: Path | None, builds: bool, **rest: Any,
-) -> int:  # fmt: skip
+def command(options: GlobalOptions, /, **flags: Any) -> int:
     r"""Publish an image: push by digest, verify, then move the tags.
 
     \b
@@ -57,109 +140,89 @@ def command(
     publish release docker://ghcr.io/me/app@sha256:… --image me/app
     publish plan goalapp -o plan.json && publish release goalapp --plan plan.json
     """
+    return _release(options, ReleaseFlags(**flags))
+
+
+def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
     from publisher.cli.rendering import show_runs
     from publisher.workflows.jobs import jobs
     from publisher.workflows.plan import SavedPlans
     from publisher.workflows.release import prepare, release
 
-    plan_options = {key: rest.pop(key) for key in ("images", "rules", "flavor", "labels", "version", "only")}
-    options = _options(**rest)
+    release_options = flags.release_options()
     runs: list[Run] = []
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        wanted = wish(**plan_options, force=force)
-        if plan_file:
-            saved = SavedPlans.read(plan_file)
-            wanted, options = saved.wish(wanted, session.facts), replace(options, saved=saved)
+    with open_session(options, flags.username, password_stdin=flags.password_stdin) as session:
+        plan_options = flags.plan_options()
+        if flags.plan_file:
+            saved_plans = SavedPlans.read(flags.plan_file)
+            plan_options = saved_plans.plan_options(plan_options, session.facts)
+            release_options = replace(release_options, saved=saved_plans)
         # In a sandbox nothing is pushed to anybody: there a pull request is rehearsed.
-        dry_run = dry_run or (session.facts.is_pull_request and not session.sandbox)
-        options = replace(options, build=builds, dry_run=dry_run)
-        drafts = [prepare(session, job, wanted, sources, options) for job in jobs(session.settings, wanted)]
+        dry_run = flags.dry_run or (session.facts.is_pull_request and not session.sandbox)
+        release_options = replace(release_options, dry_run=dry_run)
+        drafts = [
+            prepare(session, job, plan_options, flags.sources, release_options)
+            for job in jobs(session.settings, plan_options)
+        ]
         if dry_run:
-            return _only_plan(given, drafts, form)
+            return _only_plan(options, drafts, flags.form)
         # All are refused or agreed to before anything of the first is sent.
-        for made in drafts:
-            _agree(given, made, yes=yes, form=form)
-        for made in drafts:
+        for draft in drafts:
+            _agree(options, draft, yes=flags.yes, form=flags.form)
+        for draft in drafts:
             try:
-                runs.append(release(session, made, options))
+                runs.append(release(session, draft, release_options))
             except PublishError as error:
-                runs = _unfinished(runs, made, error)
+                runs = _stop_runs(runs, draft, error)
                 break
-    return show_runs(given, runs, form)
+    return show_runs(options, runs, flags.form)
 
 
-def _unfinished(runs: list[Run], made: ReleaseDraft, error: PublishError) -> list[Run]:
+def _stop_runs(runs: list[Run], draft: ReleaseDraft, error: PublishError) -> list[Run]:
     """The runs so far, the last with the error that stopped the next image; raises it where no tag was changed yet."""
     from publisher.model.errors import Incomplete
     from publisher.workflows.record import touched
 
     if not any(touched(run.receipt.moves) for run in runs):
         raise error
-    message = f"{', '.join(made.plan.images)} was not released, other images were: {error.message}"
+    message = f"{', '.join(draft.plan.images)} was not released, other images were: {error.message}"
     hint = "run the same command again: it finishes what is left"
     return [*runs[:-1], replace(runs[-1], error=Incomplete(message, reference=error.reference, hint=hint))]
 
 
-def _options(
-    *, via: str, verify: str | None, no_smoke: bool, allow_dirty: bool, allow_early_tag: bool, compression: str | None,
-    compression_level: int | None, pull_local: bool, receipt: Path | None, sign: bool, key: str | None,
-    no_sign: bool, sbom: str | None,
-) -> ReleaseOptions:  # fmt: skip
-    from publisher.cli.options import key_password
-    from publisher.model.attestation import SignOptions
-    from publisher.transfer.compression import Compression
-    from publisher.workflows.release import ReleaseOptions
-
-    if no_sign and (sign or key or sbom):
-        raise click.UsageError("--no-sign leaves out what --sign, --key and --sbom ask for")
-    chosen = None
-    if compression or compression_level is not None:
-        chosen = Compression(compression or "gzip", 1 if compression_level is None else compression_level)
-        chosen.check()
-    return ReleaseOptions(
-        via=via,
-        verify=verify,
-        smoke=not no_smoke,
-        allow_dirty=allow_dirty,
-        early_tag=allow_early_tag,
-        compression=chosen,
-        pull_local=pull_local,
-        receipt=receipt,
-        sign=SignOptions(sign=sign, key=key, leave_out=no_sign, sbom=sbom, password=key_password),
-    )
-
-
-def _only_plan(given: GlobalOptions, drafts: list[ReleaseDraft], form: str) -> int:
+def _only_plan(options: GlobalOptions, drafts: list[ReleaseDraft], form: str) -> int:
     from publisher.cli.github import report
     from publisher.cli.rendering import show_json
     from publisher.model.plan import Plans
 
-    plans = {made.job.name or "": made.plan for made in drafts}
-    found = plans[""] if "" in plans else Plans(plans=plans)
-    report(found, given.aside)
+    plans = {draft.job.name or "": draft.plan for draft in drafts}
+    document = plans[""] if "" in plans else Plans(plans=plans)
+    report(document, options.report_context)
     if form == "json":
-        show_json(found)
+        show_json(document)
     else:
-        for made in drafts:
-            _show_plan(given, made.plan)
-    return 4 if any(made.plan.refusals or not made.plan.moves for made in drafts) else 0
+        for draft in drafts:
+            _show_plan(options, draft.plan)
+    return 4 if any(draft.plan.refusals or not draft.plan.moves for draft in drafts) else 0
 
 
-def _show_plan(given: GlobalOptions, plan: Plan) -> None:
+def _show_plan(options: GlobalOptions, plan: Plan) -> None:
     from publisher.report.tables import plan_text
 
-    click.echo(plan_text(plan, color=colored(given)), nl=False)
+    click.echo(plan_text(plan, color=uses_color(options)), nl=False)
 
 
-def _agree(given: GlobalOptions, made: ReleaseDraft, *, yes: bool, form: str) -> None:
+def _agree(options: GlobalOptions, draft: ReleaseDraft, *, yes: bool, form: str) -> None:
     """Show the plan; on a terminal ask."""
     from publisher.report.cells import columns
     from publisher.report.tables import plan_text
     from publisher.workflows.release import refuse
 
-    if form == "text" and not given.quiet:
-        click.echo(plan_text(made.plan, color=given.color and sys.stderr.isatty(), width=columns(sys.stderr)), err=True)
-    refuse(made.plan)
-    writes = any(move.action.writes for move in made.plan.moves)
+    if form == "text" and not options.quiet:
+        click.echo(
+            plan_text(draft.plan, color=options.color and sys.stderr.isatty(), width=columns(sys.stderr)), err=True
+        )
+    refuse(draft.plan)
+    writes = any(move.action.writes for move in draft.plan.moves)
     if writes and can_ask(yes=yes):
         click.confirm("Release this?", abort=True, err=True)

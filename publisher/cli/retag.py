@@ -11,7 +11,7 @@ from publisher.cli.completing import references
 from publisher.cli.options import LINES, credentials, formats, open_session
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
 
 
 @click.command("retag")
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, source: str, targets: tuple[str, ...], *, force: bool, no_clobber: bool, dry_run: bool,
+    options: GlobalOptions, /, source: str, targets: tuple[str, ...], *, force: bool, no_clobber: bool, dry_run: bool,
     platforms: tuple[str, ...], receipt: Path | None, username: str | None, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Point tags at an image that is in a registry already.
@@ -37,11 +37,13 @@ def command(
     """
     from publisher.cli.rendering import show_runs
     from publisher.model.reference import Reference
-    from publisher.workflows.retag import RetagOptions, destinations, retag
+    from publisher.workflows.retag import RetagOptions, read_targets, retag
 
-    options = RetagOptions(force=force, clobber=not no_clobber, dry_run=dry_run, platforms=platforms, receipt=receipt)
-    origin = Reference.parse(source)
-    wanted = destinations(origin, targets)
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        run = retag(session, origin, wanted, options)
-    return show_runs(given, [run], form)
+    retag_options = RetagOptions(
+        force=force, clobber=not no_clobber, dry_run=dry_run, platforms=platforms, receipt=receipt
+    )
+    reference = Reference.parse(source)
+    destination_references = read_targets(reference, targets)
+    with open_session(options, username, password_stdin=password_stdin) as session:
+        run = retag(session, reference, destination_references, retag_options)
+    return show_runs(options, [run], form)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from publisher.sandbox.options import Options, User
 
 
-def _placed(command: click.Command) -> click.Command:
+def _server_options(command: click.Command) -> click.Command:
     """Where it runs and how it behaves, the same for `serve` and `exec`."""
     command.params += [
         click.Option(["--port"], type=click.IntRange(0, 65535), default=0, help="The port; a free one by default."),
@@ -98,7 +98,7 @@ def _user(text: str) -> tuple[str, User]:
     from publisher.sandbox.options import RIGHTS, User
 
     name, _, rest = text.partition(":")
-    scope = next((one for one in RIGHTS if rest.endswith(f":{one}")), "")
+    scope = next((right for right in RIGHTS if rest.endswith(f":{right}")), "")
     secret = rest.removesuffix(f":{scope}") if scope else rest
     if not name or not secret:
         raise click.UsageError(
@@ -108,5 +108,5 @@ def _user(text: str) -> tuple[str, User]:
     return name, User(secret, (RIGHTS[scope],), scope, is_organization=secret.startswith("dckr_oat_"))
 
 
-_placed(serve)
-_placed(execute)
+_server_options(serve)
+_server_options(execute)

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.cli.completing import schemas
+from publisher.cli.completing import matching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_ANYTHING = {"description": "Anything."}
 _ROOMS = ("publisher.model", "publisher.workflows")
 
 
+def _complete(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    return matching(incomplete, sorted(documents()))
+
+
 @click.command("schema")
-@click.argument("name", required=False, metavar="[NAME]", shell_complete=schemas)
+@click.argument("name", required=False, metavar="[NAME]", shell_complete=_complete)
 def command(name: str | None) -> None:
     r"""Print the JSON Schema of a document that publish prints or reads; without NAME, list them.
 
@@ -28,25 +30,24 @@ def command(name: str | None) -> None:
     """
     import msgspec
 
-    found = documents()
+    types = documents()
     if name is None:
-        click.echo("\n".join(sorted(found)))
+        click.echo("\n".join(sorted(types)))
         return
-    if name not in found:
+    if name not in types:
         from difflib import get_close_matches
 
-        near = get_close_matches(name, found, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(sorted(found))}."
+        near = get_close_matches(name, types, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(sorted(types))}."
         raise click.UsageError(f"no schema '{name}'. {hint}")
-    click.echo(msgspec.json.format(msgspec.json.encode(schema_of(found[name]))))
+    click.echo(msgspec.json.format(msgspec.json.encode(schema_of(types[name]))))
 
 
 def schema_of(document: type) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a document's type."""
-    import msgspec
+    from publisher.model.codec import schema
 
-    # The one type that msgspec has no schema for is `object`: what a smoke run found may be anything.
-    return {"$schema": _DIALECT, **msgspec.json.schema(document, schema_hook=lambda _kind: _ANYTHING)}
+    return schema(document)
 
 
 def documents() -> dict[str, type]:
@@ -55,13 +56,13 @@ def documents() -> dict[str, type]:
 
     from publisher.model.settings import Settings
 
-    found: dict[str, type] = {"configuration": Settings}
+    types: dict[str, type] = {"configuration": Settings}
     for module in _modules():
         for kind in vars(module).values():
             tag = str(kind.__struct_config__.tag) if _is_struct(kind, msgspec.Struct) else ""
             if tag.startswith("publish."):
-                found[tag.removeprefix("publish.").partition("/")[0]] = kind
-    return found
+                types[tag.removeprefix("publish.").partition("/")[0]] = kind
+    return types
 
 
 def _is_struct(kind: object, struct: type) -> bool:
@@ -70,8 +71,8 @@ def _is_struct(kind: object, struct: type) -> bool:
 
 def _modules() -> Iterator[Any]:
     from importlib import import_module
-    from pkgutil import iter_modules
+    from pkgutil import walk_packages
 
     for room in _ROOMS:
-        for entry in iter_modules(import_module(room).__path__, f"{room}."):
+        for entry in walk_packages(import_module(room).__path__, f"{room}."):
             yield import_module(entry.name)

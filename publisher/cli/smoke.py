@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import colored, formats, open_session
+from publisher.cli.options import formats, open_session, uses_color
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
     from publisher.workflows.session import Session
     from publisher.workflows.smoke.run import SmokeReport
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, image: str | None, only: str | None, form: str, *, keep: bool, interactive: bool,
+    options: GlobalOptions, /, image: str | None, only: str | None, form: str, *, keep: bool, interactive: bool,
     follow: bool, only_print: bool,
 ) -> int:  # fmt: skip
     r"""Run IMAGE as [smoke] says, and check what it does; exit 5 if a check fails.
@@ -38,25 +38,25 @@ def command(
     publish smoke --print
     publish smoke yeongyin/goalapp:1.2.0 --keep
     """
-    from publisher.cli.rendering import show_json, show_text, tell
+    from publisher.cli.rendering import show_error, show_json, show_text
     from publisher.workflows.smoke.image import at_hand, chosen
     from publisher.workflows.smoke.run import SmokeOptions, failure, open_terminal, running_of, smoke
 
-    with open_session(given) as session:
-        found = chosen(session, image, only)
+    with open_session(options) as session:
+        target = chosen(session, image, only)
         if only_print:
-            show_text(running_of(session, found.settings, found.name).line() + "\n")
+            show_text(running_of(session, target.settings, target.name).line() + "\n")
             return 0
-        with at_hand(session, found) as name:
+        with at_hand(session, target) as name:
             if interactive:
-                return open_terminal(session, found.settings, name, _terminal(session))
-            report = smoke(session, found.settings, name, SmokeOptions(keep=keep, follow=follow))
+                return open_terminal(session, target.settings, name, _terminal(session))
+            report = smoke(session, target.settings, name, SmokeOptions(keep=keep, follow=follow))
         if form == "json":
             show_json(report)
         else:
-            show_text(_text(given, report))
+            show_text(_text(options, report))
         if not report.passed:
-            return tell(failure(session, report), given.secrets.redact)
+            return show_error(failure(session, report), options.secrets.redact)
     return 0
 
 
@@ -74,30 +74,30 @@ def _terminal(session: Session) -> Callable[[list[str]], int]:
     return lambda words: subprocess.call(words, env=environ)  # noqa: S603 - an argument list of our own, no shell
 
 
-def _text(given: GlobalOptions, report: SmokeReport) -> str:
+def _text(options: GlobalOptions, report: SmokeReport) -> str:
     from publisher.report.tables import table
 
     rows = [("passed" if check.passed else "failed", check.name, check.detail) for check in report.checks]
-    lines = table(("state", "check", "what was found"), rows, color=colored(given))
+    lines = table(("state", "check", "what was found"), rows, color=uses_color(options))
     state = "passed" if report.passed else "failed"
-    ended = "" if report.exit_code is None else f", exit code {report.exit_code}"
-    ended += ", out of memory" if report.oom else ""
-    lines += ["", f"{report.image}: {state} in {report.seconds:.1f} s{ended}"]
+    suffix = "" if report.exit_code is None else f", exit code {report.exit_code}"
+    suffix += ", out of memory" if report.oom else ""
+    lines += ["", f"{report.image}: {state} in {report.seconds:.1f} s{suffix}"]
     if report.kept:
-        lines += ["", *_looks(report.kept, runs=report.exit_code is None)]
+        lines += ["", *_container_commands(report.kept, runs=report.exit_code is None)]
     return "\n".join(lines) + "\n"
 
 
-def _looks(kept: str, *, runs: bool) -> list[str]:
+def _container_commands(container: str, *, runs: bool) -> list[str]:
     """What to do with a container that was kept."""
     words = {
-        f"docker logs {kept}": "what it printed",
-        f"docker start -a {kept}": "start it again",
-        f"docker attach {kept}": "join it while it runs; Ctrl-C ends it",
-        f"docker exec -it {kept} sh": "a shell inside while it runs",
-        f"docker cp {kept}:/PATH .": "copy a file out; the other way round copies one in",
+        f"docker logs {container}": "what it printed",
+        f"docker start -a {container}": "start it again",
+        f"docker attach {container}": "join it while it runs; Ctrl-C ends it",
+        f"docker exec -it {container} sh": "a shell inside while it runs",
+        f"docker cp {container}:/PATH .": "copy a file out; the other way round copies one in",
         "publish doctor --clean": "take it away",
     }
     widest = max(map(len, words))
     lines = [f"  {command.ljust(widest)}  {does}" for command, does in words.items()]
-    return [f"kept as {kept}, which {'runs' if runs else 'has ended'}:", *lines]
+    return [f"kept as {container}, which {'runs' if runs else 'has ended'}:", *lines]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import colored, credentials, formats, open_session, selected, selection
+from publisher.cli.options import credentials, formats, open_session, select_plan_options, selection, uses_color
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
 
 
 @click.command("status")
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...], only: str | None,
-    username: str | None, *, password_stdin: bool, form: str,
+    options: GlobalOptions, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
+    only: str | None, username: str | None, *, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Show every version and floating tag, and which are not where they belong; exit 4 if some are not.
 
@@ -28,23 +28,23 @@ def command(
     publish status --image yeongyin/goalapp --format json
     """
     from publisher.cli.github import report
-    from publisher.cli.rendering import show_json, show_text, tell
+    from publisher.cli.rendering import show_error, show_json, show_text
     from publisher.model.errors import Drift
     from publisher.report.tables import drifting, status_text
     from publisher.workflows.status import ages, status
 
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        found = status(session, selected(images, rules, flavor, only))
-        report(found)
+    with open_session(options, username, password_stdin=password_stdin) as session:
+        document = status(session, select_plan_options(images, rules, flavor, only))
+        report(document)
         if form == "json":
-            show_json(found)
+            show_json(document)
         else:
-            show_text(status_text(found, ages(session, found), color=colored(given)))
-    if not found.drifted:
+            show_text(status_text(document, ages(session, document), color=uses_color(options)))
+    if not document.drifted:
         return 0
     error = Drift(
-        f"{drifting(len(found.drifted))} not where {'it belongs' if len(found.drifted) == 1 else 'they belong'}",
-        reference=found.drifted[0],
+        f"{drifting(len(document.drifted))} not where {'it belongs' if len(document.drifted) == 1 else 'they belong'}",
+        reference=document.drifted[0],
         hint="'publish reconcile' puts them right",
     )
-    return tell(error, given.secrets.redact)
+    return show_error(error, options.secrets.redact)

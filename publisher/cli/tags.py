@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import repositories, tags
-from publisher.cli.options import can_ask, colored, confirm, credentials, formats, open_session
+from publisher.cli.options import can_ask, confirm, credentials, formats, open_session, uses_color
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
     from publisher.model.documents import Pruning
     from publisher.model.reference import Repository
     from publisher.workflows.session import Session
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("tags")
 @click.argument("repository", metavar="REPO", shell_complete=repositories)
-@click.argument("named", nargs=-1, metavar="[TAG]...", shell_complete=tags)
+@click.argument("names", nargs=-1, metavar="[TAG]...", shell_complete=tags)
 @click.option("--prune", is_flag=True, help="Show which tags [retention] keeps and which go; -y deletes those.")
 @click.option("--delete", is_flag=True, help="Delete each TAG, and no other with it.")
 @credentials
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, repository: str, named: tuple[str, ...], username: str | None,
+    options: GlobalOptions, /, repository: str, names: tuple[str, ...], username: str | None,
     *, prune: bool, delete: bool, password_stdin: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
     r"""List a repository's tags with digest, size, platforms and last push.
@@ -39,67 +39,69 @@ def command(
     from publisher.model.reference import Repository
     from publisher.workflows.tags import plan_deletion, plan_prune
 
-    _check(named, prune=prune, delete=delete, yes=yes)
-    place = Repository.parse(repository)
-    with open_session(given, username, password_stdin=password_stdin) as session:
+    _check(names, prune=prune, delete=delete, yes=yes)
+    target = Repository.parse(repository)
+    with open_session(options, username, password_stdin=password_stdin) as session:
         if not prune and not delete:
-            return _show_list(given, session, place, form)
-        plan = plan_prune(session, place) if prune else plan_deletion(session, place, named)
+            return _show_list(options, session, target, form)
+        plan = plan_prune(session, target) if prune else plan_deletion(session, target, names)
         if prune and not yes:
-            return _show(given, plan, form)
-        return _carry_out(given, session, place, plan, form, yes=yes)
+            return _show(options, plan, form)
+        return _carry_out(options, session, target, plan, form, yes=yes)
 
 
-def _check(named: tuple[str, ...], *, prune: bool, delete: bool, yes: bool) -> None:
+def _check(names: tuple[str, ...], *, prune: bool, delete: bool, yes: bool) -> None:
     if prune and delete:
         raise click.UsageError("--prune and --delete exclude each other")
-    if delete and not named:
+    if delete and not names:
         raise click.UsageError("--delete needs the tags: publish tags REPO --delete TAG...")
-    if named and not delete:
-        raise click.UsageError(f"'{named[0]}' is left over: tags are named with --delete only")
+    if names and not delete:
+        raise click.UsageError(f"'{names[0]}' is left over: tags are named with --delete only")
     if delete and not (yes or can_ask(yes=yes)):
         raise click.UsageError("--delete needs -y where there is no terminal to ask at")
 
 
-def _show_list(given: GlobalOptions, session: Session, place: Repository, form: str) -> int:
+def _show_list(options: GlobalOptions, session: Session, repository: Repository, form: str) -> int:
     from publisher.cli.rendering import show_json, show_text
     from publisher.report.tables import tags_text
     from publisher.workflows.tags import list_tags
 
-    found = list_tags(session, place)
+    tags = list_tags(session, repository)
     if form == "json":
-        show_json(found)
+        show_json(tags)
     else:
-        show_text(tags_text(found, color=colored(given)))
+        show_text(tags_text(tags, color=uses_color(options)))
     return 0
 
 
-def _show(given: GlobalOptions, plan: Pruning, form: str) -> int:
+def _show(options: GlobalOptions, plan: Pruning, form: str) -> int:
     from publisher.cli.rendering import show_json, show_text
     from publisher.report.tables import pruning_text
 
     if form == "json":
         show_json(plan)
     else:
-        show_text(pruning_text(plan, color=colored(given)))
+        show_text(pruning_text(plan, color=uses_color(options)))
     return 0
 
 
 def _carry_out(
-    given: GlobalOptions, session: Session, place: Repository, plan: Pruning, form: str, *, yes: bool
+    options: GlobalOptions, session: Session, repository: Repository, plan: Pruning, form: str, *, yes: bool
 ) -> int:
-    from publisher.cli.rendering import tell
+    from publisher.cli.rendering import show_error
     from publisher.model.errors import Incomplete
     from publisher.report.tables import pruning_text
     from publisher.workflows.tags import carry_out
 
-    confirm(lambda: pruning_text(plan, color=given.color), "Delete these?", yes=yes)
-    done, error = carry_out(session, place, plan)
-    _show(given, done, form)
-    failed = [one for one in done.gone if one.state == "failed"]
-    if not failed:
+    confirm(lambda: pruning_text(plan, color=options.color), "Delete these?", yes=yes)
+    result, error = carry_out(session, repository, plan)
+    _show(options, result, form)
+    failures = [tag for tag in result.gone if tag.state == "failed"]
+    if not failures:
         return 0
-    if error is None or len(failed) < len(done.gone):
+    if error is None or len(failures) < len(result.gone):
         hint = "the table says why; run it again for what is left"
-        error = Incomplete(f"{len(failed)} of {len(done.gone)} tags are still there", reference=str(place), hint=hint)
-    return tell(error, given.secrets.redact)
+        error = Incomplete(
+            f"{len(failures)} of {len(result.gone)} tags are still there", reference=str(repository), hint=hint
+        )
+    return show_error(error, options.secrets.redact)

@@ -9,10 +9,10 @@ import click
 from msgspec.structs import replace
 
 from publisher.cli.completing import receipt_ids
-from publisher.cli.options import agree, credentials, formats, open_session, selected, selection
+from publisher.cli.options import agree, credentials, formats, open_session, select_plan_options, selection
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
 
 
 @click.command("undo")
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, receipt: str | None, images: tuple[str, ...],
+    options: GlobalOptions, /, receipt: str | None, images: tuple[str, ...],
     rules: tuple[str, ...], flavor: tuple[str, ...], only: str | None, username: str | None, *, force: bool,
     dry_run: bool, file: Path | None, password_stdin: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
@@ -41,13 +41,13 @@ def command(
     from publisher.cli.rendering import show_runs
     from publisher.workflows.undo import UndoOptions, find_receipt, undo
 
-    wanted = selected(images, rules, flavor, only)
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        meant = find_receipt(session, receipt, wanted)
-        session.progress.step(f"undo     {meant.id}, a {meant.command} of {meant.started}")
-        options = UndoOptions(force=force, dry_run=dry_run, receipt=file)
+    plan_options = select_plan_options(images, rules, flavor, only)
+    with open_session(options, username, password_stdin=password_stdin) as session:
+        target = find_receipt(session, receipt, plan_options)
+        session.progress.step(f"undo     {target.id}, a {target.command} of {target.started}")
+        undo_options = UndoOptions(force=force, dry_run=dry_run, receipt=file)
         if not dry_run:
-            look = replace(options, dry_run=True, receipt=None)
-            agree(given, lambda: undo(session, meant, wanted, look), "Go back?", yes=yes)
-        run = undo(session, meant, wanted, options)
-    return show_runs(given, [run], form)
+            dry_options = replace(undo_options, dry_run=True, receipt=None)
+            agree(options, lambda: undo(session, target, plan_options, dry_options), "Go back?", yes=yes)
+        run = undo(session, target, plan_options, undo_options)
+    return show_runs(options, [run], form)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import references as known_references
-from publisher.cli.options import LINES, colored, credentials, formats, open_session
+from publisher.cli.options import LINES, credentials, formats, open_session, uses_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
     from publisher.model.documents import Verdict
     from publisher.workflows.session import Session
     from publisher.workflows.signatures import SignatureDemand
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, references: tuple[str, ...], *, level: str, source: str | None, local: bool,
+    options: GlobalOptions, /, references: tuple[str, ...], *, level: str, source: str | None, local: bool,
     signers: tuple[str, ...], attested: tuple[str, ...], output: Path | None, username: str | None,
     password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
@@ -52,16 +52,16 @@ def command(
     from publisher.report.tables import all_equal, verdicts_text
     from publisher.workflows.verify import Expectation, verify_references
 
-    parsed = [Reference.parse(text) for text in references]
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        session.aim([reference.repository for reference in parsed])
+    targets = [Reference.parse(text) for text in references]
+    with open_session(options, username, password_stdin=password_stdin) as session:
+        session.aim([reference.repository for reference in targets])
         demand = _demand(session, signers, attested, output)
-        results = verify_references(session, parsed, Expectation(level, source, local, signed=demand))
+        results = verify_references(session, targets, Expectation(level, source, local, signed=demand))
     report(Verdicts(results=results))
     if form == "json":
         show_json(Verdicts(results=results))
     else:
-        show_text(verdicts_text(results, color=colored(given)))
+        show_text(verdicts_text(results, color=uses_color(options)))
     return 0 if all_equal(results) else _code(results)
 
 
@@ -69,8 +69,8 @@ def _code(results: Sequence[Verdict]) -> int:
     """What is different, or missing, is worse than what nobody could tell."""
     from publisher.model.documents import VerdictState
 
-    told = {result.state for result in results}
-    return 6 if not told & {VerdictState.DIFFERENT, VerdictState.MISSING} else 5
+    states = {result.state for result in results}
+    return 6 if not states & {VerdictState.DIFFERENT, VerdictState.MISSING} else 5
 
 
 def _demand(

@@ -9,10 +9,10 @@ import click
 from msgspec.structs import replace
 
 from publisher.cli.completing import versions
-from publisher.cli.options import agree, can_ask, credentials, formats, open_session, selected, selection
+from publisher.cli.options import agree, can_ask, credentials, formats, open_session, select_plan_options, selection
 
 if TYPE_CHECKING:
-    from publisher.cli.program import GlobalOptions
+    from publisher.cli.context import GlobalOptions
 
 
 @click.command("yank")
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    given: GlobalOptions, /, version: str, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
+    options: GlobalOptions, /, version: str, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
     only: str | None, username: str | None, *, undo: bool, delete: bool, dry_run: bool, receipt: Path | None,
     password_stdin: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
@@ -46,11 +46,11 @@ def command(
         raise click.UsageError("--undo and --delete exclude each other")
     if delete and not (yes or dry_run or can_ask(yes=yes)):
         raise click.UsageError("--delete needs -y where there is no terminal to ask at")
-    wanted = selected(images, rules, flavor, only)
-    with open_session(given, username, password_stdin=password_stdin) as session:
-        options = YankOptions(undo=undo, delete=delete, dry_run=dry_run, receipt=receipt)
+    plan_options = select_plan_options(images, rules, flavor, only)
+    with open_session(options, username, password_stdin=password_stdin) as session:
+        yank_options = YankOptions(undo=undo, delete=delete, dry_run=dry_run, receipt=receipt)
         if not dry_run:
-            look = replace(options, dry_run=True, receipt=None)
-            agree(given, lambda: yank(session, version, wanted, look), "Do this?", yes=yes)
-        run = yank(session, version, wanted, options)
-    return show_runs(given, [run], form)
+            dry_options = replace(yank_options, dry_run=True, receipt=None)
+            agree(options, lambda: yank(session, version, plan_options, dry_options), "Do this?", yes=yes)
+        run = yank(session, version, plan_options, yank_options)
+    return show_runs(options, [run], form)

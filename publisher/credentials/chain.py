@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from publisher.model.credential import Broken, Credential, Found
+from publisher.model.credential import Broken, Credential, Present
 from publisher.model.errors import BrokenCredential, PublishError
 from publisher.model.reference import DOCKER_HUB
 
@@ -23,10 +23,10 @@ class Chain:
     tell: takes one line for each answer that was found: whose credential it is and where it comes from.
     """
 
-    def __init__(self, sources: Sequence[CredentialSource], tell: Callable[[str], None] | None = None) -> None:
+    def __init__(self, sources: Sequence[CredentialSource], trace: Callable[[str], None] | None = None) -> None:
         self._sources = sources
-        self._tell = tell
-        self._known: dict[tuple[str, str], Credential | PublishError | None] = {}
+        self._trace = trace
+        self._answers: dict[tuple[str, str], Credential | PublishError | None] = {}
         self._lock = threading.Lock()
 
     def find(self, registry: str, repository: str = "") -> Credential | None:
@@ -34,21 +34,21 @@ class Chain:
         host = DOCKER_HUB if registry in _HUB else registry
         key = (host, repository)
         with self._lock:
-            if key not in self._known:
-                self._known[key] = self._try(host, repository)
-            known = self._known[key]
-        if isinstance(known, PublishError):
-            raise known
-        return known
+            if key not in self._answers:
+                self._answers[key] = self._answer(host, repository)
+            answer = self._answers[key]
+        if isinstance(answer, PublishError):
+            raise answer
+        return answer
 
-    def _try(self, host: str, repository: str) -> Credential | PublishError | None:
+    def _answer(self, host: str, repository: str) -> Credential | PublishError | None:
         """An error is an answer too: threads that wait for it must not each wait for a helper that hangs."""
         try:
-            return self._ask(host, repository)
+            return self._search(host, repository)
         except PublishError as error:
             return error
 
-    def _ask(self, host: str, repository: str) -> Credential | None:
+    def _search(self, host: str, repository: str) -> Credential | None:
         for source in self._sources:
             answer = source.find(host, repository)
             if isinstance(answer, Broken):
@@ -57,13 +57,13 @@ class Chain:
                     reference=host,
                     hint=answer.hint or None,
                 )
-            if isinstance(answer, Found):
-                return self._found(_usable(answer.credential, host), host)
+            if isinstance(answer, Present):
+                return self._traced(_usable(answer.credential, host), host)
         return None
 
-    def _found(self, credential: Credential, host: str) -> Credential:
-        if self._tell:
-            self._tell(f"credential for {host}: {credential.username}, from {credential.source}")
+    def _traced(self, credential: Credential, host: str) -> Credential:
+        if self._trace:
+            self._trace(f"credential for {host}: {credential.username}, from {credential.source}")
         return credential
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from publisher.model.credential import IDENTITY_TOKEN_USER, Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import IDENTITY_TOKEN_USER, Absent, Answer, Broken, Credential, Present
+from publisher.model.environment import home_folder
 from publisher.model.reference import DOCKER_HUB
 
 if TYPE_CHECKING:
@@ -43,14 +44,13 @@ class _Document(msgspec.Struct, frozen=True, rename={"helpers": "credHelpers", "
 
 def config_file(environ: Mapping[str, str]) -> Path:
     """Where docker keeps it: $DOCKER_CONFIG/config.json, else ~/.docker/config.json."""
-    home = Path(environ.get("HOME") or Path.home())
     folder = environ.get("DOCKER_CONFIG")
-    return (Path(folder) if folder else home / ".docker") / "config.json"
+    return (Path(folder) if folder else home_folder(environ) / ".docker") / "config.json"
 
 
-def key_of(place: str) -> str:
+def key_of(target: str) -> str:
     """What docker keeps a login under: a key of its own for Docker Hub, else HOST[/PATH]."""
-    return _keys(place)[0]
+    return _host_keys(target)[0]
 
 
 class DockerConfig:
@@ -65,8 +65,8 @@ class DockerConfig:
     def find(self, registry: str, repository: str = "") -> Answer:
         """Ask for `registry`; a configuration that can't be read is broken, not empty."""
         if text := self._environ.get("DOCKER_AUTH_CONFIG"):
-            given = _document(os.fsencode(text), "DOCKER_AUTH_CONFIG")
-            answer = _find_auth(given, registry, repository, "DOCKER_AUTH_CONFIG")
+            document = _document(os.fsencode(text), "DOCKER_AUTH_CONFIG")
+            answer = _find_auth(document, registry, repository, "DOCKER_AUTH_CONFIG")
             if not isinstance(answer, Absent):
                 return answer
         try:
@@ -83,7 +83,7 @@ class DockerConfig:
         if helper := _helper(document, registry):
             from publisher.credentials.helper import ask_helper
 
-            for key in _keys(registry):
+            for key in _host_keys(registry):
                 answer = ask_helper(helper, key, self._environ)
                 if not isinstance(answer, Absent):
                     return answer
@@ -101,45 +101,46 @@ def plain_logins(environ: Mapping[str, str]) -> tuple[Path, tuple[str, ...]]:
     return path, tuple(key for key, entry in auths.items() if entry and entry.is_plain)
 
 
-def _document(content: bytes, named: str) -> _Document | Broken:
+def _document(content: bytes, source: str) -> _Document | Broken:
     try:
         return msgspec.json.decode(content, type=_Document)
     except msgspec.ValidationError as error:
-        return Broken(f"{named} is not docker's configuration: {error}")
+        return Broken(f"{source} is not docker's configuration: {error}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Broken(f"{named} is not JSON: {error}")
+        return Broken(f"{source} is not JSON: {error}")
 
 
-def _keys(registry: str) -> tuple[str, ...]:
+def _host_keys(registry: str) -> tuple[str, ...]:
     return _HUB_KEYS if registry == DOCKER_HUB else (registry,)
 
 
 def _helper(document: _Document, registry: str) -> str | None:
     helpers = document.helpers or {}
-    own = next((helper for key in _keys(registry) if (helper := helpers.get(key)) is not None), None)
+    own = next((helper for key in _host_keys(registry) if (helper := helpers.get(key)) is not None), None)
     return own if own is not None else document.store or None
 
 
-def _find_auth(document: _Document | Broken, registry: str, repository: str, named: str) -> Answer:
+def _find_auth(document: _Document | Broken, registry: str, repository: str, source: str) -> Answer:
     if isinstance(document, Broken):
         return document
     auths = document.auths or {}
-    by_place = {_place(key): entry for key, entry in reversed(auths.items())}
-    for place in places(registry, repository):
-        entry = auths.get(place) or by_place.get(_place(place))
+    by_target = {_target(key): entry for key, entry in reversed(auths.items())}
+    for key in keys_for(registry, repository):
+        entry = auths.get(key) or by_target.get(_target(key))
         if entry and entry != _Login():
-            return _read_auth(entry, place, named)
+            return _read_auth(entry, key, source)
     return Absent()
 
 
-def places(registry: str, repository: str) -> list[str]:
+def keys_for(registry: str, repository: str) -> list[str]:
     """List the keys that hold for a repository, the closest first: its own, those of its folders, the host's."""
     parts = repository.split("/") if repository else []
     paths = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
-    return [f"{host}/{path}" for path in paths for host in _keys(registry) if "://" not in host] + [*_keys(registry)]
+    hosts = _host_keys(registry)
+    return [f"{host}/{path}" for path in paths for host in hosts if "://" not in host] + [*hosts]
 
 
-def _place(key: str) -> str:
+def _target(key: str) -> str:
     """What a key is for: HOST, or HOST/PATH where only repositories below PATH are meant.
 
     Older clients wrote the host as an address of its API; that path is no repository's.
@@ -149,17 +150,17 @@ def _place(key: str) -> str:
     return host if bare != key.rstrip("/") or path in {"v1", "v2"} else bare
 
 
-def _read_auth(entry: _Login, key: str, named: str) -> Answer:
+def _read_auth(entry: _Login, key: str, source: str) -> Answer:
     if entry.identitytoken:
-        return Found(Credential(IDENTITY_TOKEN_USER, entry.identitytoken, named))
+        return Present(Credential(IDENTITY_TOKEN_USER, entry.identitytoken, source))
     if entry.username and entry.password is not None:
-        return Found(Credential(entry.username, entry.password, named))
+        return Present(Credential(entry.username, entry.password, source))
     if not entry.auth:
         return Absent()
     try:
         username, colon, password = base64.b64decode(entry.auth, validate=True).decode().partition(":")
     except ValueError:
-        return Broken(f"the entry for {key} in {named} is not base64 of user:secret")
+        return Broken(f"the entry for {key} in {source} is not base64 of user:secret")
     if not colon or not username:
-        return Broken(f"the entry for {key} in {named} has no user")
-    return Found(Credential(username, password.rstrip("\0"), named))
+        return Broken(f"the entry for {key} in {source} has no user")
+    return Present(Credential(username, password.rstrip("\0"), source))

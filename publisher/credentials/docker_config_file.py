@@ -28,37 +28,37 @@ class DockerConfigFile:
         self.path = path.resolve()
         self._write = write
 
-    def use_helper(self, place: str) -> None:
+    def use_helper(self, target: str) -> None:
         """Let docker ask `docker-credential-publish` for this registry; a plain entry of it goes."""
-        with self._changed() as document:
-            _table(document, "credHelpers")[key_of(place)] = HELPER
-            _table(document, "auths")[key_of(place)] = {}
+        with self._editing() as document:
+            _table(document, "credHelpers")[key_of(target)] = HELPER
+            _table(document, "auths")[key_of(target)] = {}
 
-    def store(self, place: str, username: str, secret: str) -> None:
+    def store(self, target: str, username: str, secret: str) -> None:
         """Write user and secret as docker does without a helper: base64, which hides nothing."""
-        with self._changed() as document:
-            if document.get("credsStore") or key_of(place) in _table(document, "credHelpers"):
+        with self._editing() as document:
+            if document.get("credsStore") or key_of(target) in _table(document, "credHelpers"):
                 raise BrokenCredential(
-                    f"{self.path} names a credential helper for {place}, so docker would not read an entry there",
+                    f"{self.path} names a credential helper for {target}, so docker would not read an entry there",
                     hint="use 'docker login', or leave out --store docker",
                 )
             auth = base64.b64encode(f"{username}:{secret}".encode()).decode()
-            _table(document, "auths")[key_of(place)] = {"auth": auth}
+            _table(document, "auths")[key_of(target)] = {"auth": auth}
 
-    def forget(self, place: str) -> bool:
+    def forget(self, target: str) -> bool:
         """Take out our helper, and any plain entry; False if neither was there."""
-        key, found = key_of(place), False
+        key, was_ours = key_of(target), False
         if not self.path.exists():
             return False
-        with self._changed() as document:
+        with self._editing() as document:
             helpers, auths = _table(document, "credHelpers"), _table(document, "auths")
             if helpers.get(key) == HELPER:
                 del helpers[key]
-                found = True
-            return auths.pop(key, None) is not None or found
+                was_ours = True
+            return auths.pop(key, None) is not None or was_ours
 
     @contextmanager
-    def _changed(self) -> Iterator[dict[str, Any]]:
+    def _editing(self) -> Iterator[dict[str, Any]]:
         """The document, written back when the block ends without an error."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(self.path.parent / ".config.json.publish-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -78,29 +78,29 @@ class DockerConfigFile:
 
     def _read(self, text: str) -> dict[str, Any]:
         try:
-            found = json.loads(text) if text.strip() else {}
+            document = json.loads(text) if text.strip() else {}
         except (ValueError, RecursionError) as error:
             raise BrokenCredential(f"{self.path} is not JSON: {error}", reference=self.path) from error
-        if not isinstance(found, dict):
+        if not isinstance(document, dict):
             raise BrokenCredential(f"{self.path} is not a JSON object", reference=self.path)
-        return found
+        return document
 
     def _save(self, text: str, document: Mapping[str, Any]) -> None:
         mode = self.path.stat().st_mode & 0o777 if text else 0o600
-        made = json.dumps(document, indent=_indent(text), ensure_ascii=False)
-        self._write(self.path, made.encode() + (b"\n" if text.endswith("\n") else b""))
+        content = json.dumps(document, indent=_indent(text), ensure_ascii=False)
+        self._write(self.path, content.encode() + (b"\n" if text.endswith("\n") else b""))
         # Rights are kept, but nobody else learns what may be a secret.
-        self.path.chmod(mode & 0o700 if "auth" in made else mode)
+        self.path.chmod(mode & 0o700 if "auth" in content else mode)
 
 
 def _indent(text: str) -> str | int:
     """What a line of the first level starts with; docker's own is a tab."""
-    found = re.search(r"\n([ \t]+)\S", text)
-    return found[1] if found else "\t"
+    indent = re.search(r"\n([ \t]+)\S", text)
+    return indent[1] if indent else "\t"
 
 
 def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
-    found = document.setdefault(name, {})
-    if not isinstance(found, dict):
+    table = document.setdefault(name, {})
+    if not isinstance(table, dict):
         raise BrokenCredential(f"'{name}' in docker's config.json is not an object", hint="repair the file")
-    return found
+    return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.errors import ConfigError
 from publisher.model.reference import DOCKER_HUB, Repository
 
@@ -20,7 +20,7 @@ class SandboxCredentials:
     def find(self, registry: str, repository: str = "") -> Answer:
         """The same for every registry."""
         del registry, repository
-        return Found(Credential("sandbox", "sandbox", self.name, known=True))
+        return Present(Credential("sandbox", "sandbox", self.name, known=True))
 
 
 class EnvironmentCredentials:
@@ -41,31 +41,31 @@ class EnvironmentCredentials:
         if registry == DOCKER_HUB:
             # With OIDC the name stands alone: the secret is the job's own.
             by_oidc = self._environ.get("DOCKERHUB_OIDC_CONNECTIONID") and not self._environ.get("DOCKERHUB_TOKEN")
-            found = Absent() if by_oidc else self._pair("DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN")
-            if not isinstance(found, Absent):
-                return found
-        found = self._pair("PUBLISH_USERNAME", "PUBLISH_PASSWORD")
-        if isinstance(found, Absent):
-            return found
-        return found if self._host() == registry else Absent()
+            answer = Absent() if by_oidc else self._pair("DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN")
+            if not isinstance(answer, Absent):
+                return answer
+        answer = self._pair("PUBLISH_USERNAME", "PUBLISH_PASSWORD")
+        if isinstance(answer, Absent):
+            return answer
+        return answer if self._host() == registry else Absent()
 
     def _pair(self, username: str, secret: str) -> Answer:
         user, password = self._environ.get(username, ""), self._environ.get(secret, "")
         if user and password:
-            return Found(Credential(user, password, f"{username} and {secret}"))
+            return Present(Credential(user, password, f"{username} and {secret}"))
         if not user and not password:
             return Absent()
-        have, lack = (username, secret) if user else (secret, username)
-        return Broken(f"{have} is set and {lack} is not", f"set both, or unset {have}")
+        present, absent = (username, secret) if user else (secret, username)
+        return Broken(f"{present} is set and {absent} is not", f"set both, or unset {present}")
 
     def _host(self) -> str:
-        if named := self._environ.get("PUBLISH_REGISTRY"):
-            found = Repository.parse(f"{named}/any/name")
-            if found.name != "any/name":
+        if name := self._environ.get("PUBLISH_REGISTRY"):
+            repository = Repository.parse(f"{name}/any/name")
+            if repository.name != "any/name":
                 raise ConfigError(
-                    f"PUBLISH_REGISTRY is '{named}', not a registry's host", hint="give a host alone, as in ghcr.io"
+                    f"PUBLISH_REGISTRY is '{name}', not a registry's host", hint="give a host alone, as in ghcr.io"
                 )
-            return found.registry
+            return repository.registry
         if len(self._destinations) > 1:
             hosts = ", ".join(sorted(self._destinations))
             raise ConfigError(
@@ -75,7 +75,7 @@ class EnvironmentCredentials:
         return next(iter(self._destinations), "")
 
 
-class GivenCredential:
+class CommandLineCredential:
     """`--username` and `--password-stdin`: for the one host that is written to."""
 
     name = "the command line"
@@ -92,4 +92,4 @@ class GivenCredential:
     def find(self, registry: str, repository: str = "") -> Answer:
         """Ask for `registry`."""
         del repository
-        return Found(self._credential) if registry in self._destinations else Absent()
+        return Present(self._credential) if registry in self._destinations else Absent()

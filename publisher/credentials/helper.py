@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.environment import clean_environment
 
 if TYPE_CHECKING:
@@ -40,17 +40,17 @@ def ask_helper(name: str, server: str, environ: Mapping[str, str], *, seconds: f
     path = shutil.which(program, path=environ.get("PATH"))
     if path is None:
         return Broken(f"{program} is configured and not on PATH", "install it, or change docker's config.json")
-    patience = seconds or (_SECONDS_AT_A_TERMINAL if sys.stdin and sys.stdin.isatty() else _SECONDS)
+    timeout = seconds or (_SECONDS_AT_A_TERMINAL if sys.stdin and sys.stdin.isatty() else _SECONDS)
     try:
-        code, output = _run([path, "get"], server.encode(), clean_environment(environ), patience)
+        code, output = _run([path, "get"], server.encode(), clean_environment(environ), timeout)
     except subprocess.TimeoutExpired:
-        return Broken(f"{program} did not answer within {patience:g} s", "is its keychain locked?")
+        return Broken(f"{program} did not answer within {timeout:g} s", "is its keychain locked?")
     except OSError as error:
         return Broken(f"{program} can't be run: {os.strerror(error.errno or 0)}")
     return _read(program, code, output)
 
 
-def _run(command: list[str], given: bytes, environ: Mapping[str, str], seconds: float) -> tuple[int, bytes]:
+def _run(command: list[str], stdin: bytes, environ: Mapping[str, str], seconds: float) -> tuple[int, bytes]:
     """Exit code and output; a program that says more than `_MOST` bytes is ended, what it said is not kept."""
     deadline = time.monotonic() + seconds
     with subprocess.Popen(  # noqa: S603 - a name that was checked, found on PATH, without a shell
@@ -60,7 +60,7 @@ def _run(command: list[str], given: bytes, environ: Mapping[str, str], seconds: 
         assert child.stdout is not None  # noqa: S101 - PIPE, for the type checker
         try:
             with suppress(BrokenPipeError):
-                child.stdin.write(given)
+                child.stdin.write(stdin)
             child.stdin.close()
             output = _collect(child.stdout.fileno(), deadline)
             if len(output) > _MOST:
@@ -90,13 +90,13 @@ def _read(program: str, code: int, output: bytes) -> Answer:
     if len(output) > _MOST:
         return Broken(f"{program} answered more than a credential")
     if code != 0:
-        said = output.decode("utf-8", "replace").strip()
-        return Absent() if said == _NOT_FOUND else Broken(f"{program} failed with exit code {code}")
+        text = output.decode("utf-8", "replace").strip()
+        return Absent() if text == _NOT_FOUND else Broken(f"{program} failed with exit code {code}")
     try:
-        found = msgspec.json.decode(output)
-        username, secret = found["Username"], found["Secret"]
+        document = msgspec.json.decode(output)
+        username, secret = document["Username"], document["Secret"]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         return Broken(f"{program} did not answer in the form of the protocol")
     if not isinstance(username, str) or not isinstance(secret, str) or not username or not secret:
         return Broken(f"{program} answered without user or secret")
-    return Found(Credential(username, secret, program))
+    return Present(Credential(username, secret, program))

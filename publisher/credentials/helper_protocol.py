@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from publisher.model.credential import Broken, Found
+from publisher.model.credential import Broken, Present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from publisher.model.credential import Answer
 
-    class Keeper(Protocol):
+    class CredentialStore(Protocol):
         """Where the credentials are."""
 
         def find(self, registry: str, repository: str = "") -> Answer:
@@ -42,67 +42,69 @@ class HelperError(Exception):
 def read_index(text: str) -> dict[str, str]:
     """The list of logins, server to user, from its file's text; no secrets in it."""
     try:
-        found = json.loads(text or "{}")
+        document = json.loads(text or "{}")
     except ValueError:
         return {}
-    return {str(server): str(user) for server, user in found.items()} if isinstance(found, dict) else {}
+    return {str(server): str(user) for server, user in document.items()} if isinstance(document, dict) else {}
 
 
 class Helper:
     """One call of the helper. `index` lists servers and users; `save` writes it anew."""
 
-    def __init__(self, keeper: Keeper, index: Mapping[str, str], save: Callable[[Mapping[str, str]], None]) -> None:
-        self._keeper = keeper
+    def __init__(
+        self, store: CredentialStore, index: Mapping[str, str], save: Callable[[Mapping[str, str]], None]
+    ) -> None:
+        self._credentials = store
         self._index = dict(index)
         self._save = save
 
-    def answer(self, action: str, given: str) -> str:
+    def answer(self, action: str, text: str) -> str:
         """What goes to stdout; raises HelperError."""
-        if len(given) > LARGEST:
+        if len(text) > LARGEST:
             raise HelperError("the input is too large")
         if action == "get":
-            return self._get(given.strip())
+            return self._get(text.strip())
         if action == "store":
-            return self._store(given)
+            return self._store(text)
         if action == "erase":
-            return self._erase(given.strip())
+            return self._erase(text.strip())
         return json.dumps(self._index, separators=(",", ":")) + "\n"
 
     def _get(self, server: str) -> str:
         if not server:
             raise HelperError(_NO_SERVER)
-        found = self._keeper.find(server) if server in self._index else None
-        if isinstance(found, Broken):
-            raise HelperError(found.reason)
-        if not isinstance(found, Found):
+        answer = self._credentials.find(server) if server in self._index else None
+        if isinstance(answer, Broken):
+            raise HelperError(answer.reason)
+        if not isinstance(answer, Present):
             raise HelperError(_NOT_FOUND)
-        credential = found.credential
+        credential = answer.credential
         document = {"ServerURL": server, "Username": credential.username, "Secret": credential.secret}
         return json.dumps(document, separators=(",", ":")) + "\n"
 
-    def _store(self, given: str) -> str:
-        fields = _fields(given)
+    def _store(self, text: str) -> str:
+        fields = _fields(text)
         server, username = fields.get("serverurl", ""), fields.get("username", "")
         if not server:
             raise HelperError(_NO_SERVER)
         if not username:
             raise HelperError(_NO_USER)
-        self._keeper.store(server, username, fields.get("secret", ""))
+        self._credentials.store(server, username, fields.get("secret", ""))
         self._save({**self._index, server: username})
         return ""
 
     def _erase(self, server: str) -> str:
         if not server:
             raise HelperError(_NO_SERVER)
-        self._keeper.erase(server)
+        self._credentials.erase(server)
         self._save({name: user for name, user in self._index.items() if name != server})
         return ""
 
 
-def _fields(given: str) -> dict[str, str]:
+def _fields(text: str) -> dict[str, str]:
     """The first JSON value, its keys in any case, as Go decodes them; what follows it is ignored."""
     try:
-        document, _end = json.JSONDecoder().raw_decode(given.lstrip())
+        document, _end = json.JSONDecoder().raw_decode(text.lstrip())
     except ValueError as error:
         raise HelperError(f"the input is not JSON: {error}") from error
     fields: dict[str, Any] = document if isinstance(document, dict) else {}

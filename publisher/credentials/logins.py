@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from publisher.credentials.docker_config import key_of, places
+from publisher.credentials.docker_config import key_of, keys_for
 from publisher.credentials.helper_protocol import read_index
 from publisher.credentials.vault import Vault
-from publisher.model.credential import Absent, Answer, Broken, Found
+from publisher.model.credential import Absent, Answer, Broken, Present
+from publisher.model.environment import config_folder
 from publisher.model.errors import BrokenCredential
+from publisher.threads import run_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 # A locked keyring waits for somebody to type a password; in CI nobody will.
-PATIENCE: Final = 10.0
+KEYRING_SECONDS: Final = 10.0
 
 
 def index_file(environ: Mapping[str, str]) -> Path:
     """The list of logins: $XDG_CONFIG_HOME/publish/logins.json."""
-    home = Path(environ.get("HOME") or Path.home())
-    return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "publish" / "logins.json"
+    return config_folder(environ) / "logins.json"
 
 
 class Logins:
@@ -33,10 +33,10 @@ class Logins:
 
     name = "the keyring"
 
-    def __init__(self, file: Path, write: Callable[[Path, bytes], None], *, retry_policy: float = PATIENCE) -> None:
+    def __init__(self, file: Path, write: Callable[[Path, bytes], None], *, seconds: float = KEYRING_SECONDS) -> None:
         self._file = file
         self._write = write
-        self._patience = retry_policy
+        self._seconds = seconds
         self._vault = Vault()
 
     @property
@@ -50,7 +50,7 @@ class Logins:
     def find(self, registry: str, repository: str = "") -> Answer:
         """Ask for `registry`, the longest path that fits first; what is not in the list is not looked for."""
         index = self.index
-        for key in places(registry, repository):
+        for key in keys_for(registry, repository):
             if key not in index:
                 continue
             try:
@@ -58,19 +58,19 @@ class Logins:
             except BrokenCredential as error:
                 return Broken(error.message, error.hint or "")
             # The list may be older than the keyring: what has gone from there is no login any more.
-            if isinstance(answer, Found | Broken):
+            if isinstance(answer, Present | Broken):
                 return answer
         return Absent()
 
-    def store(self, place: str, username: str, secret: str) -> None:
+    def store(self, target: str, username: str, secret: str) -> None:
         """Keep a login; raises BrokenCredential where the keyring isn't a safe one, is locked or keeps nothing."""
-        key = key_of(place)
+        key = key_of(target)
         self._limited(lambda: self._vault.store(key, username, secret))
         self._save({**self.index, key: username})
 
-    def erase(self, place: str) -> bool:
+    def erase(self, target: str) -> bool:
         """Forget a login; False if there was none."""
-        key, index = key_of(place), self.index
+        key, index = key_of(target), self.index
         if key not in index:
             return False
         self._limited(lambda: self._vault.erase(key))
@@ -81,25 +81,13 @@ class Logins:
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._write(self._file, json.dumps(index, indent=2).encode() + b"\n")
 
-    def _limited(self, work: Callable[[], Made]) -> Made:
+    def _limited(self, work: Callable[[], Result]) -> Result:
         """Do work that may never come back, as a locked keyring's; raises BrokenCredential when time is up."""
-        made: list[Made] = []
-        failed: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                made.append(work())
-            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
-                failed.append(error)
-
-        thread = threading.Thread(target=run, daemon=True, name="keyring")
-        thread.start()
-        thread.join(self._patience)
-        if failed:
-            raise failed[0]
-        if not made:
+        # A result may be None: the tuple tells it from none at all.
+        results = run_within(lambda: (work(),), self._seconds)
+        if results is None:
             raise BrokenCredential(
-                f"the keyring did not answer within {self._patience:g} seconds: it is locked, or hangs",
+                f"the keyring did not answer within {self._seconds:g} seconds: it is locked, or hangs",
                 hint="unlock it, or use environment variables: PUBLISH_USERNAME and PUBLISH_PASSWORD",
             )
-        return made[0]
+        return results[0]

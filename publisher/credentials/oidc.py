@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from publisher.http.message import Request
 from publisher.http.origin import Origin
 from publisher.http.tokens import is_token, read_object, token_in
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.errors import Denied, PublishError
 from publisher.model.reference import DOCKER_HUB
 from publisher.model.value import Value
@@ -30,7 +30,7 @@ _SHORTEST, _LONGEST = 300, 21_600
 _OK: Final = 200
 
 
-class _Failed(Exception):
+class _NoToken(Exception):
     """Why there is no credential."""
 
 
@@ -63,19 +63,19 @@ class OidcCredentials:
             return Broken("it doesn't say which organization is meant", "set DOCKERHUB_USERNAME to its name")
         try:
             self._secret = self._secret or self._exchange(connection, self._id_token())
-        except _Failed as error:
+        except _NoToken as error:
             return Broken(str(error), "the job needs 'permissions: id-token: write', and a connection at Docker Hub")
         except PublishError as error:
             return Broken(error.message, error.hint or "")
-        return Found(Credential(user, self._secret, self.name, registry_only=True))
+        return Present(Credential(user, self._secret, self.name, registry_only=True))
 
     def _id_token(self) -> str:
         """GitHub's word for which job this is."""
-        asked = {
+        service = {
             "url": self._environ.get("ACTIONS_ID_TOKEN_REQUEST_URL", ""),
             "bearer": self._environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", ""),
         }
-        return _request_token(self._client, asked, IDENTITY, self._learn)
+        return _request_token(self._client, service, IDENTITY, self._learn)
 
     def _exchange(self, connection: str, token: str) -> str:
         """A short-lived secret for the registry in place of the job's word."""
@@ -95,7 +95,7 @@ class OidcCredentials:
     def _life(self) -> int:
         text = self._environ.get("DOCKERHUB_OIDC_EXPIREIN", "") or str(_SHORTEST)
         if not (text.isascii() and text.isdecimal() and _SHORTEST <= int(text) <= _LONGEST):
-            raise _Failed(f"DOCKERHUB_OIDC_EXPIREIN is no number of seconds from {_SHORTEST} to {_LONGEST}")
+            raise _NoToken(f"DOCKERHUB_OIDC_EXPIREIN is no number of seconds from {_SHORTEST} to {_LONGEST}")
         return int(text)
 
     def _send(self, request: Request, key: str, who: str) -> str:
@@ -129,28 +129,28 @@ class IdentityToken(Value, frozen=True):
 
 
 def request_identity(
-    client: Callable[[], Client], asked: Mapping[str, str], audience: str, learn: Callable[[str], None]
+    client: Callable[[], Client], service: Mapping[str, str], audience: str, learn: Callable[[str], None]
 ) -> IdentityToken:
-    """Ask GitHub which job this is. asked: the `url` and the `bearer` that its runner gives; raises Denied."""
+    """Ask GitHub which job this is. service: the `url` and the `bearer` that its runner gives; raises Denied."""
     try:
-        return IdentityToken.read(_request_token(client, asked, audience, learn))
-    except _Failed as error:
+        return IdentityToken.read(_request_token(client, service, audience, learn))
+    except _NoToken as error:
         raise Denied(str(error), hint="the job needs 'permissions: id-token: write'") from error
 
 
 def _request_token(
-    client: Callable[[], Client], asked: Mapping[str, str], audience: str, learn: Callable[[str], None]
+    client: Callable[[], Client], service: Mapping[str, str], audience: str, learn: Callable[[str], None]
 ) -> str:
-    url, bearer = asked["url"], asked["bearer"]
+    url, bearer = service["url"], service["bearer"]
     if not url or not bearer:
-        raise _Failed("the job has no right to an identity token")
+        raise _NoToken("the job has no right to an identity token")
     if not is_token(bearer):
-        raise _Failed("ACTIONS_ID_TOKEN_REQUEST_TOKEN is no token: a header can't carry it")
+        raise _NoToken("ACTIONS_ID_TOKEN_REQUEST_TOKEN is no token: a header can't carry it")
     if urlsplit(url).scheme != "https" and not Origin.of(url).is_loopback:
-        raise _Failed("ACTIONS_ID_TOKEN_REQUEST_URL is not https")
-    whole = f"{url}{'&' if urlsplit(url).query else '?'}{urlencode({'audience': audience})}"
+        raise _NoToken("ACTIONS_ID_TOKEN_REQUEST_URL is not https")
+    address = f"{url}{'&' if urlsplit(url).query else '?'}{urlencode({'audience': audience})}"
     headers = {"Authorization": f"Bearer {bearer}"}
-    request = Request(method="GET", url=whole, headers=headers, anonymous=True, bare=True)
+    request = Request(method="GET", url=address, headers=headers, anonymous=True, bare=True)
     return _send(client, request, "value", "GitHub", learn)
 
 
@@ -158,8 +158,8 @@ def _send(client: Callable[[], Client], request: Request, key: str, who: str, le
     sender = client()
     sender.base_url(urlsplit(request.url).netloc)
     with sender.send(request) as response:
-        found = token_in(read_object(response), key) if response.status == _OK else ""
-    if not found:
-        raise _Failed(f"{who} gave no token (HTTP {response.status})")
-    learn(found)
-    return found
+        token = token_in(read_object(response), key) if response.status == _OK else ""
+    if not token:
+        raise _NoToken(f"{who} gave no token (HTTP {response.status})")
+    learn(token)
+    return token

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.errors import BrokenCredential
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ class Vault:
         try:
             backend = _backend()
             backend.set_password(SERVICE, registry, json.dumps({"Username": username, "Secret": secret}))
-            kept = backend.get_password(SERVICE, registry)
+            stored = backend.get_password(SERVICE, registry)
         except BrokenCredential:
             raise
         except Exception as error:
             raise BrokenCredential(f"the keyring did not take it: {type(error).__name__}: {error}") from error
-        if not kept or json.loads(kept) != {"Username": username, "Secret": secret}:
+        if not stored or json.loads(stored) != {"Username": username, "Secret": secret}:
             raise BrokenCredential("the keyring did not keep what it was given", reference=registry)
 
     def erase(self, registry: str) -> None:
@@ -68,8 +68,8 @@ def backend_name() -> str:
 
 def _read(text: str) -> Answer:
     try:
-        found = json.loads(text)
-        return Found(Credential(found["Username"], found["Secret"], "the keyring"))
+        document = json.loads(text)
+        return Present(Credential(document["Username"], document["Secret"], "the keyring"))
     except (ValueError, KeyError, TypeError):
         return Broken("its entry is not publish's")
 
@@ -78,12 +78,12 @@ def _backend() -> KeyringBackend:
     """The keyring, if every backend in it is secure; raises BrokenCredential that names the one that isn't."""
     import keyring
 
-    chosen = keyring.get_keyring()
-    for backend in getattr(chosen, "backends", None) or [chosen]:
-        named = f"{type(backend).__module__}.{type(backend).__name__}"
-        if not named.startswith((*_SECURE, *_SECURE_ELSEWHERE)):
+    keyring_backend = keyring.get_keyring()
+    for backend in getattr(keyring_backend, "backends", None) or [keyring_backend]:
+        name = f"{type(backend).__module__}.{type(backend).__name__}"
+        if not name.startswith((*_SECURE, *_SECURE_ELSEWHERE)):
             raise BrokenCredential(
-                f"the keyring's backend {named} does not keep secrets safe, or there is none",
+                f"the keyring's backend {name} does not keep secrets safe, or there is none",
                 hint="use environment variables or docker's credential helpers, or start a Secret Service",
             )
-    return chosen
+    return keyring_backend

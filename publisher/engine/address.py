@@ -56,10 +56,10 @@ class Address(Value, frozen=True):
         # docker-py reads the same file, and a broken one would break it in odd ways.
         config = _read(folder / "config.json") or {}
         if host := environ.get("DOCKER_HOST"):
-            return _checked(cls(host, "DOCKER_HOST", _certificates(environ, home)))
+            return _check_scheme(cls(host, "DOCKER_HOST", _certificates(environ, home)))
         name = environ.get("DOCKER_CONTEXT") or config.get("currentContext")
         if name and name != "default":
-            return _checked(_context(folder / "contexts", str(name)))
+            return _check_scheme(_context(folder / "contexts", str(name)))
         return cls(_DEFAULT, "the default")
 
     @property
@@ -69,7 +69,7 @@ class Address(Value, frozen=True):
         return scheme == "unix" and not os.path.exists(path)  # noqa: PTH110 - pathlib's raises where it may not look
 
 
-def _checked(address: Address) -> Address:
+def _check_scheme(address: Address) -> Address:
     scheme, mark, rest = address.url.partition("://")
     if scheme == "ssh":
         raise EngineUnavailable(
@@ -94,27 +94,27 @@ def _certificates(environ: Mapping[str, str], home: Path) -> Certificates | None
 def _read(file: Path) -> dict[str, Any] | None:
     """A JSON object; None where there is no file."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file} can't be read: {error}", hint="repair or remove it") from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise ConfigError(f"{file} is not a JSON object", hint="repair or remove it")
-    return found
+    return document
 
 
 def _context(folder: Path, name: str) -> Address:
     """One of docker's contexts, which are kept under the hash of their names."""
-    place = Digest.of(name.encode()).hex
-    found = _read(folder / "meta" / place / "meta.json")
-    if found is None:
+    key = Digest.of(name.encode()).hex
+    document = _read(folder / "meta" / key / "meta.json")
+    if document is None:
         raise EngineUnavailable(f"docker has no context '{name}'", hint="see 'docker context ls'")
     try:
-        endpoint = found["Endpoints"]["docker"]
+        endpoint = document["Endpoints"]["docker"]
         host, verify = str(endpoint["Host"]), not endpoint.get("SkipTLSVerify")
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"docker's context '{name}' names no engine", hint="see 'docker context inspect'") from error
-    keys = folder / "tls" / place / "docker"
+    keys = folder / "tls" / key / "docker"
     certificates = Certificates.within(keys, verify=verify) if keys.is_dir() else None
     return Address(host, f"the context '{name}'", certificates)

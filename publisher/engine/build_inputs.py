@@ -37,19 +37,19 @@ class BuildInputs(msgspec.Struct, frozen=True, kw_only=True, tag_field="form", t
     labels: dict[str, str]
 
 
-def snapshot(request: BuildRequest, files: Iterable[str], before: BuildInputs | None) -> BuildInputs:
-    """What a build is made from now; a file that looks as it did `before` isn't read again."""
-    known = before.files if before else {}
-    marks = {path: mark for path in files if (mark := _mark(request.context / path, known.get(path)))}
+def snapshot(request: BuildRequest, files: Iterable[str], previous: BuildInputs | None) -> BuildInputs:
+    """What a build is made from now; a file that looks as it did in `previous` isn't read again."""
+    previous_files = previous.files if previous else {}
+    stamps = {path: stamp for path in files if (stamp := _stamp(request.context / path, previous_files.get(path)))}
     return BuildInputs(
         dockerfile=(request.context / request.dockerfile).read_text(errors="replace"),
-        files=marks,
+        files=stamps,
         args={key: _hash(value.encode()) for key, value in request.args.items()},
         labels=dict(request.labels),
     )
 
 
-def _mark(path: Path, known: FileStamp | None) -> FileStamp | None:
+def _stamp(path: Path, previous: FileStamp | None) -> FileStamp | None:
     """None for what is no file, or can't be read: the builder will say so."""
     try:
         if path.is_symlink():
@@ -57,8 +57,8 @@ def _mark(path: Path, known: FileStamp | None) -> FileStamp | None:
         if not path.is_file():
             return None
         state = path.stat()
-        if known and (known.size, known.modified) == (state.st_size, state.st_mtime_ns):
-            content = known.hash
+        if previous and (previous.size, previous.modified) == (state.st_size, state.st_mtime_ns):
+            content = previous.hash
         else:
             with path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
@@ -71,14 +71,14 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def first_miss(steps: Iterable[BuildStep], before: BuildInputs | None, now: BuildInputs) -> str:
+def first_miss(steps: Iterable[BuildStep], previous: BuildInputs | None, now: BuildInputs) -> str:
     """Where the cache was left, and which earlier change did it; "" where all came from it, or nothing could."""
-    made = [step for step in steps if not step.instruction.upper().startswith(("FROM", "ARG"))]
-    missed = next((step for step in made if not step.cached), None)
-    if missed is None or (before is None and missed is made[0]):
+    executable = [step for step in steps if not step.instruction.upper().startswith(("FROM", "ARG"))]
+    miss = next((step for step in executable if not step.cached), None)
+    if miss is None or (previous is None and miss is executable[0]):
         return ""
-    why = "; ".join(_reasons(missed, before, now)) if before else _guess(missed)
-    where = f"step {missed.number}, {printable(missed.instruction[:80])}"
+    why = "; ".join(_reasons(miss, previous, now)) if previous else _guess(miss)
+    where = f"step {miss.number}, {printable(miss.instruction[:80])}"
     return f"the cache ends at {where}: {why}; all after it is made anew"
 
 
@@ -88,28 +88,32 @@ def _guess(step: BuildStep) -> str:
     return "the instruction, an argument or the labels have changed"
 
 
-def _reasons(step: BuildStep, before: BuildInputs, now: BuildInputs) -> Iterator[str]:
+def _reasons(step: BuildStep, previous: BuildInputs, now: BuildInputs) -> Iterator[str]:
     """What is different from the last build, and bears on the step."""
     instruction = read_dockerfile(step.instruction)[0]
-    found = False
-    if changed := [path for path in _changed(before.files, now.files) if instruction.takes(path)]:
-        found = True
-        yield _listed(_told(path, before, now) for path in changed)
-    if instruction.word == "LABEL" and (keys := _changed(before.labels, now.labels)):
-        found = True
-        yield f"the labels have changed ({_listed(keys)})"
-    if instruction.word in {"RUN", "ENV", "WORKDIR"} and (keys := _changed(before.args, now.args)):
-        found = True
-        yield f"the argument {keys[0]} has changed" if len(keys) == 1 else f"the arguments {_listed(keys)} have changed"
-    if not found and before.dockerfile != now.dockerfile:
-        found = True
+    has_reason = False
+    if paths := [path for path in _changed_keys(previous.files, now.files) if instruction.takes(path)]:
+        has_reason = True
+        yield _enumerate(_describe_change(path, previous, now) for path in paths)
+    if instruction.word == "LABEL" and (keys := _changed_keys(previous.labels, now.labels)):
+        has_reason = True
+        yield f"the labels have changed ({_enumerate(keys)})"
+    if instruction.word in {"RUN", "ENV", "WORKDIR"} and (keys := _changed_keys(previous.args, now.args)):
+        has_reason = True
+        yield (
+            f"the argument {keys[0]} has changed"
+            if len(keys) == 1
+            else f"the arguments {_enumerate(keys)} have changed"
+        )
+    if not has_reason and previous.dockerfile != now.dockerfile:
+        has_reason = True
         yield "the Dockerfile has changed"
-    if not found:
+    if not has_reason:
         yield "the image that it builds on is another one, or the engine no longer has the step"
 
 
-def _changed(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    return sorted(key for key in before.keys() | now.keys() if _content(before.get(key)) != _content(now.get(key)))
+def _changed_keys(previous: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    return sorted(key for key in previous.keys() | now.keys() if _content(previous.get(key)) != _content(now.get(key)))
 
 
 def _content(value: object) -> object:
@@ -117,13 +121,13 @@ def _content(value: object) -> object:
     return (value.hash, value.mode) if isinstance(value, FileStamp) else value
 
 
-def _told(path: str, before: BuildInputs, now: BuildInputs) -> str:
-    if path not in before.files:
+def _describe_change(path: str, previous: BuildInputs, now: BuildInputs) -> str:
+    if path not in previous.files:
         return f"{path} is new"
     return f"{path} has changed" if path in now.files else f"{path} is gone"
 
 
-def _listed(texts: Iterable[str]) -> str:
-    found = list(texts)
-    shown = ", ".join(map(printable, found[:_NAMED]))
-    return shown if len(found) <= _NAMED else f"{shown} and {len(found) - _NAMED} more"
+def _enumerate(texts: Iterable[str]) -> str:
+    items = list(texts)
+    text = ", ".join(map(printable, items[:_NAMED]))
+    return text if len(items) <= _NAMED else f"{text} and {len(items) - _NAMED} more"

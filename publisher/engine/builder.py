@@ -11,7 +11,7 @@ import msgspec
 from docker.errors import APIError
 from docker.utils.build import exclude_paths
 
-from publisher.engine.errors import spoken
+from publisher.engine.errors import translated_errors
 from publisher.model.errors import BuildFailed, ConfigError
 from publisher.model.manifest import Platform
 from publisher.model.printable import printable
@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
     import docker
 
-# "Step 2/3 : COPY …" is docker's, "[1/2] STEP 2/3: COPY …" podman's.
-_STEP: Final = re.compile(r"(?:\[\d+/\d+\] )?(?:Step|STEP) (\d+)/(\d+) ?: (.*)", re.DOTALL)
-_BUILT: Final = re.compile(r"Successfully built ([0-9a-f]+)")
+# "Step 2/3 : COPY …" is docker's, "[1/2] STEP 2/3: COPY …" podman's and buildah's, "#6 [stage 2/3] COPY …" buildx's.
+_STEP: Final = re.compile(
+    r"(?:(?:\[\d+/\d+\] )?(?:Step|STEP) |#\d+ \[(?:[^\]]* )?)(?P<number>\d+)/(?P<total>\d+)(?: ?: |\] )"
+    r"(?P<instruction>.+)",
+    re.DOTALL,
+)
+_CACHED: Final = re.compile(r" ?--+> Using cache\b|#\d+ CACHED")
+_SUCCESS: Final = re.compile(r"Successfully built ([0-9a-f]+)")
 _SHOWN: Final = 20
 _BAD_REQUEST: Final = 400
 
@@ -38,7 +43,7 @@ class BuildStep(msgspec.Struct, frozen=True, kw_only=True):
     cached: bool
     seconds: float
 
-    def told(self, total: int) -> str:
+    def line(self, total: int) -> str:
         """It in a line, as one of `total`."""
         how = "cached" if self.cached else f"{self.seconds:.1f} s"
         return f"build    {self.number}/{total} {printable(self.instruction[:100])} ({how})"
@@ -67,7 +72,7 @@ class BuildRequest(Value, frozen=True, kw_only=True):
             )
 
 
-class Built(Value, frozen=True):
+class BuildResult(Value, frozen=True):
     """The image's id, the steps that made it, what the builder warned of; its working folder and exposed ports."""
 
     id: str
@@ -78,20 +83,28 @@ class Built(Value, frozen=True):
 
     @classmethod
     def of(
-        cls, request: BuildRequest, found: Mapping[str, Any], steps: Iterable[BuildStep], warnings: Iterable[str] = ()
+        cls,
+        request: BuildRequest,
+        document: Mapping[str, Any],
+        steps: Iterable[BuildStep],
+        warnings: Iterable[str] = (),
     ) -> Self:
         """From what the engine says of the image; raises BuildFailed for one of another platform.
 
         The classic builder makes images of its own platform, whatever it is asked.
         """
-        asked = Platform.parse(request.platform) if request.platform else None
-        made = (str(found.get("Os")), str(found.get("Architecture")))
-        if asked and (asked.os, asked.architecture) != made:
-            raise BuildFailed(f"the builder made an image for {'/'.join(made)}, not for {asked}")
-        config = found.get("Config") or {}
+        platform = Platform.parse(request.platform) if request.platform else None
+        actual = (str(document.get("Os")), str(document.get("Architecture")))
+        if platform and (platform.os, platform.architecture) != actual:
+            raise BuildFailed(f"the builder made an image for {'/'.join(actual)}, not for {platform}")
+        config = document.get("Config") or {}
         ports = (name.partition("/")[0] for name in config.get("ExposedPorts") or ())
         return cls(
-            str(found["Id"]), tuple(steps), tuple(warnings), str(config.get("WorkingDir") or ""), tuple(map(int, ports))
+            str(document["Id"]),
+            tuple(steps),
+            tuple(warnings),
+            str(config.get("WorkingDir") or ""),
+            tuple(map(int, ports)),
         )
 
 
@@ -102,10 +115,10 @@ def context_files(context: Path) -> tuple[str, ...]:
     return tuple(sorted(exclude_paths(str(context), [line for line in patterns if line and not line.startswith("#")])))
 
 
-def build(api: docker.APIClient, request: BuildRequest, tell: Callable[[str], None]) -> Built:
-    """Build and name an image; `tell` gets one line a step. Raises BuildFailed with the builder's last words."""
+def build(api: docker.APIClient, request: BuildRequest, show: Callable[[str], None]) -> BuildResult:
+    """Build and name an image; `show` gets one line a step. Raises BuildFailed with the builder's last words."""
     untyped: Any = api
-    with spoken(str(request.context)), _refused():
+    with translated_errors(str(request.context)), _build_errors():
         events = untyped.build(
             path=str(request.context),
             dockerfile=request.dockerfile,
@@ -120,11 +133,11 @@ def build(api: docker.APIClient, request: BuildRequest, tell: Callable[[str], No
             forcerm=True,
             decode=True,
         )
-        reader = _Reader(tell)
+        reader = _EventReader(show)
         reader.read(events)
         name_also(untyped, reader.image, request.names[1:])
-        found = untyped.inspect_image(reader.image)
-    return Built.of(request, found, reader.steps, reader.warnings)
+        document = untyped.inspect_image(reader.image)
+    return BuildResult.of(request, document, reader.steps, reader.warnings)
 
 
 def name_also(api: Any, image: str, names: Iterable[str]) -> None:
@@ -136,7 +149,7 @@ def name_also(api: Any, image: str, names: Iterable[str]) -> None:
 
 
 @contextmanager
-def _refused() -> Iterator[None]:
+def _build_errors() -> Iterator[None]:
     """A build that the engine refuses to begin: a stage that isn't there, an instruction that it doesn't know."""
     try:
         yield
@@ -146,54 +159,86 @@ def _refused() -> Iterator[None]:
         raise BuildFailed(f"the engine refuses to build it: {error.explanation}") from error
 
 
-class _Reader:
-    """Puts the builder's stream together into steps."""
+class StepReader:
+    """Puts what a builder prints together into steps, and shows each in a line once it has ended. output: all else."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._open: tuple[int, int, str] | None = None
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._step: re.Match[str] | None = None
         self._cached = False
-        self._began = time.monotonic()
-        self._said: list[str] = []
+        self._start = time.monotonic()
         self.steps: list[BuildStep] = []
+        self.output: list[str] = []
+
+    @property
+    def position(self) -> str:
+        """Where the build is, as in " at step 2 (COPY . .)"."""
+        return f" at step {self._step['number']} ({self._step['instruction'].strip()})" if self._step else ""
+
+    def read(self, text: str) -> bool:
+        """Read a line; False for one that says nothing of a step."""
+        if step := _STEP.match(text.rstrip()):
+            self.close()
+            self._step = step
+        elif _CACHED.match(text):
+            self._cached = True
+        else:
+            return False
+        return True
+
+    def keep(self, text: str) -> None:
+        """A line of the output."""
+        if text.strip():
+            self.output.append(printable(text.rstrip()))
+
+    def close(self) -> None:
+        """The step that was going on has ended."""
+        if self._step:
+            seconds = round(time.monotonic() - self._start, 2)
+            number, instruction = int(self._step["number"]), self._step["instruction"].strip()
+            self.steps.append(BuildStep(number=number, instruction=instruction, cached=self._cached, seconds=seconds))
+            self._show(self.steps[-1].line(int(self._step["total"])))
+        self._step, self._cached, self._start = None, False, time.monotonic()
+
+    def show_output(self) -> None:
+        """The last lines, of a build that failed."""
+        for line in self.output[-_SHOWN:]:
+            self._show(f"  {line}")
+
+
+class _EventReader:
+    """Reads the stream of the engine's own builder: the image, its steps and warnings."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._reader = StepReader(show)
         self.warnings: list[str] = []
         self.image = ""
+
+    @property
+    def steps(self) -> list[BuildStep]:
+        return self._reader.steps
 
     def read(self, events: Iterable[Mapping[str, Any]]) -> None:
         for event in events:
             if error := event.get("error"):
-                raise self._failed(str(error))
+                raise self._failure(str(error))
             if identity := (event.get("aux") or {}).get("ID"):
                 self.image = str(identity)
-            self._line(str(event.get("stream") or ""))
-        self._close()
+            self._read_line(str(event.get("stream") or ""))
+        self._reader.close()
         if not self.image:
-            raise self._failed("the builder ended without an image")
+            raise self._failure("the builder ended without an image")
 
-    def _line(self, text: str) -> None:
-        if found := _STEP.match(text.strip()):
-            self._close()
-            self._open = (int(found[1]), int(found[2]), found[3].strip())
-        elif "Using cache" in text:
-            self._cached = True
-        elif built := _BUILT.search(text):
-            self.image = self.image or built[1]
+    def _read_line(self, text: str) -> None:
+        if self._reader.read(text):
+            return
+        if match := _SUCCESS.search(text):
+            self.image = self.image or match[1]
         elif text.startswith("[Warning]"):
             self.warnings.append(printable(text.removeprefix("[Warning]").strip()))
-        elif text.strip():
-            self._said.append(printable(text.rstrip()))
+        else:
+            self._reader.keep(text)
 
-    def _close(self) -> None:
-        """The step that was going on has ended."""
-        if self._open:
-            number, total, instruction = self._open
-            seconds = round(time.monotonic() - self._began, 2)
-            self.steps.append(BuildStep(number=number, instruction=instruction, cached=self._cached, seconds=seconds))
-            self._tell(self.steps[-1].told(total))
-        self._open, self._cached, self._began = None, False, time.monotonic()
-
-    def _failed(self, error: str) -> BuildFailed:
-        at = f" at step {self._open[0]} ({self._open[2]})" if self._open else ""
-        for line in self._said[-_SHOWN:]:
-            self._tell(f"  {line}")
-        return BuildFailed(f"the build failed{at}: {error.strip()}")
+    def _failure(self, error: str) -> BuildFailed:
+        self._reader.show_output()
+        return BuildFailed(f"the build failed{self._reader.position}: {error.strip()}")

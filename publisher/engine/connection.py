@@ -18,14 +18,15 @@ from docker.errors import DockerException, InvalidConfigFile, NotFound, create_a
 from docker.tls import TLSConfig
 
 from publisher.engine.address import Address
-from publisher.engine.errors import BREAKS, spoken, unavailable
+from publisher.engine.errors import BREAKS, translated_errors, unavailable
 from publisher.engine.events import ExportStream, pieces, read_pull, read_push
-from publisher.engine.image import EngineImage, Pulled
+from publisher.engine.image import EngineImage, PullResult
 from publisher.model.errors import ConfigError, PublishError, SourceNotFound, Unreachable, UsageError
 from publisher.model.manifest import Platform
 from publisher.model.printable import printable
 from publisher.model.reference import Reference
-from publisher.threads import finished
+from publisher.model.value import Value
+from publisher.threads import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,6 +42,18 @@ _BUFFER: Final = 1 << 20
 _MISREAD: Final = (InvalidConfigFile, ValueError, TypeError, AttributeError)
 _FIRST_WITH_ZSTD: Final = 23
 _CONTAINERD: Final = "io.containerd.snapshotter.v1"
+
+
+class _BeforePull(Value, frozen=True):
+    """What the engine had before a pull: whether the name, and which images."""
+
+    reference: str
+    has_name: bool
+    images: frozenset[str]
+
+    def needs_name(self, image: EngineImage) -> bool:
+        """Whether an image that had no name keeps the one of the pull: without any the engine would delete it."""
+        return image.id in self.images and len(image.references) <= 1
 
 
 class Engine:
@@ -80,15 +93,15 @@ class Engine:
 
     @cached_property
     def _about(self) -> dict[str, Any]:
-        with spoken(self.address):
+        with translated_errors(self.address):
             about: dict[str, Any] = self._api.info()
         return about
 
     @cached_property
     def _versions(self) -> dict[str, Any]:
-        with spoken(self.address):
-            found: dict[str, Any] = self._api.version()
-        return found
+        with translated_errors(self.address):
+            versions: dict[str, Any] = self._api.version()
+        return versions
 
     @property
     def version(self) -> str:
@@ -124,7 +137,7 @@ class Engine:
 
     def podman_health(self, container: str) -> bool:
         """Run the image's HEALTHCHECK now: podman itself runs it only where systemd's timers do."""
-        with spoken(container):
+        with translated_errors(container):
             url = f"{self._api.base_url}/v4.0.0/libpod/containers/{container}/healthcheck"
             answer = self._api.get(url, timeout=_GREETING_SECONDS)
             _raise_refusal(answer)
@@ -139,17 +152,17 @@ class Engine:
         """
         about = self.about()
         rootless = any("name=rootless" in str(option) for option in about.get("SecurityOptions") or ())
-        here = (os.uname().release, socket.gethostname())
-        return self.is_near and not rootless and (about.get("KernelVersion"), about.get("Name")) == here
+        machine = (os.uname().release, socket.gethostname())
+        return self.is_near and not rootless and (about.get("KernelVersion"), about.get("Name")) == machine
 
     def inspect(self, name: str) -> EngineImage | None:
         """Look an image up by name or id; None if it isn't there."""
-        with spoken(name):
+        with translated_errors(name):
             try:
-                found = self._api.inspect_image(name)  # type: ignore[no-untyped-call]  # the stubs lack it
+                document = self._api.inspect_image(name)  # type: ignore[no-untyped-call]  # the stubs lack it
             except NotFound:
                 return None
-        return EngineImage.read(found, classic=not (found.get("Descriptor") or self._stores_in_containerd()))
+        return EngineImage.read(document, classic=not (document.get("Descriptor") or self._stores_in_containerd()))
 
     def _stores_in_containerd(self) -> bool:
         """Engines before 28 don't say it with the image."""
@@ -157,10 +170,10 @@ class Engine:
 
     def need(self, name: str) -> EngineImage:
         """As `inspect`; absent is a SourceNotFound that names what is like it."""
-        if found := self.inspect(name):
-            return found
-        with spoken(name):
-            tags = [tag for image in self._api.images() for tag in image.get("RepoTags") or ()]
+        if image := self.inspect(name):
+            return image
+        with translated_errors(name):
+            tags = [tag for other in self._api.images() for tag in other.get("RepoTags") or ()]
         near = get_close_matches(name if ":" in name else f"{name}:latest", tags, n=1)
         hint = f"did you mean {printable(near[0])}?" if near else "'docker image ls' shows what there is"
         raise SourceNotFound(f"the engine has no image '{name}'", reference=f"docker-daemon:{name}", hint=hint)
@@ -168,7 +181,7 @@ class Engine:
     @contextmanager
     def open_export(self, name: str) -> Iterator[BinaryIO]:
         """The image as `docker save` writes it, as a stream; layers come first, their config after them."""
-        with self._ask("GET", f"/images/{name}/get", name, timeout=_EXPORT_SECONDS) as response:
+        with self._request("GET", f"/images/{name}/get", name, timeout=_EXPORT_SECONDS) as response:
             stream = ExportStream(pieces(response, name), name)
             with io.BufferedReader(stream, _BUFFER) as export:
                 yield export
@@ -185,73 +198,71 @@ class Engine:
                 hint=f"name it, docker tag {image} NAME, or push it with --via direct",
             )
         name = f"{remote}:{tag}"
-        with spoken(image):
+        with translated_errors(image):
             self._api.tag(image, remote, tag, force=True)
         try:
-            with self._ask("POST", f"/images/{remote}/push", name, {"tag": tag}, _header(None)) as response:
+            with self._request("POST", f"/images/{remote}/push", name, {"tag": tag}, _auth_header(None)) as response:
                 return read_push(pieces(response, name), name)
         finally:
             self._forget(name)
 
     def nameless(self) -> tuple[int, int]:
         """How many images have no name any more, and their bytes, layers that they share with others included."""
-        with spoken(self.address):
-            found = self._api.images(filters={"dangling": True})
-        return len(found), sum(int(image.get("Size") or 0) for image in found)
+        with translated_errors(self.address):
+            images = self._api.images(filters={"dangling": True})
+        return len(images), sum(int(image.get("Size") or 0) for image in images)
 
-    def pull(self, reference: str, credential: Credential | None) -> Pulled:
+    def pull(self, reference: str, credential: Credential | None) -> PullResult:
         """Pull `repository@digest`; the name that the pull leaves is removed unless it was there before."""
-        with self.borrowed(reference, credential) as pulled:
+        with self.temporary_pull(reference, credential) as pulled:
             return pulled
 
     @contextmanager
-    def borrowed(self, reference: str, credential: Credential | None) -> Iterator[Pulled]:
+    def temporary_pull(self, reference: str, credential: Credential | None) -> Iterator[PullResult]:
         """As `pull`, with the name held until the block ends."""
-        before = self._is_named(reference)
-        held = self._ids()
+        before = _BeforePull(reference, self._is_named(reference), self._ids())
         try:
             downloaded = self.pull_tag(reference, credential)
-            found = self.inspect(reference)
-            if found is None:
+            image = self.inspect(reference)
+            if image is None:
                 raise Unreachable("the engine pulled it and doesn't have it", reference=reference)
-            yield Pulled(found.id, downloaded)
+            yield PullResult(image.id, downloaded)
         finally:
-            if not before:
-                finished(partial(self._give_back, reference, held))
+            if not before.has_name:
+                run_to_end(partial(self._remove_name, before))
 
     def _is_named(self, reference: str) -> bool:
         """Whether it is a name in the engine; podman finds an image by its digest under any name."""
         if not self.is_podman:
             return self.inspect(reference) is not None
-        with spoken(reference):
+        with translated_errors(reference):
             names = {name for image in self._api.images() for name in image.get("Names") or ()}
         return str(Reference.parse(reference)) in names
 
-    def _give_back(self, reference: str, held: frozenset[str]) -> None:
-        """Take away the name that a pull left; `held`: what was there before it."""
+    def _remove_name(self, before: _BeforePull) -> None:
+        """Take away the name that a pull left."""
         with suppress(PublishError):
-            found = self.inspect(reference)
-            # An image that had no name before keeps this one: without any the engine would delete it.
-            if found and (found.id not in held or len(found.references) > 1):
-                self._forget(reference)
+            image = self.inspect(before.reference)
+            if image and not before.needs_name(image):
+                self._forget(before.reference)
 
     def _ids(self) -> frozenset[str]:
-        with spoken(self.address):
+        with translated_errors(self.address):
             return frozenset(self._api.images(quiet=True, all=True))
 
     def pull_tag(self, reference: str, credential: Credential | None) -> str:
         """Pull a tag, so that the engine's copy under it is the registry's; "none", "manifest" or "layers" came."""
         parameters = {"fromImage": reference} if "@" in reference else _split(reference)
-        with self._ask("POST", "/images/create", reference, parameters, _header(credential)) as response:
+        with self._request("POST", "/images/create", reference, parameters, _auth_header(credential)) as response:
             return read_pull(pieces(response, reference), reference)
 
     def _forget(self, name: str) -> None:
         """Take a name away; where that fails, what was done with it is done all the same."""
-        with suppress(PublishError), spoken(name):
+        with suppress(PublishError), translated_errors(name):
             self._api.remove_image(name, noprune=True)
 
     @contextmanager
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str,
@@ -263,10 +274,10 @@ class Engine:
     ) -> Iterator[requests.Response]:
         """Send a request whose answer is read as it comes: docker-py's own readers lose breaks, or time."""
         url = f"{self._api.base_url}/v{self._api.api_version}{quote(path, safe='/:@')}"
-        with spoken(reference):
+        with translated_errors(reference):
             response = self._api.request(method, url, params=parameters, headers=headers, stream=True, timeout=timeout)
         with response:
-            with spoken(reference):
+            with translated_errors(reference):
                 _raise_refusal(response)
             yield response
 
@@ -282,15 +293,15 @@ def _raise_refusal(response: requests.Response) -> None:
         create_api_error_from_http_exception(error)
 
 
-def _header(credential: Credential | None) -> dict[str, str]:
+def _auth_header(credential: Credential | None) -> dict[str, str]:
     """The credential for the registry; without the header podman would look into files of its own."""
     if credential is None:
-        found: dict[str, str] = {}
+        fields: dict[str, str] = {}
     elif credential.is_identity_token:
-        found = {"identitytoken": credential.secret}
+        fields = {"identitytoken": credential.secret}
     else:
-        found = {"username": credential.username, "password": credential.secret}
-    return {"X-Registry-Auth": encode_header(found).decode()}
+        fields = {"username": credential.username, "password": credential.secret}
+    return {"X-Registry-Auth": encode_header(fields).decode()}
 
 
 def _split(reference: str) -> dict[str, str]:

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from docker.errors import APIError, NotFound
 from docker.types import Mount, Ulimit
 
-from publisher.engine.errors import spoken
+from publisher.engine.errors import translated_errors
 from publisher.engine.run_options import LABEL
 from publisher.model.errors import ConfigError, PublishError
 from publisher.model.value import Value
-from publisher.threads import finished, within
+from publisher.threads import run_to_end, run_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from publisher.engine.connection import Engine
-    from publisher.engine.run_options import Running
+    from publisher.engine.run_options import RunOptions
 
 
 _ROUNDS: Final = 20
@@ -38,56 +38,56 @@ class Leftovers:
         self._api: Any = engine.api
         self._label = f"{LABEL}={run}" if run else LABEL
 
-    def found(self) -> dict[str, list[str]]:
+    def names(self) -> dict[str, list[str]]:
         """Their names, by kind."""
-        return {kind: list(named.values()) for kind, named in self._labelled().items()}
+        return {kind: list(names_by_id.values()) for kind, names_by_id in self._names_by_id().items()}
 
     def clean(self) -> dict[str, list[str]]:
         """Take them away, and nothing else; their names, by kind. An interrupt waits for the end of it."""
-        return finished(self._clean)
+        return run_to_end(self._clean)
 
     def _clean(self) -> dict[str, list[str]]:
         """Again where something is still there: an engine may be busy with what it is asked to remove."""
-        first = found = self._labelled()
+        first = remaining = self._names_by_id()
         for again in range(_ROUNDS):
-            problem = self._remove(found)
-            found = self._labelled()
-            if not any(found.values()):
+            problem = self._remove(remaining)
+            remaining = self._names_by_id()
+            if not any(remaining.values()):
                 break
             if again == _ROUNDS - 1 and problem:
                 raise problem
             time.sleep(_PAUSE)
-        return {kind: list(named.values()) for kind, named in first.items()}
+        return {kind: list(names_by_id.values()) for kind, names_by_id in first.items()}
 
-    def _remove(self, found: dict[str, dict[str, str]]) -> PublishError | None:
+    def _remove(self, leftovers: dict[str, dict[str, str]]) -> PublishError | None:
         """One round; the first thing that could not be removed doesn't keep the others."""
-        works: list[Callable[[], object]] = []
-        works += [partial(self._api.remove_container, one, v=True, force=True) for one in found["containers"]]
-        works += [partial(self._api.remove_volume, one, force=True) for one in found["volumes"]]
-        works += [partial(self._api.remove_network, one) for one in found["networks"]]
-        works += [partial(self._api.remove_image, one, force=True) for one in found["images"]]
+        removals: list[Callable[[], object]] = []
+        removals += [partial(self._api.remove_container, key, v=True, force=True) for key in leftovers["containers"]]
+        removals += [partial(self._api.remove_volume, key, force=True) for key in leftovers["volumes"]]
+        removals += [partial(self._api.remove_network, key) for key in leftovers["networks"]]
+        removals += [partial(self._api.remove_image, key, force=True) for key in leftovers["images"]]
         problem: PublishError | None = None
-        for work in works:
+        for remove in removals:
             try:
-                with spoken(_WHAT), suppress(NotFound):
-                    work()
+                with translated_errors(_WHAT), suppress(NotFound):
+                    remove()
             except PublishError as error:
                 problem = problem or error
         return problem
 
-    def _labelled(self) -> dict[str, dict[str, str]]:
+    def _names_by_id(self) -> dict[str, dict[str, str]]:
         """Names by id, by kind."""
-        chosen = {"label": self._label}
-        with spoken(_WHAT):
-            containers = self._api.containers(all=True, filters=chosen)
-            volumes = self._api.volumes(filters=chosen).get("Volumes") or ()
-            networks = self._api.networks(filters=chosen)
-            images = self._api.images(filters=chosen)
+        filters = {"label": self._label}
+        with translated_errors(_WHAT):
+            containers = self._api.containers(all=True, filters=filters)
+            volumes = self._api.volumes(filters=filters).get("Volumes") or ()
+            networks = self._api.networks(filters=filters)
+            images = self._api.images(filters=filters)
         return {
-            "containers": {one["Id"]: str(one["Names"][0]).lstrip("/") for one in containers},
-            "volumes": {one["Name"]: str(one["Name"]) for one in volumes},
-            "networks": {one["Id"]: str(one["Name"]) for one in networks},
-            "images": {one["Id"]: str((one.get("RepoTags") or [one["Id"]])[0]) for one in images},
+            "containers": {entry["Id"]: str(entry["Names"][0]).lstrip("/") for entry in containers},
+            "volumes": {entry["Name"]: str(entry["Name"]) for entry in volumes},
+            "networks": {entry["Id"]: str(entry["Name"]) for entry in networks},
+            "images": {entry["Id"]: str((entry.get("RepoTags") or [entry["Id"]])[0]) for entry in images},
         }
 
 
@@ -117,74 +117,76 @@ class Containers:
         self._engine = engine
         self._api: Any = engine.api
 
-    def create(self, running: Running) -> str:
+    def create(self, options: RunOptions) -> str:
         """Make the run's container, not started yet, and its named volumes; returns its id."""
-        return finished(partial(self._create, running))
+        return run_to_end(partial(self._create, options))
 
-    def _create(self, running: Running) -> str:
-        self._make_volumes(running)
-        labels, said = {LABEL: running.run}, running.settings
-        with spoken(running.image), _as_configured():
-            made = self._api.create_container(
-                running.image,
-                command=list(said.command) if said.command is not None else None,
-                entrypoint=list(said.entrypoint) if said.entrypoint is not None else None,
-                environment=dict(running.env),
-                ports=[(port.number, port.protocol) for port in running.ports],
-                user=said.user,
-                working_dir=said.workdir,
+    def _create(self, options: RunOptions) -> str:
+        self._make_volumes(options)
+        labels, settings = {LABEL: options.run}, options.settings
+        with translated_errors(options.image), _as_configured():
+            container = self._api.create_container(
+                options.image,
+                command=list(settings.command) if settings.command is not None else None,
+                entrypoint=list(settings.entrypoint) if settings.entrypoint is not None else None,
+                environment=dict(options.env),
+                ports=[(port.number, port.protocol) for port in options.ports],
+                user=settings.user,
+                working_dir=settings.workdir,
                 labels=labels,
-                name=running.run,
-                host_config=self._host(running),
+                name=options.run,
+                host_config=self._host(options),
             )
-        return str(made["Id"])
+        return str(container["Id"])
 
-    def make_volumes(self, running: Running) -> None:
+    def make_volumes(self, options: RunOptions) -> None:
         """Make the named volumes alone, with our label."""
-        finished(partial(self._make_volumes, running))
+        run_to_end(partial(self._make_volumes, options))
 
-    def _make_volumes(self, running: Running) -> None:
-        with spoken(running.image):
-            held = {volume["Name"] for volume in self._api.volumes().get("Volumes") or ()} if running.named else ()
-            for volume in running.named:
+    def _make_volumes(self, options: RunOptions) -> None:
+        with translated_errors(options.image):
+            existing = (
+                {volume["Name"] for volume in self._api.volumes().get("Volumes") or ()} if options.named_volumes else ()
+            )
+            for volume in options.named_volumes:
                 # podman answers with an error where docker gives what is there.
-                if volume not in held:
-                    self._api.create_volume(volume, labels={LABEL: running.run})
+                if volume not in existing:
+                    self._api.create_volume(volume, labels={LABEL: options.run})
 
-    def _host(self, running: Running) -> Any:
-        said = running.settings
-        bindings = {str(port): ("127.0.0.1", port.host or None) for port in running.ports}
+    def _host(self, options: RunOptions) -> Any:
+        settings = options.settings
+        bindings = {str(port): ("127.0.0.1", port.host or None) for port in options.ports}
         return self._api.create_host_config(
             port_bindings=bindings,
-            mounts=[_mount(running, at) for at in range(len(running.volumes))],
-            network_mode=running.network,
-            mem_limit=said.memory,
-            nano_cpus=int(said.cpus * 1e9) if said.cpus else None,
-            read_only=said.read_only,
+            mounts=[_mount(options, index) for index in range(len(options.volumes))],
+            network_mode=options.network,
+            mem_limit=settings.memory,
+            nano_cpus=int(settings.cpus * 1e9) if settings.cpus else None,
+            read_only=settings.read_only,
             ulimits=_own_limits() if self._engine.is_podman and self._engine.is_near else None,
         )
 
     def start(self, container: str) -> str:
         """Start it; returns why it could not, "" where it did."""
 
-        def begin() -> str:
+        def start() -> str:
             try:
                 self._api.start(container)
             except APIError as error:
                 return str(error.explanation or error)
             return ""
 
-        with spoken(container):
-            return finished(begin)
+        with translated_errors(container):
+            return run_to_end(start)
 
     def state(self, container: str) -> ContainerState:
         """Look at it."""
-        with spoken(container):
-            found = self._api.inspect_container(container)
-        state = found["State"]
+        with translated_errors(container):
+            document = self._api.inspect_container(container)
+        state = document["State"]
         health = state.get("Health") or {}
         probes = health.get("Log") or ()
-        ports = (found.get("NetworkSettings") or {}).get("Ports") or {}
+        ports = (document.get("NetworkSettings") or {}).get("Ports") or {}
         return ContainerState(
             running=bool(state.get("Running")),
             exit_code=int(state.get("ExitCode") or 0),
@@ -202,35 +204,35 @@ class Containers:
 
     def logs(self, container: str) -> str:
         """What it has printed, the last megabyte of it."""
-        with spoken(container):
-            found: bytes = self._api.logs(container, tail=5000)
-        return found[-_LOG_BYTES:].decode("utf-8", "replace")
+        with translated_errors(container):
+            output: bytes = self._api.logs(container, tail=5000)
+        return output[-_LOG_BYTES:].decode("utf-8", "replace")
 
     def follow(self, container: str) -> Iterator[bytes]:
         """What it prints, as it comes."""
-        with spoken(container):
+        with translated_errors(container):
             yield from self._api.logs(container, stream=True, follow=True)
 
     def execute(self, container: str, command: Sequence[str], seconds: float) -> tuple[int, str] | None:
         """Run a command inside; its exit code and output, None where it hasn't ended within that time."""
-        return within(partial(self._execute, container, command), seconds)
+        return run_within(partial(self._execute, container, command), seconds)
 
     def _execute(self, container: str, command: Sequence[str]) -> tuple[int, str]:
-        with spoken(container):
-            made = self._api.exec_create(container, list(command))
-            output: bytes = self._api.exec_start(made["Id"])
-            code = self._api.exec_inspect(made["Id"])["ExitCode"]
+        with translated_errors(container):
+            execution = self._api.exec_create(container, list(command))
+            output: bytes = self._api.exec_start(execution["Id"])
+            code = self._api.exec_inspect(execution["Id"])["ExitCode"]
         return int(code or 0), output[-_LOG_BYTES:].decode("utf-8", "replace")
 
     def read(self, container: str, path: str) -> bytes | None:
         """A file's content, at most a megabyte; None if it isn't there."""
-        with spoken(container):
+        with translated_errors(container):
             try:
                 stream, _about = self._archive(container, path)
             except NotFound:
                 return None
-            packed = io.BytesIO(b"".join(stream))
-        with tarfile.open(fileobj=packed) as tar:
+            archive = io.BytesIO(b"".join(stream))
+        with tarfile.open(fileobj=archive) as tar:
             member = next(iter(tar), None)
             file = tar.extractfile(member) if member and member.isfile() else None
             return file.read(_LOG_BYTES) if file else b""
@@ -245,22 +247,22 @@ class Containers:
             time.sleep(_MOMENT)
             return self._api.get_archive(container, path)
 
-    def network(self, running: Running) -> str | None:
+    def network(self, options: RunOptions) -> str | None:
         """The network that the run joins: one that is there, else one of its own, made with our label."""
-        name = running.settings.network
+        name = options.settings.network
         if name is None or name in _BUILT_IN or name.startswith("container:"):
             return name
-        with spoken(name):
+        with translated_errors(name):
             if any(name in {network["Name"], network["Id"]} for network in self._api.networks()):
                 return name
-            own = f"{running.run}-{name}"
-            finished(partial(self._api.create_network, own, labels={LABEL: running.run}))
-        return own
+            own_name = f"{options.run}-{name}"
+            run_to_end(partial(self._api.create_network, own_name, labels={LABEL: options.run}))
+        return own_name
 
     def remove(self, container: str) -> None:
         """Take a container away, running or not, with its anonymous volumes."""
-        with spoken(container), suppress(NotFound):
-            finished(partial(self._api.remove_container, container, v=True, force=True))
+        with translated_errors(container), suppress(NotFound):
+            run_to_end(partial(self._api.remove_container, container, v=True, force=True))
 
 
 @contextmanager
@@ -289,9 +291,9 @@ def _own_limits() -> list[Ulimit]:
     return [Ulimit(name=name, soft=most, hard=most) for name, most in hard.items()]
 
 
-def _mount(running: Running, at: int) -> Mount:
-    volume = running.volumes[at]
-    source = volume.source if volume.is_bind or not volume.source else running.volume_name(volume)
+def _mount(options: RunOptions, index: int) -> Mount:
+    volume = options.volumes[index]
+    source = volume.source if volume.is_bind or not volume.source else options.volume_name(volume)
     kind: Literal["bind", "volume"] = "bind" if volume.is_bind else "volume"
-    labels = None if volume.is_bind or volume.source else {LABEL: running.run}
+    labels = None if volume.is_bind or volume.source else {LABEL: options.run}
     return Mount(volume.target, source or None, type=kind, read_only=volume.read_only, labels=labels)

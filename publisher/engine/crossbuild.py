@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from publisher.engine.builder import BuildStep, Built, name_also
+from publisher.engine.builder import BuildResult, StepReader, name_also
 from publisher.engine.dockerfile import read_dockerfile
-from publisher.engine.errors import spoken
+from publisher.engine.errors import translated_errors
 from publisher.model.environment import clean_environment
 from publisher.model.errors import BuildFailed, UsageError
-from publisher.model.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import docker
 
-    from publisher.engine.builder import BuildRequest
-
-# "STEP 2/3: COPY …" is buildah's, "#6 [stage 2/3] COPY …" buildx's.
-_STEP: Final = re.compile(r"(?:(?:\[\d+/\d+\] )?STEP (\d+)/(\d+): |#\d+ \[(?:[^\]]* )?(\d+)/(\d+)\] )(.+)")
-_CACHED: Final = re.compile(r"--> Using cache |#\d+ CACHED")
-_SHOWN: Final = 20
+    from publisher.engine.builder import BuildRequest, BuildStep
 
 
 def other_builder(environ: Mapping[str, str]) -> str | None:
@@ -40,55 +32,55 @@ def other_builder(environ: Mapping[str, str]) -> str | None:
 
 
 def _runs(words: list[str], environ: Mapping[str, str]) -> bool:
-    done = subprocess.run(words, env=clean_environment(environ), capture_output=True, check=False)  # noqa: S603 - fixed words
-    return done.returncode == 0
+    result = subprocess.run(words, env=clean_environment(environ), capture_output=True, check=False)  # noqa: S603 - fixed words
+    return result.returncode == 0
 
 
-def need_builder(request: BuildRequest, own: str, environ: Mapping[str, str]) -> str:
+def need_builder(request: BuildRequest, platform: str, environ: Mapping[str, str]) -> str:
     """As `other_builder`; none is a UsageError that says what to do."""
-    found = other_builder(environ)
-    if found is None:
+    builder = other_builder(environ)
+    if builder is None:
         raise UsageError(
-            f"the engine's own builder makes images for {own} only, and neither buildx nor buildah is here",
+            f"the engine's own builder makes images for {platform} only, and neither buildx nor buildah is here",
             reference=request.platform,
             hint="install docker's buildx plugin or buildah; a RUN for another machine needs qemu-user-static too",
         )
-    return found
+    return builder
 
 
 def build_elsewhere(
-    api: docker.APIClient, request: BuildRequest, builder: str, environ: Mapping[str, str], tell: Callable[[str], None]
-) -> Built:
+    api: docker.APIClient, request: BuildRequest, builder: str, environ: Mapping[str, str], show: Callable[[str], None]
+) -> BuildResult:
     """Build with `builder`, and leave the image in the engine under its names; raises BuildFailed."""
     untyped: Any = api
     if builder == "buildx":
         words = ["docker", "buildx", "build", "--load", "--progress", "plain", "--tag", request.names[0]]
-        steps = _run([*words, *_common(request)], environ, tell)
+        steps = _run([*words, *_common(request)], environ, show)
     else:
-        steps = _through_archive(untyped, request, environ, tell)
-    with spoken(request.names[0]):
-        found = untyped.inspect_image(request.names[0])
-        name_also(untyped, found["Id"], request.names[1:])
-    return Built.of(request, found, steps)
+        steps = _through_archive(untyped, request, environ, show)
+    with translated_errors(request.names[0]):
+        document = untyped.inspect_image(request.names[0])
+        name_also(untyped, document["Id"], request.names[1:])
+    return BuildResult.of(request, document, steps)
 
 
 def _through_archive(
-    api: Any, request: BuildRequest, environ: Mapping[str, str], tell: Callable[[str], None]
+    api: Any, request: BuildRequest, environ: Mapping[str, str], show: Callable[[str], None]
 ) -> tuple[BuildStep, ...]:
     """The images of buildah are in a store of its own: what it made is loaded into the engine."""
     name = request.names[0]
     epoch = environ.get("SOURCE_DATE_EPOCH")
     # With a time for everything it uses no cache.
-    how = ["--timestamp", epoch] if epoch else ["--layers"]
+    cache_options = ["--timestamp", epoch] if epoch else ["--layers"]
     kind = "oci" if epoch and not _needs_docker(request) else "docker"
-    words = ["buildah", "build", "--format", kind, "--tag", name, *how, *_common(request)]
-    steps = _run(words, environ, tell)
+    words = ["buildah", "build", "--format", kind, "--tag", name, *cache_options, *_common(request)]
+    steps = _run(words, environ, show)
     with tempfile.TemporaryDirectory(prefix="publish-build-") as folder:
         archive = Path(folder) / "image.tar"
         # Nobody is asked for a login, and a configuration that isn't there would be an error.
-        alone = {key: value for key, value in environ.items() if key != "DOCKER_CONFIG"}
-        _run(["buildah", "push", "--quiet", name, f"docker-archive:{archive}:{name}"], alone, tell)
-        with archive.open("rb") as file, spoken(name):
+        without_login = {key: value for key, value in environ.items() if key != "DOCKER_CONFIG"}
+        _run(["buildah", "push", "--quiet", name, f"docker-archive:{archive}:{name}"], without_login, show)
+        with archive.open("rb") as file, translated_errors(name):
             for event in api.load_image(file):
                 if error := event.get("error"):
                     raise BuildFailed(f"the engine can't load what buildah made: {error}")
@@ -98,11 +90,11 @@ def _through_archive(
 def _needs_docker(request: BuildRequest) -> bool:
     """Whether only docker's form of a config holds it all; into that one buildah writes a new host name each time."""
     text = (request.context / request.dockerfile).read_text(errors="replace")
-    return any(one.word in {"HEALTHCHECK", "SHELL", "ONBUILD"} for one in read_dockerfile(text))
+    return any(instruction.word in {"HEALTHCHECK", "SHELL", "ONBUILD"} for instruction in read_dockerfile(text))
 
 
 def _common(request: BuildRequest) -> list[str]:
-    """What both are told in the same words."""
+    """The options that both take in the same words."""
     words = ["--platform", request.platform or "", "--file", str(request.context / request.dockerfile)]
     for key, value in request.args.items():
         words += ["--build-arg", f"{key}={value}"]
@@ -114,25 +106,27 @@ def _common(request: BuildRequest) -> list[str]:
     return [*words, str(request.context)]
 
 
-def _run(words: list[str], environ: Mapping[str, str], tell: Callable[[str], None]) -> tuple[BuildStep, ...]:
-    with _started(words, environ) as process:
+def _run(words: list[str], environ: Mapping[str, str], show: Callable[[str], None]) -> tuple[BuildStep, ...]:
+    with _open_process(words, environ) as process:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-        reader = _Reader(tell)
-        reader.read(process.stdout)
+        reader = StepReader(show)
+        for line in process.stdout:
+            if not reader.read(line):
+                reader.keep(line)
+        reader.close()
     if process.returncode:
-        for line in reader.said[-_SHOWN:]:
-            tell(f"  {line}")
-        last = reader.said[-1] if reader.said else f"exit code {process.returncode}"
+        reader.show_output()
+        last = reader.output[-1] if reader.output else f"exit code {process.returncode}"
         raise BuildFailed(f"{words[0] if words[0] != 'docker' else 'buildx'} failed: {last}")
     return tuple(reader.steps)
 
 
 @contextmanager
-def _started(words: list[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+def _open_process(words: list[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """A process whose output is read; an interrupt ends it."""
-    given = clean_environment(environ)
+    clean = clean_environment(environ)
     process = subprocess.Popen(  # noqa: S603 - an argument list of our own, no shell
-        words, env=given, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        words, env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         errors="replace",
     )  # fmt: skip
     try:
@@ -142,35 +136,3 @@ def _started(words: list[str], environ: Mapping[str, str]) -> Iterator[subproces
         process.terminate()
         process.wait()
         raise
-
-
-class _Reader:
-    """Puts lines together into steps."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._began = time.monotonic()
-        self._open: tuple[int, int, str] | None = None
-        self._cached = False
-        self.steps: list[BuildStep] = []
-        self.said: list[str] = []
-
-    def read(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            if found := _STEP.match(line):
-                self._close()
-                number, total = found[1] or found[3], found[2] or found[4]
-                self._open = (int(number), int(total), found[5].strip())
-            elif _CACHED.match(line):
-                self._cached = True
-            elif line.strip():
-                self.said.append(printable(line.rstrip()))
-        self._close()
-
-    def _close(self) -> None:
-        if self._open:
-            number, total, instruction = self._open
-            seconds = round(time.monotonic() - self._began, 2)
-            self.steps.append(BuildStep(number=number, instruction=instruction, cached=self._cached, seconds=seconds))
-            self._tell(self.steps[-1].told(total))
-        self._open, self._cached, self._began = None, False, time.monotonic()

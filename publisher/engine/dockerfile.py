@@ -1,62 +1,63 @@
-"""What a Dockerfile says, line by line, and what in it defeats the cache or ships what it shouldn't."""
+"""What a Dockerfile says, instruction by instruction, read as BuildKit does."""
 
 from __future__ import annotations
 
 import json
 import re
 from fnmatch import fnmatchcase
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Final
-
-import msgspec
 
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-_INSTALLS: Final = re.compile(
-    r"\b(?:npm (?:ci|i|install)|yarn(?: install)?$|pnpm (?:i|install)|pip3? install|poetry install|uv sync"
-    r"|bundle install|composer install|go mod download|cargo (?:build|fetch)|mvn |gradle |dotnet restore)"
-)
-_SERVERS: Final = re.compile(
-    r"(?:^|&& *|; *)(?:npm (?:run )?start|yarn start|node \S+\.m?js$|nginx(?: |$)|httpd(?: |$)|apachectl |flask run"
-    r"|uvicorn |gunicorn |python3? -m http\.server|python3? manage\.py runserver|rails s(?:erver)?\b|java -jar )"
-)
-_SECRETS: Final = re.compile(r"(?:^|/)(?:\.git|\.env(?:\.\w+)?|id_(?:rsa|ed25519|ecdsa)|[^/]+\.(?:pem|key|p12|pfx))$")
+_DIRECTIVE: Final = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)")
+_DIRECTIVES: Final = frozenset({"syntax", "escape", "check"})
+_WITH_HEREDOCS: Final = frozenset({"ADD", "COPY", "RUN"})
+# BuildKit divides the line as a shell does, so that a << within quotes begins nothing; spaces after << belong to its
+# word. Here a backslash escapes, whatever the directive says.
+_SHELL_WORD: Final = re.compile(r"""(?:<<[ \t]*|\\(?:.|$)|'[^']*'|"(?:\\.|[^"\\])*"|[^\s'"\\<]|<(?!<))+""", re.DOTALL)
+_HEREDOC: Final = re.compile(r"\d*<<(?P<dash>-?)\s*(?P<word>[^<]+)")
+_QUOTES: Final = re.compile(r"""\\(.)|['"]""")
+_SHEBANG_OF_SHELL: Final = re.compile(r"#!.*\b(?:ba|da|a|k|z)?sh\b")
 _EVERYTHING: Final = frozenset({".", "./", "/"})
 
 
-class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to do better. line: in the Dockerfile, 0 for what stands in none. rule: its name."""
-
-    line: int
-    rule: str
-    message: str
-
-
 class Instruction(Value, frozen=True):
-    """One instruction: the line where it begins, its word in upper case, and what follows, on one line."""
+    """One instruction: the line where it begins, its word in upper case, and what follows, on one line.
+
+    heredocs: the contents of those that it has, in order.
+    """
 
     line: int
     word: str
     rest: str
+    heredocs: tuple[str, ...] = ()
 
     @property
     def sources(self) -> list[str]:
         """What a COPY or ADD takes from the context; nothing where it takes from another stage."""
-        return [] if "--from=" in self.rest else self._words[:-1]
+        return [] if "--from=" in self.rest else [word for word in self._words[:-1] if not _HEREDOC.fullmatch(word)]
 
     @property
     def _words(self) -> list[str]:
         """What follows the options, in either form: words or a list."""
-        words = self.rest.split()
-        while words and words[0].startswith("--"):
-            words.pop(0)
-        try:
-            listed = json.loads(" ".join(words)) if words and words[0].startswith("[") else None
-        except ValueError:
-            listed = None
-        return [str(word) for word in listed] if isinstance(listed, list) else words
+        words = _operands(self.rest)
+        json_words = _json_list(words)
+        return words if json_words is None else json_words
+
+    @property
+    def script(self) -> str:
+        """What the shell runs in a RUN: its line, or the heredoc in its place; without comments."""
+        if len(self.heredocs) != 1 or not _HEREDOC.fullmatch(" ".join(_operands(self.rest))):
+            return self.rest
+        first, _, _ = self.heredocs[0].partition("\n")
+        if first.startswith("#!") and not _SHEBANG_OF_SHELL.match(first):
+            return ""
+        lines = (line.strip() for line in self.heredocs[0].splitlines())
+        return "\n".join(line for line in lines if line and not line.startswith("#"))
 
     def takes(self, path: str) -> bool:
         """Whether it copies `path`, relative to the context."""
@@ -79,156 +80,70 @@ class Instruction(Value, frozen=True):
         return self._words[-1] if self._words else ""
 
 
-class Surroundings(Value, frozen=True, kw_only=True):
-    """What lies around a Dockerfile. files: what the context ships, paths without their folder's.
-
-    ignores: whether there is a .dockerignore. ports: those that the smoke run uses. workdir and exposed: those of the
-    image that was built, which may come from its base.
-    """
-
-    files: tuple[str, ...] = ()
-    ignores: bool = True
-    ports: tuple[int, ...] = ()
-    workdir: str = ""
-    exposed: tuple[int, ...] = ()
-
-
 def read_dockerfile(text: str) -> tuple[Instruction, ...]:
-    """The instructions, continued lines put together."""
-    found: list[Instruction] = []
-    begun, parts = 0, ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.lstrip().startswith("#") or (not line.strip() and not parts):
+    """The instructions, continued lines put together; a heredoc without its end goes to the last line."""
+    lines = re.split(r"\r?\n", text.removeprefix("\ufeff"))
+    escape = re.escape(_escape_character(lines))
+    continuation = re.compile(rf"(?<!{escape}){escape}[ \t]*$")
+    numbered_lines = iter(enumerate(lines, 1))
+    instructions: list[Instruction] = []
+    start, parts = 0, ""
+    for number, line in numbered_lines:
+        if not line.strip() or line.lstrip().startswith("#"):
             continue
-        begun = begun or number
-        continues = line.rstrip().endswith("\\")
-        parts += line.strip().removesuffix("\\").strip() + " "
-        if not continues:
-            word, _, rest = parts.strip().partition(" ")
-            found.append(Instruction(begun, word.upper(), rest.strip()))
-            begun, parts = 0, ""
-    return tuple(found)
+        start = start or number
+        part = continuation.sub("", line)
+        parts += part.strip(" \t") + " "
+        if part == line:
+            instructions.append(_read_instruction(start, parts, (content for _, content in numbered_lines)))
+            start, parts = 0, ""
+    if parts.strip():
+        instructions.append(_read_instruction(start, parts, ()))
+    return tuple(instructions)
 
 
-def advise(text: str, around: Surroundings) -> tuple[Advice, ...]:
-    """All advice, by line."""
-    instructions = read_dockerfile(text)
-    found = [one for look in _LOOKS for one in look(instructions, around)]
-    return tuple(sorted(found, key=lambda one: (one.line, one.rule)))
+def _escape_character(lines: Iterable[str]) -> str:
+    """A backslash, or what the directive says; directives stand before all else."""
+    for line in lines:
+        directive = _DIRECTIVE.fullmatch(line.strip())
+        if directive is None or directive[1].lower() not in _DIRECTIVES:
+            break
+        if directive[1].lower() == "escape":
+            return "`" if directive[2] == "`" else "\\"
+    return "\\"
 
 
-def _last_stage(instructions: Iterable[Instruction]) -> list[Instruction]:
-    """What makes the image: the last stage, and before it the stages that it stands on."""
-    stages: dict[str, list[Instruction]] = {}
-    stage: list[Instruction] = []
-    for one in instructions:
-        if one.word == "FROM":
-            words = one.rest.split()
-            stage = [*stages.get(words[0].lower() if words else "", ()), one]
-            if len(words) == len(("base", "AS", "name")):
-                stages[words[-1].lower()] = stage
-        else:
-            stage.append(one)
-    return stage
+def _read_instruction(line: int, text: str, following: Iterable[str]) -> Instruction:
+    """One instruction; takes the lines of its heredocs from those that follow."""
+    word, rest = (*text.strip().split(maxsplit=1), "")[:2]
+    contents = tuple(_content(heredoc, iter(following)) for heredoc in _heredocs(word.upper(), rest))
+    return Instruction(line, word.upper(), rest, contents)
 
 
-def _copied_before_install(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
-    copied: Instruction | None = None
-    for one in instructions:
-        if one.word == "FROM":
-            copied = None
-        elif one.copies_all:
-            copied = copied or one
-        elif one.word == "RUN" and copied and _INSTALLS.search(one.rest):
-            message = (
-                f"all sources are copied before line {one.line} installs dependencies, so every change installs anew"
-            )
-            yield Advice(line=copied.line, rule="copy-before-install", message=f"{message}; copy the lock files first")
-            copied = None
+def _heredocs(word: str, rest: str) -> Iterator[re.Match[str]]:
+    """What begins a heredoc; a line in which a quote stays open has none."""
+    if word == "ONBUILD":
+        word, rest = (*rest.split(maxsplit=1), "", "")[:2]
+    if word.upper() in _WITH_HEREDOCS and _json_list(_operands(rest)) is None and not _SHELL_WORD.sub("", rest).strip():
+        yield from filter(None, map(_HEREDOC.fullmatch, _SHELL_WORD.findall(rest)))
 
 
-def _copied_unfiltered(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
-    first = next((one for one in instructions if one.copies_all), None)
-    if first and not around.ignores:
-        message = "the whole folder is copied and there is no .dockerignore"
-        yield Advice(line=first.line, rule="no-dockerignore", message=message)
+def _content(heredoc: re.Match[str], following: Iterator[str]) -> str:
+    """The lines up to the one that is the heredoc's word without its quotes; after <<- without leading tabs."""
+    end = _QUOTES.sub(r"\1", heredoc["word"])
+    lines = (line.lstrip("\t") if heredoc["dash"] else line for line in following)
+    return "".join(f"{line}\n" for line in takewhile(lambda line: line != end, lines))
 
 
-def _secrets(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
-    """Each once, where it is first copied."""
-    for path in filter(_SECRETS.search, around.files):
-        if taker := next((one for one in instructions if one.takes(path)), None):
-            message = f"{path} goes into the image; add it to .dockerignore"
-            yield Advice(line=taker.line, rule="ships-secret", message=message)
+def _operands(text: str) -> list[str]:
+    """The words behind the options."""
+    return list(dropwhile(lambda word: word.startswith("--"), text.split()))
 
 
-def _workdir(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
-    stage = _last_stage(instructions)
-    set_ = [one for one in stage if one.word == "WORKDIR"]
-    if set_ and set_[-1].rest.strip('"') == "/":
-        yield Advice(line=set_[-1].line, rule="workdir", message="WORKDIR is /, where files of the system are")
-    elif not set_ and around.workdir in {"", "/"} and any(one.word in {"COPY", "ADD", "RUN"} for one in stage):
-        begun = [one for one in stage if one.word == "FROM"]
-        yield Advice(
-            line=begun[-1].line if begun else 1,
-            rule="workdir",
-            message="no WORKDIR is set, so that everything runs in /",
-        )
-
-
-def _server_in_run(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
-    for one in instructions:
-        if one.word == "RUN" and _SERVERS.search(one.rest):
-            message = "RUN starts a server while the image is built; CMD starts it when the container runs"
-            yield Advice(line=one.line, rule="server-in-run", message=message)
-
-
-def _shell_form(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
-    for one in _last_stage(instructions):
-        if one.word in {"CMD", "ENTRYPOINT"} and not one.rest.startswith(("[", "exec ")):
-            message = f'{one.word} is in shell form, so the app gets no signals; write {one.word} ["app", "argument"]'
-            yield Advice(line=one.line, rule="shell-form", message=message)
-
-
-def _hidden_by_volume(instructions: tuple[Instruction, ...], _around: Surroundings) -> Iterator[Advice]:
-    volumes: list[str] = []
-    for one in instructions:
-        if one.word == "FROM":
-            volumes = []
-        elif one.word == "VOLUME":
-            volumes += [path.rstrip("/") for path in re.findall(r"/[^\s\",\]]*", one.rest)]
-        elif one.word in {"COPY", "ADD"} and any(
-            f"{one.target.rstrip('/')}/".startswith(f"{path}/") for path in volumes
-        ):
-            message = f"{one.target} is a VOLUME by then, which hides what is put there; declare it after"
-            yield Advice(line=one.line, rule="hidden-by-volume", message=message)
-
-
-def _exposed(instructions: tuple[Instruction, ...], around: Surroundings) -> Iterator[Advice]:
-    named = [one for one in _last_stage(instructions) if one.word == "EXPOSE"]
-    if any("$" in one.rest for one in named) and not around.exposed:
-        return
-    exposed = {*around.exposed, *(port for one in named for port in _ports(one.rest))}
-    for port in around.ports:
-        if port not in exposed:
-            line = named[0].line if named else 0
-            message = f"the smoke run finds port {port} open, and EXPOSE doesn't name it"
-            yield Advice(line=line, rule="expose", message=message)
-
-
-def _ports(text: str) -> Iterator[int]:
-    """Those of 80, 80/tcp and 8000-8010."""
-    for first, last in re.findall(r"(\d+)(?:-(\d+))?(?:/\w+)?", text):
-        yield from range(int(first), int(last or first) + 1)
-
-
-_LOOKS: Final[tuple[Callable[[tuple[Instruction, ...], Surroundings], Iterator[Advice]], ...]] = (
-    _copied_before_install,
-    _copied_unfiltered,
-    _secrets,
-    _workdir,
-    _server_in_run,
-    _shell_form,
-    _hidden_by_volume,
-    _exposed,
-)
+def _json_list(words: list[str]) -> list[str] | None:
+    """What stands in JSON's form of a list; None for all else."""
+    try:
+        value = json.loads(" ".join(words)) if words and words[0].startswith("[") else None
+    except ValueError:
+        return None
+    return [str(word) for word in value] if isinstance(value, list) else None

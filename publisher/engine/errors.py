@@ -22,12 +22,12 @@ _NOT_FOUND: Final = 404
 
 
 @contextmanager
-def spoken(reference: str) -> Iterator[None]:
+def translated_errors(reference: str) -> Iterator[None]:
     """Turn what the engine and its connection raise into PublishErrors about `reference`."""
     try:
         yield
     except APIError as error:
-        raise _answered(error, reference) from error
+        raise _api_error(error, reference) from error
     except BREAKS as error:
         raise broken_off(reference, error) from error
 
@@ -37,42 +37,42 @@ def broken_off(reference: str, error: Exception) -> Unreachable:
     return Unreachable(f"the engine's answer broke off: {error}", reference=reference, hint="see the engine's own log")
 
 
-def _answered(error: APIError, reference: str) -> PublishError:
+def _api_error(error: APIError, reference: str) -> PublishError:
     if error.status_code == _NOT_FOUND:
         return SourceNotFound(f"the engine has no '{reference}'", reference=reference)
-    return complaint(str(error.explanation or error), reference)
+    return engine_error(str(error.explanation or error), reference)
 
 
-def complaint(text: str, reference: str) -> PublishError:
+def engine_error(text: str, reference: str) -> PublishError:
     """The engine's own words, as the error that they mean."""
-    lowered = text.lower()
-    if "no space left" in lowered or "disk quota exceeded" in lowered:
+    lowercase = text.lower()
+    if "no space left" in lowercase or "disk quota exceeded" in lowercase:
         return DiskFull(f"the engine has no room left: {text}", reference=reference, hint="see 'docker system df'")
-    if any(words in lowered for words in ("denied", "unauthorized", "no basic auth", "authentication required")):
+    if any(words in lowercase for words in ("denied", "unauthorized", "no basic auth", "authentication required")):
         return Denied(f"the engine was refused: {text}", reference=reference)
     return Unreachable(f"the engine failed: {text}", reference=reference)
 
 
 def unavailable(address: Address, error: Exception) -> EngineUnavailable:
     """Why no engine answers at an address, and what to do."""
-    place = f"{address.url} (from {address.origin})"
+    location = f"{address.url} (from {address.origin})"
     text = _chain(error)
     if "PermissionError" in text or "Permission denied" in text:
         return EngineUnavailable(
-            f"this user may not use the engine at {place}",
+            f"this user may not use the engine at {location}",
             hint="join its group, as in 'sudo usermod -aG docker $USER', and log in again; or use another DOCKER_HOST",
         )
     if "FileNotFoundError" in text or "No such file" in text:
-        return EngineUnavailable(f"there is no engine at {place}", hint="start Docker, or set DOCKER_HOST")
+        return EngineUnavailable(f"there is no engine at {location}", hint="start Docker, or set DOCKER_HOST")
     if "ConnectionRefusedError" in text or "Connection refused" in text:
-        return EngineUnavailable(f"{place} refuses connections: no engine listens", hint="is Docker running?")
+        return EngineUnavailable(f"{location} refuses connections: no engine listens", hint="is Docker running?")
     if isinstance(error, InvalidVersion):
-        return EngineUnavailable(f"the engine at {place} is too old: {error}", hint="update it")
+        return EngineUnavailable(f"the engine at {location} is too old: {error}", hint="update it")
     if "SSL" in text or "CERTIFICATE" in text:
-        return EngineUnavailable(f"TLS with the engine at {place} failed: {error}", hint="see DOCKER_CERT_PATH")
+        return EngineUnavailable(f"TLS with the engine at {location} failed: {error}", hint="see DOCKER_CERT_PATH")
     if "imed out" in text:
-        return EngineUnavailable(f"the engine at {place} does not answer in time", hint="see 'docker version'")
-    return EngineUnavailable(f"the engine at {place} does not answer as one: {error}", hint="see 'docker version'")
+        return EngineUnavailable(f"the engine at {location} does not answer in time", hint="see 'docker version'")
+    return EngineUnavailable(f"the engine at {location} does not answer as one: {error}", hint="see 'docker version'")
 
 
 def _chain(error: BaseException | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from publisher.engine.errors import BREAKS, broken_off, complaint
+from publisher.engine.errors import BREAKS, broken_off, engine_error
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference, PublishError, Unreachable
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 1 << 20
 # What engines put behind an export that failed under status 200; no tar archive ends so.
-_COMPLAINT: Final = b'{"errorDetail"'
+_ERROR: Final = b'{"errorDetail"'
 
 
 def pieces(response: requests.Response, reference: str) -> Iterator[bytes]:
@@ -33,8 +33,8 @@ def pieces(response: requests.Response, reference: str) -> Iterator[bytes]:
 class ExportStream(io.RawIOBase):
     """An export as a file; raises Unreachable where it breaks off, DiskFull or Unreachable where the engine says so."""
 
-    def __init__(self, found: Iterator[bytes], reference: str) -> None:
-        self._pieces = found
+    def __init__(self, chunks: Iterator[bytes], reference: str) -> None:
+        self._pieces = chunks
         self._reference = reference
         self._rest = memoryview(b"")
         self._ahead: bytes | None = None
@@ -47,19 +47,19 @@ class ExportStream(io.RawIOBase):
         """Fill as much of `buffer` as has come; 0 is the end."""
         if not self._rest:
             self._rest = memoryview(self._fetch())
-        given = min(len(buffer), len(self._rest))
-        buffer[:given] = self._rest[:given]
-        self._rest = self._rest[given:]
-        return given
+        length = min(len(buffer), len(self._rest))
+        buffer[:length] = self._rest[:length]
+        self._rest = self._rest[length:]
+        return length
 
     def _fetch(self) -> bytes:
         piece = next(self._pieces, b"") if self._ahead is None else self._ahead
         self._ahead = None
-        if piece.startswith(_COMPLAINT):
+        if piece.startswith(_ERROR):
             # A layer's own bytes may look so; only at the very end they are the engine's words.
             self._ahead = next(self._pieces, b"")
             if not self._ahead:
-                raise complaint(_words(piece), self._reference)
+                raise engine_error(_words(piece), self._reference)
         return piece
 
 
@@ -80,10 +80,10 @@ def read_push(pieces: Iterable[bytes], reference: str) -> Digest:
     for event in events(pieces, reference):
         aux = event.get("aux")
         if isinstance(aux, dict) and "Digest" in aux:
-            found = _digest(aux["Digest"], reference)
-            if digest not in {None, found}:
+            value = _digest(aux["Digest"], reference)
+            if digest not in {None, value}:
                 raise Unreachable("the engine's push reports two digests", reference=reference)
-            digest = found
+            digest = value
     if digest is None:
         raise Unreachable("the engine's push ended without a digest", reference=reference)
     return digest
@@ -99,18 +99,18 @@ def _digest(text: object, reference: str) -> Digest:
 def read_pull(pieces: Iterable[bytes], reference: str) -> str:
     """Read a pull to its end; tells whether "layers", only the "manifest" or "none" of it was downloaded."""
     last: dict[str, Any] = {}
-    arrived = set[str]()
+    layers = set[str]()
     docker = False
     for last in events(pieces, reference):
         status = str(last.get("status", ""))
         docker = docker or status.startswith("Pulling from ")
         if status in _DOWNLOADED:
-            arrived.add(str(last.get("id")))
+            layers.add(str(last.get("id")))
     # Docker's last words are "Status: …"; podman's name the image, by its config, as one more thing downloaded.
     status = str(last.get("status", ""))
     if not status.startswith("Status: ") and (docker or status not in _DOWNLOADED):
         raise Unreachable("the engine's pull broke off", reference=reference)
-    if arrived - {str(last.get("id"))}:
+    if layers - {str(last.get("id"))}:
         return "layers"
     return "none" if status.startswith("Status: Image is up to date") else "manifest"
 
@@ -144,4 +144,4 @@ def _event(line: bytes, reference: str) -> dict[str, Any]:
 def _failure(event: dict[str, Any], reference: str) -> PublishError:
     detail = event.get("errorDetail")
     message = detail.get("message") if isinstance(detail, dict) else detail
-    return complaint(str(event.get("error") or message or "it doesn't say why"), reference)
+    return engine_error(str(event.get("error") or message or "it doesn't say why"), reference)

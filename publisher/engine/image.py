@@ -30,20 +30,20 @@ class EngineImage(Value, frozen=True):
     size: int
 
     @classmethod
-    def read(cls, found: dict[str, Any], *, classic: bool) -> Self:
+    def read(cls, document: dict[str, Any], *, classic: bool) -> Self:
         """Read the engine's answer; raises Unreachable for one that isn't an image."""
         try:
             # podman leaves the algorithm out.
-            identifier = Digest.parse("sha256:" + found["Id"].removeprefix("sha256:"))
+            identifier = Digest.parse("sha256:" + document["Id"].removeprefix("sha256:"))
             return cls(
                 str(identifier),
                 identifier if classic else None,
-                tuple(Digest.parse(text) for text in found["RootFS"].get("Layers") or ()),
-                tuple(found.get("RepoDigests") or ()),
-                tuple(found.get("RepoTags") or ()),
-                (found.get("Config") or {}).get("Labels") or {},
-                Platform(found.get("Os") or "", found.get("Architecture") or "", found.get("Variant") or ""),
-                int(found.get("Size") or 0),
+                tuple(Digest.parse(text) for text in document["RootFS"].get("Layers") or ()),
+                tuple(document.get("RepoDigests") or ()),
+                tuple(document.get("RepoTags") or ()),
+                (document.get("Config") or {}).get("Labels") or {},
+                Platform(document.get("Os") or "", document.get("Architecture") or "", document.get("Variant") or ""),
+                int(document.get("Size") or 0),
             )
         except (KeyError, TypeError, AttributeError, ValueError, BadReference) as error:
             raise Unreachable(f"the engine's description of an image is malformed: {error}") from error
@@ -54,7 +54,7 @@ class EngineImage(Value, frozen=True):
         return self.repo_tags + self.repo_digests
 
 
-class Pulled(Value, frozen=True):
+class PullResult(Value, frozen=True):
     """What a pull brought: the image's id, and "none", "manifest" or "layers"."""
 
     id: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from publisher.engine.errors import spoken
+from publisher.engine.errors import translated_errors
 from publisher.model.errors import BadReference
 from publisher.model.reference import Reference
 from publisher.model.value import Value
@@ -28,27 +28,31 @@ class Relative(Value, frozen=True):
 
 def find_relatives(engine: Engine, image: EngineImage, registry: str) -> tuple[Relative, ...]:
     """Those known from `registry` (host[:port]) whose layers are the lowest of `image`'s; most layers first."""
-    with spoken(engine.address):
-        listed: list[dict[str, Any]] = engine.api.images()
-    near = [entry for entry in listed if any(_references(entry.get("RepoDigests") or (), registry))]
-    found = [held for entry in near[:_MOST] if (held := engine.inspect(str(entry["Id"]))) and _is_below(held, image)]
-    found.sort(key=lambda held: (-len(held.diff_ids), held.id))
-    return tuple(Relative(held, tuple(_references(held.repo_digests, registry))) for held in found)
+    with translated_errors(engine.address):
+        images: list[dict[str, Any]] = engine.api.images()
+    entries = [entry for entry in images if any(_references(entry.get("RepoDigests") or (), registry))]
+    relatives = [
+        candidate
+        for entry in entries[:_MOST]
+        if (candidate := engine.inspect(str(entry["Id"]))) and _is_below(candidate, image)
+    ]
+    relatives.sort(key=lambda candidate: (-len(candidate.diff_ids), candidate.id))
+    return tuple(Relative(candidate, tuple(_references(candidate.repo_digests, registry))) for candidate in relatives)
 
 
-def _is_below(held: EngineImage, image: EngineImage) -> bool:
-    depth = len(held.diff_ids)
-    return held.config is not None and depth > 0 and held.diff_ids == image.diff_ids[:depth]
+def _is_below(candidate: EngineImage, image: EngineImage) -> bool:
+    depth = len(candidate.diff_ids)
+    return candidate.config is not None and depth > 0 and candidate.diff_ids == image.diff_ids[:depth]
 
 
 def _references(texts: Iterable[str], registry: str) -> Iterable[Reference]:
     for text in texts:
         try:
-            found = Reference.parse(text)
+            reference = Reference.parse(text)
         except BadReference:
             continue  # "<none>@<none>", as engines name what lost its name
-        if found.repository.registry == registry and found.digest is not None:
-            yield found
+        if reference.repository.registry == registry and reference.digest is not None:
+            yield reference
 
 
 def layer_sizes(engine: Engine, name: str) -> tuple[int, ...]:
@@ -57,6 +61,6 @@ def layer_sizes(engine: Engine, name: str) -> tuple[int, ...]:
     The engine doesn't tell a layer without a byte from a step that made none, so that this is an estimate for all
     layers above an empty one.
     """
-    with spoken(name):
+    with translated_errors(name):
         steps: list[dict[str, Any]] = engine.api.history(name)  # type: ignore[no-untyped-call]  # the stubs lack it
     return tuple(size for step in reversed(steps) if (size := int(step.get("Size") or 0)))

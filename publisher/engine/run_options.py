@@ -33,10 +33,10 @@ class Port(Value, frozen=True):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read [HOST:]PORT[/PROTOCOL]; raises ConfigError."""
-        found = _PORT.fullmatch(text)
-        if found is None or not 0 < int(found["port"]) < 65536:  # noqa: PLR2004 - TCP's ports
+        match = _PORT.fullmatch(text)
+        if match is None or not 0 < int(match["port"]) < 65536:  # noqa: PLR2004 - TCP's ports
             raise ConfigError(f"'{text}' is not a port", hint="as in 80, 53/udp or 8080:80")
-        return cls(int(found["port"]), found["protocol"] or "tcp", int(found["host"] or 0))
+        return cls(int(match["port"]), match["protocol"] or "tcp", int(match["host"] or 0))
 
     def __str__(self) -> str:
         return f"{self.number}/{self.protocol}"
@@ -76,7 +76,7 @@ class Volume(Value, frozen=True):
         return bool(self.source) and not self.is_bind
 
 
-class Running(Value, frozen=True, kw_only=True):
+class RunOptions(Value, frozen=True, kw_only=True):
     """One container, before it is made. `run` names the run: its volumes have it before their names.
 
     settings: what `[smoke]` says, of which env, ports and volumes stand here as they were read. env_file: where a
@@ -117,9 +117,9 @@ class Running(Value, frozen=True, kw_only=True):
         return f"{self.run}-{volume.source}"
 
     @property
-    def named(self) -> tuple[str, ...]:
+    def named_volumes(self) -> tuple[str, ...]:
         """The named volumes, as the engine calls them."""
-        return tuple(dict.fromkeys(self.volume_name(one) for one in self.volumes if one.is_named))
+        return tuple(dict.fromkeys(self.volume_name(volume) for volume in self.volumes if volume.is_named))
 
     def line(self) -> str:
         """The `docker run` line that means the same; named volumes are called as `[smoke]` calls them."""
@@ -146,17 +146,22 @@ class Running(Value, frozen=True, kw_only=True):
         for volume in volumes:
             mode = ":ro" if volume.read_only else ""
             yield from ("-v", f"{volume.source}:{volume.target}{mode}" if volume.source else volume.target)
-        said = self.settings
-        cpus = None if said.cpus is None else f"{said.cpus:g}"
-        single = {"--user": said.user, "--workdir": said.workdir, "--network": self.network, "--memory": said.memory}
-        for option, chosen in {**single, "--cpus": cpus}.items():
-            if chosen is not None:
-                yield from (option, chosen)
-        if said.read_only:
+        settings = self.settings
+        cpus = None if settings.cpus is None else f"{settings.cpus:g}"
+        single = {
+            "--user": settings.user,
+            "--workdir": settings.workdir,
+            "--network": self.network,
+            "--memory": settings.memory,
+        }
+        for option, setting in {**single, "--cpus": cpus}.items():
+            if setting is not None:
+                yield from (option, setting)
+        if settings.read_only:
             yield "--read-only"
-        if said.entrypoint is not None:
+        if settings.entrypoint is not None:
             # An empty one means none, not the image's own.
-            yield from ("--entrypoint", said.entrypoint[0] if said.entrypoint else "")
+            yield from ("--entrypoint", settings.entrypoint[0] if settings.entrypoint else "")
 
     def _image_and_words(self) -> tuple[str, ...]:
         return (self.image, *(self.settings.entrypoint or ())[1:], *(self.settings.command or ()))

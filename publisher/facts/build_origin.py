@@ -53,20 +53,20 @@ def _github(said: Mapping[str, str], server: str) -> BuildOrigin:
 def _gitlab(environ: Mapping[str, str]) -> BuildOrigin:
     """Source: docs.gitlab.com, "Predefined CI/CD variables reference"."""
 
-    def said(name: str) -> str:
+    def variable(name: str) -> str:
         return environ.get(name, "")
 
-    kind = "tags" if said("CI_COMMIT_TAG") else "heads"
-    server = said("CI_SERVER_URL")
+    kind = "tags" if variable("CI_COMMIT_TAG") else "heads"
+    server = variable("CI_SERVER_URL")
     return BuildOrigin(
         system="gitlab",
         server=server,
-        repository=said("CI_PROJECT_URL"),
-        ref=f"refs/{kind}/{said('CI_COMMIT_REF_NAME')}",
-        revision=said("CI_COMMIT_SHA"),
-        path=said("CI_CONFIG_PATH") or ".gitlab-ci.yml",
-        builder=f"{server}/-/runners/{said('CI_RUNNER_ID')}",
-        invocation=said("CI_JOB_URL"),
-        event=said("CI_PIPELINE_SOURCE"),
-        repository_id=said("CI_PROJECT_ID"),
+        repository=variable("CI_PROJECT_URL"),
+        ref=f"refs/{kind}/{variable('CI_COMMIT_REF_NAME')}",
+        revision=variable("CI_COMMIT_SHA"),
+        path=variable("CI_CONFIG_PATH") or ".gitlab-ci.yml",
+        builder=f"{server}/-/runners/{variable('CI_RUNNER_ID')}",
+        invocation=variable("CI_JOB_URL"),
+        event=variable("CI_PIPELINE_SOURCE"),
+        repository_id=variable("CI_PROJECT_ID"),
     )

@@ -40,10 +40,10 @@ class Payload:
 
     def text(self, *path: str) -> str:
         """The text at `path`, a number as its digits."""
-        found = self._document
+        value = self._document
         for key in path:
-            found = found.get(key) if isinstance(found, dict) else None
-        return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+            value = value.get(key) if isinstance(value, dict) else None
+        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
     def flag(self, *path: str) -> bool:
         """Whether the value at `path` is true."""
@@ -125,23 +125,23 @@ def _github_project(environ: Mapping[str, str], payload: Payload) -> Project:
 
 
 def _gitlab(environ: Mapping[str, str]) -> Pipeline:
-    def said(name: str) -> str:
+    def variable(name: str) -> str:
         return environ.get(name, "")
 
-    request, tag, branch = said("CI_MERGE_REQUEST_IID"), said("CI_COMMIT_TAG"), said("CI_COMMIT_BRANCH")
+    request, tag, branch = variable("CI_MERGE_REQUEST_IID"), variable("CI_COMMIT_TAG"), variable("CI_COMMIT_BRANCH")
     refs = ((PULL_REF, request and f"{request}/merge"), (TAG_REF, tag), (BRANCH_REF, branch))
-    event = said("CI_PIPELINE_SOURCE")
+    event = variable("CI_PIPELINE_SOURCE")
     return Pipeline(
         event="pull_request" if request else event,
         ref=next((start + name for start, name in refs if name), ""),
-        revision=said("CI_COMMIT_SHA"),
-        committed=read_time(said("CI_COMMIT_TIMESTAMP")),
-        default_branch=said("CI_DEFAULT_BRANCH"),
-        base_ref=said("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
+        revision=variable("CI_COMMIT_SHA"),
+        committed=read_time(variable("CI_COMMIT_TIMESTAMP")),
+        default_branch=variable("CI_DEFAULT_BRANCH"),
+        base_ref=variable("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
         project=Project(
-            title=said("CI_PROJECT_NAME"),
-            description=said("CI_PROJECT_DESCRIPTION"),
-            url=said("CI_PROJECT_URL"),
-            source=said("CI_PROJECT_URL"),
+            title=variable("CI_PROJECT_NAME"),
+            description=variable("CI_PROJECT_DESCRIPTION"),
+            url=variable("CI_PROJECT_URL"),
+            source=variable("CI_PROJECT_URL"),
         ),
     )

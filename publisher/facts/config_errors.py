@@ -1,4 +1,4 @@
-"""A complaint about one key of the configuration, and where that key stands in the file."""
+"""An invalid setting, and where its key stands in the file."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _ENTRY = re.compile(rf"\s*({_DOTTED})\s*=")
 
 
 @dataclass(eq=False)
-class Complaint(Exception):
-    """What is wrong with a key: `found` is what stands there, `allowed` what may.
+class InvalidSetting(Exception):
+    """What is wrong with a key: `value` is what stands there, `allowed` what may.
 
     It becomes a ConfigError once the file is known. Not frozen: Python itself writes to exceptions in flight.
     """
 
     key: Key
-    found: str
+    value: str
     allowed: str
     hint: str | None = None
 
@@ -37,19 +37,19 @@ class Complaint(Exception):
         """The error that the user sees; `table` is where the configuration starts in the file."""
         line = find_line(text, table + self.key)
         where = f"{file}, line {line}" if line else str(file)
-        key = f"{dotted(table + self.key)}: " if self.key else ""
+        key = f"{dotted_key(table + self.key)}: " if self.key else ""
         hint = None if self.hint is None else printable(self.hint)
-        return ConfigError(f"{where}: {key}found {self.found}, allowed is {self.allowed}", reference=file, hint=hint)
+        return ConfigError(f"{where}: {key}found {self.value}, allowed is {self.allowed}", reference=file, hint=hint)
 
 
-def unknown_key(key: Key, known: Iterable[str]) -> Complaint:
-    """Complain about a key that means nothing, and guess which one was meant."""
+def unknown_key(key: Key, keys: Iterable[str]) -> InvalidSetting:
+    """An error about a key that means nothing; guesses which one was meant."""
     from difflib import get_close_matches
 
-    allowed = sorted(known)
-    meant = get_close_matches(key[-1], allowed, n=1)
-    hint = f"did you mean '{meant[0]}'?" if meant else None
-    return Complaint(key, f"the unknown key '{key[-1]}'", "one of " + ", ".join(allowed), hint)
+    allowed = sorted(keys)
+    matches = get_close_matches(key[-1], allowed, n=1)
+    hint = f"did you mean '{matches[0]}'?" if matches else None
+    return InvalidSetting(key, f"the unknown key '{key[-1]}'", "one of " + ", ".join(allowed), hint)
 
 
 def show(value: object) -> str:
@@ -67,7 +67,7 @@ def show(value: object) -> str:
             return str(value)[:60]
 
 
-def dotted(key: Key) -> str:
+def dotted_key(key: Key) -> str:
     """A key as it is written in TOML; list items by their number."""
     parts = (part if re.fullmatch(r"[A-Za-z0-9_-]+|\[\d+\]", part) else f'"{part}"' for part in key)
     return ".".join(parts).replace(".[", "[")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from publisher.facts.checks import check
-from publisher.facts.config_errors import Complaint
+from publisher.facts.config_errors import InvalidSetting
 from publisher.facts.conversion import convert
 from publisher.model.errors import ConfigError
 from publisher.model.settings import Settings
@@ -34,7 +34,7 @@ class Configuration(Value, frozen=True):
         return self.folder / text
 
 
-class _Found(Value, frozen=True):
+class _ConfigFile(Value, frozen=True):
     """A configuration as read: `table` is where it starts within the file."""
 
     file: Path
@@ -48,55 +48,62 @@ def load(file: Path | None, directory: Path) -> Configuration:
 
     Raises ConfigError with file, line where known, key, what was found and what is allowed.
     """
-    found = _stated(file) if file else _nearest(directory)
-    if found is None:
+    source = _read_stated(file) if file else _find_nearest(directory)
+    if source is None:
         return Configuration(folder=directory)
     try:
-        settings = convert(found.document)
+        settings = convert(source.document)
         check(settings)
-    except Complaint as complaint:
-        raise complaint.error(found.file, found.text, found.table) from complaint
-    return Configuration(settings, found.file, found.file.parent)
+    except InvalidSetting as invalid:
+        raise invalid.error(source.file, source.text, source.table) from invalid
+    return Configuration(settings, source.file, source.file.parent)
 
 
-def _stated(file: Path) -> _Found:
+def _read_stated(file: Path) -> _ConfigFile:
     if not file.is_file():
         problem = "is not a file" if file.exists() else "does not exist"
         raise ConfigError(f"the configuration file {file} {problem}", reference=file, hint="see --config")
-    found = _shared(file) if file.name == SHARED_NAME else _own(file)
-    if found is None:
+    source = _read_shared(file) if file.name == SHARED_NAME else _read_own(file)
+    if source is None:
         raise ConfigError(f"{file} has no table [tool.publish]", reference=file, hint="add it, or name another file")
-    return found
+    return source
 
 
-def _nearest(directory: Path) -> _Found | None:
+def _find_nearest(directory: Path) -> _ConfigFile | None:
     for folder in _upwards(directory.absolute()):
-        own, shared = folder / OWN_NAME, folder / SHARED_NAME
-        found = [read for read in (own.is_file() and _own(own), shared.is_file() and _shared(shared)) if read]
-        if len(found) > 1:
+        own_file, shared_file = folder / OWN_NAME, folder / SHARED_NAME
+        sources = [
+            source
+            for source in (
+                own_file.is_file() and _read_own(own_file),
+                shared_file.is_file() and _read_shared(shared_file),
+            )
+            if source
+        ]
+        if len(sources) > 1:
             raise ConfigError(
                 f"{folder} has two configurations: {OWN_NAME}, and [tool.publish] in {SHARED_NAME}",
-                reference=own,
+                reference=own_file,
                 hint="keep one of them, or choose with --config",
             )
-        if found:
-            return found[0]
+        if sources:
+            return sources[0]
     return None
 
 
 def _upwards(directory: Path) -> Iterator[Path]:
     """The folders up to git's root; outside git only the directory, since what lies above may be anybody's."""
     folders = (directory, *directory.parents)
-    root = next((at for at, folder in enumerate(folders) if (folder / ".git").exists()), 0)
+    root = next((index for index, folder in enumerate(folders) if (folder / ".git").exists()), 0)
     yield from folders[: root + 1]
 
 
-def _own(file: Path) -> _Found:
+def _read_own(file: Path) -> _ConfigFile:
     text = _read(file)
-    return _Found(file, text, (), _parse(file, text))
+    return _ConfigFile(file, text, (), _parse(file, text))
 
 
-def _shared(file: Path) -> _Found | None:
+def _read_shared(file: Path) -> _ConfigFile | None:
     text = _read(file)
     table: object = _parse(file, text)
     for key in _TABLE:
@@ -105,7 +112,7 @@ def _shared(file: Path) -> _Found | None:
         return None
     if not isinstance(table, dict):
         raise ConfigError(f"{file}: tool.publish is not a table", reference=file, hint="write [tool.publish]")
-    return _Found(file, text, _TABLE, table)
+    return _ConfigFile(file, text, _TABLE, table)
 
 
 def _read(file: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from publisher.facts.config_errors import Complaint, Key, show, unknown_key
+from publisher.facts.config_errors import InvalidSetting, Key, show, unknown_key
 from publisher.model.settings import ImageSettings, RegistrySettings, Settings
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
@@ -32,8 +32,8 @@ def convert(document: dict[str, Any]) -> Settings:
     """Type a whole configuration; raises Complaint."""
     images, registry = document.get("images"), document.get("registry")
     # These two are typed entry by entry, since msgspec's complaints don't say which entry of a table they mean.
-    apart = {key for key in ("images", "registry") if isinstance(document.get(key), dict)}
-    settings = _convert({key: value for key, value in document.items() if key not in apart}, Settings, ())
+    tables = {key for key in ("images", "registry") if isinstance(document.get(key), dict)}
+    settings = _convert({key: value for key, value in document.items() if key not in tables}, Settings, ())
     if isinstance(registry, dict):
         hosts = {host: _convert(table, RegistrySettings, ("registry", host)) for host, table in registry.items()}
         settings = msgspec.structs.replace(settings, registry=hosts)
@@ -44,32 +44,32 @@ def convert(document: dict[str, Any]) -> Settings:
 
 def _images(images: dict[str, Any], document: dict[str, Any]) -> dict[str, ImageSettings]:
     if "source" in document:
-        raise Complaint(("source",), "a source for all of [images]", "a `source` within each [images.NAME]")
-    shared = {key: document[key] for key in _SHARED if key in document}
+        raise InvalidSetting(("source",), "a source for all of [images]", "a `source` within each [images.NAME]")
+    defaults = {key: document[key] for key in _SHARED if key in document}
     return {
-        name: _convert(shared | table if isinstance(table, dict) else table, ImageSettings, ("images", name))
+        name: _convert(defaults | table if isinstance(table, dict) else table, ImageSettings, ("images", name))
         for name, table in images.items()
     }
 
 
-def _convert(value: object, kind: type[_Table], at: Key) -> _Table:
+def _convert(value: object, kind: type[_Table], table: Key) -> _Table:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise _complaint(str(error), value, kind, at) from error
+        raise _invalid_setting(str(error), value, kind, table) from error
 
 
-def _complaint(said: str, document: object, kind: type[msgspec.Struct], at: Key) -> Complaint:
+def _invalid_setting(problem: str, document: object, kind: type[msgspec.Struct], table: Key) -> InvalidSetting:
     """Put msgspec's sentence into the user's words."""
-    match = _PROBLEM.fullmatch(said)
-    what, path = (match["what"], match["path"] or "") if match else (said, "")
+    match = _PROBLEM.fullmatch(problem)
+    what, path = (match["what"], match["path"] or "") if match else (problem, "")
     key, value = _walk(document, path)
     name = re.search(r"field `([^`]+)`", what)
     if name and "unknown" in what:
-        return unknown_key((*at, *key, name[1]), _known(kind, key))
+        return unknown_key((*table, *key, name[1]), _known_keys(kind, key))
     if name:
-        return Complaint(at + key, f"no '{name[1]}'", f"a table with '{name[1]}', which must be there")
-    return Complaint(at + key, show(value), _allowed(what))
+        return InvalidSetting(table + key, f"no '{name[1]}'", f"a table with '{name[1]}', which must be there")
+    return InvalidSetting(table + key, show(value), _expected_types(what))
 
 
 def _walk(document: object, path: str) -> tuple[Key, object]:
@@ -85,14 +85,14 @@ def _walk(document: object, path: str) -> tuple[Key, object]:
     return tuple(key), document
 
 
-def _known(kind: type[msgspec.Struct], key: Key) -> list[str]:
+def _known_keys(kind: type[msgspec.Struct], key: Key) -> list[str]:
     """The keys of the table at `key`, found by following the types."""
     info = msgspec.inspect.type_info(kind)
     for part in key:
         if not part.startswith("["):
             info = _field(info, part)
-    found = _struct(info)
-    return [field.encode_name for field in found.fields] if found else []
+    struct = _struct(info)
+    return [field.encode_name for field in struct.fields] if struct else []
 
 
 def _field(info: msgspec.inspect.Type, name: str) -> msgspec.inspect.Type:
@@ -114,9 +114,9 @@ def _struct(info: msgspec.inspect.Type) -> msgspec.inspect.StructType | None:
             return None
 
 
-def _allowed(what: str) -> str:
-    expected = _EXPECTED.fullmatch(what)
-    if expected is None:
+def _expected_types(what: str) -> str:
+    match = _EXPECTED.fullmatch(what)
+    if match is None:
         return what
-    types = [_WORDS.get(name, name) for name in expected["types"].split(" | ") if name != "null"]
-    return " or ".join(types) + (f",{expected['bound']}" if expected["bound"] else "")
+    types = [_WORDS.get(name, name) for name in match["types"].split(" | ") if name != "null"]
+    return " or ".join(types) + (f",{match['bound']}" if match["bound"] else "")

@@ -77,12 +77,12 @@ def _ref(checkout: Checkout) -> str:
     return f"{BRANCH_REF}{checkout.branch}" if checkout.revision and checkout.branch else ""
 
 
-def _project(said: Project, found: Project) -> Project:
+def _project(ci: Project, metadata: Project) -> Project:
     """What the CI says, and for what it doesn't say, what the files do."""
     return Project(
-        title=said.title or found.title,
-        description=said.description or found.description,
-        url=said.url or found.url,
-        source=said.source or found.source,
-        licenses=said.licenses or found.licenses,
+        title=ci.title or metadata.title,
+        description=ci.description or metadata.description,
+        url=ci.url or metadata.url,
+        source=ci.source or metadata.source,
+        licenses=ci.licenses or metadata.licenses,
     )

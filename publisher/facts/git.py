@@ -56,7 +56,7 @@ class Upstream(Value, frozen=True, kw_only=True):
     remote: str = ""
 
 
-class _Failed(Exception):
+class _GitError(Exception):
     """git could not be run, or told nothing."""
 
     def __init__(self, state: GitState, problem: str) -> None:
@@ -69,8 +69,8 @@ def read_checkout(directory: Path, environ: Mapping[str, str]) -> Checkout:
     """Ask git about the work tree around `directory`; never raises: what went wrong is in the answer."""
     try:
         return _read(directory, environ)
-    except _Failed as failed:
-        return Checkout(state=failed.state, problem=failed.problem)
+    except _GitError as error:
+        return Checkout(state=error.state, problem=error.problem)
 
 
 def read_upstream(directory: Path, environ: Mapping[str, str]) -> Upstream:
@@ -80,12 +80,12 @@ def read_upstream(directory: Path, environ: Mapping[str, str]) -> Upstream:
         return Upstream(
             default_branch=head.strip().partition("refs/remotes/origin/")[2], remote=_remote(directory, environ)
         )
-    except _Failed:
+    except _GitError:
         return Upstream()
 
 
 def _read(directory: Path, environ: Mapping[str, str]) -> Checkout:
-    asked = (
+    options = (
         "--porcelain=v2",
         "--branch",
         "-z",
@@ -93,7 +93,7 @@ def _read(directory: Path, environ: Mapping[str, str]) -> Checkout:
         "--untracked-files=normal",
         "--ignore-submodules=untracked",
     )
-    lines = _git(directory, environ, "status", *asked).split("\0")
+    lines = _git(directory, environ, "status", *options).split("\0")
     revision, branch = _header(lines, "branch.oid"), _header(lines, "branch.head")
     is_empty = revision == "(initial)"
     committed, tags = (None, ()) if is_empty else _commit(directory, environ)
@@ -103,7 +103,7 @@ def _read(directory: Path, environ: Mapping[str, str]) -> Checkout:
         committed=committed,
         branch="" if branch == "(detached)" else branch,
         tags=tags,
-        changed=tuple(path for line in lines if (path := _changed(line))),
+        changed=tuple(path for line in lines if (path := _changed_path(line))),
         untracked=sum(line.startswith("? ") for line in lines),
     )
 
@@ -113,7 +113,7 @@ def _header(lines: list[str], name: str) -> str:
     return next((line.removeprefix(start) for line in lines if line.startswith(start)), "")
 
 
-def _changed(line: str) -> str:
+def _changed_path(line: str) -> str:
     """The path of an entry about a tracked file, ordinary (1) or unmerged (u), after its 8 or 10 fields."""
     fields = {"1": 8, "u": 10}.get(line[:1], 0)
     return line.split(" ", fields)[fields] if fields else ""
@@ -121,48 +121,48 @@ def _changed(line: str) -> str:
 
 def _commit(directory: Path, environ: Mapping[str, str]) -> tuple[datetime, tuple[str, ...]]:
     """The time of HEAD's commit, and the tags that point at it."""
-    asked = ("-1", "--format=%ct%x00%D", "--decorate=full", f"--decorate-refs={TAG_REF}")
-    seconds, _, names = _git(directory, environ, "log", *asked).rstrip("\n").partition("\0")
+    options = ("-1", "--format=%ct%x00%D", "--decorate=full", f"--decorate-refs={TAG_REF}")
+    seconds, _, names = _git(directory, environ, "log", *options).rstrip("\n").partition("\0")
     tags = tuple(name.removeprefix(f"tag: {TAG_REF}") for name in names.split(", ") if name)
     return datetime.fromtimestamp(int(seconds), UTC), tags
 
 
 def _remote(directory: Path, environ: Mapping[str, str]) -> str:
-    found = _git(directory, environ, "config", "-z", "--get-regexp", r"^remote\..*\.url$", accepted=(0, 1))
-    urls = dict(entry.split("\n", 1) for entry in found.split("\0") if "\n" in entry)
+    output = _git(directory, environ, "config", "-z", "--get-regexp", r"^remote\..*\.url$", accepted=(0, 1))
+    urls = dict(entry.split("\n", 1) for entry in output.split("\0") if "\n" in entry)
     return urls.get("remote.origin.url") or (next(iter(urls.values())) if len(urls) == 1 else "")
 
 
 def _git(directory: Path, environ: Mapping[str, str], *arguments: str, accepted: tuple[int, ...] = (0,)) -> str:
     program = shutil.which("git", path=environ.get("PATH"))
     if program is None:
-        raise _Failed(GitState.NOT_INSTALLED, "git is not installed, or not on PATH")
-    kept = {name: value for name, value in environ.items() if name in _KEPT or name.startswith("GIT_CONFIG")}
+        raise _GitError(GitState.NOT_INSTALLED, "git is not installed, or not on PATH")
+    variables = {name: value for name, value in environ.items() if name in _KEPT or name.startswith("GIT_CONFIG")}
     try:
-        done = subprocess.run(  # noqa: S603 - an argument list of our own, no shell
+        result = subprocess.run(  # noqa: S603 - an argument list of our own, no shell
             [program, *_SETTINGS, *arguments],
             cwd=directory,
-            env={**kept, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
+            env={**variables, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise _Failed(GitState.BROKEN, f"git {arguments[0]} did not end within {_PATIENCE:.0f} seconds") from error
+        raise _GitError(GitState.BROKEN, f"git {arguments[0]} did not end within {_PATIENCE:.0f} seconds") from error
     except OSError as error:
-        raise _Failed(GitState.BROKEN, f"git could not be started in {directory}: {error.strerror}") from error
-    if done.returncode not in accepted:
-        raise _why(directory, done.stderr.decode(errors="replace").strip())
-    return done.stdout.decode(errors="replace")
+        raise _GitError(GitState.BROKEN, f"git could not be started in {directory}: {error.strerror}") from error
+    if result.returncode not in accepted:
+        raise _explain(directory, result.stderr.decode(errors="replace").strip())
+    return result.stdout.decode(errors="replace")
 
 
-def _why(directory: Path, said: str) -> _Failed:
-    if "not a git repository" in said:
-        return _Failed(GitState.ABSENT, f"{directory} is not in a git repository")
-    if "dubious ownership" in said:
+def _explain(directory: Path, message: str) -> _GitError:
+    if "not a git repository" in message:
+        return _GitError(GitState.ABSENT, f"{directory} is not in a git repository")
+    if "dubious ownership" in message:
         command = f"git config --global --add safe.directory {directory}"
-        return _Failed(
+        return _GitError(
             GitState.UNSAFE, f"git refuses {directory}, which belongs to another user (`{command}` allows it)"
         )
-    return _Failed(GitState.BROKEN, f"git could not read {directory}: {said or 'it gave no reason'}")
+    return _GitError(GitState.BROKEN, f"git could not read {directory}: {message or 'it gave no reason'}")

@@ -20,13 +20,13 @@ def read_project(directory: Path, remote: str) -> Project:
     remote: a git URL; a user and a token in it are dropped.
     """
     page = web_page(remote)
-    stated = _pyproject(directory) or _package(directory)
+    metadata = _pyproject(directory) or _package(directory)
     return Project(
-        title=_text(stated.get("name")) or page.rpartition("/")[2],
-        description=_text(stated.get("description")),
+        title=_text(metadata.get("name")) or page.rpartition("/")[2],
+        description=_text(metadata.get("description")),
         url=page,
         source=page,
-        licenses=_license(stated.get("license")),
+        licenses=_license(metadata.get("license")),
     )
 
 
@@ -71,8 +71,8 @@ def _package(directory: Path) -> dict[str, Any]:
 
 
 def _read(file: Path) -> str:
-    with file.open("rb") as opened:
-        return opened.read(_LARGEST).decode()
+    with file.open("rb") as stream:
+        return stream.read(_LARGEST).decode()
 
 
 def _table(value: object) -> dict[str, Any]:
@@ -85,5 +85,5 @@ def _text(value: object) -> str:
 
 def _license(value: object) -> str:
     """An SPDX expression; the older table form names it under `text` (PEP 621) or `type` (npm)."""
-    stated = _text(value) or _text(_table(value).get("text")) or _text(_table(value).get("type"))
-    return "" if "\n" in stated else stated
+    expression = _text(value) or _text(_table(value).get("text")) or _text(_table(value).get("type"))
+    return "" if "\n" in expression else expression

@@ -49,34 +49,36 @@ class Authorizer:
         challenge = self._challenges.get(origin)
         if challenge is None:
             return None
-        return self._authorize(origin, request, challenge, refused=None)
+        return self._authorize(origin, request, challenge, refused_header=None)
 
-    def answer(self, origin: Origin, request: Request, refusal: Response, used: str | None) -> str | None:
-        """The Authorization to try after a 401; None where nothing better can be had. `used` is what was refused."""
-        challenge = _choose(origin, refusal)
+    def answer(self, origin: Origin, request: Request, refusal: Response, previous: str | None) -> str | None:
+        """The Authorization to try after a 401 of `previous`; None where nothing better can be had."""
+        challenge = _choose_challenge(origin, refusal)
         if challenge is None:
             return None
-        known = self._challenges.setdefault(origin, challenge)
-        if known.scheme == challenge.scheme == "bearer" and known.realm != challenge.realm:
+        first = self._challenges.setdefault(origin, challenge)
+        if first.scheme == challenge.scheme == "bearer" and first.realm != challenge.realm:
             raise Denied(f"{origin.netloc} changed its token service in mid-run", reference=origin.netloc)
         if request.scopes:
             wider = widen(self._widened.get((origin, request.scopes), request.scopes), challenge.scopes)
             self._widened[origin, request.scopes] = wider
-        found = self._authorize(origin, request, challenge, refused=used)
-        return None if found == used else found
+        authorization = self._authorize(origin, request, challenge, refused_header=previous)
+        return None if authorization == previous else authorization
 
-    def _authorize(self, origin: Origin, request: Request, challenge: Challenge, refused: str | None) -> str | None:
+    def _authorize(
+        self, origin: Origin, request: Request, challenge: Challenge, refused_header: str | None
+    ) -> str | None:
         host = urlsplit(request.url).netloc
         credential = None if request.anonymous else self._find(host, request.repository)
         if credential:
             if not credential.known:
                 self._redactor.learn(credential.secret, credential.username)
-            self._check_wire(origin, host)
+            self._check_transport(origin, host)
         if challenge.scheme == "basic":
             return _basic(credential, origin) if credential else None
-        return self._bearer(origin, host, request, challenge, credential, refused)
+        return self._bearer(origin, host, request, challenge, credential, refused_header)
 
-    def _check_wire(self, origin: Origin, host: str) -> None:
+    def _check_transport(self, origin: Origin, host: str) -> None:
         if origin.scheme == "http" and not origin.is_loopback and not self._hosts(host).insecure:
             raise Denied(f"{host} is reached without TLS: no credentials are sent there", reference=host)
 
@@ -87,40 +89,40 @@ class Authorizer:
         request: Request,
         challenge: Challenge,
         credential: Credential | None,
-        refused: str | None,
+        refused_header: str | None,
     ) -> str:
         scopes = self._widened.get((origin, request.scopes), request.scopes) or challenge.scopes
-        errand = TokenKey(origin, challenge.service, request.repository, credential is None, scopes)
+        key = TokenKey(origin, challenge.service, request.repository, credential is None, scopes)
 
-        def fetch() -> tuple[Response, str]:
+        def request_token() -> tuple[Response, str]:
             trusted = self._hosts(host).trusted_realms
             service = check_realm(challenge.realm, origin, trusted, anonymous=credential is None)
-            wanted = token_request(challenge, scopes, credential, _token_login(credential, origin))
-            return self._fetch(wanted, None if is_trusted(service, trusted) else origin), _who(credential)
+            token_query = token_request(challenge, scopes, credential, _token_login(credential, origin))
+            return self._fetch(token_query, None if is_trusted(service, trusted) else origin), _principal(credential)
 
-        return self._tokens.header(errand, refused, fetch)
+        return self._tokens.header(key, refused_header, request_token)
 
 
-def _choose(origin: Origin, refusal: Response) -> Challenge | None:
+def _choose_challenge(origin: Origin, refusal: Response) -> Challenge | None:
     try:
-        offered = parse_challenges(refusal.headers.get("WWW-Authenticate", ""))
+        challenges = parse_challenges(refusal.headers.get("WWW-Authenticate", ""))
     except BadChallenge as error:
-        said = f"{origin.netloc} asks for a login in a form that can't be read: {error}"
-        raise Unreachable(said, reference=origin.netloc) from error
-    by_scheme = {challenge.scheme: challenge for challenge in reversed(offered)}
-    chosen = by_scheme.get("bearer") or by_scheme.get("basic")
-    if offered and chosen is None:
+        message = f"{origin.netloc} asks for a login in a form that can't be read: {error}"
+        raise Unreachable(message, reference=origin.netloc) from error
+    by_scheme = {challenge.scheme: challenge for challenge in reversed(challenges)}
+    preferred = by_scheme.get("bearer") or by_scheme.get("basic")
+    if challenges and preferred is None:
         raise Denied(
-            f"{origin.netloc} asks for '{offered[0].scheme}' authorisation, which publish doesn't speak",
+            f"{origin.netloc} asks for '{challenges[0].scheme}' authorisation, which publish doesn't speak",
             reference=origin.netloc,
         )
-    return chosen
+    return preferred
 
 
 def _basic(credential: Credential, origin: Origin) -> str:
     if credential.is_identity_token:
-        said = f"{origin.netloc} wants a password, and only an identity token is stored"
-        raise Denied(said, reference=origin.netloc)
+        message = f"{origin.netloc} wants a password, and only an identity token is stored"
+        raise Denied(message, reference=origin.netloc)
     pair = f"{credential.username}:{credential.secret}".encode()
     return "Basic " + base64.b64encode(pair).decode()
 
@@ -129,5 +131,5 @@ def _token_login(credential: Credential | None, origin: Origin) -> str:
     return "" if credential is None or credential.is_identity_token else _basic(credential, origin)
 
 
-def _who(credential: Credential | None) -> str:
-    return f"{credential.username} (from {credential.source})" if credential else "an anonymous user"
+def _principal(credential: Credential | None) -> str:
+    return credential.principal if credential else "an anonymous user"

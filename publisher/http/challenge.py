@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from publisher.http.origin import Origin, is_inner
+from publisher.http.origin import Origin, is_private
 from publisher.model.errors import Denied, Unreachable
 from publisher.model.value import Value
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Registries whose token service has another host, by their own documentation. "Same registrable domain" would not
 # do: subdomains of azurecr.io, amazonaws.com or pkg.dev belong to different tenants.
-_PAIRS = {
+_TOKEN_SERVICES = {
     "docker.io": "auth.docker.io",
     "index.docker.io": "auth.docker.io",
     "registry-1.docker.io": "auth.docker.io",
@@ -33,15 +33,15 @@ def check_realm(realm: str, registry: Origin, trusted: Collection[str], *, anony
     try:
         service = Origin.of(realm)
     except Unreachable as error:
-        raise _foreign(realm, registry, error.message) from error
+        raise _untrusted(realm, registry, error.message) from error
     if service.scheme == "http" and not _may_be_plain(service, registry):
-        raise _foreign(realm, registry, "it is not https")
+        raise _untrusted(realm, registry, "it is not https")
     if _is_own(service, registry) or is_trusted(service, trusted):
         return service
-    if is_inner(service.host) and not (anonymous and is_inner(registry.host)):
-        raise _foreign(realm, registry, "it is an inner address")
+    if is_private(service.host) and not (anonymous and is_private(registry.host)):
+        raise _untrusted(realm, registry, "it is an inner address")
     if not anonymous:
-        raise _foreign(realm, registry, "it is another host")
+        raise _untrusted(realm, registry, "it is another host")
     return service
 
 
@@ -55,7 +55,7 @@ def _is_own(service: Origin, registry: Origin) -> bool:
     """Whether it is the registry itself, or the one that is known to belong to it."""
     if (service.host, service.port) == (registry.host, registry.port):
         return True
-    pair = Origin("https", _PAIRS.get(registry.host, ""), 443)
+    pair = Origin("https", _TOKEN_SERVICES.get(registry.host, ""), 443)
     return registry == Origin("https", registry.host, 443) and service == pair
 
 
@@ -64,7 +64,7 @@ def _may_be_plain(service: Origin, registry: Origin) -> bool:
     return registry.scheme == "http" and (service.is_loopback or not registry.is_loopback)
 
 
-def _foreign(realm: str, registry: Origin, reason: str) -> Denied:
+def _untrusted(realm: str, registry: Origin, reason: str) -> Denied:
     return Denied(
         f"{registry.netloc} asks for a login at '{realm[:200]}': {reason}; nothing was sent",
         reference=registry.netloc,
@@ -72,17 +72,17 @@ def _foreign(realm: str, registry: Origin, reason: str) -> Denied:
     )
 
 
-def widen(wanted: tuple[str, ...], asked: Iterable[str]) -> tuple[str, ...]:
-    """`wanted` with what a challenge asks for besides, the actions of one resource joined.
+def widen(scopes: tuple[str, ...], stated: Iterable[str]) -> tuple[str, ...]:
+    """`scopes` with what a challenge asks for besides, the actions of one resource joined.
 
     What wasn't wanted is never taken from a challenge where it could do harm: `*` and `delete`. The wanted ones stay
     first: some token services read only the first scope.
     """
     actions: dict[str, dict[str, None]] = {}
-    for scope in wanted:
+    for scope in scopes:
         resource, _colon, verbs = scope.rpartition(":")
         actions.setdefault(resource, {}).update(dict.fromkeys(verbs.split(",")))
-    for scope in asked:
+    for scope in stated:
         resource, _colon, verbs = scope.rpartition(":")
         safe = [verb for verb in verbs.split(",") if verb not in {"*", "delete", ""}]
         if resource and safe:
@@ -132,7 +132,7 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
 
     Raises BadChallenge. Source: RFC 9110, 11.6.1.
     """
-    found: list[Challenge] = []
+    challenges: list[Challenge] = []
     position = 0
     while position < len(header.rstrip(" \t,")):
         position = _skip_commas(header, position)
@@ -140,8 +140,8 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
         if not scheme:
             raise BadChallenge(f"no scheme at character {position}")
         parameters, position = _parameters(header, scheme.end())
-        found.append(Challenge(scheme[1].lower(), parameters))
-    return tuple(found)
+        challenges.append(Challenge(scheme[1].lower(), parameters))
+    return tuple(challenges)
 
 
 def _skip_commas(header: str, position: int) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import urllib3
+from msgspec.structs import replace
 
 from publisher import __version__
 from publisher.http.authorization import Authorizer
@@ -15,11 +17,12 @@ from publisher.http.connection import ConnectionPool
 from publisher.http.errors import explain
 from publisher.http.limits import MOST_REDIRECTS
 from publisher.http.message import Request, Response
-from publisher.http.origin import Origin, follow, is_inner, without_secrets
+from publisher.http.origin import Origin, PrivateNetworkPolicy, follow, without_secrets
 from publisher.http.redaction import Redactor
 from publisher.http.retry import Retrier, RetryPolicy
 from publisher.http.scheme import Schemes
-from publisher.model.errors import Unreachable, VerificationFailed
+from publisher.model.errors import Unreachable
+from publisher.model.value import Value
 
 if TYPE_CHECKING:
     import ssl
@@ -37,14 +40,14 @@ _REDIRECTS = {
     307: {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
     308: {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
 }
-_OURS = {"User-Agent": f"publish/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
+_DEFAULT_HEADERS = {"User-Agent": f"publish/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 class Client:
     """Sends requests: redirects, authorisation, retries and waits are done here; final statuses are returned.
 
     credentials: the credential for (host, repository). hosts: how to reach a host[:port].
-    trace: takes one line for each request sent, redacted. wires: makes the connections to an origin (a seam for tests).
+    trace: takes one line for each request sent, redacted. pools: makes the connections to an origin (a seam for tests).
     """
 
     def __init__(
@@ -55,20 +58,20 @@ class Client:
         trace: Callable[[str], None] | None = None,
         retry_policy: RetryPolicy | None = None,
         redactor: Redactor | None = None,
-        wires: Callable[[str, ssl.SSLContext | None, Callable[[str], None]], ConnectionPool] = ConnectionPool,
+        pools: Callable[[str, ssl.SSLContext | None, Callable[[str], None]], ConnectionPool] = ConnectionPool,
     ) -> None:
         self._credentials = credentials
         self._hosts = hosts
         self._trace = trace
-        self._make_wire = wires
+        self._make_pool = pools
         self.redactor = redactor or Redactor()
         retry_policy = retry_policy or RetryPolicy()
-        self._persistence = Retrier(retry_policy)
+        self._retrier = Retrier(retry_policy)
         self._schemes = Schemes(hosts)
         self._authorizer = Authorizer(credentials, hosts, self._fetch, self.redactor, retry_policy.clock)
-        self._wires: dict[tuple[Origin, bool], ConnectionPool] = {}
+        self._network = PrivateNetworkPolicy()
+        self._pools: dict[tuple[Origin, bool], ConnectionPool] = {}
         self._contexts: dict[HostSettings, ssl.SSLContext] = {}
-        self._inner: set[str] = set()
         self._lock = threading.Lock()
 
     def base_url(self, host: str) -> str:
@@ -78,7 +81,7 @@ class Client:
     def principal(self, host: str, repository: str = "") -> str:
         """Who we are at `host`, for messages."""
         credential = self._credentials(host, repository)
-        return f"{credential.username} (from {credential.source})" if credential else "anonymous"
+        return credential.principal if credential else "anonymous"
 
     def has_credentials(self, host: str, repository: str = "") -> bool:
         """Whether anything but anonymous requests can be sent there."""
@@ -91,108 +94,99 @@ class Client:
         VerificationFailed for a redirect that must not be followed, Denied for a login that must not be made.
         """
         if request.bare:
-            return self._persist(request, None)
-        header = self._authorizer.header(Origin.of(self._schemes.current(request.url)), request)
-        response = self._persist(request, header)
+            return self._send_repeatedly(request, None)
+        authorization = self._authorizer.header(Origin.of(self._schemes.current(request.url)), request)
+        response = self._send_repeatedly(request, authorization)
         # A scheme that was found out on the way changes the origin.
         origin = Origin.of(self._schemes.current(request.url))
         if response.status != _UNAUTHORIZED or not request.repeatable or Origin.of(response.url) != origin:
             return response
-        better = self._authorizer.answer(origin, request, response, header)
-        if better is None:
+        wider = self._authorizer.answer(origin, request, response, authorization)
+        if wider is None:
             return response
         response.close()
-        return self._persist(request, better)
+        return self._send_repeatedly(request, wider)
 
-    def _persist(self, request: Request, authorization: str | None) -> Response:
+    def _send_repeatedly(self, request: Request, authorization: str | None) -> Response:
         host = urlsplit(request.url).netloc
-        return self._persistence.send(host, lambda: self._follow(request, authorization), repeatable=request.repeatable)
+        return self._retrier.send(
+            host, lambda: self._follow_redirects(request, authorization), repeatable=request.repeatable
+        )
 
     def _fetch(self, request: Request, led_by: Origin | None) -> Response:
         """A request to a token service: its own Authorization, never a redirect."""
         host = urlsplit(request.url).netloc
-        headers = dict(request.headers)
-        return self._persistence.send(
-            host, lambda: self._transmit(request, request.url, headers, guarded=self._guard(led_by)), repeatable=True
-        )
+        hop = _Hop(request, request.url, dict(request.headers), (led_by,) if led_by else ())
+        return self._retrier.send(host, lambda: self._transmit(hop), repeatable=True)
 
-    def _follow(self, request: Request, authorization: str | None) -> Response:
-        headers = dict(request.headers)
-        if authorization:
-            headers["Authorization"] = authorization
-        url, guarded = self._schemes.current(request.url), self._is_stray(request)
-        for _hop in range(MOST_REDIRECTS + 1):
-            response = self._exchange(request, url, headers, guarded=guarded)
+    def _follow_redirects(self, request: Request, authorization: str | None) -> Response:
+        hop = self._first_hop(request, authorization)
+        for _redirect in range(MOST_REDIRECTS + 1):
+            response = self._exchange(hop)
             location = response.headers.get("Location")
             if not location or not request.repeatable or request.method not in _REDIRECTS.get(response.status, ()):
                 return response
             response.close()
-            before = Origin.of(response.url)
-            url = follow(response.url, location)
-            if Origin.of(url) != before:
-                headers = without_secrets(headers)
-            guarded = guarded or (Origin.of(url).host != before.host and self._guard(before))
+            hop = hop.redirected(response.url, location)
         host = urlsplit(request.url).netloc
         raise Unreachable(f"{host} leads on and on: more than {MOST_REDIRECTS} redirects", reference=host)
 
-    def _guard(self, led_by: Origin | None) -> bool:
-        """Whether the host that `led_by` leads to must be a public one."""
-        return led_by is not None and not is_inner(led_by.host) and led_by.host not in self._inner
+    def _first_hop(self, request: Request, authorization: str | None) -> _Hop:
+        headers = dict(request.headers)
+        if authorization:
+            headers["Authorization"] = authorization
+        # An anonymous request to a host that nobody named goes where a registry pointed, see Request.
+        is_named = not request.anonymous or self._schemes.is_named(urlsplit(request.url).netloc)
+        return _Hop(request, self._schemes.current(request.url), headers, () if is_named else (None,))
 
-    def _is_stray(self, request: Request) -> bool:
-        """Whether a request goes where a registry pointed, see Request."""
-        host = urlsplit(request.url).netloc
-        is_named = not request.anonymous or self._schemes.named(host)
-        return not (is_named or self._inner or is_inner(Origin.of(request.url).host))
-
-    def _exchange(self, request: Request, url: str, headers: dict[str, str], *, guarded: bool) -> Response:
-        """One request on the wire; a first answer may show that the host speaks the other scheme."""
-        if self._persistence.knows(urlsplit(url).netloc):
-            return self._transmit(request, url, headers, guarded=guarded)
+    def _exchange(self, hop: _Hop) -> Response:
+        """One request and its answer; a first answer may show that the host speaks the other scheme."""
+        if self._retrier.knows(urlsplit(hop.url).netloc):
+            return self._transmit(hop)
         try:
-            response = self._transmit(request, url, headers, guarded=guarded)
+            response = self._transmit(hop)
         except Unreachable as error:
-            other = self._schemes.other_after(url, error) if request.repeatable else None
-            if other is None:
+            url = self._schemes.other_after(hop.url, error) if hop.request.repeatable else None
+            if url is None:
                 raise
-            return self._try_other(request, url, other, headers, error)
-        other = self._schemes.other_for(url, response) if request.repeatable else None
-        return self._transmit(request, other, headers, guarded=guarded) if other else response
+            return self._try_other_scheme(hop, url, error)
+        url = self._schemes.other_for(hop.url, response) if hop.request.repeatable else None
+        return self._transmit(replace(hop, url=url)) if url else response
 
-    def _try_other(
-        self, request: Request, url: str, other: str, headers: dict[str, str], error: Unreachable
-    ) -> Response:
+    def _try_other_scheme(self, hop: _Hop, url: str, error: Unreachable) -> Response:
         try:
-            return self._transmit(request, other, _without_login(headers, url, other), guarded=False)
+            return self._transmit(_Hop(hop.request, url, without_secrets(hop.headers)))
         except Unreachable:
-            self._schemes.back(url)
+            self._schemes.restore(hop.url)
             raise error from None
 
-    def _transmit(self, request: Request, url: str, headers: dict[str, str], *, guarded: bool) -> Response:
-        origin = Origin.of(url)
-        began = time.perf_counter()
+    def _transmit(self, hop: _Hop) -> Response:
+        request, origin = hop.request, Origin.of(hop.url)
+        start = time.perf_counter()
         try:
-            raw = self._wire(origin, url, guarded=guarded).send(request.method, url, _OURS | headers, request.body)
-            response = Response(raw, url, stream=request.stream, most=request.most)
+            raw = self._pool(origin, hop).send(request.method, hop.url, _DEFAULT_HEADERS | hop.headers, request.body)
+            response = Response(raw, hop.url, stream=request.stream, most=request.most)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            self._note(request.method, url, type(error).__name__, began)
+            self._trace_request(hop, type(error).__name__, start)
             raise explain(error, origin.netloc, once=not request.repeatable) from None
-        self._note(request.method, url, str(response.status), began)
+        self._trace_request(hop, str(response.status), start)
         return response
 
-    def _note(self, method: str, url: str, result: str, began: float) -> None:
+    def _trace_request(self, hop: _Hop, result: str, start: float) -> None:
         if self._trace:
-            spent = (time.perf_counter() - began) * 1000
-            self._trace(f"{method} {self.redactor.url(url)} -> {result} ({spent:.0f} ms)")
+            milliseconds = (time.perf_counter() - start) * 1000
+            self._trace(f"{hop.request.method} {self.redactor.url(hop.url)} -> {result} ({milliseconds:.0f} ms)")
 
-    def _wire(self, origin: Origin, url: str, *, guarded: bool) -> ConnectionPool:
+    def _pool(self, origin: Origin, hop: _Hop) -> ConnectionPool:
         """Connections of one origin: what is trusted for one is never trusted for another (CVE-2024-35195)."""
-        key = (origin, guarded)
+        must_be_public = self._network.must_be_public(origin, hop.led_by)
         with self._lock:
-            if key not in self._wires:
-                seen = self._watch(origin, guarded=guarded)
-                self._wires[key] = self._make_wire(url, self._context(origin, url), seen)
-            return self._wires[key]
+            pool = self._pools.get((origin, must_be_public))
+            if pool is None:
+                check = partial(self._network.check, origin, must_be_public=must_be_public)
+                pool = self._make_pool(hop.url, self._context(origin, hop.url), check)
+                self._pools[origin, must_be_public] = pool
+            return pool
 
     def _context(self, origin: Origin, url: str) -> ssl.SSLContext | None:
         if origin.scheme != "https":
@@ -204,25 +198,24 @@ class Client:
             self._contexts[settings] = settings.context()
         return self._contexts[settings]
 
-    def _watch(self, origin: Origin, *, guarded: bool) -> Callable[[str], None]:
-        """Names can be made to mean inner addresses: only the one connected to tells."""
-
-        def seen(address: str) -> None:
-            if not is_inner(address):
-                return
-            if guarded:
-                said = f"a registry leads into a private network: {origin.host} is {address}"
-                raise VerificationFailed(said, reference=origin.netloc)
-            self._inner.add(origin.host)
-
-        return seen
-
     def close(self) -> None:
         """Close all connections."""
-        for wire in self._wires.values():
-            wire.close()
+        for pool in self._pools.values():
+            pool.close()
 
 
-def _without_login(headers: dict[str, str], url: str, other: str) -> dict[str, str]:
-    """Another scheme is another origin: what was meant for the one isn't sent to the other."""
-    return headers if urlsplit(url).scheme == urlsplit(other).scheme else without_secrets(headers)
+class _Hop(Value, frozen=True):
+    """One exchange of a request: where it goes now, and whose answers led there (see PrivateNetworkPolicy)."""
+
+    request: Request
+    url: str
+    headers: dict[str, str]
+    led_by: tuple[Origin | None, ...] = ()
+
+    def redirected(self, url: str, location: str) -> _Hop:
+        """The next hop, by a Location in the answer from `url`; another origin gets no secret of the first."""
+        target = follow(url, location)
+        before, after = Origin.of(url), Origin.of(target)
+        headers = self.headers if after == before else without_secrets(self.headers)
+        led_by = self.led_by if after.host == before.host else (*self.led_by, before)
+        return _Hop(self.request, target, headers, led_by)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import http.client
 import io
+import ipaddress
 import math
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
 
-from urllib3 import PoolManager, Timeout
+from urllib3 import PoolManager, ProxyManager, Timeout, make_headers
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ProxyError
 
 from publisher.http.limits import CONNECT_SECONDS, CONNECTIONS, HEAD_SECONDS, IDLE_SECONDS
 
@@ -27,23 +31,23 @@ if TYPE_CHECKING:
     from publisher.http.message import Body
 
 _PIECE: Final = 64 * 1024
-_TIMES: Final = Timeout(connect=CONNECT_SECONDS, read=IDLE_SECONDS)
+_TIMEOUT: Final = Timeout(connect=CONNECT_SECONDS, read=IDLE_SECONDS)
 
 
 class ConnectionPool:
     """Kept connections to the host of `url`.
 
-    context: for TLS; None on plain HTTP. seen: is told the address of each host connected to, proxies excepted; what
-    it raises ends the connection before a byte is sent.
+    context: for TLS; None on plain HTTP. check_address: takes the address of each host connected to, proxies excepted;
+    what it raises ends the connection before a byte is sent.
     """
 
-    def __init__(self, url: str, context: ssl.SSLContext | None, seen: Callable[[str], None]) -> None:
-        self._manager = _through_proxy(url, context) or _straight(context, seen)
+    def __init__(self, url: str, context: ssl.SSLContext | None, check_address: Callable[[str], None]) -> None:
+        self._manager = _proxy_manager(url, context) or _direct_manager(context, check_address)
 
     def send(self, method: str, url: str, headers: dict[str, str], body: Body) -> BaseHTTPResponse:
         """One request; the answer's body is still on its way. Raises what urllib3 raises."""
         return self._manager.urlopen(
-            method, url, headers=headers, body=body, timeout=_TIMES, retries=False, redirect=False,
+            method, url, headers=headers, body=body, timeout=_TIMEOUT, retries=False, redirect=False,
             preload_content=False, decode_content=False,
         )  # fmt: skip
 
@@ -52,35 +56,64 @@ class ConnectionPool:
         self._manager.clear()
 
 
-def _straight(context: ssl.SSLContext | None, seen: Callable[[str], None]) -> PoolManager:
+def _direct_manager(context: ssl.SSLContext | None, check_address: Callable[[str], None]) -> PoolManager:
     manager = PoolManager(num_pools=1, maxsize=CONNECTIONS, ssl_context=context)
-    manager.pool_classes_by_scheme = _pools(seen)
+    manager.pool_classes_by_scheme = _pool_classes(check_address)
     return manager
 
 
-def _through_proxy(url: str, context: ssl.SSLContext | None) -> PoolManager | None:
+def _proxy_manager(url: str, context: ssl.SSLContext | None) -> PoolManager | None:
     """By way of the proxy that the environment, or this system, names for `url`; None where it names none."""
+    proxy = _proxy_of(url)
+    if proxy is None:
+        return None
+    parts = urlsplit(proxy)
+    username, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if parts.scheme.startswith("socks"):
+        return _socks_manager(proxy, username, password, context)
+    login = make_headers(basic_auth=f"{username}:{password}")["authorization"] if username else ""
+    headers = {"Proxy-Authorization": login} if login else {}
+    manager = ProxyManager(proxy, 1, proxy_headers=headers, maxsize=CONNECTIONS, ssl_context=context)
+    manager.pool_classes_by_scheme = _pool_classes(lambda _address: None)
+    return manager
+
+
+def _socks_manager(proxy: str, username: str, password: str, context: ssl.SSLContext | None) -> PoolManager:
+    try:
+        from urllib3.contrib.socks import SOCKSProxyManager
+    except ImportError as error:
+        raise ProxyError("a SOCKS proxy needs PySocks", error) from error
+    return SOCKSProxyManager(proxy, username, password, 1, maxsize=CONNECTIONS, ssl_context=context)
+
+
+def _proxy_of(url: str) -> str | None:
     if sys.platform.startswith("linux") and not any(name.lower().endswith("_proxy") for name in os.environ):
         return None
-    from requests.adapters import HTTPAdapter
-    from requests.utils import get_environ_proxies, select_proxy
+    from urllib.request import getproxies, proxy_bypass
 
-    found = select_proxy(url, get_environ_proxies(url))
-    if not found:
+    parts, proxies = urlsplit(url), getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    # By name the standard library knows NO_PROXY, not by network.
+    if not proxy or proxy_bypass(parts.netloc) or _is_in_networks(parts.hostname or "", proxies.get("no", "")):
         return None
-    proxy = found if "://" in found else f"http://{found}"
-    manager: PoolManager = HTTPAdapter(1, CONNECTIONS).proxy_manager_for(proxy, ssl_context=context)
-    if not proxy.lower().startswith("socks"):
-        manager.pool_classes_by_scheme = _pools(lambda _address: None)
-    return manager
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _pools(seen: Callable[[str], None]) -> dict[str, type[HTTPConnectionPool]]:
+def _is_in_networks(host: str, networks: str) -> bool:
+    """Whether a literal address is in one of the `networks`, as 10.0.0.0/8,192.168.1.7; names among them are not."""
+    for network in networks.split(","):
+        with suppress(ValueError):
+            if ipaddress.ip_address(host) in ipaddress.ip_network(network.strip(), strict=False):
+                return True
+    return False
+
+
+def _pool_classes(check_address: Callable[[str], None]) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(_GuardedConnection, HTTPConnection):
-        _seen = staticmethod(seen)
+        _check_address = staticmethod(check_address)
 
     class Secure(_GuardedConnection, HTTPSConnection):
-        _seen = staticmethod(seen)
+        _check_address = staticmethod(check_address)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -96,30 +129,30 @@ class _HttpResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self._paced = _DeadlineReader(self.fp.detach())
-        self.fp = io.BufferedReader(self._paced, _PIECE)
+        self._reader = _DeadlineReader(self.fp.detach())
+        self.fp = io.BufferedReader(self._reader, _PIECE)
 
     def begin(self) -> None:
-        self._paced.until = time.monotonic() + HEAD_SECONDS
+        self._reader.deadline = time.monotonic() + HEAD_SECONDS
         super().begin()
-        self._paced.until = math.inf
+        self._reader.deadline = math.inf
 
 
 class _DeadlineReader(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase) -> None:
         super().__init__()
         self._raw = raw
-        self.until = math.inf
+        self.deadline = math.inf
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int | None:
-        if time.monotonic() > self.until:
+        if time.monotonic() > self.deadline:
             raise TimeoutError
         count = self._raw.readinto(buffer)
         # http.client takes the end of the stream for the end of the header: half an answer would pass for a whole one.
-        if count == 0 and self.until < math.inf:
+        if count == 0 and self.deadline < math.inf:
             raise ConnectionResetError
         return count
 
@@ -132,12 +165,12 @@ class _GuardedConnection(HTTPConnection):
     """What every connection does besides."""
 
     response_class = _HttpResponse
-    _seen: Callable[[str], None]
+    _check_address: Callable[[str], None]
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
         try:
-            self._seen(sock.getpeername()[0])
+            self._check_address(sock.getpeername()[0])
         except BaseException:
             sock.close()
             raise
@@ -155,5 +188,5 @@ class _GuardedConnection(HTTPConnection):
             super().send(data)
             return
         view = memoryview(data)
-        for place in range(0, len(view), _PIECE):
-            super().send(view[place : place + _PIECE])
+        for offset in range(0, len(view), _PIECE):
+            super().send(view[offset : offset + _PIECE])

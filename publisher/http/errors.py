@@ -47,25 +47,25 @@ def explain(error: Exception, host: str, *, once: bool) -> Unreachable:
     once: the request can't be sent again, so that its sender has to know that it may have arrived.
     """
     causes = list(_causes(error))
-    found = _by_tls(causes, host) or _by_address(causes, host) or _by_time(causes, host)
-    if found is None:
-        found = NoAnswer(f"the connection to {host} broke", reference=host, hint="see whether the network is up")
-    if once and not isinstance(found, TlsFailed):
-        return ConnectionLost(found.message, reference=host, hint=found.hint)
-    return found
+    explanation = _by_tls(causes, host) or _by_address(causes, host) or _by_time(causes, host)
+    if explanation is None:
+        explanation = NoAnswer(f"the connection to {host} broke", reference=host, hint="see whether the network is up")
+    if once and not isinstance(explanation, TlsFailed):
+        return ConnectionLost(explanation.message, reference=host, hint=explanation.hint)
+    return explanation
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error and all that it was made from: urllib3 wraps in several ways."""
-    waiting, seen = [error], set[int]()
-    while waiting:
-        current = waiting.pop()
-        if id(current) in seen:
+    queue, visited = [error], set[int]()
+    while queue:
+        current = queue.pop()
+        if id(current) in visited:
             continue
-        seen.add(id(current))
+        visited.add(id(current))
         yield current
         inner = (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__)
-        waiting.extend(part for part in inner if isinstance(part, BaseException))
+        queue.extend(part for part in inner if isinstance(part, BaseException))
 
 
 def _by_tls(causes: list[BaseException], host: str) -> Unreachable | None:
@@ -84,8 +84,8 @@ def _by_alert(reason: str, host: str) -> TlsFailed:
     if reason in _NOT_TLS:
         hint = f'if it speaks plain HTTP, set [registry."{host}"] insecure = true in publish.toml'
         return NotTls(f"{host} doesn't speak TLS that can be understood", reference=host, hint=hint)
-    named = reason.lower().replace("_", " ")
-    return TlsFailed(f"{host} refuses TLS: {named}", reference=host, hint=_CLIENT_HINT.format(host=host))
+    alert = reason.lower().replace("_", " ")
+    return TlsFailed(f"{host} refuses TLS: {alert}", reference=host, hint=_CLIENT_HINT.format(host=host))
 
 
 def _by_address(causes: list[BaseException], host: str) -> Unreachable | None:
@@ -106,8 +106,8 @@ def _by_address(causes: list[BaseException], host: str) -> Unreachable | None:
 def _by_time(causes: list[BaseException], host: str) -> Unreachable | None:
     if any(isinstance(cause, urllib3.exceptions.ConnectTimeoutError) for cause in causes):
         hint = "a firewall may be in the way; a proxy is set by HTTPS_PROXY"
-        said = f"{host} did not take a connection within {CONNECT_SECONDS:.0f} seconds"
-        return NoListener(said, reference=host, hint=hint)
+        message = f"{host} did not take a connection within {CONNECT_SECONDS:.0f} seconds"
+        return NoListener(message, reference=host, hint=hint)
     if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in causes):
         return NoAnswer(f"{host} was silent for {IDLE_SECONDS:.0f} seconds", reference=host)
     return None

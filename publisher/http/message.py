@@ -78,7 +78,7 @@ class Response:
     def _succeeded(self) -> bool:
         return self.status < 300  # noqa: PLR2004 - success
 
-    def _read(self, most: int, until: float) -> bytes:
+    def _read(self, most: int, deadline: float) -> bytes:
         cap = most if self._succeeded else ERROR_CAP
         pieces: list[bytes] = []
         length = 0
@@ -88,7 +88,7 @@ class Response:
             length += len(piece)
             if length > cap:
                 return self._cut(b"".join(pieces), cap)
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 self.close()
                 raise ConnectionLost("the answer came too slowly", reference=self._address)
         return b"".join(pieces)
@@ -101,8 +101,8 @@ class Response:
 
     def stream(self, size: int = 1 << 20) -> Iterator[bytes]:
         """The body in pieces of at most `size` bytes; raises ConnectionLost when it breaks off."""
-        found = self._raw.stream(size, decode_content=False)
-        yield from self._pieces(lambda: next(found, b""))
+        chunks = self._raw.stream(size, decode_content=False)
+        yield from self._pieces(lambda: next(chunks, b""))
 
     def _pieces(self, more: Callable[[], bytes]) -> Iterator[bytes]:
         import urllib3

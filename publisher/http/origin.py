@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin, urlsplit
 
 from publisher.http.limits import LONGEST_LOCATION
 from publisher.model.errors import Unreachable, VerificationFailed
 from publisher.model.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _PORTS = {"http": 80, "https": 443}
 _PRIVATE_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -67,13 +70,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def is_inner(host: str) -> bool:
+def is_private(host: str) -> bool:
     """Whether `host` is an address literal or a name that only means something inside a network."""
     name = host.rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        address = _reached(ipaddress.ip_address(name.strip("[]").partition("%")[0]))
+        address = _routed(ipaddress.ip_address(name.strip("[]").partition("%")[0]))
     except ValueError:
         # inet_aton's short and hexadecimal forms (0x7f000001, 127.1, 2130706433) reach the same addresses.
         last = name.rpartition(".")[2].lower()
@@ -81,13 +84,45 @@ def is_inner(host: str) -> bool:
     return not address.is_global or address.is_multicast
 
 
-def _reached(address: _Address) -> _Address:
+def _routed(address: _Address) -> _Address:
     """The IPv4 address inside an IPv6 one that stands for it."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
+
+
+class PrivateNetworkPolicy:
+    """Keeps a public host from leading into a private network. Learns which hosts have private addresses.
+
+    Names can be made to mean private addresses: only the address connected to tells, and `check` is asked for it.
+    """
+
+    def __init__(self) -> None:
+        self._private_hosts: set[str] = set()
+
+    def must_be_public(self, target: Origin, led_by: Iterable[Origin | None]) -> bool:
+        """Whether `target` must have a public address.
+
+        led_by: whose answers led there; None for a registry that isn't known, which is taken for a public one unless
+        this run has met a private host.
+        """
+        return any(self._is_public(leader, target) for leader in led_by)
+
+    def _is_public(self, leader: Origin | None, target: Origin) -> bool:
+        if leader is None:
+            return not (self._private_hosts or is_private(target.host))
+        return not is_private(leader.host) and leader.host not in self._private_hosts
+
+    def check(self, origin: Origin, address: str, *, must_be_public: bool) -> None:
+        """Raise VerificationFailed where `origin` turns out to have an address that it must not have."""
+        if not is_private(address):
+            return
+        if must_be_public:
+            message = f"a registry leads into a private network: {origin.host} is {address}"
+            raise VerificationFailed(message, reference=origin.netloc)
+        self._private_hosts.add(origin.host)
 
 
 def follow(url: str, location: str) -> str:
@@ -102,7 +137,7 @@ def follow(url: str, location: str) -> str:
     after = Origin.of(target)
     if before.scheme == "https" and after.scheme == "http":
         raise VerificationFailed(f"{before.host} leads from https to http at {after.host}", reference=before.netloc)
-    if before.host != after.host and is_inner(after.host) and not is_inner(before.host):
+    if before.host != after.host and is_private(after.host) and not is_private(before.host):
         raise VerificationFailed(f"{before.host} leads into a private network at {after.host}", reference=before.netloc)
     return target
 

@@ -25,11 +25,11 @@ _PATTERNS = re.compile(
 class Redactor:
     """Knows the run's secrets in every form that they could be printed in; may be used from many threads.
 
-    tell: gets each form when it is learnt, which is before it is used.
+    mask: takes each form when it is learnt, which is before it is used.
     """
 
-    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
-        self._tell = tell
+    def __init__(self, mask: Callable[[str], None] | None = None) -> None:
+        self._mask = mask
         self._known: set[tuple[str, str]] = set()
         self._forms: tuple[str, ...] = ()
         self._lock = threading.Lock()
@@ -38,16 +38,16 @@ class Redactor:
         """Never show `secret` again: raw, base64, URL-encoded or JSON-escaped, alone or behind `username:`."""
         if len(secret) < _SHORTEST or (secret, username) in self._known:
             return
-        plain = {secret, f"{username}:{secret}"} if username else {secret}
-        found = set().union(*map(forms, plain))
+        texts = {secret, f"{username}:{secret}"} if username else {secret}
+        secret_forms = set().union(*map(forms, texts))
         with self._lock:
             self._known.add((secret, username))
             # The longest first: a form inside another one must not leave the other's rest behind.
-            new = found.difference(self._forms)
+            new = secret_forms.difference(self._forms)
             self._forms = tuple(sorted(new.union(self._forms), key=len, reverse=True))
-        if self._tell:
+        if self._mask:
             for form in sorted(new, key=len, reverse=True):
-                self._tell(form)
+                self._mask(form)
 
     def __call__(self, text: str) -> str:
         """`text` with every secret replaced by three asterisks."""
@@ -62,17 +62,18 @@ class Redactor:
             query = parse_qsl(parts.query, keep_blank_values=True)
         except ValueError:
             return self(url.partition("?")[0])
-        shown = [(key, value if key in _SHOWN_QUERY else HIDDEN) for key, value in query]
+        pairs = [(key, value if key in _SHOWN_QUERY else HIDDEN) for key, value in query]
         netloc = parts.netloc.rpartition("@")[2]
-        plain = parts._replace(netloc=netloc, query=urlencode(shown, safe=":/,*"), fragment="")
-        return self(urlunsplit(plain))
+        address = parts._replace(netloc=netloc, query=urlencode(pairs, safe=":/,*"), fragment="")
+        return self(urlunsplit(address))
 
 
 def forms(text: str) -> set[str]:
     """How `text` may be written: as it is, base64, hexadecimal, URL-encoded, JSON-escaped."""
     content = text.encode("utf-8", "surrogateescape")
     standard, safe = base64.b64encode(content).decode(), base64.urlsafe_b64encode(content).decode()
-    quoted = {quote(content, safe=""), quote(content), quote_plus(content)}
-    lower = {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in quoted}
-    escaped = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    return {text, standard, standard.rstrip("="), safe, safe.rstrip("="), content.hex(), *quoted, *lower, *escaped}
+    url_forms = {quote(content, safe=""), quote(content), quote_plus(content)}
+    lower = {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form) for form in url_forms}
+    in_json = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    plain = {text, standard, standard.rstrip("="), safe, safe.rstrip("="), content.hex()}
+    return plain | url_forms | lower | in_json

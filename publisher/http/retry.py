@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 # A host where nobody listens is more likely down or misspelt than busy, unless it has answered before.
-_TRIES_AT_A_STRANGER = 3
+_TRIES_AT_UNKNOWN_HOST = 3
 
 
 class Retrier:
@@ -33,58 +33,58 @@ class Retrier:
 
     def __init__(self, retry_policy: RetryPolicy) -> None:
         self._retry_policy = retry_policy
-        self._gates = HostPauses(retry_policy)
+        self._pauses = HostPauses(retry_policy)
         self._answered: set[str] = set()
 
     def knows(self, host: str) -> bool:
         """Whether `host` ever answered."""
         return host in self._answered
 
-    def send(self, host: str, once: Callable[[], Response], *, repeatable: bool) -> Response:
-        """The first final answer of `once`, or the last temporary one.
+    def send(self, host: str, attempt_once: Callable[[], Response], *, repeatable: bool) -> Response:
+        """The first final answer of `attempt_once`, or the last temporary one.
 
-        Raises what `once` raises when it can't be tried again, and QuotaUsedUp or Unreachable where the server asks
-        for a longer wait than a job has.
+        Raises what `attempt_once` raises when it can't be tried again, and QuotaUsedUp or Unreachable where the server
+        asks for a longer wait than a job has.
         """
-        began = self._retry_policy.clock()
+        start = self._retry_policy.clock()
         for attempt in count(1):
-            self._gates.wait(host)
+            self._pauses.wait(host)
             try:
-                response = once()
+                response = attempt_once()
             except (NoAnswer, NoListener, ConnectionLost) as error:
                 pause = self._retry_policy.backoff(attempt)
-                if not repeatable or attempt >= self._tries(host, error) or self._is_late(began, pause):
+                if not repeatable or attempt >= self._tries(host, error) or self._is_too_late(start, pause):
                     raise
             else:
                 self._answered.add(host)
                 if not is_temporary(response.status, response.content):
                     return response
                 pause = self._pause(response, host, attempt)
-                if not repeatable or attempt >= self._retry_policy.tries or self._is_late(began, pause):
+                if not repeatable or attempt >= self._retry_policy.tries or self._is_too_late(start, pause):
                     return response
                 response.close()
             self._retry_policy.sleep(pause)
         raise AssertionError  # pragma: no cover - count() doesn't end
 
     def _tries(self, host: str, error: Unreachable) -> int:
-        stranger = isinstance(error, NoListener) and host not in self._answered
-        return _TRIES_AT_A_STRANGER if stranger else self._retry_policy.tries
+        is_unknown = isinstance(error, NoListener) and host not in self._answered
+        return _TRIES_AT_UNKNOWN_HOST if is_unknown else self._retry_policy.tries
 
-    def _is_late(self, began: float, pause: float) -> bool:
-        return self._retry_policy.clock() + pause - began > self._retry_policy.total
+    def _is_too_late(self, start: float, pause: float) -> bool:
+        return self._retry_policy.clock() + pause - start > self._retry_policy.total
 
     def _pause(self, response: Response, host: str, attempt: int) -> float:
-        """Seconds to wait on top of the gate, which is closed for as long as the server asks."""
+        """Seconds to wait on top of the host's pause, which is as long as the server asks."""
         if is_pull_limit(response.status, response.headers, response.content):
             raise _used_up(response, host)
         backoff = self._retry_policy.backoff(attempt)
-        asked = asked_wait(response.headers, self._retry_policy.now())
-        if asked is None:
+        seconds = retry_after(response.headers, self._retry_policy.now())
+        if seconds is None:
             return backoff
-        if asked > self._retry_policy.longest_wait:
-            raise _asks_too_much(response, host, asked)
-        self._gates.close(host, asked)
-        return max(0.0, backoff - asked)
+        if seconds > self._retry_policy.longest_wait:
+            raise _wait_too_long(response, host, seconds)
+        self._pauses.extend(host, seconds)
+        return max(0.0, backoff - seconds)
 
 
 def _used_up(response: Response, host: str) -> QuotaUsedUp:
@@ -96,11 +96,11 @@ def _used_up(response: Response, host: str) -> QuotaUsedUp:
     )
 
 
-def _asks_too_much(response: Response, host: str, asked: float) -> Unreachable:
+def _wait_too_long(response: Response, host: str, seconds: float) -> Unreachable:
     response.close()
     kind = QuotaUsedUp if response.status == _TOO_MANY else Unreachable
     return kind(
-        f"{host} asks to wait {asked:,.0f} seconds (HTTP {response.status})",
+        f"{host} asks to wait {seconds:,.0f} seconds (HTTP {response.status})",
         reference=host,
         hint="that is longer than a run waits: run the same command again later",
     )
@@ -147,17 +147,17 @@ def is_pull_limit(status: int, headers: Mapping[str, str], content: bytes) -> bo
     """
     if status != _TOO_MANY:
         return False
-    left = headers.get("ratelimit-remaining", "").partition(";")[0].strip()
-    return b"pull rate limit" in content.lower() or left == "0"
+    remaining = headers.get("ratelimit-remaining", "").partition(";")[0].strip()
+    return b"pull rate limit" in content.lower() or remaining == "0"
 
 
-def asked_wait(headers: Mapping[str, str], now: float) -> float | None:
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that a server asks to wait; None where it says nothing that can be read.
 
     Takes Retry-After as seconds or as an HTTP date, X-Retry-After as a unix time (Docker Hub's older form). A date is
     counted from the server's own, so that a wrong clock here does no harm.
     """
-    now = _moment(headers.get("Date", "")) or now
+    now = _unix_time(headers.get("Date", "")) or now
     if (text := headers.get("Retry-After")) is not None:
         return _seconds(text.strip(), now)
     epoch = headers.get("X-Retry-After", "").strip()
@@ -169,33 +169,33 @@ def _seconds(text: str, now: float) -> float | None:
         return float(text[:12])
     if _DELAY.fullmatch(text):
         return float(text)
-    moment = _moment(text)
+    moment = _unix_time(text)
     return None if moment is None else max(0.0, moment - now)
 
 
-def _moment(text: str) -> float | None:
+def _unix_time(text: str) -> float | None:
     """The unix time of an HTTP date, which is always UTC."""
     try:
-        found = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 @dataclass
 class HostPauses:
-    """A closed door per host: while a server asks to wait, no thread sends it anything."""
+    """While a server asks to wait, no thread sends it anything."""
 
     retry_policy: RetryPolicy
     _until: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def close(self, host: str, seconds: float) -> None:
-        """Let nothing through to `host` for so long."""
+    def extend(self, host: str, seconds: float) -> None:
+        """Send nothing to `host` for so long, or for as long as was asked before."""
         with self._lock:
             self._until[host] = max(self._until[host], self.retry_policy.clock() + seconds)
 
     def wait(self, host: str) -> None:
         """Wait until the host may be asked again."""
-        while (left := self._until.get(host, 0.0) - self.retry_policy.clock()) > 0:
-            self.retry_policy.sleep(left)
+        while (remaining := self._until.get(host, 0.0) - self.retry_policy.clock()) > 0:
+            self.retry_policy.sleep(remaining)

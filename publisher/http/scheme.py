@@ -27,7 +27,7 @@ class Schemes:
         self._hosts = hosts
         self._known: dict[str, str] = {}
 
-    def named(self, host: str) -> bool:
+    def is_named(self, host: str) -> bool:
         """Whether anybody asked for `host` by name."""
         return host in self._known
 
@@ -42,8 +42,8 @@ class Schemes:
     def current(self, url: str) -> str:
         """The URL with the scheme that its host is known to speak by now."""
         parts = urlsplit(url)
-        known = self._known.get(parts.netloc)
-        return parts._replace(scheme=known).geturl() if known and known != parts.scheme else url
+        scheme = self._known.get(parts.netloc)
+        return parts._replace(scheme=scheme).geturl() if scheme and scheme != parts.scheme else url
 
     def other_after(self, url: str, error: Unreachable) -> str | None:
         """What to try where the scheme was only a guess: TLS on a loopback host, plain HTTP on an insecure one."""
@@ -60,7 +60,7 @@ class Schemes:
             return self._switch(url, "https")
         return None
 
-    def back(self, url: str) -> None:
+    def restore(self, url: str) -> None:
         """The other scheme wasn't spoken either: stay with that of `url`."""
         parts = urlsplit(url)
         self._known[parts.netloc] = parts.scheme

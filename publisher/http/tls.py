@@ -41,25 +41,25 @@ class HostSettings(Value, frozen=True):
 
     def context(self) -> ssl.SSLContext:
         """Whom to trust, and who we are; raises ConfigError for files that can't be read as certificates."""
-        context = ssl.create_default_context() if self.insecure else self._trusting()
+        context = ssl.create_default_context() if self.insecure else self._verifying_context()
         if self.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if self.client_cert:
-            with _readable(self.client_cert):
+            with _certificate_errors(self.client_cert):
                 # The empty password makes an encrypted key an error here; OpenSSL would ask on the terminal.
                 context.load_cert_chain(self.client_cert, self.client_key, password="")
         return context
 
-    def _trusting(self) -> ssl.SSLContext:
+    def _verifying_context(self) -> ssl.SSLContext:
         own = self.ca_bundle
         usual = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE") or certifi.where()
         is_addition = own is not None and own.is_dir()
         bundle = Path(usual) if own is None or is_addition else own
-        with _readable(bundle):
-            context = _fresh(bundle)
+        with _certificate_errors(bundle):
+            context = _context_with(bundle)
         for path in sorted(own.glob("*.crt")) if own is not None and is_addition else ():
-            with _readable(path):
+            with _certificate_errors(path):
                 context.load_verify_locations(path)
         return context
 
@@ -68,14 +68,14 @@ class HostSettings(Value, frozen=True):
         """What the configuration and docker's certs.d say of `host`; raises ConfigError for a file that is missing."""
         if table is not None and table.insecure and host.lower().partition(":")[0] in _NEVER_INSECURE:
             raise ConfigError(f'[registry."{host}"] insecure = true is never allowed for Docker Hub', reference=host)
-        found = cls._from_docker(certs_d / host)
+        docker = cls._from_docker(certs_d / host)
         if table is None:
-            return found
+            return docker
         return cls(
             table.insecure,
-            _file(table.ca_bundle, folder, host) or found.ca_bundle,
-            _file(table.client_cert, folder, host) or found.client_cert,
-            _file(table.client_key, folder, host) or found.client_key,
+            _file(table.ca_bundle, folder, host) or docker.ca_bundle,
+            _file(table.client_cert, folder, host) or docker.client_cert,
+            _file(table.client_key, folder, host) or docker.client_key,
             frozenset(table.trusted_realms),
         )
 
@@ -101,7 +101,7 @@ def _file(name: str | None, folder: Path, host: str) -> Path | None:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _certificate_errors(path: Path) -> Iterator[None]:
     """Files that can't be read as certificates are errors of the configuration, named."""
     try:
         yield
@@ -110,7 +110,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise ConfigError(f"{path} can't be used as a certificate: {why}", reference=str(path)) from None
 
 
-def _fresh(bundle: Path) -> ssl.SSLContext:
+def _context_with(bundle: Path) -> ssl.SSLContext:
     if bundle.is_dir():
         return ssl.create_default_context(capath=bundle)
     return ssl.create_default_context(cafile=bundle)

@@ -64,31 +64,31 @@ class Tokens:
     def __init__(self, redactor: Redactor, clock: Callable[[], float]) -> None:
         self._redactor = redactor
         self._clock = clock
-        self._drawers: dict[TokenKey, _TokenSlot] = {}
+        self._slots: dict[TokenKey, _TokenSlot] = {}
         self._lock = threading.Lock()
 
-    def header(self, errand: TokenKey, refused: str | None, fetch: Callable[[], tuple[Response, str]]) -> str:
-        """The Authorization for `errand`; a new one where the held one ends soon or is the one `refused`.
+    def header(self, key: TokenKey, refused_header: str | None, fetch: Callable[[], tuple[Response, str]]) -> str:
+        """The Authorization for `key`; a new one where the one in memory ends soon or is `refused_header`.
 
         fetch: asks the token service; returns its answer, and who asked, for the message.
         """
         with self._lock:
-            drawer = self._drawers.setdefault(errand, _TokenSlot())
-        with drawer.lock:
-            token = drawer.token
-            if token is None or token.header == refused or self._clock() >= token.renewal:
-                token = drawer.token = self._read(errand, *fetch())
+            slot = self._slots.setdefault(key, _TokenSlot())
+        with slot.lock:
+            token = slot.token
+            if token is None or token.header == refused_header or self._clock() >= token.renewal:
+                token = slot.token = self._read(key, *fetch())
             return token.header
 
-    def _read(self, errand: TokenKey, answer: Response, who: str) -> _Token:
-        with answer:
-            _check_status(answer, errand, who)
-            document = read_object(answer)
+    def _read(self, key: TokenKey, response: Response, who: str) -> _Token:
+        with response:
+            _check_status(response, key, who)
+            document = read_object(response)
         text = token_in(document, "access_token", "token")
         if not text:
             raise Unreachable(
-                f"{Origin.of(answer.url).netloc} answers without a token that can be used",
-                reference=errand.registry.netloc,
+                f"{Origin.of(response.url).netloc} answers without a token that can be used",
+                reference=key.registry.netloc,
             )
         self._redactor.learn(text)
         return _Token(f"Bearer {text}", self._clock() + _life(document) * _RENEW_AT)
@@ -96,7 +96,7 @@ class Tokens:
 
 def token_in(document: dict[str, Any], *names: str) -> str:
     """The token under the first of `names` that holds anything; "" where a header can't carry it."""
-    text = next((found for name in names if (found := document.get(name))), "")
+    text = next((value for name in names if (value := document.get(name))), "")
     return text if isinstance(text, str) and is_token(text) else ""
 
 
@@ -135,30 +135,30 @@ def _refresh(challenge: Challenge, scopes: tuple[str, ...], credential: Credenti
     return Request(method="POST", url=challenge.realm, headers=headers, body=body, most=ERROR_CAP)
 
 
-def _check_status(answer: Response, errand: TokenKey, who: str) -> None:
-    service, registry = Origin.of(answer.url).netloc, errand.registry.netloc
-    if answer.status in _REFUSED:
+def _check_status(response: Response, key: TokenKey, who: str) -> None:
+    service, registry = Origin.of(response.url).netloc, key.registry.netloc
+    if response.status in _REFUSED:
         raise Denied(
-            f"{service} gives {who} no token for {registry} (HTTP {answer.status})",
+            f"{service} gives {who} no token for {registry} (HTTP {response.status})",
             reference=registry,
             hint="check user name and token; with two-factor login a personal access token is needed",
         )
-    if answer.status >= 300:  # noqa: PLR2004 - anything but success
-        raise Unreachable(f"{service} answers {answer.status} instead of a token", reference=registry)
+    if response.status >= 300:  # noqa: PLR2004 - anything but success
+        raise Unreachable(f"{service} answers {response.status} instead of a token", reference=registry)
 
 
 def _life(document: dict[str, Any]) -> float:
     """Seconds that a token lives, counted from its receipt: `issued_at` is by another clock."""
-    said = document.get("expires_in")
-    if isinstance(said, int | float) and not isinstance(said, bool) and 0 < said <= _LONGEST_LIFE:
-        return float(said)
+    seconds = document.get("expires_in")
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds <= _LONGEST_LIFE:
+        return float(seconds)
     return _DEFAULT_LIFE
 
 
-def read_object(answer: Response) -> dict[str, Any]:
+def read_object(response: Response) -> dict[str, Any]:
     """An answer's JSON object; empty where it is none."""
     try:
-        found = msgspec.json.decode(answer.content)
+        document = msgspec.json.decode(response.content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}

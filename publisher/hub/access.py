@@ -15,7 +15,7 @@ import msgspec
 from publisher.http.message import Request
 from publisher.http.origin import Origin
 from publisher.http.tokens import read_object, token_in
-from publisher.hub.answers import said, trouble
+from publisher.hub.answers import error_of, message_of
 from publisher.hub.shapes import AccessToken, OrganizationToken
 from publisher.model.errors import Denied, Unreachable, VerificationFailed
 
@@ -45,9 +45,9 @@ def personal_rights(access: Access) -> tuple[str, ...]:
 
 def organization_rights(access: Access, organization: str) -> tuple[str, ...]:
     """What the organization's tokens reach, as acme/*: scope-image-push."""
-    found = organization_tokens(access, organization)
-    reached = {(one.path, ", ".join(one.scopes)) for token in found if token.is_active for one in token.resources}
-    return tuple(f"{path}: {scopes}" for path, scopes in sorted(reached))
+    tokens = (token for token in organization_tokens(access, organization) if token.is_active)
+    rights = {(resource.path, ", ".join(resource.scopes)) for token in tokens for resource in token.resources}
+    return tuple(f"{path}: {scopes}" for path, scopes in sorted(rights))
 
 
 Shape = TypeVar("Shape")
@@ -77,7 +77,7 @@ class Access:
     ) -> None:
         self._client, self.base = client, base.rstrip("/")
         self._credential, self._learn, self._clock = credential, learn, clock
-        self._bearer, self._until = "", 0.0
+        self._bearer, self._expiry = "", 0.0
         self._lock = threading.Lock()
         # Names the host to the client: it was configured, no registry has led here.
         client.base_url(urlsplit(self.base).netloc)
@@ -89,34 +89,34 @@ class Access:
 
     def prove(self) -> None:
         """Sign in; raises Denied where Docker Hub doesn't take the credential."""
-        self._authorization(refused="")
+        self._authorization(refused_header="")
 
-    def ask(self, method: str, path: str, body: Any = None) -> Response:
+    def request(self, method: str, path: str, body: Any = None) -> Response:
         """One request; `path` below the base, or an absolute address on its origin. A 401 is tried once more."""
         url = urljoin(f"{self.base}/", path)
         if Origin.of(url) != Origin.of(self.base):
             raise VerificationFailed(f"Docker Hub's API leads to another host: {urlsplit(url).netloc}")
-        used = self._authorization(refused="")
-        response = self._send(method, url, body, used)
-        if response.status != _UNAUTHORIZED or not used:
+        authorization = self._authorization(refused_header="")
+        response = self._send(method, url, body, authorization)
+        if response.status != _UNAUTHORIZED or not authorization:
             return response
         response.close()
-        return self._send(method, url, body, self._authorization(refused=used))
+        return self._send(method, url, body, self._authorization(refused_header=authorization))
 
     def pages(self, path: str, query: Mapping[str, str], shape: type[Shape], what: str) -> Iterator[Shape]:
         """The results of every page; `next` is followed on the API's own origin only, as the bearer goes with it."""
-        following: str | None = f"{path}?{urlencode({'page_size': '100', **query})}"
-        seen = set[str]()
-        while following and len(seen) < _MOST_PAGES:
-            if following in seen:
+        next_path: str | None = f"{path}?{urlencode({'page_size': '100', **query})}"
+        visited = set[str]()
+        while next_path and len(visited) < _MOST_PAGES:
+            if next_path in visited:
                 raise VerificationFailed("Docker Hub's pages lead in a circle", reference=path)
-            seen.add(following)
-            with self.ask("GET", following) as response:
+            visited.add(next_path)
+            with self.request("GET", next_path) as response:
                 if response.status != _OK:
-                    raise trouble(response, "list", what, who=self.who, right="a token with Read")
+                    raise error_of(response, "list", what, who=self.who, right="a token with Read")
                 page = decode(response, dict[str, Any])
             yield from _results(page, shape, what)
-            following = page.get("next") or None
+            next_path = page.get("next") or None
 
     def _send(self, method: str, url: str, body: Any, authorization: str) -> Response:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -125,15 +125,15 @@ class Access:
         content = None if body is None else msgspec.json.encode(body)
         return self._client.send(Request(method=method, url=url, headers=headers, body=content, anonymous=True))
 
-    def _authorization(self, refused: str) -> str:
+    def _authorization(self, refused_header: str) -> str:
         """The header to send; a bearer that was refused, or is about to end, is renewed once for all threads."""
         if self._credential is None:
             return ""
         with self._lock:
-            stale = self._clock() > self._until - _AHEAD
-            if not self._bearer or stale or refused == f"Bearer {self._bearer}":
+            is_stale = self._clock() > self._expiry - _AHEAD
+            if not self._bearer or is_stale or refused_header == f"Bearer {self._bearer}":
                 self._bearer = self._sign_in(self._credential)
-                self._until = _ends(self._bearer, self._clock() + _LIFE)
+                self._expiry = _expiry_of(self._bearer, self._clock() + _LIFE)
             return f"Bearer {self._bearer}"
 
     def _sign_in(self, credential: Credential) -> str:
@@ -141,13 +141,13 @@ class Access:
         with self._send("POST", f"{self.base}/v2/auth/token", pair, "") as response:
             if response.status in _REFUSED:
                 raise Denied(
-                    f"Docker Hub's API does not accept the credential of {credential.username} "
-                    f"(from {credential.source}): {said(response.content) or response.status}",
+                    f"Docker Hub's API does not accept the credential of {credential.principal}: "
+                    f"{message_of(response.content) or response.status}",
                     reference="hub.docker.com",
                     hint="with two-factor or single sign-on use an access token: publish login",
                 )
             if response.status != _OK:
-                raise trouble(response, "sign in to", "its API", who=credential.username, right="an access token")
+                raise error_of(response, "sign in to", "its API", who=credential.username, right="an access token")
             token = token_in(read_object(response), "access_token")
         if not token:
             raise Unreachable("Docker Hub's API answered a sign-in without a token", reference="hub.docker.com")
@@ -168,16 +168,16 @@ def decode(response: Response, shape: type[Shape]) -> Shape:
 
 def _results(page: dict[str, Any], shape: type[Shape], what: str) -> list[Shape]:
     try:
-        return [msgspec.convert(one, shape) for one in page.get("results") or ()]
+        return [msgspec.convert(result, shape) for result in page.get("results") or ()]
     except (msgspec.MsgspecError, TypeError) as error:
         raise Unreachable(f"Docker Hub's list of {what} can't be read: {error}") from error
 
 
-def _ends(token: str, otherwise: float) -> float:
+def _expiry_of(token: str, default: float) -> float:
     """When a token ends, in unix seconds, as it says itself: there is no other place that tells."""
-    part = token.split(".")[1] if token.count(".") == 2 else ""  # noqa: PLR2004 - a JWT's three parts
+    payload = token.split(".")[1] if token.count(".") == 2 else ""  # noqa: PLR2004 - a JWT's three parts
     try:
-        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return float(claims["exp"])
     except (binascii.Error, ValueError, KeyError, TypeError, RecursionError):
-        return otherwise
+        return default

@@ -17,7 +17,7 @@ _ABSENT = 404
 _TOKENS = "https://app.docker.com/settings/personal-access-tokens"
 
 
-def said(content: bytes) -> str:
+def message_of(content: bytes) -> str:
     """The words of an error answer, which comes in three shapes, or as plain text from the abuse limit.
 
     Source: Docker Hub API 2-beta: {detail, message}, {errinfo, detail, message}, {fields, text}.
@@ -33,42 +33,42 @@ def said(content: bytes) -> str:
     return "; ".join(part for part in parts if part)[:_LONGEST]
 
 
-def _fields(found: object) -> list[str]:
-    if not isinstance(found, dict):
+def _fields(fields: object) -> list[str]:
+    if not isinstance(fields, dict):
         return []
-    return [f"{key}: {_listed(value)}" for key, value in found.items()]
+    return [f"{key}: {_listed(value)}" for key, value in fields.items()]
 
 
 def _listed(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def trouble(response: Response, what: str, reference: object, *, who: str, right: str) -> PublishError:
+def error_of(response: Response, what: str, reference: object, *, who: str, right: str) -> PublishError:
     """The error for an answer that isn't the hoped-for one.
 
     what: what was asked, as "change the description of". who: as whom, "" for nobody. right: what it takes.
     """
-    words = said(response.content)
-    named = f"{words} (HTTP {response.status})" if words else f"HTTP {response.status}"
-    if response.status in _DENIED and "immutab" in words.lower():
-        return ImmutableTag(f"Docker Hub doesn't {what} {reference}: {named}", reference=reference)
+    message = message_of(response.content)
+    reason = f"{message} (HTTP {response.status})" if message else f"HTTP {response.status}"
+    if response.status in _DENIED and "immutab" in message.lower():
+        return ImmutableTag(f"Docker Hub doesn't {what} {reference}: {reason}", reference=reference)
     if response.status in _DENIED:
         return Denied(
-            f"Docker Hub doesn't let {who or 'a stranger'} {what} {reference}: {named}",
+            f"Docker Hub doesn't let {who or 'a stranger'} {what} {reference}: {reason}",
             reference=reference,
-            hint=_way_forward(words, who, right),
+            hint=_way_forward(message, who, right),
         )
     if response.status == _ABSENT:
         hint = "check the name; 'publish hub create' makes a repository"
         return Refused(f"Docker Hub has no {reference}, or {who or 'a stranger'} may not see it", hint=hint)
     if response.status in TEMPORARY:
-        return Unreachable(f"Docker Hub's API failed after retries: {named}", reference=reference)
-    return Refused(f"Docker Hub refuses to {what} {reference}: {named}", reference=reference)
+        return Unreachable(f"Docker Hub's API failed after retries: {reason}", reference=reference)
+    return Refused(f"Docker Hub refuses to {what} {reference}: {reason}", reference=reference)
 
 
-def _way_forward(words: str, who: str, right: str) -> str:
+def _way_forward(message: str, who: str, right: str) -> str:
     if not who:
         return "sign in: publish login"
-    if "organization access token" in words:
+    if "organization access token" in message:
         return "this route takes no organization access token: use a personal one"
     return f"it takes {right}; tokens are made at {_TOKENS}"

@@ -45,8 +45,8 @@ class Home(Value, frozen=True):
         parts = urlsplit(target)
         if not self.page or parts.scheme or parts.netloc or not parts.path:
             return target
-        rooted = parts.path.startswith("/")
-        path = posixpath.normpath(parts.path.lstrip("/") if rooted else posixpath.join(self.folder, parts.path))
+        is_rooted = parts.path.startswith("/")
+        path = posixpath.normpath(parts.path.lstrip("/") if is_rooted else posixpath.join(self.folder, parts.path))
         if path.startswith(".."):
             return target
         rest = (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
@@ -59,43 +59,43 @@ class Home(Value, frozen=True):
         return f"{self.page}/{'raw' if picture else 'blob'}/HEAD"
 
 
-class Shown(Value, frozen=True):
+class HubText(Value, frozen=True):
     """What Docker Hub is to show. cut: whether something had to go."""
 
     text: str
     cut: bool = False
 
 
-def make_readme(text: str, home: Home, address: str = "", most: int = MOST_README) -> Shown:
+def make_readme(text: str, home: Home, address: str = "", most: int = MOST_README) -> HubText:
     """A README with absolute links, cut before a heading where it has more than `most` bytes of UTF-8.
 
     address: where the whole of it can be read; "" for nowhere.
     """
     absolute = "".join(_absolute(part, home) if prose else part for part, prose in _parts(text))
     if len(absolute.encode()) <= most:
-        return Shown(absolute)
+        return HubText(absolute)
     note = f"\n\n[Read on]({address})\n" if address else "\n\n…\n"
-    return Shown(_cut(absolute, most - len(note.encode())).rstrip() + note, cut=True)
+    return HubText(_cut(absolute, most - len(note.encode())).rstrip() + note, cut=True)
 
 
-def make_description(text: str, most: int = MOST_DESCRIPTION) -> Shown:
+def make_description(text: str, most: int = MOST_DESCRIPTION) -> HubText:
     """A short description in one line, cut after a word where it has more than `most` bytes."""
     line = " ".join(text.split())
     if len(line.encode()) <= most:
-        return Shown(line)
-    kept = _first(line, most - len("…".encode()))
-    return Shown((kept.rpartition(" ")[0] or kept).rstrip(" ,;:-") + "…", cut=True)
+        return HubText(line)
+    start = _first(line, most - len("…".encode()))
+    return HubText((start.rpartition(" ")[0] or start).rstrip(" ,;:-") + "…", cut=True)
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
     """The text in pieces, each with whether it is prose: code blocks show what they hold."""
     lines = text.splitlines(keepends=True)
-    begin = 0
+    position = 0
     for start, end in _blocks(text):
-        yield "".join(lines[begin:start]), True
+        yield "".join(lines[position:start]), True
         yield "".join(lines[start:end]), False
-        begin = end
-    yield "".join(lines[begin:]), True
+        position = end
+    yield "".join(lines[position:]), True
 
 
 def _blocks(text: str) -> list[tuple[int, int]]:
@@ -105,8 +105,8 @@ def _blocks(text: str) -> list[tuple[int, int]]:
 
 
 def _absolute(prose: str, home: Home) -> str:
-    linked = _WORDS.sub(lambda match: _relink(match, home), prose)
-    return _DEFINITION.sub(lambda match: match[1] + home.absolute(match[2], picture=_is_picture(match[2])), linked)
+    text = _WORDS.sub(lambda match: _relink(match, home), prose)
+    return _DEFINITION.sub(lambda match: match[1] + home.absolute(match[2], picture=_is_picture(match[2])), text)
 
 
 def _relink(match: re.Match[str], home: Home) -> str:
@@ -136,9 +136,9 @@ def _cut(text: str, most: int) -> str:
     blocks = [token.map[0] for token in tokens if token.map and token.level == 0]
     for starts in (headings, blocks):
         # A first heading alone is no beginning worth showing.
-        fitting = [line for line in starts if 0 < ends[line] <= most and line > 1]
-        if fitting:
-            return "".join(lines[: max(fitting)])
+        starts_within = [line for line in starts if 0 < ends[line] <= most and line > 1]
+        if starts_within:
+            return "".join(lines[: max(starts_within)])
     return _first(text, most)
 
 

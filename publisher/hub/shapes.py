@@ -41,8 +41,8 @@ class HubImage(msgspec.Struct, frozen=True):
     @property
     def platform(self) -> str:
         """As in linux/arm64/v8; nothing for an attestation."""
-        known = self.os not in {None, "", "unknown"} and self.architecture not in {None, "", "unknown"}
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part) if known else ""
+        is_known = self.os not in {None, "", "unknown"} and self.architecture not in {None, "", "unknown"}
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part) if is_known else ""
 
 
 class HubTag(msgspec.Struct, frozen=True):

@@ -47,7 +47,7 @@ def compose_artifact(
     subject: what it speaks of. Source: image-spec, "Guidelines for Artifact Usage".
     """
     layer = document or EMPTY
-    made: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": media.OCI_MANIFEST,
         "artifactType": artifact_type,
@@ -56,9 +56,9 @@ def compose_artifact(
     }
     if subject:
         plain = Descriptor(subject.media_type, subject.digest, subject.size)
-        made["subject"] = plain.document()
+        fields["subject"] = plain.document()
     if annotations:
-        made["annotations"] = dict(sorted(annotations.items()))
-    manifest = compose(made)
+        fields["annotations"] = dict(sorted(annotations.items()))
+    manifest = compose(fields)
     assert isinstance(manifest, Manifest)  # noqa: S101 - by its media type
     return manifest, (EMPTY,) if document is None else (EMPTY, document)

@@ -25,13 +25,18 @@ class Credential:
     known: bool = False
 
     @property
+    def principal(self) -> str:
+        """Who it is, and where it comes from, for messages."""
+        return f"{self.username} (from {self.source})"
+
+    @property
     def is_identity_token(self) -> bool:
         """Whether the secret is a refresh token."""
         return self.username == IDENTITY_TOKEN_USER
 
 
-class Found(Value, frozen=True):
-    """The source has one."""
+class Present(Value, frozen=True):
+    """The source has it."""
 
     credential: Credential
 
@@ -47,4 +52,4 @@ class Broken(Value, frozen=True):
     hint: str = ""
 
 
-Answer = Found | Absent | Broken
+Answer = Present | Absent | Broken

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from publisher.model.errors import BadReference
-from publisher.model.value import Value
+from publisher.model.value import TextValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,14 +25,22 @@ class Hasher(Protocol):
         """The hash of the bytes so far, in lower-case hex."""
 
 
-class Digest(Value, frozen=True, order=True):
+class Digest(TextValue):
     """The address of some bytes: `sha256:` and 64, or `sha512:` and 128, lower-case hex digits.
 
     Source: image-spec, "Digests". Checked before any use in a path or URL (CVE-2024-3727).
     """
 
-    algorithm: str
-    hex: str
+    __slots__ = ("algorithm", "hex")
+
+    def __init__(self, algorithm: str, digits: str) -> None:
+        self.algorithm: Final = algorithm
+        self.hex: Final = digits
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The algorithm and the digits."""
+        return (self.algorithm, self.hex)
 
     @classmethod
     def parse(cls, text: str) -> Self:

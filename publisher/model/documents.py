@@ -8,13 +8,15 @@ from typing import Any
 import msgspec
 
 from publisher.model.attestation import Signatures
+from publisher.model.digest import Digest
+from publisher.model.reference import Reference, Repository
 
 
 class TagRow(msgspec.Struct, frozen=True, kw_only=True):
     """One tag. size: compressed bytes of all platforms. pushed, pulled: ISO 8601, where the registry tells."""
 
     tag: str
-    digest: str
+    digest: Digest
     size: int | None = None
     platforms: tuple[str, ...] = ()
     pushed: str | None = None
@@ -24,7 +26,7 @@ class TagRow(msgspec.Struct, frozen=True, kw_only=True):
 class TagList(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.tags/1"):
     """A repository's tags, by name."""
 
-    repository: str
+    repository: Repository
     tags: tuple[TagRow, ...]
 
 
@@ -32,7 +34,7 @@ class KeptTag(msgspec.Struct, frozen=True, kw_only=True):
     """A tag that stays, and why."""
 
     tag: str
-    digest: str
+    digest: Digest
     reason: str
 
 
@@ -40,7 +42,7 @@ class GoneTag(msgspec.Struct, frozen=True, kw_only=True):
     """A tag that goes. state: planned, deleted or failed; detail: why it failed."""
 
     tag: str
-    digest: str
+    digest: Digest
     reason: str
     state: str = "planned"
     detail: str = ""
@@ -49,7 +51,7 @@ class GoneTag(msgspec.Struct, frozen=True, kw_only=True):
 class Pruning(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.prune/1"):
     """What stays and what goes; applied is false for a dry run."""
 
-    repository: str
+    repository: Repository
     applied: bool
     kept: tuple[KeptTag, ...]
     gone: tuple[GoneTag, ...]
@@ -58,7 +60,7 @@ class Pruning(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag
 class HubChange(msgspec.Struct, frozen=True, kw_only=True):
     """One setting of a repository on Docker Hub. field: readme, description, immutable, visibility or repository."""
 
-    repository: str
+    repository: Repository
     field: str
     before: Any
     after: Any
@@ -97,8 +99,8 @@ class VerdictState(StrEnum):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """One reference: `digest` is what the registry holds."""
 
-    reference: str
-    digest: str | None
+    reference: Reference
+    digest: Digest | None
     platforms: tuple[str, ...]
     state: VerdictState
     detail: str
@@ -116,7 +118,7 @@ class VersionStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str
     tag: str
-    digest: str | None
+    digest: Digest | None
     yanked: bool
 
 
@@ -124,8 +126,8 @@ class FloatingStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A floating tag. `desired` and `version` are None for an orphan; state: ok, drift, missing or orphan."""
 
     tag: str
-    digest: str | None
-    desired: str | None
+    digest: Digest | None
+    desired: Digest | None
     version: str | None
     state: str
 
@@ -133,7 +135,7 @@ class FloatingStatus(msgspec.Struct, frozen=True, kw_only=True):
 class RepositoryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One repository; `foreign` are the tags that no rule speaks of."""
 
-    repository: str
+    repository: Repository
     versions: tuple[VersionStatus, ...]
     floating: tuple[FloatingStatus, ...]
     foreign: tuple[str, ...]
@@ -149,8 +151,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=
     def drifted(self) -> tuple[str, ...]:
         """The references of the floating tags that are not where they belong."""
         return tuple(
-            f"{one.repository}:{line.tag}"
-            for one in self.repositories
-            for line in one.floating
+            f"{repository.repository}:{line.tag}"
+            for repository in self.repositories
+            for line in repository.floating
             if line.state in {"drift", "missing"}
         )

@@ -207,6 +207,6 @@ class Interrupted(BaseException):
         super().__init__(signal)
         self.signal = signal
 
-    def told(self) -> Stopped:
+    def as_error(self) -> Stopped:
         """The error to show."""
         return Stopped(self.signal)

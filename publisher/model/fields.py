@@ -29,5 +29,5 @@ def _pair(field: str) -> tuple[str, str]:
 
 def lines(texts: tuple[str, ...]) -> tuple[str, ...]:
     """The records of blocks: one a line, without empty lines and those that start with #."""
-    found = (line.strip() for text in texts for line in text.splitlines())
-    return tuple(line for line in found if line and not line.startswith("#"))
+    records = (line.strip() for text in texts for line in text.splitlines())
+    return tuple(line for line in records if line and not line.startswith("#"))

@@ -37,17 +37,17 @@ class ImageName(Value, frozen=True):
             raise _wrong(text, "it has no name")
         if enabled not in {"true", "false"}:
             raise _wrong(text, f"enable is '{enabled}'")
-        lowered = name.lower()
-        return cls(lowered, Repository.parse(lowered), enabled == "true")
+        lower = name.lower()
+        return cls(lower, Repository.parse(lower), enabled == "true")
 
 
 def read_images(written: Iterable[str]) -> tuple[ImageName, ...]:
     """Read the destinations that are enabled, each repository once. Raises ConfigError, BadReference."""
-    found: dict[Repository, ImageName] = {}
+    images: dict[Repository, ImageName] = {}
     for image in map(ImageName.parse, written):
         if image.enabled:
-            found.setdefault(image.repository, image)
-    return tuple(found.values())
+            images.setdefault(image.repository, image)
+    return tuple(images.values())
 
 
 def _fields(text: str) -> list[tuple[str, str]]:

@@ -89,16 +89,16 @@ class Descriptor:
 
     def document(self) -> dict[str, Any]:
         """As it stands in a manifest."""
-        found: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+        document: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         if self.platform:
-            found["platform"] = self.platform.document()
+            document["platform"] = self.platform.document()
         if self.annotations:
-            found["annotations"] = dict(self.annotations)
+            document["annotations"] = dict(self.annotations)
         if self.artifact_type:
-            found["artifactType"] = self.artifact_type
+            document["artifactType"] = self.artifact_type
         if self.urls:
-            found["urls"] = list(self.urls)
-        return found
+            document["urls"] = list(self.urls)
+        return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ class Manifest:
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """The config and those layers that a registry holds, each once."""
-        held = (self.config, *(layer for layer in self.layers if not layer.is_foreign))
-        return tuple({blob.digest: blob for blob in held}.values())
+        blobs = (self.config, *(layer for layer in self.layers if not layer.is_foreign))
+        return tuple({blob.digest: blob for blob in blobs}.values())
 
     @property
     def descriptor(self) -> Descriptor:
@@ -159,15 +159,15 @@ def parse_manifest(content: bytes, media_type: str | None = None) -> Content:
     """
     document = read_document(content)
     _check_keys(document)
-    stated = document.get("mediaType")
-    if stated is not None and not isinstance(stated, str):
-        raise BadManifest(f"the manifest's mediaType {stated!r} is not a string")
-    declared = media_type.partition(";")[0].strip() if media_type else None
-    if declared in {"", "application/json", "application/octet-stream"}:
-        declared = None
-    if stated is not None and declared is not None and stated != declared:
-        raise BadManifest(f"the manifest says it is '{stated}', its Content-Type '{declared}'")
-    kind = stated or declared
+    own_type = document.get("mediaType")
+    if own_type is not None and not isinstance(own_type, str):
+        raise BadManifest(f"the manifest's mediaType {own_type!r} is not a string")
+    content_type = media_type.partition(";")[0].strip() if media_type else None
+    if content_type in {"", "application/json", "application/octet-stream"}:
+        content_type = None
+    if own_type is not None and content_type is not None and own_type != content_type:
+        raise BadManifest(f"the manifest says it is '{own_type}', its Content-Type '{content_type}'")
+    kind = own_type or content_type
     if "manifests" in document and ("layers" in document or "config" in document):
         raise BadManifest("the manifest is ambiguous: it has both 'manifests' and 'layers' or 'config'")
     version = document.get("schemaVersion")
@@ -205,9 +205,9 @@ def _build(content: bytes, kind: str, document: dict[str, Any]) -> Content:
 
 def _check_keys(document: dict[str, Any]) -> None:
     for key in document:
-        if (meant := _KEYS.get(key.casefold(), key)) != key:
+        if (known := _KEYS.get(key.casefold(), key)) != key:
             raise BadManifest(
-                f"the manifest is ambiguous: it has the key '{key}', and some readers take it for '{meant}'"
+                f"the manifest is ambiguous: it has the key '{key}', and some readers take it for '{known}'"
             )
 
 
@@ -264,10 +264,10 @@ def read_document(content: bytes, *, largest: int = LARGEST) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    document = dict(pairs)
+    if len(document) != len(pairs):
         raise ValueError("a key stands twice in one object")
-    return found
+    return document
 
 
 def _no_constant(name: str) -> None:
@@ -283,13 +283,13 @@ def _depth(content: bytes) -> int:
 
 def _measured_depth(content: bytes) -> int:
     depth = deepest = 0
-    quoted = escaped = False
+    in_string = after_backslash = False
     for byte in content:
-        if quoted:
-            quoted = escaped or byte != 0x22  # noqa: PLR2004 - a quotation mark
-            escaped = not escaped and byte == 0x5C  # noqa: PLR2004 - a backslash
+        if in_string:
+            in_string = after_backslash or byte != 0x22  # noqa: PLR2004 - a quotation mark
+            after_backslash = not after_backslash and byte == 0x5C  # noqa: PLR2004 - a backslash
         elif byte == 0x22:  # noqa: PLR2004
-            quoted = True
+            in_string = True
         elif byte in b"[{":
             depth += 1
             deepest = max(deepest, depth)
@@ -316,23 +316,23 @@ def compose_manifest(
     }
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
-    made = compose(document)
-    assert isinstance(made, Manifest)  # noqa: S101 - by its media type
-    return made
+    content = compose(document)
+    assert isinstance(content, Manifest)  # noqa: S101 - by its media type
+    return content
 
 
 def compose_index(entries: tuple[Descriptor, ...], annotations: dict[str, str] | None = None) -> Index:
     """An OCI index; images sorted by platform, each followed by nothing but what came with it, attestations last."""
-    ordered = sorted(
+    in_order = sorted(
         entries, key=lambda entry: (entry.is_attestation, entry.platform or Platform("", ""), entry.digest)
     )
     document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": media.OCI_INDEX,
-        "manifests": [entry.document() for entry in ordered],
+        "manifests": [entry.document() for entry in in_order],
     }
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
-    made = compose(document)
-    assert isinstance(made, Index)  # noqa: S101 - by its media type
-    return made
+    content = compose(document)
+    assert isinstance(content, Index)  # noqa: S101 - by its media type
+    return content

@@ -7,6 +7,8 @@ from enum import StrEnum
 import msgspec
 
 from publisher.model.attestation import PlannedSigning
+from publisher.model.digest import Digest
+from publisher.model.reference import TagReference
 
 
 class Kind(StrEnum):
@@ -35,13 +37,13 @@ class Action(StrEnum):
 class Move(msgspec.Struct, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
     """One line of a plan. `before` and `after` are digests; `after` is None while the content's digest is unknown."""
 
-    reference: str
+    reference: TagReference
     tag: str
     kind: Kind
     version: str | None
     action: Action
-    before: str | None
-    after: str | None
+    before: Digest | None
+    after: Digest | None
     reason: str
 
 

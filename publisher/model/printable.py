@@ -13,8 +13,8 @@ _HIDDEN = frozenset({"Cc", "Cs", "Cf", "Zl", "Zp"})
 
 def printable(text: str, *, longest: int = LONGEST) -> str:
     """Show control and invisible characters as escapes; keep newlines and tabs; cut at `longest` characters."""
-    shown = "".join(_escape(character) for character in text[: longest + 1])
-    return shown if len(shown) <= longest else shown[:longest] + "…"
+    escaped = "".join(_escape(character) for character in text[: longest + 1])
+    return escaped if len(escaped) <= longest else escaped[:longest] + "…"
 
 
 def _escape(character: str) -> str:
@@ -41,4 +41,4 @@ def _escape_in_json(character: str) -> str:
     if character in "\n\t" or unicodedata.category(character) not in _HIDDEN:
         return character
     units = character.encode("utf-16-be")
-    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+    return "".join(f"\\u{units[offset : offset + 2].hex()}" for offset in range(0, len(units), 2))

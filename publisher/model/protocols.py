@@ -57,10 +57,10 @@ class LooseImage(Protocol):
     def config(self) -> bytes:
         """The config's exact bytes; a stream has them only after its layers have passed."""
 
-    def layers(self, wanted: frozenset[Digest]) -> AbstractContextManager[Iterator[tuple[Digest | None, Layer]]]:
+    def layers(self, needed: frozenset[Digest]) -> AbstractContextManager[Iterator[tuple[Digest | None, Layer]]]:
         """Read the layers once more, from the start; each must be read whole or left before the next is taken.
 
-        wanted: diffIDs that are needed; others are passed over where the archive tells them apart in time.
+        needed: the diffIDs to read; others are passed over where the archive tells them apart in time.
         Yields the diffID where the archive states it ahead of the bytes, else None: the reader hashes.
         """
 
@@ -68,8 +68,8 @@ class LooseImage(Protocol):
 ImageSource = StoredImage | LooseImage
 
 
-class BlobStore(Protocol):
-    """Where blobs and manifests of one repository go."""
+class PushTarget(Protocol):
+    """Where the blobs and manifests of one repository are pushed."""
 
     repository: Repository
 

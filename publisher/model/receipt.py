@@ -7,7 +7,9 @@ from enum import StrEnum
 import msgspec
 
 from publisher.model.attestation import Signatures
+from publisher.model.digest import Digest
 from publisher.model.plan import Action, Kind, Plan
+from publisher.model.reference import TagReference
 
 
 class State(StrEnum):
@@ -43,20 +45,20 @@ class Outcome(StrEnum):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One tag of a receipt: `before` and `after` are digests, None where the tag was or is absent."""
 
-    reference: str
+    reference: TagReference
     kind: Kind
     version: str | None
     action: Action
-    before: str | None
-    after: str | None
+    before: Digest | None
+    after: Digest | None
     state: State
 
 
 class ReleasedImage(msgspec.Struct, frozen=True, kw_only=True):
     """The content: `size` is the sum of its blobs in bytes, `config` that of a single-platform image."""
 
-    digest: str
-    config: str | None
+    digest: Digest
+    config: Digest | None
     platforms: tuple[str, ...]
     size: int
 

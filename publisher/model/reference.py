@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Self
-
-from msgspec.structs import replace
+from typing import Final, Self
 
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference
-from publisher.model.value import Value
+from publisher.model.value import TextValue
 
 DOCKER_HUB = "docker.io"
 _HUB_HOSTS = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
@@ -34,6 +32,10 @@ class Tag(str):
         raise BadReference(f"'{text}' is not a tag: {_why_no_tag(text)}")
 
 
+_DOCKERS_TAG: Final = Tag("latest")
+"""What docker reads where a reference names nothing else; nothing is ever written by it."""
+
+
 def _why_no_tag(text: str) -> str:
     if not text:
         return "it is empty"
@@ -44,11 +46,19 @@ def _why_no_tag(text: str) -> str:
     return "it may hold only A-Z a-z 0-9 . _ -"
 
 
-class Repository(Value, frozen=True, order=True):
+class Repository(TextValue):
     """A repository, normalised as docker does: `registry` is host[:port], `name` the path within it."""
 
-    registry: str
-    name: str
+    __slots__ = ("name", "registry")
+
+    def __init__(self, registry: str, name: str) -> None:
+        self.registry: Final = registry
+        self.name: Final = name
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The registry and the name."""
+        return (self.registry, self.name)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -75,9 +85,9 @@ class Repository(Value, frozen=True, order=True):
         """Whether it lives on Docker Hub."""
         return self.registry == DOCKER_HUB
 
-    def tag(self, tag: str) -> Reference:
+    def tag(self, tag: str) -> TagReference:
         """The reference `repository:tag`."""
-        return Reference(self, tag=Tag.parse(tag))
+        return TagReference(self, tag if isinstance(tag, Tag) else Tag.parse(tag))
 
     def at(self, digest: Digest) -> Reference:
         """The reference `repository@digest`."""
@@ -97,8 +107,8 @@ def _split_registry(text: str) -> tuple[str, str]:
     host, colon, port = first.rpartition(":")
     if colon and "]" not in port and not 0 < int(port) < 65536:  # noqa: PLR2004 - TCP's ports
         raise BadReference(f"'{text}' is not a repository: {port} is not a port of '{host}'")
-    lowered = first.lower()
-    return (DOCKER_HUB if lowered in _HUB_HOSTS else lowered), rest
+    host_name = first.lower()
+    return (DOCKER_HUB if host_name in _HUB_HOSTS else host_name), rest
 
 
 def _check_name(text: str, name: str) -> None:
@@ -112,34 +122,52 @@ def _check_name(text: str, name: str) -> None:
         raise BadReference(f"'{text}' is not a repository: '{part}' may hold a-z 0-9 and single . _ - between them")
 
 
-class Reference(Value, frozen=True, order=True):
+class Reference(TextValue):
     """One image in a registry, by tag, by digest, or both; with neither it means the whole repository."""
 
-    repository: Repository
-    tag: Tag | None = None
-    digest: Digest | None = None
+    __slots__ = ("_digest", "_tag", "repository")
+
+    def __init__(self, repository: Repository, tag: Tag | None = None, digest: Digest | None = None) -> None:
+        self.repository: Final = repository
+        self._tag = tag
+        self._digest = digest
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str) -> Reference:
         """Read REPOSITORY[:TAG][@DIGEST]; raises BadReference with the precise reason. No tag is made up."""
         rest, at, digest = text.partition("@")
         slash = rest.rfind("/")
         colon = rest.find(":", slash + 1)
         name, tag = (rest, None) if colon < 0 else (rest[:colon], rest[colon + 1 :])
-        return cls(
+        return Reference(
             Repository.parse(name),
             None if tag is None else Tag.parse(tag),
             Digest.parse(digest) if at else None,
         )
 
     @property
+    def tag(self) -> Tag | None:
+        """The tag, where one is named."""
+        return self._tag
+
+    @property
+    def digest(self) -> Digest | None:
+        """The digest, where one is named."""
+        return self._digest
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All of it, flat."""
+        return (*self.repository.parts, self._tag or "", str(self._digest or ""))
+
+    @property
     def target(self) -> Tag | Digest:
         """What to ask the registry for: the digest if there is one, else the tag, else `latest` as docker does."""
-        return self.digest or self.tag or Tag("latest")
+        return self._digest or self._tag or _DOCKERS_TAG
 
     def pinned(self, digest: Digest) -> Reference:
         """The same reference, held to `digest`."""
-        return replace(self, digest=digest)
+        return Reference(self.repository, self._tag, digest)
 
     @property
     def familiar(self) -> str:
@@ -148,8 +176,32 @@ class Reference(Value, frozen=True, order=True):
 
     @property
     def _suffix(self) -> str:
-        tag = f":{self.tag}" if self.tag else ""
-        return f"{tag}@{self.digest}" if self.digest else tag
+        tag = f":{self._tag}" if self._tag else ""
+        return f"{tag}@{self._digest}" if self._digest else tag
 
     def __str__(self) -> str:
         return f"{self.repository}{self._suffix}"
+
+
+class TagReference(Reference):
+    """A reference that has a tag, and no digest: what can be written."""
+
+    __slots__ = ()
+
+    def __init__(self, repository: Repository, tag: Tag) -> None:
+        super().__init__(repository, tag)
+
+    @classmethod
+    def parse(cls, text: str) -> TagReference:
+        """Read REPOSITORY:TAG; raises BadReference for anything else."""
+        reference = Reference.parse(text)
+        if reference.tag is None or reference.digest is not None:
+            raise BadReference(f"'{text}' is not a tag: expected REPOSITORY:TAG")
+        return cls(reference.repository, reference.tag)
+
+    @property
+    def tag(self) -> Tag:
+        """The tag."""
+        tag = super().tag
+        assert tag is not None  # noqa: S101 - its constructor takes no other
+        return tag

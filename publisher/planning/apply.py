@@ -61,17 +61,17 @@ def apply_rule_to_version(rule: Rule, version: Version) -> RuleResult | None:
     A rule that is about no version gives a text without one, where it would give any: it may decide about `latest`.
     """
     if rule.scheme:
-        own = version if version.scheme is rule.scheme else parse_version(str(version), (rule.scheme,))
-        return _filled(rule, own, str(own)) if own and own.major >= rule.since else None
+        own = version if version.scheme is rule.scheme else parse_version(version.raw, (rule.scheme,))
+        return _filled(rule, own, version.raw) if own and own.major >= rule.since else None
     if rule.type is RuleType.MATCH:
         return _match_of_version(rule, version)
     if rule.type is RuleType.REF and rule.event == "tag":
-        return RuleResult(str(version), Kind.EXACT, version, latest=not version.is_prerelease)
+        return RuleResult(version.raw, Kind.EXACT, version, latest=not version.is_prerelease)
     return RuleResult("x") if rule.type in {RuleType.RAW, RuleType.SHA} and not rule.event else None
 
 
 def _match_of_version(rule: Rule, version: Version) -> RuleResult | None:
-    group, text = match_group(rule), str(version)
+    group, text = match_group(rule), version.raw
     part = group.give(text)
     if part is None:
         return None

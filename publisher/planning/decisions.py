@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from publisher.model.plan import Action, Kind, Move
 from publisher.model.value import Value
 from publisher.planning.build_ref import RefKind
+from publisher.planning.flavor import Latest
 from publisher.planning.lines import contested, desired, eligible, published_versions
 from publisher.planning.rules import MARKER, RuleType
 from publisher.planning.tag_reader import tag_reader
-from publisher.planning.version import is_stable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from publisher.model.digest import Digest
     from publisher.model.image_name import ImageName
@@ -80,6 +80,7 @@ def assess(
     released = set() if yanked else set(asked.published)
     # Only a version that owns a line already can be in the release's way.
     owners = desired(asked.ruleset, released.union(previous.values())) | _asked_for(asked, previous, yanked=yanked)
+    owners |= _own_lines(asked, released, owners)
     return RepositoryState(
         asked=asked,
         image=image,
@@ -91,19 +92,30 @@ def assess(
         yanked=yanked,
         owners=owners,
         previous=previous,
-        contested={claim.tag: claim.readable_as for claim in contested(asked.ruleset, _others(asked, state), owners)},
+        contested=_contested(asked, state, owners),
     )
 
 
-def _others(asked: Candidates, state: Published) -> Published:
-    """What is there beside the release's own tags, which the release itself explains."""
-    return replace(state, tags=state.tags.difference(asked.spellings, asked.spelled(state)))
+def _own_lines(asked: Candidates, released: Collection[Version], owners: Mapping[str, Version]) -> dict[str, Version]:
+    """The release's floating tags as its rules wrote them just now: 2026.02 keeps a zero that PEP 440 drops."""
+    named = [(str(name.tag), name.version) for name in asked.of_kind(Kind.FLOATING)]
+    final = [(tag, version) for tag, version in named if version in released and version and not version.is_prerelease]
+    return {tag: version for tag, version in final if tag not in owners or version > owners[tag]}
+
+
+def _contested(asked: Candidates, state: Published, owners: Mapping[str, Version]) -> dict[str, tuple[str, ...]]:
+    """The floating tags that would come to the release, but for another reading of a tag that is not its own."""
+    others = replace(state, tags=state.tags.difference(asked.tags, asked.spellings, asked.spelled(state)))
+    claims = contested(asked.ruleset, others, owners)
+    return {claim.tag: claim.readable_as for claim in claims if owners.get(claim.tag, None) in {*asked.versions, None}}
 
 
 def _asked_for(asked: Candidates, previous: Mapping[str, Version], *, yanked: bool) -> dict[str, Version]:
-    """The floating tags that the user wants even for what is no stable version: `latest=true`; never backwards."""
+    """The floating tags that the user wants even for a prerelease: `latest=true`; never backwards."""
+    if asked.ruleset.flavor.latest is not Latest.TRUE:
+        return {}
     latest = (name for name in asked.of_kind(Kind.FLOATING) if name.rule is None)
-    named = (name for name in latest if name.version and not is_stable(name.version))
+    named = (name for name in latest if name.version and name.version.is_prerelease)
     wanted = {str(name.tag): name.version for name in named if name.version and not yanked}
     return {tag: version for tag, version in wanted.items() if tag not in previous or version > previous[tag]}
 
@@ -306,12 +318,12 @@ def _move(
     reason: str,
 ) -> Move:
     return Move(
-        reference=str(image.repository.tag(name.tag)),
+        reference=image.repository.tag(name.tag),
         tag=str(name.tag),
         kind=name.kind,
         version=None if version is None else str(version),
         action=action,
-        before=None if before is None else str(before),
-        after=None if after is None else str(after),
+        before=before,
+        after=after,
         reason=reason,
     )

@@ -15,7 +15,7 @@ from publisher.planning.rules import MARKER
 from publisher.planning.tag_reader import FORBIDDEN, affixes, tag_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from publisher.model.digest import Digest
     from publisher.planning.names import Name
@@ -146,7 +146,7 @@ def _line_cache(_ruleset: Ruleset) -> dict[str, tuple[str, ...]]:
 
 def _lines_of(ruleset: Ruleset, version: Version, known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     """The floating tags of a version; the same ones are asked for several times in a plan."""
-    text = str(version)
+    text = version.raw
     if text not in known:
         known[text] = tuple(str(name.tag) for name in floating_names(ruleset, version))
     return known[text]
@@ -203,7 +203,21 @@ def exact_tags(
         elif readings:
             found.setdefault(_told(reader, readings, tag, stated or {}), []).append(tag)
     _add_lone(ruleset, found, either, present)
-    return {version: _own_first(ruleset, version, spelled) for version, spelled in found.items()}
+    fullest = _fullest_spellings(reader, found)
+    chosen = ((fullest.get(version, version), spelled) for version, spelled in found.items())
+    return {version: _own_first(ruleset, version, spelled) for version, spelled in chosen}
+
+
+def _fullest_spellings(reader: TagReader, found: Mapping[Version, Sequence[str]]) -> dict[Version, Version]:
+    """Of equal versions the one whose numbers stand apart: the lines of 2026.02.03 can't be told from 20260203."""
+    several = ((version, tags) for version, tags in found.items() if len(tags) > 1)
+    return {
+        version: max(
+            (reading.version for tag in tags for reading in reader.readings(tag) if reading.version == version),
+            key=lambda equal: equal.raw.count("."),
+        )
+        for version, tags in several
+    }
 
 
 def _told(reader: TagReader, readings: Sequence[Reading], tag: str, stated: Mapping[str, str]) -> Version:
@@ -238,7 +252,12 @@ def spellings(ruleset: Ruleset, version: Version) -> tuple[str, ...]:
     """Exact names that mean this version: those of the rules first, then with or without a v before it."""
     own = [str(name.tag) for name in version_names(ruleset, version) if name.kind is Kind.EXACT]
     around = [affixes(rule, ruleset) for rule in (*ruleset.rules, *ruleset.disabled) if rule.names_versions]
-    other = [f"{start}{v}{FORBIDDEN.sub('-', str(version))}{end}" for start, end in around for v in ("", "v")]
+    other = [
+        f"{start}{v}{FORBIDDEN.sub('-', text)}{end}"
+        for text in (str(version), version.raw)
+        for start, end in around
+        for v in ("", "v")
+    ]
     reader = tag_reader(ruleset)
     return tuple(tag for tag in dict.fromkeys(own + other) if version in reader.versions(tag))
 
@@ -255,17 +274,28 @@ def contested(ruleset: Ruleset, state: Published, owners: Mapping[str, Version])
 
     owners: as `desired` decides by the versions that are certain.
     """
-    reader = tag_reader(ruleset)
     claims: dict[str, list[tuple[Version, str]]] = {}
-    for tag in uncertain_tags(ruleset, state):
-        if is_yanked((tag,), state):
-            continue
-        for version in reader.versions(tag):
-            for name in floating_names(ruleset, version) if not version.is_prerelease else ():
-                owner = owners.get(str(name.tag))
-                if owner is None or version > owner:
-                    claims.setdefault(str(name.tag), []).append((version, tag))
+    uncertain = uncertain_tags(ruleset, state)
+    published = published_versions(ruleset, state) if uncertain else {}
+    for tag in uncertain:
+        for line, version in _possible_lines(ruleset, state, tag):
+            owner = owners.get(line)
+            if owner is None or (version > owner and not _is_same(tag, published.get(owner), state)):
+                claims.setdefault(line, []).append((version, tag))
     return tuple(Contested(tag, _highest_first(claim)) for tag, claim in claims.items())
+
+
+def _possible_lines(ruleset: Ruleset, state: Published, tag: str) -> Iterator[tuple[str, Version]]:
+    """The floating tags of each version that a tag may name."""
+    final = (version for version in tag_reader(ruleset).versions(tag) if not version.is_prerelease)
+    for version in final if not is_yanked((tag,), state) else ():
+        yield from ((str(name.tag), version) for name in floating_names(ruleset, version))
+
+
+def _is_same(tag: str, owner: PublishedVersion | None, state: Published) -> bool:
+    """Whether it makes no difference which of the two a floating tag belongs to."""
+    digest = state.held.get(tag)
+    return digest is not None and owner is not None and owner.digest == digest
 
 
 def _highest_first(claim: list[tuple[Version, str]]) -> tuple[str, ...]:
@@ -284,7 +314,11 @@ def to_ask(ruleset: Ruleset, state: Published, released: Iterable[Version] = ())
     """The tags whose images have to say which version they are, since a floating tag depends on it; not asked yet."""
     if not uncertain_tags(ruleset, state):
         return ()
-    certain = eligible(published_versions(ruleset, state)).union(released)
-    claims = contested(ruleset, state, desired(ruleset, certain))
+    versions = frozenset(released)
+    owners = desired(ruleset, eligible(published_versions(ruleset, state)).union(versions))
+    claims = contested(ruleset, state, owners)
+    if versions:
+        # What stays with another version whichever way a tag is read need not be asked.
+        claims = tuple(claim for claim in claims if owners.get(claim.tag) in {*versions, None})
     first = (next((tag for tag in claim.readable_as if tag not in state.stated), None) for claim in claims)
     return tuple(dict.fromkeys(tag for tag in first if tag))

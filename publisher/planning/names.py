@@ -21,7 +21,7 @@ from publisher.planning.tag_reader import FORBIDDEN, tag_reader
 from publisher.planning.version import is_stable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from publisher.planning.build_ref import BuildRef
     from publisher.planning.rules import Rule, Ruleset
@@ -120,7 +120,7 @@ def names(ruleset: Ruleset, origin: BuildRef) -> Naming:
         return Naming()
     results = [(rule, result) for rule in ruleset.rules for result in apply_rule(rule, origin)]
     notes = [result.note for _, result in results if result.note]
-    unique, mixed = _each_once(_read_back(ruleset, _named(ruleset, results)))
+    unique, mixed = _each_once(_following(_read_back(ruleset, _named(ruleset, results))))
     return Naming(unique, tuple(dict.fromkeys([*notes, *mixed, *_doubts(ruleset, unique)])))
 
 
@@ -130,7 +130,7 @@ def version_names(ruleset: Ruleset, version: Version) -> tuple[Name, ...]:
     if not any(result.version for _, result in results):
         return ()
     reader = tag_reader(ruleset)
-    named = [name for name in _named(ruleset, results) if name.version]
+    named = [name for name in _following(_named(ruleset, results)) if name.version]
     unique, _ = _each_once([_floated(reader, name) if name.kind is Kind.EXACT else name for name in named])
     return tuple(name for name in unique if name.tag not in ruleset.claimed) if ruleset.claimed else unique
 
@@ -149,21 +149,40 @@ def _named(ruleset: Ruleset, results: Iterable[tuple[Rule, RuleResult]]) -> list
     if named and latest:
         version = next((name.version for name in named if name.version), None)
         named.append(Name(_latest(ruleset), Kind.FLOATING, None, version, str(_latest(ruleset))))
-    exact = [name.version for name in named if name.version and name.kind is Kind.EXACT and _tells(name)]
+    return named
+
+
+def _following(named: list[Name]) -> list[Name]:
+    """Each floating name with the version that it follows: as an exact tag tells it, where there is one."""
+    exact = [name for name in named if name.version and name.kind is Kind.EXACT and _tells(name)]
     return [replace(name, version=_followed(name, exact)) if name.kind is Kind.FLOATING else name for name in named]
 
 
 def _tells(name: Name) -> bool:
-    """Whether the tag tells which version it names."""
-    return name.rule is not None and name.rule.names_versions
+    """Whether the tag tells which version it names: a prerelease is written whole, whatever the pattern."""
+    if name.rule is None:
+        return False
+    is_whole = name.rule.scheme is not None and name.version is not None and not is_stable(name.version)
+    return name.rule.names_versions or (name.rule.is_fixed and is_whole)
 
 
-def _followed(name: Name, exact: Iterable[Version]) -> Version | None:
+def _followed(name: Name, exact: Sequence[Name]) -> Version | None:
     """The version that a floating tag follows, with build metadata only if an exact tag keeps it."""
     if name.version is None:
         return None
     plain = name.version.without_build()
-    return max((version for version in exact if version.without_build() == plain), default=plain)
+    same = [other.version for other in exact if other.version and other.version.without_build() == plain]
+    # Rules of two types may count one text differently; the exact tag's way is what will be read back.
+    of_ref = [other.version for other in exact if other.version and _of_ref(name) and _of_ref(other)]
+    return max(same or of_ref, default=plain)
+
+
+def _of_ref(name: Name) -> bool:
+    return name.rule is None or name.rule.value is None
+
+
+def _latest(ruleset: Ruleset) -> Tag:
+    return Tag.parse(FORBIDDEN.sub("-", ruleset.flavor.latest_name))
 
 
 def _read_back(ruleset: Ruleset, named: Iterable[Name]) -> list[Name]:
@@ -176,16 +195,14 @@ def _held_to_version(ruleset: Ruleset, name: Name) -> Name:
     if not _tells(name):
         return replace(name, version=None)
     reader = tag_reader(ruleset)
-    readings = [reading.version for reading in reader.readings(tag)]
-    if name.version in readings:
-        return _floated(reader, name)
+    readings = reader.readings(tag)
+    for reading in readings:
+        # As it reads back: what is written as 1.2.3 for 1.2.3.0 will be 1.2.3 to every later look.
+        if name.version and reading.says(name.version):
+            return _floated(reader, replace(name, version=reading.version))
     if not readings:
         return replace(name, version=None)
-    return replace(name, clash=f"{tag} is the tag of version {readings[0]}, and this is {name.version}")
-
-
-def _latest(ruleset: Ruleset) -> Tag:
-    return Tag.parse(FORBIDDEN.sub("-", ruleset.flavor.latest_name))
+    return replace(name, clash=f"{tag} is the tag of version {readings[0].version}, and this is {name.version}")
 
 
 def _floated(reader: TagReader, name: Name) -> Name:
@@ -219,7 +236,11 @@ def _doubts(ruleset: Ruleset, named: tuple[Name, ...]) -> Iterator[str]:
     yield from (f"{name.clash}, by the rule '{name.rule}'" for name in named if name.clash)
     yield from (_unreadable(name) for name in named if name.kind is Kind.EXACT and name.version is None)
     floating = [name for name in named if name.kind is Kind.FLOATING and name.version]
-    if floating and not any(rule.is_exact and rule.names_versions for rule in ruleset.rules) and not _exact(named):
+    if (
+        floating
+        and not any(rule.is_exact and rule.names_versions for rule in ruleset.rules)
+        and not _own(ruleset, named)
+    ):
         yield (
             f"{floating[0].tag} follows a version, but no rule makes that version's own tag: nothing shows which "
             "versions are published, so nothing is held back; add type=semver,pattern={{version}}"
@@ -229,8 +250,11 @@ def _doubts(ruleset: Ruleset, named: tuple[Name, ...]) -> Iterator[str]:
             yield f"{name.tag} would point to {name.version}, which is no stable version, as latest=true asks"
 
 
-def _exact(named: Iterable[Name]) -> bool:
-    return any(name.kind is Kind.EXACT and name.version for name in named)
+def _own(ruleset: Ruleset, named: Iterable[Name]) -> bool:
+    """Whether some name tells its version back."""
+    reader = tag_reader(ruleset)
+    told = ((name.version, reader.readings(str(name.tag))) for name in named if name.version)
+    return any(reading.says(version) for version, readings in told for reading in readings)
 
 
 def _unreadable(name: Name) -> str:

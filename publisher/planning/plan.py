@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from publisher.model.digest import Digest
     from publisher.model.image_name import ImageName
     from publisher.model.plan import Move
-    from publisher.model.reference import Repository
+    from publisher.model.reference import Repository, TagReference
     from publisher.planning.candidates import Candidates
     from publisher.planning.decisions import RepositoryState
     from publisher.planning.lines import Published
@@ -56,7 +56,7 @@ def _moves(saved: Plan, fresh: Plan) -> Iterator[str]:
             yield from _move(one, other)
 
 
-def _by_reference(plan: Plan) -> dict[str, Move]:
+def _by_reference(plan: Plan) -> dict[TagReference, Move]:
     return {move.reference: move for move in plan.moves}
 
 

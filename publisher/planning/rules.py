@@ -96,9 +96,14 @@ class Rule:
         return self.scheme is not None and (bool(used & _WHOLE) or used >= _PARTS)
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether the same version gets the same tag from it in every run."""
+        return not self.varies and "{{" not in f"{self.prefix}{self.suffix}"
+
+    @property
     def names_versions(self) -> bool:
         """Whether its tags tell which version they name: all numbers are there, and told apart from what is around."""
-        if self.varies or "{{" in f"{self.prefix}{self.suffix}":
+        if not self.is_fixed:
             return False
         if self.scheme is None:
             return self.type is RuleType.MATCH or self.is_exact

@@ -24,7 +24,8 @@ FORBIDDEN: Final = re.compile(r"[^A-Za-z0-9._-]+")
 """What can't stand in a tag; each run of it is written as one dash."""
 # Endings that no build metadata has: with one of them the text tells that it is a prerelease.
 _PRERELEASE: Final = re.compile(r"(?:alpha|beta|rc|pre|preview)(?![A-Za-z])", re.IGNORECASE)
-_EPOCH: Final = re.compile(r"(v?[0-9]+)-(?=[0-9])")
+# Epochs count the few times that a project changed how it counts; a longer number before a dash is a date.
+_EPOCH: Final = re.compile(r"(v?[0-9]{1,3})-(?=[0-9])")
 _DASHED_DATE: Final = re.compile(r"v?[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # A tag with more dashes than this is a branch's or a sentence.
 _MOST_DASHES: Final = 8
@@ -36,6 +37,13 @@ class Reading(NamedTuple):
     version: Version
     text: str
     label: str
+
+    def says(self, version: Version) -> bool:
+        """Whether it is this version, or the same text counted by another scheme."""
+        numbers = re.search(r"[0-9].*", self.text)
+        return self.version == version or (
+            numbers is not None and parse_version(numbers[0], (version.scheme,)) == version
+        )
 
 
 @lru_cache(maxsize=32)
@@ -49,7 +57,7 @@ class TagReader:
 
     def __init__(self, ruleset: Ruleset) -> None:
         rules = [*ruleset.rules, *ruleset.disabled]
-        forms = [_Form(rule, ruleset) for rule in rules if rule.names_versions]
+        forms = [_Form(rule, ruleset) for rule in rules if rule.is_fixed and (rule.scheme or rule.names_versions)]
         # 1.2.3-alpine is 1.2.3 to a rule with that suffix, and a prerelease only where there is none.
         sizes = sorted({form.size for form in forms}, reverse=True)
         self._groups = [[form for form in forms if form.size == size] for size in sizes]
@@ -89,7 +97,9 @@ class TagReader:
         for forms in self._groups:
             read = [reading for form in forms for reading in form.readings(tag)]
             if read:
-                return tuple({reading.version: reading for reading in reversed(read)}.values())[::-1]
+                # Rules of two types may count one text differently: the first of them is taken at its word.
+                spelled = {reading.text: reading for reading in reversed(read)}.values()
+                return tuple({reading.version: reading for reading in spelled}.values())[::-1]
         return ()
 
     @staticmethod
@@ -105,12 +115,14 @@ class _Form:
         self.rule = rule
         self._prefix, self._suffix = affixes(rule, ruleset)
         self.size = (len(self._suffix), len(self._prefix))
-        self._template = _template(rule.pattern) if rule.scheme else None
+        self._template = _template(rule.pattern) if rule.scheme and rule.names_versions else None
 
     @property
     def is_longer_than_lines(self) -> bool:
         """Whether its tags can hold more than the one or two numbers of a line."""
-        return self.rule.type is not RuleType.MATCH or match_group(self.rule).gives_more_than(1)
+        if self.rule.type is RuleType.MATCH:
+            return match_group(self.rule).gives_more_than(1)
+        return self.rule.names_versions
 
     def readings(self, tag: str) -> Iterator[Reading]:
         text = self._inner(tag)
@@ -135,6 +147,8 @@ class _Form:
 
     def _whole(self, text: str) -> str | None:
         """The version within a tag, as the pattern of the rule puts it there."""
+        if not self.rule.names_versions:
+            return None
         if self._template is None:
             return text
         match = self._template.fullmatch(text)
@@ -193,8 +207,7 @@ def _versions(rule: Rule, text: str) -> Iterator[tuple[Version, str]]:
     word = match_group(rule).word if rule.type is RuleType.MATCH else ""
     read = [(version, one) for one in spelled if (version := parse_version(one.removeprefix(word), schemes))]
     if rule.type is RuleType.PEP440 and not rule.keeps_raw:
-        normal = [(version, one) for version, one in read if str(version) == one.removeprefix("v")]
-        return iter(normal or read[:1])
+        return ((version, one) for version, one in read if str(version) == one.removeprefix("v"))
     return iter(read)
 
 

@@ -51,7 +51,7 @@ class Version:
 
     key: what it is compared by: epoch, numbers without zeros at the end, stage, what follows, build metadata.
     text: as {{version}} writes it, build metadata left out. numbers: at least three.
-    build: semver's build metadata, "" without; PEP 440's local version is a part of `text`.
+    build: semver's build metadata, "" without; PEP 440's local version is a part of `text`. raw: as it was written.
     prerelease: whether it comes before its own numbers; what comes after them (1.2.post1) is neither that nor stable.
     """
 
@@ -60,6 +60,7 @@ class Version:
     numbers: tuple[int, ...] = field(compare=False)
     scheme: Scheme = field(default=Scheme.SEMVER, compare=False)
     build: str = field(default="", compare=False)
+    raw: str = field(default="", compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -70,7 +71,7 @@ class Version:
         stage = _BEFORE if words else _FINAL
         plain, build = str(parsed).partition("+")[0], parsed.build or ""
         key = (0, _significant(numbers), stage, tuple(map(_semver_part, words)), _natural_parts(build))
-        return cls(key, plain, numbers, Scheme.SEMVER, build)
+        return cls(key, plain, numbers, Scheme.SEMVER, build, text.removeprefix("v"))
 
     @classmethod
     def parse_pep440(cls, text: str) -> Self:
@@ -82,7 +83,7 @@ class Version:
         ahead = parsed.pre is not None or (parsed.dev is not None and parsed.post is None)
         stage = _BEFORE if ahead else _AFTER if parsed.is_postrelease else _FINAL
         key = (parsed.epoch, _significant(numbers), stage, _pep440_parts(parsed), _local_parts(parsed.local or ""))
-        return cls(key, str(parsed), numbers, Scheme.PEP440)
+        return cls(key, str(parsed), numbers, Scheme.PEP440, "", text.removeprefix("v"))
 
     @classmethod
     def parse_dotted(cls, text: str) -> Self:
@@ -99,7 +100,8 @@ class Version:
         after = _natural_parts(f"{ending}.{build}" if counts_builds else build)
         words = () if counts_builds else _natural_parts(ending)
         key = (0, _significant(numbers), _BEFORE if words else _FINAL, words, after)
-        return cls(key, match[1], (*numbers, 0, 0)[: max(3, len(numbers))], Scheme.DOTTED, build)
+        padded = (*numbers, 0, 0)[: max(3, len(numbers))]
+        return cls(key, match[1], padded, Scheme.DOTTED, build, text.removeprefix("v"))
 
     @property
     def major(self) -> int:
@@ -126,7 +128,9 @@ class Version:
         local = self.scheme is Scheme.PEP440 and "+" in self.text
         if not self.build and not local:
             return self
-        return replace(self, key=(*self.key[:4], ()), text=self.text.partition("+")[0], build="")
+        return replace(
+            self, key=(*self.key[:4], ()), text=self.text.partition("+")[0], build="", raw=self.raw.partition("+")[0]
+        )
 
     def __str__(self) -> str:
         return f"{self.text}+{self.build}" if self.build else self.text

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
+from publisher.model.codec import decode, encode_readable
+from publisher.model.environment import state_folder
 from publisher.model.errors import DiskFull, Locked, PublishError, UsageError
 from publisher.model.receipt import Receipt
 from publisher.receipts.atomic import write_atomically
@@ -27,7 +29,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = _take(path)
+        self._file = _open_locked(path)
         os.truncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
@@ -39,7 +41,7 @@ class Lock:
             self._file = -1
 
 
-def _take(path: Path) -> int:
+def _open_locked(path: Path) -> int:
     # An owner that ends removes its file: what was locked may then be a file that nobody else will find.
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -80,18 +82,12 @@ def is_id(text: str) -> bool:
     return _OWN.fullmatch(text) is not None
 
 
-def state_folder(environ: Mapping[str, str]) -> Path:
-    """Where this user's receipts are kept: $XDG_STATE_HOME/publish."""
-    home = Path(environ.get("HOME") or Path.home())
-    return Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "publish"
-
-
 def receipts_folder(environ: Mapping[str, str]) -> Path:
     """Where the receipts of this machine are; a rehearsal's are kept apart, with its sandbox if that has a folder."""
     if not environ.get("PUBLISH_SANDBOX"):
         return state_folder(environ) / "receipts"
-    kept = environ.get("PUBLISH_SANDBOX_STATE")
-    return Path(kept) if kept else state_folder(environ) / "sandbox"
+    folder = environ.get("PUBLISH_SANDBOX_STATE")
+    return Path(folder) if folder else state_folder(environ) / "sandbox"
 
 
 class Journal:
@@ -122,7 +118,7 @@ class Journal:
         """The receipts one by one, newest first; what is none of them is put into `bad`."""
         for path in sorted(self.folder.glob("*.json"), reverse=True):
             try:
-                yield _own(path)
+                yield _read_own(path)
             except UsageError:
                 if bad is not None:
                     bad.append(path)
@@ -133,7 +129,7 @@ class Journal:
             exact = self.folder / f"{text}.json"
             paths = [exact] if exact.is_file() else sorted(self.folder.glob(f"{text}*.json"))
             if len(paths) == 1:
-                return _own(paths[0])
+                return _read_own(paths[0])
             if paths:
                 names = ", ".join(path.stem for path in paths[:5])
                 raise UsageError(f"'{text}' begins {len(paths)} receipts", hint=f"name one: {names}")
@@ -146,7 +142,7 @@ def read_receipt(path: Path) -> Receipt:
     """Read one file; raises UsageError where it isn't a whole receipt."""
     try:
         with path.open("rb") as file:
-            receipt = msgspec.json.decode(file.read(_LARGEST), type=Receipt)
+            receipt: Receipt = decode(file.read(_LARGEST), Receipt)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not a receipt: {error}", reference=path) from error
     if not _ID.fullmatch(receipt.id):
@@ -154,7 +150,7 @@ def read_receipt(path: Path) -> Receipt:
     return receipt
 
 
-def _own(path: Path) -> Receipt:
+def _read_own(path: Path) -> Receipt:
     """A receipt in the journal, which is called by its id."""
     receipt = read_receipt(path)
     if receipt.id != path.stem:
@@ -191,7 +187,7 @@ class JournalEntry:
 def save(receipt: Receipt, path: Path) -> None:
     """Write a receipt to any file, as `--receipt` asks; whole or not at all. Raises DiskFull or UsageError."""
     try:
-        write_atomically(path, msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n")
+        write_atomically(path, encode_readable(receipt).encode())
     except OSError as error:
         raise _disk_error(path, error) from error
 

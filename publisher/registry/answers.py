@@ -67,7 +67,7 @@ class ErrorResponse(Value, frozen=True):
         return cls(response.status, codes, text[: 3 * _LONGEST_TEXT], is_frozen, is_full)
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """The registry's words, or its status."""
         return f"{self.text} (HTTP {self.status})" if self.text else f"HTTP {self.status}"
 
@@ -91,48 +91,50 @@ def refusal(response: Response, what: str, reference: object, principal: str) ->
 
     what: what was asked, as "push to". principal: who asked, for the message.
     """
-    trouble = ErrorResponse.read(response)
-    named = str(reference)
-    if trouble.is_frozen:
-        return ImmutableTag(f"{named} is frozen: {trouble.said}", reference=named, hint="release a new version instead")
-    if trouble.is_full:
+    details = ErrorResponse.read(response)
+    name = str(reference)
+    if details.is_frozen:
+        return ImmutableTag(
+            f"{name} is frozen: {details.summary}", reference=name, hint="release a new version instead"
+        )
+    if details.is_full:
         hint = "make room there or raise the quota, then run the same command again"
-        return QuotaUsedUp(f"there is no room left for {named}: {trouble.said}", reference=named, hint=hint)
-    if trouble.status in {401, 403} or trouble.codes & {"DENIED", "UNAUTHORIZED"}:
-        return _denied(trouble, what, named, principal)
-    if trouble.status in TEMPORARY:
-        return Unreachable(f"{what} {named} failed after retries: {trouble.said}", reference=named)
-    return _by_code(trouble, named) or _by_status(trouble, what, named)
+        return QuotaUsedUp(f"there is no room left for {name}: {details.summary}", reference=name, hint=hint)
+    if details.status in {401, 403} or details.codes & {"DENIED", "UNAUTHORIZED"}:
+        return _denied(details, what, name, principal)
+    if details.status in TEMPORARY:
+        return Unreachable(f"{what} {name} failed after retries: {details.summary}", reference=name)
+    return _by_code(details, name) or _by_status(details, what, name)
 
 
-def _by_code(trouble: ErrorResponse, named: str) -> PublishError | None:
-    codes = trouble.codes
+def _by_code(details: ErrorResponse, name: str) -> PublishError | None:
+    codes = details.codes
     if codes & _LACKS_BLOBS:
-        return BlobUnknown(f"{named} needs content that the registry doesn't hold: {trouble.said}", reference=named)
+        return BlobUnknown(f"{name} needs content that the registry doesn't hold: {details.summary}", reference=name)
     if "NAME_UNKNOWN" in codes:
         hint = "create the repository first, or check its name"
-        return Refused(f"there is no repository for {named}: {trouble.said}", reference=named, hint=hint)
+        return Refused(f"there is no repository for {name}: {details.summary}", reference=name, hint=hint)
     if "MANIFEST_INVALID" in codes:
-        return BadManifest(f"the registry doesn't take {named}: {trouble.said}", reference=named)
+        return BadManifest(f"the registry doesn't take {name}: {details.summary}", reference=name)
     if codes & {"TAG_INVALID", "NAME_INVALID"}:
-        return BadReference(f"the registry doesn't take the name {named}: {trouble.said}", reference=named)
+        return BadReference(f"the registry doesn't take the name {name}: {details.summary}", reference=name)
     return None
 
 
-def _by_status(trouble: ErrorResponse, what: str, named: str) -> PublishError:
-    if trouble.status == 413:  # noqa: PLR2004 - too large
-        return BadManifest(f"{named} is too large for the registry: {trouble.said}", reference=named)
-    if trouble.status in {404, 405, 501} or "UNSUPPORTED" in trouble.codes:
-        return Refused(f"the registry doesn't support {what} {named}: {trouble.said}", reference=named)
-    if trouble.status >= 500:  # noqa: PLR2004 - the registry's own fault
-        return Unreachable(f"{what} {named} failed: {trouble.said}", reference=named)
-    return VerificationFailed(f"{what} {named} was not accepted: {trouble.said}", reference=named)
+def _by_status(details: ErrorResponse, what: str, name: str) -> PublishError:
+    if details.status == 413:  # noqa: PLR2004 - too large
+        return BadManifest(f"{name} is too large for the registry: {details.summary}", reference=name)
+    if details.status in {404, 405, 501} or "UNSUPPORTED" in details.codes:
+        return Refused(f"the registry doesn't support {what} {name}: {details.summary}", reference=name)
+    if details.status >= 500:  # noqa: PLR2004 - the registry's own fault
+        return Unreachable(f"{what} {name} failed: {details.summary}", reference=name)
+    return VerificationFailed(f"{what} {name} was not accepted: {details.summary}", reference=name)
 
 
-def _denied(trouble: ErrorResponse, what: str, named: str, principal: str) -> Denied:
+def _denied(details: ErrorResponse, what: str, name: str, principal: str) -> Denied:
     if principal == "anonymous":
         hint = "no credentials were found: run 'publish login', or set PUBLISH_USERNAME and PUBLISH_PASSWORD"
     else:
         hint = f"signed in as {principal}; the token may lack the right, or the repository belongs to another account"
     who = "without credentials" if principal == "anonymous" else f"as {principal}"
-    return Denied(f"{what} {named} {who} was denied: {trouble.said}", reference=named, hint=hint)
+    return Denied(f"{what} {name} {who} was denied: {details.summary}", reference=name, hint=hint)

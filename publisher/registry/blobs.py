@@ -35,7 +35,7 @@ class BlobReader(io.RawIOBase):
         self._hasher = descriptor.digest.hasher()
         self._received = 0
         self._tries = 0
-        self._rest = b""
+        self._unread = b""
         self._response = fetch(0)
         self._pieces = self._response.stream(_PIECE)
 
@@ -46,27 +46,27 @@ class BlobReader(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill `buffer`; 0 at the end."""
         view = memoryview(buffer).cast("B")
-        if not self._rest:
-            self._rest = self._more()
-        given, self._rest = self._rest[: len(view)], self._rest[len(view) :]
-        view[: len(given)] = given
-        return len(given)
+        if not self._unread:
+            self._unread = self._next_bytes()
+        piece, self._unread = self._unread[: len(view)], self._unread[len(view) :]
+        view[: len(piece)] = piece
+        return len(piece)
 
     def close(self) -> None:
         """Give the connection back."""
         self._response.close()
         super().close()
 
-    def _more(self) -> bytes:
+    def _next_bytes(self) -> bytes:
         """The next bytes; checked as a whole before the last of them are given out."""
         size = self._descriptor.size
         if self._received == size:
-            return b"" if size else self._checked(b"")
+            return b"" if size else self._check_end(b"")
         piece = self._piece()
         self._received += len(piece)
         self._hasher.update(piece)
         if not piece or self._received >= size:
-            return self._checked(piece)
+            return self._check_end(piece)
         return piece
 
     def _piece(self) -> bytes:
@@ -86,17 +86,17 @@ class BlobReader(io.RawIOBase):
         if self._response.status != _HTTP_PARTIAL:
             self._pieces = _after(self._pieces, self._received)
 
-    def _checked(self, piece: bytes) -> bytes:
-        stated = self._descriptor
-        if self._received == stated.size and self._hasher.hexdigest() == stated.digest.hex:
+    def _check_end(self, piece: bytes) -> bytes:
+        descriptor = self._descriptor
+        if self._received == descriptor.size and self._hasher.hexdigest() == descriptor.digest.hex:
             return piece
-        found = (
+        difference = (
             "bytes that are not what it names"
-            if self._received == stated.size
-            else f"another length than {stated.size:,} bytes"
+            if self._received == descriptor.size
+            else f"another length than {descriptor.size:,} bytes"
         )
         raise VerificationFailed(
-            f"{stated.digest} arrived with {found}", reference=self._response.url.partition("?")[0]
+            f"{descriptor.digest} arrived with {difference}", reference=self._response.url.partition("?")[0]
         )
 
 

@@ -45,18 +45,18 @@ class RemoteImage:
 
     def manifest(self, descriptor: Descriptor) -> Content:
         """A manifest that the root lists, as it says; raises VerificationFailed where it is missing or another."""
-        found = self.remote.get(descriptor.digest)
-        if len(found.content) != descriptor.size:
+        content = self.remote.get(descriptor.digest)
+        if len(content.content) != descriptor.size:
             raise VerificationFailed(
-                f"{descriptor.digest} has {len(found.content):,} bytes, the index says {descriptor.size:,}",
+                f"{descriptor.digest} has {len(content.content):,} bytes, the index says {descriptor.size:,}",
                 reference=self.reference,
             )
-        if found.media_type != descriptor.media_type:
+        if content.media_type != descriptor.media_type:
             raise BadManifest(
-                f"{descriptor.digest} is '{found.media_type}', the index says '{descriptor.media_type}'",
+                f"{descriptor.digest} is '{content.media_type}', the index says '{descriptor.media_type}'",
                 reference=self.reference,
             )
-        return found
+        return content
 
     def open_blob(self, descriptor: Descriptor) -> io.BufferedReader:
         """A stream of a blob's bytes, checked at its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
@@ -15,35 +16,40 @@ if TYPE_CHECKING:
     from publisher.http.message import Response
 
 MOST_TAGS: Final = 1_000_000
+_NEXT: Final = re.compile(r"""\s*rel\s*=\s*["']?next["']?\s*""", re.IGNORECASE)
 
 
 def pages(url: str, fetch: Callable[[str], Response]) -> Iterator[Response]:
     """Each page, from `url` on; raises VerificationFailed where the links lead in a circle or away."""
     visited = set[str]()
-    following: str | None = url
-    while following is not None:
-        visited.add(following)
-        with fetch(following) as response:
+    next_url: str | None = url
+    while next_url is not None:
+        visited.add(next_url)
+        with fetch(next_url) as response:
             yield response
-            following = next_page(response)
-        if following in visited:
+            next_url = next_page(response)
+        if next_url in visited:
             raise VerificationFailed("the registry's pages lead in a circle", reference=url)
 
 
 def next_page(response: Response) -> str | None:
     """The next page's address; only on the same origin, since the token goes with it."""
-    if not (stated := response.headers.get("Link")):
+    link = _next_link(response.headers.get("Link", ""))
+    if not link:
         return None
-    from requests.utils import parse_header_links
-
-    links = parse_header_links(stated)
-    found = next((link.get("url") for link in links if link.get("rel", "").lower() == "next"), None)
-    if not found:
-        return None
-    target = urljoin(response.url, found)
+    target = urljoin(response.url, link)
     if Origin.of(target) != Origin.of(response.url):
         raise VerificationFailed("the registry's next page is on another host", reference=response.url.split("?")[0])
     return target
+
+
+def _next_link(header: str) -> str:
+    """The target of the link with rel="next", as RFC 8288 writes it and registries nearly do; "" for none."""
+    for link in re.split(r",\s*(?=<)", header):
+        target, *parameters = link.split(";")
+        if any(map(_NEXT.fullmatch, parameters)):
+            return target.strip("<> '\"")
+    return ""
 
 
 def tags_of(response: Response) -> list[str]:
@@ -56,11 +62,11 @@ def tags_of(response: Response) -> list[str]:
     return [tag for tag in tags if isinstance(tag, str)]
 
 
-def gather_tags(found: Iterator[Response]) -> tuple[str, ...]:
+def gather_tags(responses: Iterator[Response]) -> tuple[str, ...]:
     """The tags of all pages, each once, in the registry's order."""
-    seen: dict[str, None] = {}
-    for page in found:
-        seen.update(dict.fromkeys(tags_of(page)))
-        if len(seen) > MOST_TAGS:
+    tags: dict[str, None] = {}
+    for page in responses:
+        tags.update(dict.fromkeys(tags_of(page)))
+        if len(tags) > MOST_TAGS:
             raise VerificationFailed(f"the repository has more than {MOST_TAGS:,} tags", reference=page.url)
-    return tuple(seen)
+    return tuple(tags)

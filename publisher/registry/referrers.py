@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from publisher.registry.repository import RemoteRepository
 
 _MERGES: Final = 8
-_SHORTEST_WAIT: Final = 0.25
+_SHORTEST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 2.0
 _CONTENDED_WAIT: Final = 1.0
-"""Once others were seen at the list, the slowest of them may still be between its look and its write."""
+"""Where others have written to the list, the slowest of them may still be between its look and its write."""
 _API_DELAYS: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
 _OK: Final = 200
 _NOT_FOUND: Final = 404
@@ -72,7 +72,7 @@ def read_referrers(remote: RemoteRepository, subject: Digest) -> ReferrerList:
     entries: list[Descriptor] = []
 
     def fetch(url: str) -> Response:
-        return remote.ask("GET", url, headers={"Accept": media.OCI_INDEX})
+        return remote.request("GET", url, headers={"Accept": media.OCI_INDEX})
 
     for page in pages(remote.url(f"referrers/{subject}"), fetch):
         if page.status != _OK:
@@ -127,11 +127,12 @@ def _merge(
     for attempt in range(_MERGES):
         began = policy.clock()
         listed = _tagged(remote, subject) if attempt else listed
-        index = compose_index((*(entry for entry in listed if entry.digest not in own), *entries))
+        others = [entry for entry in listed if entry.digest not in own]
+        index = compose_index((*others, *entries))
         remote.put(index, fallback_tag(subject))
         # Others' writes take about as long as ours did.
         window = min(max(_SHORTEST_WAIT, 4 * (policy.clock() - began)), _LONGEST_WAIT)
-        if attempt:
+        if attempt or others:
             window = max(window, _CONTENDED_WAIT)
         if _is_kept(remote, subject, index, entries, window):
             return

@@ -12,14 +12,15 @@ from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import Refused, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, parse_manifest
+from publisher.model.reference import Tag
 from publisher.registry.answers import BlobUnknown, DigestPushRefused, ErrorResponse, refusal
 from publisher.registry.blobs import BlobReader
 from publisher.registry.pages import gather_tags, pages
-from publisher.registry.sessions import Sessions, stated_digest
-from publisher.registry.upload import send
+from publisher.registry.sessions import UploadSessions, stated_digest
+from publisher.registry.upload import upload_blob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from publisher.http.client import Client
     from publisher.http.message import Body
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 1000
 _BUFFER: Final = 256 * 1024
-_DONE: Final = frozenset({200, 201, 202, 204})
+_SUCCESS: Final = frozenset({200, 201, 202, 204})
 _DAMAGED: Final = frozenset({"DIGEST_INVALID", "MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
 _DAMAGED_TRIES: Final = 3
 _ABSENT_REPOSITORY: Final = frozenset({"NAME_UNKNOWN", "NOT_FOUND"})
@@ -58,10 +59,9 @@ class RemoteRepository:
         self._pull = f"repository:{endpoint.path}:pull"
         self._push = f"repository:{endpoint.path}:pull,push"
         self._delete = f"repository:{endpoint.path}:pull,delete"
-        self._writes = False
+        self._needs_push = False
         self.retry_policy = retry_policy or RetryPolicy()
-        self._sessions = Sessions(self, self.retry_policy)
-        self._takes_tags: bool | None = None
+        self._sessions = UploadSessions(self, self.retry_policy)
         self.early_tag: Tag | None = None
         """What a manifest may be put under where the registry takes none by its digest."""
         self.wrote_early = False
@@ -74,7 +74,7 @@ class RemoteRepository:
         """The address of `path` in this repository."""
         return f"{self._client.base_url(self.endpoint.host)}/v2/{self.endpoint.path}/{path}"
 
-    def ask(
+    def request(
         self,
         method: str,
         url: str,
@@ -86,20 +86,20 @@ class RemoteRepository:
         anonymous: bool = False,
     ) -> Response:
         """Send a request with this repository's scope."""
-        self._writes = self._writes or method in {"POST", "PUT", "PATCH"}
+        self._needs_push = self._needs_push or method in {"POST", "PUT", "PATCH"}
         request = Request(
             method=method,
             url=url,
             headers=headers or {},
             body=body,
-            scopes=scopes or (self._push if self._writes else self._pull,),
+            scopes=scopes or (self._push if self._needs_push else self._pull,),
             repository=self.endpoint.path,
             stream=stream,
             anonymous=anonymous,
         )
         return self._client.send(request)
 
-    def trouble(self, response: Response, what: str, reference: object = None) -> PublishError:
+    def error(self, response: Response, what: str, reference: object = None) -> PublishError:
         """The error that `response` means."""
         principal = self._client.principal(self.endpoint.host, self.endpoint.path)
         with response:
@@ -114,57 +114,66 @@ class RemoteRepository:
 
     def head(self, target: Tag | Digest) -> Descriptor | None:
         """What `target` is now, or None. A HEAD costs no pull quota on Docker Hub; a GET would."""
-        with self.ask("HEAD", self.url(f"manifests/{target}"), headers={"Accept": media.ACCEPT}) as response:
-            if response.status == _NOT_FOUND:
-                return None
-            if response.status == _OK and (found := _described(response, target)):
-                return found
-            if response.status not in {_OK, _NOT_ALLOWED}:
-                raise self.trouble(response, "read", self._named(target))
+        with self.request("HEAD", self.url(f"manifests/{target}"), headers={"Accept": media.ACCEPT}) as response:
+            match response.status:
+                case 200:
+                    descriptor = _descriptor_of(response, target)
+                case 404:
+                    return None
+                case 405:
+                    descriptor = None
+                case _:
+                    raise self.error(response, "read", self._reference(target))
+        if descriptor:
+            return descriptor
         content = self.find(target)
         return content.descriptor if content else None
 
     def find(self, target: Tag | Digest) -> Content | None:
         """The manifest or index under `target`, its bytes hashed; None if there is none."""
-        with self.ask("GET", self.url(f"manifests/{target}"), headers={"Accept": media.ACCEPT}) as response:
+        with self.request("GET", self.url(f"manifests/{target}"), headers={"Accept": media.ACCEPT}) as response:
             if response.status == _NOT_FOUND:
                 return None
             if response.status != _OK:
-                raise self.trouble(response, "read", self._named(target))
-            return self._checked(response, target)
+                raise self.error(response, "read", self._reference(target))
+            return self._parse_response(response, target)
 
     def get(self, target: Tag | Digest) -> Content:
         """As `find`; absent is a VerificationFailed."""
-        found = self.find(target)
-        if found is None:
-            raise VerificationFailed(f"{self._named(target)} is not in the registry", reference=self._named(target))
-        return found
+        content = self.find(target)
+        if content is None:
+            reference = self._reference(target)
+            raise VerificationFailed(f"{reference} is not in the registry", reference=reference)
+        return content
 
-    def _checked(self, response: Response, target: Tag | Digest) -> Content:
-        promises = (target if isinstance(target, Digest) else None, stated_digest(response))
-        for promise in promises:
-            if promise and not promise.matches(response.content):
+    def _parse_response(self, response: Response, target: Tag | Digest) -> Content:
+        digests = (target if isinstance(target, Digest) else None, stated_digest(response))
+        for digest in digests:
+            if digest and not digest.matches(response.content):
                 raise VerificationFailed(
-                    f"{self._named(target)}: the registry's bytes don't have the digest {promise}",
-                    reference=self._named(target),
+                    f"{self._reference(target)}: the registry's bytes don't have the digest {digest}",
+                    reference=self._reference(target),
                 )
         return parse_manifest(response.content, response.headers.get("Content-Type"))
 
-    def _named(self, target: Tag | Digest) -> str:
+    def _reference(self, target: Tag | Digest) -> str:
         return f"{self.repository}{'@' if isinstance(target, Digest) else ':'}{target}"
 
     def put(self, content: Content, tag: Tag) -> None:
         """Point `tag` at `content`: the whole manifest is sent."""
         with self._put(content, tag) as response:
-            if response.status in _DONE:
-                return self._agree(response, content, tag)
-            error = self.trouble(response, "write", self._named(tag))
-        # Docker Hub answers 403 to writes of a frozen tag, and was seen to do so after the write had its effect.
-        if response.status in {400, 403, 409, 412}:
-            held = self.head(tag)
-            if held is not None and held.digest == content.digest:
-                return None
-        raise error
+            match response.status:
+                case 200 | 201 | 202 | 204:
+                    self._check_digest(response, content, tag)
+                # Docker Hub answers 403 to writes of a frozen tag, and was seen to do so after the write took effect.
+                case 400 | 403 | 409 | 412 if self._has(tag, content):
+                    return
+                case _:
+                    raise self.error(response, "write", self._reference(tag))
+
+    def _has(self, tag: Tag, content: Content) -> bool:
+        descriptor = self.head(tag)
+        return descriptor is not None and descriptor.digest == content.digest
 
     def put_manifest(self, content: Content) -> None:
         """Send a manifest by its digest; no tag moves.
@@ -173,74 +182,61 @@ class RemoteRepository:
         raised.
         """
         with self._put(content, content.digest) as response:
-            if response.status in _DONE:
-                return self._agree(response, content, content.digest)
-            error = self._digest_trouble(response, content)
+            if response.status in _SUCCESS:
+                return self._check_digest(response, content, content.digest)
+            error = self._digest_push_error(response, content)
         if self.early_tag is None or not isinstance(error, DigestPushRefused):
             raise error
         self.wrote_early = True
         return self.put(content, self.early_tag)
 
-    def put_tags(self, content: Content, tags: Sequence[Tag]) -> frozenset[Tag]:
-        """Point several tags at `content` in one request; returns those that the registry says it has written.
-
-        None where the registry knows only one tag a request, which is remembered, or refuses any of them: then each
-        is to be put alone. Source: distribution-spec (after 1.1.1), "Pushing manifests", `?tag=` and OCI-Tag.
-        """
-        if self._takes_tags is False or not tags:
-            return frozenset()
-        with self._put(content, content.digest, "?" + urlencode([("tag", tag) for tag in tags])) as response:
-            stated = response.headers.get("OCI-Tag", "") if response.status in _DONE else ""
-        written = {part.strip() for part in stated.split(",")}
-        if response.status in _DONE:
-            self._takes_tags = bool(stated)
-        return frozenset(tag for tag in tags if tag in written)
-
-    def _put(self, content: Content, target: Tag | Digest, query: str = "") -> Response:
+    def _put(self, content: Content, target: Tag | Digest) -> Response:
         """Send the whole manifest; again where it was damaged on its way, which under a tag only the answer tells."""
         headers = {"Content-Type": content.media_type}
-        url = self.url(f"manifests/{target}{query}")
+        url = self.url(f"manifests/{target}")
         for _try in range(_DAMAGED_TRIES - 1):
-            response = self.ask("PUT", url, body=content.content, headers=headers)
+            response = self.request("PUT", url, body=content.content, headers=headers)
             if not _is_damaged(response, content):
                 return response
             response.close()
-        return self.ask("PUT", url, body=content.content, headers=headers)
+        return self.request("PUT", url, body=content.content, headers=headers)
 
-    def _agree(self, response: Response, content: Content, target: Tag | Digest) -> None:
-        stated = stated_digest(response)
-        if stated and not stated.matches(content.content):
+    def _check_digest(self, response: Response, content: Content, target: Tag | Digest) -> None:
+        digest = stated_digest(response)
+        if digest and not digest.matches(content.content):
             raise VerificationFailed(
-                f"{self._named(target)}: sent {content.digest}, the registry says it holds {stated}",
-                reference=self._named(target),
+                f"{self._reference(target)}: sent {content.digest}, the registry says it holds {digest}",
+                reference=self._reference(target),
             )
 
-    def _digest_trouble(self, response: Response, content: Content) -> PublishError:
-        trouble = ErrorResponse.read(response)
-        named = self._named(content.digest)
-        error = self.trouble(response, "write", named)
-        by_tag_only = trouble.codes & {"UNSUPPORTED", "TAG_INVALID"} or trouble.status == _NOT_ALLOWED
-        if by_tag_only or (trouble.status == _NOT_FOUND and not trouble.codes):
+    def _digest_push_error(self, response: Response, content: Content) -> PublishError:
+        details = ErrorResponse.read(response)
+        reference = self._reference(content.digest)
+        error = self.error(response, "write", reference)
+        by_tag_only = details.codes & {"UNSUPPORTED", "TAG_INVALID"} or details.status == _NOT_ALLOWED
+        if by_tag_only or (details.status == _NOT_FOUND and not details.codes):
             hint = "'--allow-early-tag' pushes under the exact tag at once"
             return DigestPushRefused(
-                f"{self.repository} takes no manifest by digest: {trouble.said}", reference=named, hint=hint
+                f"{self.repository} takes no manifest by digest: {details.summary}",
+                reference=reference,
+                hint=hint,
             )
-        if "MANIFEST_UNKNOWN" in trouble.codes:
-            return BlobUnknown(f"{named} lists a manifest that isn't there: {trouble.said}", reference=named)
+        if "MANIFEST_UNKNOWN" in details.codes:
+            return BlobUnknown(f"{reference} lists a manifest that isn't there: {details.summary}", reference=reference)
         return error
 
     def delete(self, target: Tag | Digest) -> bool:
         """Delete a tag, or a manifest with every tag of it; False if it wasn't there, Refused where it can't be."""
-        with self.ask("DELETE", self.url(f"manifests/{target}"), scopes=(self._delete,)) as response:
+        with self.request("DELETE", self.url(f"manifests/{target}"), scopes=(self._delete,)) as response:
             if response.status == _NOT_FOUND:
                 return False
-            if response.status in _DONE:
+            if response.status in _SUCCESS:
                 return True
-            error = self.trouble(response, "delete", self._named(target))
+            error = self.error(response, "delete", self._reference(target))
             if response.status == 400 and not isinstance(error, Refused):  # noqa: PLR2004 - how 2.8 refuses tags
-                said = ErrorResponse.read(response).said
+                reason = ErrorResponse.read(response).summary
                 error = Refused(
-                    f"the registry can't delete {self._named(target)}: {said}", reference=self._named(target)
+                    f"the registry can't delete {self._reference(target)}: {reason}", reference=self._reference(target)
                 )
             raise error
 
@@ -251,33 +247,33 @@ class RemoteRepository:
         return gather_tags(self._tag_pages())
 
     def _tag_pages(self) -> Iterator[Response]:
-        for page in pages(self.url(f"tags/list?n={_PAGE}"), lambda url: self.ask("GET", url)):
+        for page in pages(self.url(f"tags/list?n={_PAGE}"), lambda url: self.request("GET", url)):
             if page.status == _NOT_FOUND and ErrorResponse.read(page).codes & _ABSENT_REPOSITORY:
                 return
             if page.status != _OK:
-                raise self.trouble(page, "list the tags of")
+                raise self.error(page, "list the tags of")
             yield page
 
     # Blobs.
 
     def blob_size(self, digest: Digest) -> int | None:
         """The size of a blob that is there, in bytes; None if it isn't."""
-        with self.ask("HEAD", self.url(f"blobs/{digest}")) as response:
+        with self.request("HEAD", self.url(f"blobs/{digest}")) as response:
             if response.status == _NOT_FOUND:
                 return None
             length = response.headers.get("Content-Length", "")
             if response.status == _OK and length.isdigit():
                 return int(length)
             if response.status not in {_OK, _NOT_ALLOWED}:
-                raise self.trouble(response, "read", self._named(digest))
+                raise self.error(response, "read", self._reference(digest))
         return self._counted_size(digest)
 
     def _counted_size(self, digest: Digest) -> int | None:
-        with self.ask("GET", self.url(f"blobs/{digest}"), stream=True) as response:
+        with self.request("GET", self.url(f"blobs/{digest}"), stream=True) as response:
             if response.status == _NOT_FOUND:
                 return None
             if response.status != _OK:
-                raise self.trouble(response, "read", self._named(digest))
+                raise self.error(response, "read", self._reference(digest))
             length = response.headers.get("Content-Length", "")
             return int(length) if length.isdigit() else sum(map(len, response.stream(_BUFFER)))
 
@@ -286,9 +282,9 @@ class RemoteRepository:
 
         def fetch(offset: int) -> Response:
             headers = {"Range": f"bytes={offset}-"} if offset else {}
-            response = self.ask("GET", self.url(f"blobs/{descriptor.digest}"), headers=headers, stream=True)
+            response = self.request("GET", self.url(f"blobs/{descriptor.digest}"), headers=headers, stream=True)
             if response.status not in {_OK, _PARTIAL}:
-                raise self.trouble(response, "read", self._named(descriptor.digest))
+                raise self.error(response, "read", self._reference(descriptor.digest))
             return response
 
         return io.BufferedReader(BlobReader(fetch, descriptor), _BUFFER)
@@ -300,39 +296,39 @@ class RemoteRepository:
         source = self.endpoint.sibling(origin)
         url = self.url("blobs/uploads/?" + urlencode({"mount": str(digest), "from": source}, safe=":/"))
         # One token for both, the needed one first: some token services read only the first scope.
-        with self.ask("POST", url, body=b"", scopes=(self._push, f"repository:{source}:pull")) as response:
+        with self.request("POST", url, body=b"", scopes=(self._push, f"repository:{source}:pull")) as response:
             if response.status == _ACCEPTED:
-                self._sessions.keep(response)
+                self._sessions.add_spare(response)
             return response.status == _CREATED
 
     def upload(self, blob: Upload) -> Descriptor:
         """Send a blob; returns once the registry has said that it holds it."""
-        return send(self._sessions, blob)
+        return upload_blob(self._sessions, blob)
 
     def prove_push(self) -> None:
         """Open an upload session, which shows the right to push; the next upload uses it."""
-        self._sessions.prepare()
+        self._sessions.ensure_spare()
 
     def close(self) -> None:
         """Cancel sessions that nobody used."""
         self._sessions.close()
 
 
-def _described(response: Response, target: Tag | Digest) -> Descriptor | None:
+def _descriptor_of(response: Response, target: Tag | Digest) -> Descriptor | None:
     """What a HEAD says; None where it says too little. Content is known by sha256, or by the digest asked for."""
-    stated = stated_digest(response)
+    digest = stated_digest(response)
     length = response.headers.get("Content-Length", "")
-    if stated is None or not length.isdigit() or (stated.algorithm != "sha256" and stated != target):
+    if digest is None or not length.isdigit() or (digest.algorithm != "sha256" and digest != target):
         return None
-    if isinstance(target, Digest) and target.algorithm == stated.algorithm and target != stated:
-        raise VerificationFailed(f"asked for {target}, the registry answers with {stated}", reference=target)
+    if isinstance(target, Digest) and target.algorithm == digest.algorithm and target != digest:
+        raise VerificationFailed(f"asked for {target}, the registry answers with {digest}", reference=target)
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
-    return Descriptor(kind, stated, int(length))
+    return Descriptor(kind, digest, int(length))
 
 
 def _is_damaged(response: Response, content: Content) -> bool:
     """Whether a registry seems to have got other bytes than `content`: it names another digest, or can't read them."""
-    if response.status in _DONE:
-        stated = stated_digest(response)
-        return stated is not None and not stated.matches(content.content)
+    if response.status in _SUCCESS:
+        digest = stated_digest(response)
+        return digest is not None and not digest.matches(content.content)
     return response.status == 400 and bool(ErrorResponse.read(response).codes & _DAMAGED)  # noqa: PLR2004 - bad request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from publisher.http.origin import Origin, follow
 from publisher.model.digest import Digest
@@ -15,46 +15,74 @@ if TYPE_CHECKING:
 
     from publisher.http.message import Body, Response
     from publisher.http.retry import RetryPolicy
-    from publisher.registry.repository import RemoteRepository
+    from publisher.model.reference import Repository
 
 WINDOW: Final = 16 * 1024 * 1024
 """Bytes kept to be sent again, of all blobs together: what sockets and proxies hold when a connection breaks."""
 _SMALLEST_WINDOW: Final = 2 * 1024 * 1024
 
 
-class Sessions:
-    """Opens, keeps and cancels sessions; one that was opened for proof is kept for the next blob."""
+class RepositoryRequests(Protocol):
+    """What uploads need of their repository: see RemoteRepository."""
 
-    def __init__(self, remote: RemoteRepository, retry_policy: RetryPolicy) -> None:
+    @property
+    def repository(self) -> Repository:
+        """Its name."""
+
+    def url(self, path: str) -> str:
+        """The address of `path` in it."""
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        anonymous: bool = False,
+    ) -> Response:
+        """Send a request with its scope."""
+
+    def error(self, response: Response, what: str) -> PublishError:
+        """The error that `response` means."""
+
+    def blob_size(self, digest: Digest) -> int | None:
+        """The size of a blob that is there; None if it isn't."""
+
+
+class UploadSessions:
+    """Opens and cancels sessions; a spare one, opened for proof or by a mount, serves the next blob."""
+
+    def __init__(self, remote: RepositoryRequests, retry_policy: RetryPolicy) -> None:
         self.remote = remote
         self._retry_policy = retry_policy
-        self._kept: list[str] = []
-        self._left: list[str] = []
+        self._spare: list[str] = []
+        self._abandoned: list[str] = []
         self._blobs = 0
         self._lock = threading.Lock()
 
-    def prepare(self) -> None:
-        """Have a session at hand, which shows the right to push."""
-        if not self._kept:
-            self._kept.append(self.begin())
+    def ensure_spare(self) -> None:
+        """Have a spare session, which shows the right to push."""
+        if not self._spare:
+            self._spare.append(self.initiate_upload())
 
-    def keep(self, response: Response) -> None:
-        """Keep a session that a mount began."""
+    def add_spare(self, response: Response) -> None:
+        """Keep the session that a mount opened, where it opened one."""
         if location := response.headers.get("Location"):
-            self._kept.append(follow(response.url, location))
+            self._spare.append(follow(response.url, location))
 
-    def take(self) -> str:
-        """The address of a session."""
+    def next_session(self) -> str:
+        """The address of a spare session, or of a new one."""
         with self._lock:
-            if self._kept:
-                return self._kept.pop()
-        return self.begin()
+            if self._spare:
+                return self._spare.pop()
+        return self.initiate_upload()
 
-    def begin(self) -> str:
+    def initiate_upload(self) -> str:
         """Open a session; returns its address."""
-        with self.remote.ask("POST", self.remote.url("blobs/uploads/"), body=b"") as response:
+        with self.remote.request("POST", self.remote.url("blobs/uploads/"), body=b"") as response:
             if response.status not in {200, 201, 202}:
-                raise self.remote.trouble(response, "push to")
+                raise self.remote.error(response, "push to")
             location = response.headers.get("Location")
             if not location:
                 raise VerificationFailed(
@@ -62,42 +90,42 @@ class Sessions:
                 )
             return follow(response.url, location)
 
-    def moved(self, response: Response, location: str) -> str:
+    def next_location(self, response: Response, location: str) -> str:
         """Where the session goes on after `response`."""
-        newest = response.headers.get("Location")
-        return follow(response.url, newest) if newest else location
+        target = response.headers.get("Location")
+        return follow(response.url, target) if target else location
 
-    def send(
+    def request(
         self, method: str, location: str, *, body: Body = None, headers: Mapping[str, str] | None = None
     ) -> Response:
         """A request within a session; on another origin than the registry's it carries no credentials."""
-        foreign = Origin.of(location) != Origin.of(self.remote.url(""))
-        return self.remote.ask(method, location, body=body, headers=headers, anonymous=foreign)
+        is_elsewhere = Origin.of(location) != Origin.of(self.remote.url(""))
+        return self.remote.request(method, location, body=body, headers=headers, anonymous=is_elsewhere)
 
     def cancel(self, location: str) -> None:
         """End a session; it doesn't matter if the registry can't."""
         with suppress(PublishError):
-            self.send("DELETE", location).close()
+            self.request("DELETE", location).close()
 
-    def leave(self, location: str) -> None:
+    def cancel_later(self, location: str) -> None:
         """End a session later: now is no time to wait for an answer."""
-        self._left.append(location)
+        self._abandoned.append(location)
 
     def close(self) -> None:
-        """Cancel what nobody used."""
+        """Cancel what no blob used, and what was to be cancelled later."""
         with self._lock:
-            unused = [*self._kept, *self._left]
-            self._kept.clear()
-            self._left.clear()
+            unused = [*self._spare, *self._abandoned]
+            self._spare.clear()
+            self._abandoned.clear()
         for location in unused:
             self.cancel(location)
 
-    def pause(self, attempt: int) -> None:
+    def back_off(self, attempt: int) -> None:
         """Wait before try `attempt` + 1."""
         self._retry_policy.sleep(self._retry_policy.backoff(attempt))
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
+    def counting_blob(self) -> Iterator[None]:
         """While a blob is on its way, it has its share of the memory."""
         with self._lock:
             self._blobs += 1

@@ -17,58 +17,58 @@ if TYPE_CHECKING:
 
     from publisher.model.manifest import Descriptor
     from publisher.model.protocols import Upload
-    from publisher.registry.sessions import Sessions
+    from publisher.registry.sessions import UploadSessions
 
 
-class Feed:
+class ReplayBuffer:
     """A source of bytes that can go back a little.
 
-    chunks: the bytes from the start; taken once. window: how many bytes that were sent are kept, asked each time,
+    chunks: the bytes from the start, iterated once. window: how many bytes that were sent are kept, called each time,
     since blobs on their way at once share the memory.
     """
 
     def __init__(self, chunks: Iterator[bytes], window: Callable[[], int]) -> None:
-        self.position = 0
+        self.offset = 0
         """Offset of the next byte to send."""
-        self.pulled = 0
+        self.received = 0
         """Bytes taken from the source."""
         self.failure: BaseException | None = None
         """What the source raised: never to be taken for a broken connection."""
         self._chunks = chunks
         self._window = window
-        self._kept: deque[bytes] = deque()
-        self._first = 0
-        self._exhausted = False
+        self._buffer: deque[bytes] = deque()
+        self._buffer_offset = 0
+        self._source_ended = False
 
-    def whole(self, most: int) -> bytes | None:
-        """All bytes where there are at most `most`, else None; the position stays."""
-        while self.pulled <= most and not self._exhausted:
-            self._pull()
-        return b"".join(self._kept) if self._exhausted and self.pulled <= most else None
+    def read_all(self, most: int) -> bytes | None:
+        """All bytes where there are at most `most`, else None; the offset stays."""
+        while self.received <= most and not self._source_ended:
+            self._fetch()
+        return b"".join(self._buffer) if self._source_ended and self.received <= most else None
 
-    def is_over(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Whether every byte was sent; may wait for the source."""
-        if self.position == self.pulled and not self._exhausted:
-            self._pull()
-        return self._exhausted and self.position == self.pulled
+        if self.offset == self.received and not self._source_ended:
+            self._fetch()
+        return self._source_ended and self.offset == self.received
 
-    def take(self, most: int) -> Iterator[bytes]:
+    def read(self, most: int) -> Iterator[bytes]:
         """The next bytes, at most `most` in all."""
-        stop = self.position + most
-        while self.position < stop and not self.is_over():
-            chunk = self._next()[: stop - self.position]
-            self.position += len(chunk)
-            self._trim()
+        stop = self.offset + most
+        while self.offset < stop and not self.is_exhausted():
+            chunk = self._buffered()[: stop - self.offset]
+            self.offset += len(chunk)
+            self._forget()
             yield chunk
 
-    def rewind(self, offset: int) -> bool:
+    def seek(self, offset: int) -> bool:
         """Go on at `offset`; False where its bytes are no longer, or not yet, at hand."""
-        if not self._first <= offset <= self.pulled:
+        if not self._buffer_offset <= offset <= self.received:
             return False
-        self.position = offset
+        self.offset = offset
         return True
 
-    def _pull(self) -> None:
+    def _fetch(self) -> None:
         if self.failure is not None:
             raise self.failure
         try:
@@ -79,25 +79,25 @@ class Feed:
             self.failure = error
             raise
         if chunk is None:
-            self._exhausted = True
+            self._source_ended = True
             return
-        self._kept.append(chunk)
-        self.pulled += len(chunk)
+        self._buffer.append(chunk)
+        self.received += len(chunk)
 
-    def _next(self) -> bytes:
-        """The kept bytes from the position to the end of their chunk; it is nearly always in the last one."""
-        end = self.pulled
-        for chunk in reversed(self._kept):
-            begin = end - len(chunk)
-            if begin <= self.position:
-                return chunk[self.position - begin :]
-            end = begin
+    def _buffered(self) -> bytes:
+        """The bytes from the offset to the end of their chunk; it is nearly always in the last one."""
+        end = self.received
+        for chunk in reversed(self._buffer):
+            start = end - len(chunk)
+            if start <= self.offset:
+                return chunk[self.offset - start :]
+            end = start
         return b""
 
-    def _trim(self) -> None:
-        unneeded = self.position - self._window()
-        while self._kept and self._first + len(self._kept[0]) <= unneeded:
-            self._first += len(self._kept.popleft())
+    def _forget(self) -> None:
+        window_start = self.offset - self._window()
+        while self._buffer and self._buffer_offset + len(self._buffer[0]) <= window_start:
+            self._buffer_offset += len(self._buffer.popleft())
 
 
 _SEGMENT: Final = 512 * 1024 * 1024
@@ -113,12 +113,12 @@ _HEADWAY: Final = 1024 * 1024
 _CORRUPTED: Final = 4
 """What a digest mismatch costs of the tries: the whole blob goes again."""
 
-_TAKEN: Final = frozenset({200, 201, 202, 204})
+_SUCCESS: Final = frozenset({200, 201, 202, 204})
 _NO_STREAM: Final = frozenset({411, 416})
 _SESSION_GONE: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"})
 
 
-class _Lost(Exception):
+class _UploadBroken(Exception):
     """What was sent may not have arrived; `cause` is what to say when no more tries are left."""
 
     def __init__(self, cause: PublishError, *, gone: bool = False, cost: int = 1) -> None:
@@ -128,27 +128,27 @@ class _Lost(Exception):
         self.cost = cost
 
 
-def send(sessions: Sessions, blob: Upload) -> Descriptor:
+def upload_blob(sessions: UploadSessions, blob: Upload) -> Descriptor:
     """Send `blob`: from the registry's offset after a broken connection, from its start where its session was lost."""
-    with sessions.counted():
-        transmission = _Transmission(sessions, blob)
+    with sessions.counting_blob():
+        upload = _BlobUpload(sessions, blob)
         try:
-            return transmission.run()
+            return upload.run()
         except Exception:
-            transmission.cancel()
+            upload.cancel()
             raise
         except BaseException:
-            transmission.leave()
+            upload.cancel_later()
             raise
 
 
-class _Transmission:
+class _BlobUpload:
     """One blob on its way."""
 
-    def __init__(self, sessions: Sessions, blob: Upload) -> None:
+    def __init__(self, sessions: UploadSessions, blob: Upload) -> None:
         self._sessions = sessions
         self._blob = blob
-        self._feed = Feed(blob.chunks(), sessions.window)
+        self._source = ReplayBuffer(blob.chunks(), sessions.window)
         self._location: str | None = None
         self._segment = _SEGMENT
         self._in_pieces = False
@@ -156,121 +156,121 @@ class _Transmission:
         self._furthest = 0
 
     def run(self) -> Descriptor:
-        small = self._feed.whole(SMALL)
-        self._location = self._sessions.take()
+        content = self._source.read_all(SMALL)
+        self._location = self._sessions.next_session()
         while True:
             try:
-                if small is None:
-                    self._stream(self._location)
-                return self._finish(self._location, small or b"")
-            except _Lost as lost:
-                self._recover(lost, self._location)
+                if content is None:
+                    self._stream_blob(self._location)
+                return self._commit_blob(self._location, content or b"")
+            except _UploadBroken as broken:
+                self._recover(broken, self._location)
 
     def cancel(self) -> None:
         """End the session at the registry."""
         if self._location:
             self._sessions.cancel(self._location)
 
-    def leave(self) -> None:
+    def cancel_later(self) -> None:
         """Leave the session to be ended when there is time."""
         if self._location:
-            self._sessions.leave(self._location)
+            self._sessions.cancel_later(self._location)
 
-    def _stream(self, location: str) -> None:
-        while not self._feed.is_over():
-            location = self._location = self._patch(location)
+    def _stream_blob(self, location: str) -> None:
+        while not self._source.is_exhausted():
+            location = self._location = self._patch_blob(location)
 
-    def _patch(self, location: str) -> str:
+    def _patch_blob(self, location: str) -> str:
         """Send what one request takes; returns where the session goes on."""
         headers = {"Content-Type": "application/octet-stream"}
         try:
             if self._in_pieces:
-                begin = self._feed.position
-                piece = b"".join(self._feed.take(_PIECE))
-                headers["Content-Range"] = f"{begin}-{begin + len(piece) - 1}"
-                response = self._sessions.send("PATCH", location, body=piece, headers=headers)
+                start = self._source.offset
+                piece = b"".join(self._source.read(_PIECE))
+                headers["Content-Range"] = f"{start}-{start + len(piece) - 1}"
+                response = self._sessions.request("PATCH", location, body=piece, headers=headers)
             else:
-                body = self._feed.take(self._segment)
-                response = self._sessions.send("PATCH", location, body=body, headers=headers)
+                body = self._source.read(self._segment)
+                response = self._sessions.request("PATCH", location, body=body, headers=headers)
         except ConnectionLost as error:
-            if self._feed.failure is not None:
-                raise self._feed.failure from None
-            raise _Lost(error) from error
+            if self._source.failure is not None:
+                raise self._source.failure from None
+            raise _UploadBroken(error) from error
         with response:
-            if response.status in _TAKEN:
-                return self._sessions.moved(response, location)
-            raise self._judge(response)
+            if response.status in _SUCCESS:
+                return self._sessions.next_location(response, location)
+            raise self._error_of(response)
 
-    def _judge(self, response: Response) -> Exception:
-        error = self._sessions.remote.trouble(response, "push to")
+    def _error_of(self, response: Response) -> Exception:
+        error = self._sessions.remote.error(response, "push to")
         if response.status in TEMPORARY | {401}:
-            return _Lost(error)
+            return _UploadBroken(error)
         if response.status in _NO_STREAM:
             self._in_pieces = True
-            return _Lost(error)
+            return _UploadBroken(error)
         if response.status == 404 or ErrorResponse.read(response).codes & _SESSION_GONE:  # noqa: PLR2004 - absent
             # Some registries take a blob in one request only and lose the session after it (Artifact Registry).
             self._segment = _UNBOUNDED
-            return _Lost(error, gone=True)
+            return _UploadBroken(error, gone=True)
         return error
 
-    def _recover(self, lost: _Lost, location: str) -> None:
+    def _recover(self, broken: _UploadBroken, location: str) -> None:
         """Find out where to go on; raises the cause when no more tries are left."""
-        self._tries += lost.cost
+        self._tries += broken.cost
         if self._tries > _TRIES:
-            raise lost.cause
-        self._sessions.pause(self._tries)
-        offset = None if lost.gone else self._reached(location)
-        if offset is None or not self._feed.rewind(offset):
-            self._begin_again(location)
+            raise broken.cause
+        self._sessions.back_off(self._tries)
+        offset = None if broken.gone else self._uploaded(location)
+        if offset is None or not self._source.seek(offset):
+            self._restart(location)
         elif offset >= self._furthest + _HEADWAY:
             self._furthest, self._tries = offset, 0
 
-    def _reached(self, location: str) -> int | None:
+    def _uploaded(self, location: str) -> int | None:
         """How far the session is, in bytes; None where it doesn't say."""
-        with self._sessions.send("GET", location) as response:
-            if response.status not in _TAKEN:
+        with self._sessions.request("GET", location) as response:
+            if response.status not in _SUCCESS:
                 return None
-            self._location = self._sessions.moved(response, location)
+            self._location = self._sessions.next_location(response, location)
             last = response.headers.get("Range", "").removeprefix("bytes=").rpartition("-")[2]
         # "0-0" is both no byte and one: a session that far isn't worth the doubt.
         return int(last) + 1 if last.isascii() and last.isdigit() and int(last) else None
 
-    def _begin_again(self, location: str) -> None:
+    def _restart(self, location: str) -> None:
         self._location = None
         self._sessions.cancel(location)
-        self._location = self._sessions.begin()
-        if not self._feed.rewind(0):
-            self._feed = Feed(self._blob.chunks(), self._sessions.window)
+        self._location = self._sessions.initiate_upload()
+        if not self._source.seek(0):
+            self._source = ReplayBuffer(self._blob.chunks(), self._sessions.window)
 
-    def _finish(self, location: str, body: bytes) -> Descriptor:
+    def _commit_blob(self, location: str, body: bytes) -> Descriptor:
         descriptor = self._blob.descriptor()
         headers = {"Content-Type": "application/octet-stream"}
         address = with_digest(location, descriptor.digest)
-        with self._sessions.send("PUT", address, body=body, headers=headers) as response:
-            if response.status in _TAKEN:
-                return self._agreed(response, descriptor)
-            error = self._sessions.remote.trouble(response, "push to")
+        with self._sessions.request("PUT", address, body=body, headers=headers) as response:
+            if response.status in _SUCCESS:
+                return self._check_digest(response, descriptor)
+            error = self._sessions.remote.error(response, "push to")
             codes = ErrorResponse.read(response).codes
         # An answer may have been lost and the request sent again: then the blob is there and its session isn't.
-        if response.status not in {401, 403, 413} and self._is_held(descriptor):
+        if response.status not in {401, 403, 413} and self._blob_exists(descriptor):
             return descriptor
         if codes & {"DIGEST_INVALID", "SIZE_INVALID"}:
-            raise _Lost(error, gone=True, cost=_CORRUPTED)
+            raise _UploadBroken(error, gone=True, cost=_CORRUPTED)
         if response.status in TEMPORARY | {404, 416} or codes & _SESSION_GONE:
-            raise _Lost(error, gone=True)
+            raise _UploadBroken(error, gone=True)
         raise error
 
-    def _agreed(self, response: Response, descriptor: Descriptor) -> Descriptor:
-        stated = stated_digest(response)
-        if stated and stated.algorithm == descriptor.digest.algorithm and stated != descriptor.digest:
+    def _check_digest(self, response: Response, descriptor: Descriptor) -> Descriptor:
+        digest = stated_digest(response)
+        if digest and digest.algorithm == descriptor.digest.algorithm and digest != descriptor.digest:
             raise VerificationFailed(
-                f"sent {descriptor.digest}, the registry says it holds {stated}",
+                f"sent {descriptor.digest}, the registry says it holds {digest}",
                 reference=self._sessions.remote.repository,
             )
         return descriptor
 
-    def _is_held(self, descriptor: Descriptor) -> bool:
+    def _blob_exists(self, descriptor: Descriptor) -> bool:
         with suppress(Unreachable):
             return self._sessions.remote.blob_size(descriptor.digest) == descriptor.size
         return False

@@ -19,8 +19,8 @@ _NARROW: Final = 8
 
 def columns(stream: TextIO) -> int:
     """Cells a line of `stream` has room for: a terminal's, or $COLUMNS; without end in a file or a pipe."""
-    if (told := os.environ.get("COLUMNS", "")).isdecimal() and int(told):
-        return int(told)
+    if (text := os.environ.get("COLUMNS", "")).isdecimal() and int(text):
+        return int(text)
     try:
         return os.get_terminal_size(stream.fileno()).columns or sys.maxsize
     except (OSError, ValueError):
@@ -51,17 +51,17 @@ def wrap(text: str, room: int, indent: str = "") -> list[str]:
     lines: list[str] = []
     line = ""
     for word in text.split():
-        pieces = [*_cut(word, max(room - len(indent), 1))]
+        pieces = [*_split_word(word, max(room - len(indent), 1))]
         for piece in pieces:
-            joined = f"{line} {piece}" if line else piece
-            if line and (width(joined) > room or piece is not pieces[0]):
+            candidate = f"{line} {piece}" if line else piece
+            if line and (width(candidate) > room or piece is not pieces[0]):
                 lines.append(line)
-                joined = indent + piece
-            line = joined
+                candidate = indent + piece
+            line = candidate
     return [*lines, line] if line else lines
 
 
-def told(text: str, stream: TextIO, indent: str = "") -> list[str]:
+def wrap_message(text: str, stream: TextIO, indent: str = "") -> list[str]:
     """The lines of running text for `stream`: on a terminal broken between words, elsewhere as they are."""
     lines = text.split("\n")
     return [part for line in lines for part in fold(line, columns(stream), indent)] if stream.isatty() else lines
@@ -80,7 +80,7 @@ def fold(line: str, room: int, indent: str = "") -> list[str]:
     return [*lines, line]
 
 
-def _cut(word: str, room: int) -> Iterator[str]:
+def _split_word(word: str, room: int) -> Iterator[str]:
     """The word, in pieces where it is wider than a whole line."""
     while width(word) > room:
         end = _fitting(word, room)
@@ -119,6 +119,6 @@ def fit(natural: Sequence[int], words: Sequence[int], room: int) -> list[int]:
         [min(word, _NARROW) for word in words],
         [1] * len(widths),
     ):
-        while sum(widths) > room and (wide := [at for at, size in enumerate(widths) if size > lowest[at]]):
-            widths[max(wide, key=lambda at: widths[at])] -= 1
+        while sum(widths) > room and (wide := [index for index, size in enumerate(widths) if size > lowest[index]]):
+            widths[max(wide, key=lambda index: widths[index])] -= 1
     return widths

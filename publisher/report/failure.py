@@ -18,13 +18,13 @@ def understand(error: BaseException) -> PublishError:
     if isinstance(error, PublishError):
         return error
     if isinstance(error, Interrupted):
-        return error.told()
+        return error.as_error()
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskFull(
             "no room left on this machine's disk", reference=error.filename, hint="make room, then run again"
         )
     if interrupt := _interrupt_behind(error):
-        return interrupt.told()
+        return interrupt.as_error()
     return PublishError(f"unexpected: {type(error).__name__}: {error}", hint="run it with --verbose to see where")
 
 
@@ -47,8 +47,8 @@ def paragraph(error: PublishError, redact: Callable[[str], str] = str) -> str:
 def _sentence(text: str) -> str:
     """Begin with a capital, unless it is a name that would be changed by it, and end with a mark."""
     first = text.partition(" ")[0]
-    begun = text if set(first) & set(".:/'") else text[:1].upper() + text[1:]
-    return begun if begun[-1] in ".?!…" else f"{begun}."
+    sentence = text if set(first) & set(".:/'") else text[:1].upper() + text[1:]
+    return sentence if sentence[-1] in ".?!…" else f"{sentence}."
 
 
 def document(error: PublishError, redact: Callable[[str], str] = str) -> Failure:

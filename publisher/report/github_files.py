@@ -40,20 +40,20 @@ def write_outputs(environ: Mapping[str, str], outputs: Mapping[str, str]) -> boo
 
 def write_summary(environ: Mapping[str, str], lines: Iterable[str]) -> bool:
     """Add Markdown to a step's summary; False where no file is named."""
-    return _append(environ, "GITHUB_STEP_SUMMARY", "\n".join(_cut(lines)) + "\n")
+    return _append(environ, "GITHUB_STEP_SUMMARY", "\n".join(_truncate(lines)) + "\n")
 
 
-def _cut(lines: Iterable[str]) -> list[str]:
+def _truncate(lines: Iterable[str]) -> list[str]:
     """As many whole lines as GitHub takes: it drops a summary of more than 1 MiB altogether."""
-    kept: list[str] = []
+    page: list[str] = []
     room = _MOST_BYTES
     for line in lines:
         room -= len(line.encode()) + 1
         if room < 0:
-            is_open = sum(one.startswith("```") for one in kept) % 2
-            return [*kept, *(["```"] if is_open else []), "", "… the rest is in the output `json`"]
-        kept.append(line)
-    return kept
+            is_open = sum(line.startswith("```") for line in page) % 2
+            return [*page, *(["```"] if is_open else []), "", "… the rest is in the output `json`"]
+        page.append(line)
+    return page
 
 
 def _append(environ: Mapping[str, str], name: str, text: str) -> bool:
@@ -62,8 +62,8 @@ def _append(environ: Mapping[str, str], name: str, text: str) -> bool:
         return False
     try:
         # One write to a file that is only added to: what other processes write stays whole.
-        opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with open(opened, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with open(handle, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor
             file.write(text.encode())
     except OSError as error:
         raise ConfigError(f"{name} names a file that can't be written: {error.strerror}", reference=path) from error

@@ -16,7 +16,6 @@ from xml.sax.saxutils import quoteattr
 from publisher.model.plan import Kind
 from publisher.model.printable import printable
 from publisher.model.receipt import State
-from publisher.model.reference import Reference
 from publisher.model.value import Value, read_time
 from publisher.report.cells import width as cells
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from publisher.model.digest import Digest
     from publisher.model.receipt import Change, Receipt
 
 
@@ -46,7 +46,7 @@ class Stay(Value, frozen=True):
     """
 
     version: str
-    digest: str
+    digest: Digest
     begin: int | None
     end: int | None = None
 
@@ -62,21 +62,17 @@ class Timeline(Value, frozen=True):
     def versions(self) -> tuple[str, ...]:
         """All that is named, lowest first."""
         stays = (stay.version for lane in self.lanes.values() for stay in lane)
-        released = (event.version for event in self.events if event.command == "release" and event.version)
-        return tuple(sorted({*stays, *released}, key=version_key))
+        releases = (event.version for event in self.events if event.command == "release" and event.version)
+        return tuple(sorted({*stays, *releases}, key=version_key))
 
 
 def timelines(receipts: Iterable[Receipt]) -> tuple[Timeline, ...]:
     """One timeline for each repository that any of the receipts speaks of, by name."""
-    found: dict[str, list[tuple[Receipt, Sequence[Change]]]] = {}
-    for receipt in sorted(receipts, key=lambda one: one.id):
-        for repository, changes in groupby(receipt.moves, lambda change: _repository(change.reference)):
-            found.setdefault(repository, []).append((receipt, [*changes]))
-    return tuple(_timeline(name, found[name]) for name in sorted(found))
-
-
-def _repository(reference: str) -> str:
-    return Reference.parse(reference).repository.familiar
+    runs: dict[str, list[tuple[Receipt, Sequence[Change]]]] = {}
+    for receipt in sorted(receipts, key=lambda receipt: receipt.id):
+        for repository, changes in groupby(receipt.moves, lambda change: change.reference.repository.familiar):
+            runs.setdefault(repository, []).append((receipt, [*changes]))
+    return tuple(_timeline(name, runs[name]) for name in sorted(runs))
 
 
 def _timeline(repository: str, runs: Sequence[tuple[Receipt, Sequence[Change]]]) -> Timeline:
@@ -94,10 +90,10 @@ def _timeline(repository: str, runs: Sequence[tuple[Receipt, Sequence[Change]]])
         events.append(_event(receipt, changes))
         for change in changes:
             if change.kind is Kind.FLOATING and change.state in _SEEN:
-                tag = str(Reference.parse(change.reference).tag)
+                tag = str(change.reference.tag)
                 lanes.setdefault(tag, _Lane(names)).see(len(events) - 1, change)
-    shown = {tag: tuple(lanes[tag].stays) for tag in sorted(lanes, key=_lane_key)}
-    return Timeline(repository, tuple(events), {tag: stays for tag, stays in shown.items() if stays})
+    stays_by_tag = {tag: tuple(lanes[tag].stays) for tag in sorted(lanes, key=_lane_key)}
+    return Timeline(repository, tuple(events), {tag: stays for tag, stays in stays_by_tag.items() if stays})
 
 
 def _event(receipt: Receipt, changes: Sequence[Change]) -> Event:
@@ -106,7 +102,7 @@ def _event(receipt: Receipt, changes: Sequence[Change]) -> Event:
     if receipt.plan:
         version = receipt.plan.release or receipt.plan.version or ""
     for change in changes:
-        tag = str(Reference.parse(change.reference).tag)
+        tag = str(change.reference.tag)
         if tag.startswith(_MARKER) and not version:
             version = tag.removeprefix(_MARKER)
             command += " --undo" if command == "yank" and change.before else ""
@@ -117,7 +113,7 @@ def _event(receipt: Receipt, changes: Sequence[Change]) -> Event:
 class _Lane:
     """The stays of one tag so far. names: the version that is known for a digest."""
 
-    names: dict[str, str]
+    names: dict[Digest, str]
     stays: list[Stay] = field(default_factory=list)
 
     def see(self, event: int, change: Change) -> None:
@@ -133,8 +129,8 @@ class _Lane:
             version = None if change.state is State.RESTORED else change.version
             self.stays.append(Stay(self._name(change.after, version), change.after, event))
 
-    def _name(self, digest: str, version: str | None) -> str:
-        return self.names.get(digest) or version or digest.partition(":")[2][:7]
+    def _name(self, digest: Digest, version: str | None) -> str:
+        return self.names.get(digest) or version or digest.hex[:7]
 
 
 def version_key(text: str) -> tuple[object, ...]:
@@ -177,7 +173,7 @@ _DATE_ROOM, _LONGEST_LABEL = 86, 32
 
 def history_svg(receipts: Iterable[Receipt]) -> str:
     """The picture; a panel for each repository. "" where no receipt tells of a tag that was written."""
-    panels = [_Panel.of(one) for one in timelines(receipts) if one.events]
+    panels = [_Panel.of(timeline) for timeline in timelines(receipts) if timeline.events]
     if not panels:
         return ""
     across = max(panel.across for panel in panels)
@@ -208,7 +204,7 @@ class _Panel(Value, frozen=True):
         """Lay it out: gaps between events grow with time, and none is too small to read."""
         left = _EDGE + 16 + max([*(_SIGN * cells(tag) for tag in line.lanes), 40])
         longest = max(_SMALL_SIGN * cells(_label(event)) for event in line.events)
-        xs = _places([event.time for event in line.events], left + 18, _LEAST - 200)
+        xs = _positions([event.time for event in line.events], left + 18, _LEAST - 200)
         last = max(90.0, longest * cos(_TILT) + 20)
         return cls(line, left, longest * sin(_TILT) + 18, xs, max(_LEAST, xs[-1] + last + _EDGE))
 
@@ -236,15 +232,15 @@ class _Panel(Value, frozen=True):
         yield _text(_EDGE, 34, self.line.repository, "title")
         yield _text(_EDGE, 53, f"where each floating tag pointed; {runs} {when}", "muted")
         right = across - _EDGE
-        for at, tag in enumerate(self.line.lanes):
-            y = self.top + at * _LANE
-            if at % 2 == 0:
+        for index, tag in enumerate(self.line.lanes):
+            y = self.top + index * _LANE
+            if index % 2 == 0:
                 size = f'width="{_n(right - _EDGE + 16)}" height="{_LANE}"'
                 yield f'<rect class="lane" x="{_EDGE - 8}" y="{_n(y)}" {size}/>'
             yield _text(_EDGE, y + 19, tag, "tag")
         yield from self._events()
-        for at, stays in enumerate(self.line.lanes.values()):
-            yield from self._lane(stays, self.top + at * _LANE + (_LANE - _BAR) / 2, right)
+        for index, stays in enumerate(self.line.lanes.values()):
+            yield from self._lane(stays, self.top + index * _LANE + (_LANE - _BAR) / 2, right)
         yield from self._dates(right)
 
     def _events(self) -> Iterator[str]:
@@ -264,9 +260,9 @@ class _Panel(Value, frozen=True):
             color, pale = _color(stay.version, self.line.versions)
             since = "before" if stay.begin is None else f"since {self.line.events[stay.begin].time}"
             until = "" if stay.end is None else f" until {self.line.events[stay.end].time}"
-            told = _escape(f"{stay.version} {since}{until}: {stay.digest}")
+            title = _escape(f"{stay.version} {since}{until}: {stay.digest}")
             gap = 1.5 if stay.end is not None else 0
-            yield f'<g class="stay{" pale" if pale else ""}"><title>{told}</title>'
+            yield f'<g class="stay{" pale" if pale else ""}"><title>{title}</title>'
             yield (
                 f'<rect x="{_n(begin)}" y="{_n(y)}" width="{_n(max(end - begin - gap, 2))}" height="{_BAR}" rx="4" '
                 f'fill="{color}"/>'
@@ -283,13 +279,13 @@ class _Panel(Value, frozen=True):
         free = 0.0
         for event, x in zip(self.line.events, self.xs, strict=True):
             if x >= free:
-                shown = event.time[11:19] if one_day else _day(event.time)
+                label = event.time[11:19] if one_day else _day(event.time)
                 yield f'<path class="axis" d="M{_n(x)} {_n(y)}v4"/>'
-                yield _text(x - 3, y + 18, shown, "muted")
+                yield _text(x - 3, y + 18, label, "muted")
                 free = x + _DATE_ROOM
 
 
-def _places(times: Sequence[str], left: float, room: float) -> tuple[float, ...]:
+def _positions(times: Sequence[str], left: float, room: float) -> tuple[float, ...]:
     """One place for each time: at least the narrowest gap apart, the rest of the room shared out by time."""
     moments = [read_time(text) for text in times]
     steps = [_seconds(before, after) for before, after in pairwise(moments)]
@@ -319,17 +315,17 @@ def _marker(x: float, y: float, event: Event, versions: Sequence[str]) -> str:
 
 def _color(version: str, versions: Sequence[str]) -> tuple[str, bool]:
     """A version's colour by its place among all, and whether that is a pale one."""
-    at = versions.index(version) if version in versions else 0
-    place = at * (len(_COLORS) - 1) / max(len(versions) - 1, 1) if len(versions) > 1 else 1.0
-    low = min(int(place), len(_COLORS) - 2)
-    share = place - low
+    index = versions.index(version) if version in versions else 0
+    position = index * (len(_COLORS) - 1) / max(len(versions) - 1, 1) if len(versions) > 1 else 1.0
+    low = min(int(position), len(_COLORS) - 2)
+    share = position - low
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(_COLORS[low], _COLORS[low + 1], strict=True))
     return f"#{red:02x}{green:02x}{blue:02x}", (299 * red + 587 * green + 114 * blue) / 1000 > _PALE
 
 
 def _text(x: float, y: float, words: str, kind: str = "") -> str:
-    named = f' class="{kind}"' if kind else ""
-    return f'<text{named} x="{_n(x)}" y="{_n(y)}">{_escape(words)}</text>'
+    attribute = f' class="{kind}"' if kind else ""
+    return f'<text{attribute} x="{_n(x)}" y="{_n(y)}">{_escape(words)}</text>'
 
 
 def _escape(text: str) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from publisher.model.codec import encode
 from publisher.model.documents import Status, Verdicts, VerdictState
 from publisher.model.plan import Action, Plan, Plans
 from publisher.model.receipt import Failure, Receipt, Receipts, State
-from publisher.model.reference import Reference, Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 Document = Plan | Plans | Receipt | Receipts | Status | Verdicts | Failure
 _HOLDS = frozenset({State.DONE, State.UNCHANGED, State.RESTORED})
@@ -20,7 +18,7 @@ _HOLDS = frozenset({State.DONE, State.UNCHANGED, State.RESTORED})
 
 def outputs_of(document: Document) -> dict[str, str]:
     """The outputs that make sense for a document; `json` always is one."""
-    json = {"json": msgspec.json.encode(document).decode()}
+    json = {"json": encode(document).decode()}
     match document:
         case Plan() | Plans():
             return _of_plans(plans_in(document)) | json
@@ -44,16 +42,15 @@ def receipts_in(document: Receipt | Receipts) -> tuple[Receipt, ...]:
     return document.receipts if isinstance(document, Receipts) else (document,)
 
 
-def _of_plans(plans: Iterable[Plan]) -> dict[str, str]:
+def _of_plans(plans: Sequence[Plan]) -> dict[str, str]:
     """Of several plans the lists follow one another, and the version is the first one's."""
-    found = tuple(plans)
-    moves = [move for plan in found for move in plan.moves]
+    moves = [move for plan in plans for move in plan.moves]
     return {
-        "version": next((plan.version for plan in found if plan.version), ""),
-        "tags": _lines(tag for plan in found for tag in plan.tags),
-        "digest": next((move.after for move in moves if move.after and move.action is not Action.KEEP), ""),
-        "labels": _lines(f"{key}={value}" for plan in found for key, value in plan.labels.items()),
-        "annotations": _lines(f"manifest:{key}={value}" for plan in found for key, value in plan.annotations.items()),
+        "version": next((plan.version for plan in plans if plan.version), ""),
+        "tags": _lines(tag for plan in plans for tag in plan.tags),
+        "digest": str(next((move.after for move in moves if move.after and move.action is not Action.KEEP), "")),
+        "labels": _lines(f"{key}={value}" for plan in plans for key, value in plan.labels.items()),
+        "annotations": _lines(f"manifest:{key}={value}" for plan in plans for key, value in plan.annotations.items()),
         "moved": _lines(move.reference for move in moves if move.action.writes),
         "kept": _lines(move.reference for move in moves if move.action is Action.KEEP),
     }
@@ -63,10 +60,10 @@ def _of_receipts(receipts: tuple[Receipt, ...]) -> dict[str, str]:
     """The plan's, with what was really moved; without a plan the tags are those that hold what was asked for."""
     changes = [change for receipt in receipts for change in receipt.moves]
     plans = [receipt.plan for receipt in receipts if receipt.plan]
-    tags = {"tags": _lines(_familiar(change.reference) for change in changes if change.state in _HOLDS)}
+    tags = {"tags": _lines(change.reference.familiar for change in changes if change.state in _HOLDS)}
     return {
         **(_of_plans(plans) if plans else tags),
-        "digest": next((receipt.image.digest for receipt in receipts if receipt.image), ""),
+        "digest": str(next((receipt.image.digest for receipt in receipts if receipt.image), "")),
         "receipt": _lines(receipt.id for receipt in receipts),
         **_signer(plans),
         "moved": _lines(change.reference for change in changes if change.state.is_written),
@@ -82,32 +79,29 @@ def _signer(plans: list[Plan]) -> dict[str, str]:
 
 def _of_status(status: Status) -> dict[str, str]:
     """The newest version of the first repository; the floating tags that are where they belong."""
-    first = next((one for repository in status.repositories for one in repository.versions if not one.yanked), None)
-    placed = (
-        f"{Repository.parse(one.repository).familiar}:{line.tag}"
-        for one in status.repositories
-        for line in one.floating
+    versions = (version for repository in status.repositories for version in repository.versions)
+    first = next((version for version in versions if not version.yanked), None)
+    tags = (
+        f"{repository.repository.familiar}:{line.tag}"
+        for repository in status.repositories
+        for line in repository.floating
         if line.state == "ok"
     )
     return {
         "version": first.version if first else "",
-        "digest": first.digest or "" if first else "",
-        "tags": _lines(placed),
+        "digest": str(first.digest or "") if first else "",
+        "tags": _lines(tags),
     }
 
 
 def _of_verdicts(verdicts: Verdicts) -> dict[str, str]:
     """The references that are what they should be, and the digest of the first that was found."""
-    good = [one for one in verdicts.results if one.state is VerdictState.EQUAL]
+    equal = [verdict for verdict in verdicts.results if verdict.state is VerdictState.EQUAL]
     return {
-        "digest": next((one.digest for one in verdicts.results if one.digest), ""),
-        "tags": _lines(_familiar(one.reference) for one in good),
+        "digest": str(next((verdict.digest for verdict in verdicts.results if verdict.digest), "")),
+        "tags": _lines(verdict.reference.familiar for verdict in equal),
     }
 
 
-def _familiar(reference: str) -> str:
-    return Reference.parse(reference).familiar
-
-
-def _lines(found: Iterable[str]) -> str:
-    return "\n".join(dict.fromkeys(found))
+def _lines(entries: Iterable[object]) -> str:
+    return "\n".join(dict.fromkeys(map(str, entries)))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
 from publisher.model.printable import printable
-from publisher.report.cells import told
+from publisher.report.cells import wrap_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,8 +102,8 @@ class Teller:
         """A line for `--verbose`."""
         self._write(text, "  ")
 
-    def _write(self, text: str, before: str = "") -> None:
-        line = before + safe_lines(printable(self._redact(text)))
+    def _write(self, text: str, prefix: str = "") -> None:
+        line = prefix + safe_lines(printable(self._redact(text)))
         with self._lock:
             for part in self._lines(line):
                 if self._bars:
@@ -113,7 +113,7 @@ class Teller:
 
     def _lines(self, text: str) -> list[str]:
         """The lines of a step or a warning, which goes on below what follows its first word."""
-        first, *others = told(text, self._stream, " " * _STEP)
+        first, *others = wrap_message(text, self._stream, " " * _STEP)
         if self._color and first.startswith(_WARNING):
             first = f"\x1b[33m{_WARNING}\x1b[0m{first.removeprefix(_WARNING)}"
         return [first, *others]

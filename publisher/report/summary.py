@@ -12,7 +12,6 @@ from publisher.model.documents import Status, Verdicts
 from publisher.model.plan import Kind, Plan, Plans
 from publisher.model.printable import printable
 from publisher.model.receipt import Change, Failure, Receipt, Receipts
-from publisher.model.reference import Reference, Repository
 from publisher.report.outputs import plans_in, receipts_in
 from publisher.report.progress import size
 from publisher.report.tables import drifting, verifying
@@ -20,7 +19,9 @@ from publisher.report.tables import drifting, verifying
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from publisher.model.digest import Digest
     from publisher.model.plan import Move
+    from publisher.model.reference import Reference, TagReference
     from publisher.report.outputs import Document
 
 
@@ -37,13 +38,13 @@ def picture(pointers: Iterable[Pointer], *, before: str, after: str) -> list[str
 
     before, after: the words at the arrows.
     """
-    given = [pointer for pointer in pointers if pointer.before or pointer.after]
-    arrows = [line for pointer in given for line in _arrows(pointer, before, after)]
-    return ["```mermaid", "flowchart LR", *dict.fromkeys(arrows), "```", ""] if given else []
+    present = [pointer for pointer in pointers if pointer.before or pointer.after]
+    arrows = [line for pointer in present for line in _arrows(pointer, before, after)]
+    return ["```mermaid", "flowchart LR", *dict.fromkeys(arrows), "```", ""] if present else []
 
 
 def _arrows(pointer: Pointer, before: str, after: str) -> list[str]:
-    tag = f'  t{_id(pointer.tag)}(["{_quoted(pointer.tag)}"])'
+    tag = f'  t{_id(pointer.tag)}(["{_label_text(pointer.tag)}"])'
     if pointer.before == pointer.after:
         return [f"{tag} --> {_version(pointer.before)}"]
     lines = [f'{tag} -. "{before}" .-> {_version(pointer.before)}'] if pointer.before else []
@@ -51,7 +52,7 @@ def _arrows(pointer: Pointer, before: str, after: str) -> list[str]:
 
 
 def _version(text: str) -> str:
-    return f'v{_id(text)}["{_quoted(text)}"]'
+    return f'v{_id(text)}["{_label_text(text)}"]'
 
 
 def _id(name: str) -> str:
@@ -59,7 +60,7 @@ def _id(name: str) -> str:
     return name.encode().hex()
 
 
-def _quoted(text: str) -> str:
+def _label_text(text: str) -> str:
     return "".join(sign if sign.isascii() and (sign.isalnum() or sign in "_.+-! ") else "?" for sign in text)
 
 
@@ -92,15 +93,15 @@ _MOVES = ("tag", "from", "to", "action", "reason")
 
 
 def summary_of(
-    document: Document, versions: Mapping[str, str] | None = None, timings: Mapping[str, float] | None = None
+    document: Document, versions: Mapping[Digest, str] | None = None, timings: Mapping[str, float] | None = None
 ) -> list[str]:
     """The page's lines. versions: which version a digest is, as far as was seen. timings: seconds by step."""
-    known = versions or {}
+    names = versions or {}
     match document:
         case Plan() | Plans():
-            return [line for plan in plans_in(document) for line in _plan(plan, known)]
+            return [line for plan in plans_in(document) for line in _plan(plan, names)]
         case Receipt() | Receipts():
-            return [line for receipt in receipts_in(document) for line in _receipt(receipt, known, timings or {})]
+            return [line for receipt in receipts_in(document) for line in _receipt(receipt, names, timings or {})]
         case Status():
             return _status(document)
         case Verdicts():
@@ -116,58 +117,62 @@ def _title(*words: str | None) -> list[str]:
 # A plan.
 
 
-def _plan(plan: Plan, versions: Mapping[str, str]) -> list[str]:
-    known = {**versions, **_exact((move.kind, move.after, move.version) for move in plan.moves)}
-    rehearsed = "(rehearsal)" if plan.sandbox is True else ""
-    lines = _title("Plan for", plan.release or plan.version or "nothing", rehearsed)
+def _plan(plan: Plan, versions: Mapping[Digest, str]) -> list[str]:
+    names = {**versions, **_exact((move.kind, move.after, move.version) for move in plan.moves)}
+    rehearsal = "(rehearsal)" if plan.sandbox is True else ""
+    lines = _title("Plan for", plan.release or plan.version or "nothing", rehearsal)
     counts = Counter(str(move.action) for move in plan.moves)
-    lines += [_tally(counts), "", *_table(_MOVES, [_planned(move, known) for move in plan.moves])]
+    lines += [_tally(counts), "", *_table(_MOVES, [_plan_row(move, names) for move in plan.moves])]
     if not plan.images and plan.tags:
         lines += [" ".join(map(code, plan.tags)), ""]
-    lines += _pictures([(move.reference, move.kind, _aim(move, known)) for move in plan.moves], after="after")
+    lines += _pictures([(move.reference, move.kind, _aim(move, names)) for move in plan.moves], after="after")
     return lines + [f"> **Warning:** {plain(warning)}\n" for warning in plan.warnings]
 
 
-def _planned(move: Move, known: Mapping[str, str]) -> tuple[str, ...]:
-    then = _named(move.after, known) if move.after else plain(move.version or "-") if move.action.writes else "-"
-    return (_name(move.reference), _named(move.before, known), then, str(move.action), plain(move.reason))
+def _plan_row(move: Move, names: Mapping[Digest, str]) -> tuple[str, ...]:
+    then = _digest_cell(move.after, names) if move.after else plain(move.version or "-") if move.action.writes else "-"
+    return (_name(move.reference), _digest_cell(move.before, names), then, str(move.action), plain(move.reason))
 
 
-def _aim(move: Move, known: Mapping[str, str]) -> Pointer:
+def _aim(move: Move, names: Mapping[Digest, str]) -> Pointer:
     """Where a plan's tag points; what isn't known to be a version is called by its digest."""
-    before = _word(move.before, known)
+    before = _label(move.before, names)
     if not move.action.writes:
         return Pointer(move.tag, before, before)
-    return Pointer(move.tag, before, move.version or _word(move.after, known) or "this build")
+    return Pointer(move.tag, before, move.version or _label(move.after, names) or "this build")
 
 
 # A receipt.
 
 
-def _receipt(receipt: Receipt, versions: Mapping[str, str], timings: Mapping[str, float]) -> list[str]:
+def _receipt(receipt: Receipt, versions: Mapping[Digest, str], timings: Mapping[str, float]) -> list[str]:
     changes, plan = receipt.moves, receipt.plan
-    known = {**versions, **_exact((one.kind, one.after, one.version) for one in changes)}
-    reasons = {one.reference: _reason(receipt.command, one) for one in changes}
+    names = {**versions, **_exact((change.kind, change.after, change.version) for change in changes)}
+    reasons = {change.reference: _reason(receipt.command, change) for change in changes}
     reasons |= {move.reference: move.reason for move in plan.moves} if plan else {}
-    rehearsed = "(rehearsal)" if receipt.sandbox is True else ""
+    rehearsal = "(rehearsal)" if receipt.sandbox is True else ""
     name = (plan.release or plan.version) if plan else None
-    lines = _title(receipt.command, name, f"- {receipt.outcome}", rehearsed)
+    lines = _title(receipt.command, name, f"- {receipt.outcome}", rehearsal)
     lines += [f"> **{plain(receipt.error.message)}**", ""] if receipt.error else []
     lines += [_tally(Counter(str(change.state) for change in changes)), ""]
-    lines += _table(_MOVES, [_changed(change, reasons, known) for change in changes])
+    lines += _table(_MOVES, [_change_row(change, reasons, names) for change in changes])
     lines += [*rows(("", ""), _facts(receipt, timings)), ""]
     pointers = [
-        (one.reference, one.kind, Pointer(_tag(one), _word(one.before, known), _word(one.after, known)))
-        for one in changes
+        (
+            change.reference,
+            change.kind,
+            Pointer(str(change.reference.tag), _label(change.before, names), _label(change.after, names)),
+        )
+        for change in changes
     ]
     return lines + _pictures(pointers, after="now")
 
 
-def _changed(change: Change, reasons: Mapping[str, str], known: Mapping[str, str]) -> tuple[str, ...]:
+def _change_row(change: Change, reasons: Mapping[TagReference, str], names: Mapping[Digest, str]) -> tuple[str, ...]:
     return (
         _name(change.reference),
-        _named(change.before, known),
-        _named(change.after, known),
+        _digest_cell(change.before, names),
+        _digest_cell(change.after, names),
         f"{change.action} ({change.state})",
         plain(reasons.get(change.reference, "")),
     )
@@ -191,9 +196,9 @@ def _reason(command: str, change: Change) -> str:
 def _facts(receipt: Receipt, timings: Mapping[str, float]) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if image := receipt.image:
-        pinned = receipt.plan.images if receipt.plan else ()
-        facts += [("to pin", code(f"{one}@{image.digest}")) for one in pinned]
-        facts += [("digest", code(image.digest))]
+        repositories = receipt.plan.images if receipt.plan else ()
+        facts += [("to pin", code(f"{repository}@{image.digest}")) for repository in repositories]
+        facts += [("digest", code(str(image.digest)))]
         facts += [("to verify", code(line)) for line in verifying(receipt) if line]
         facts += [("platforms", plain(", ".join(image.platforms)))] if image.platforms else []
         facts += [("size", size(image.size))] if image.size else []
@@ -214,8 +219,8 @@ def _time(receipt: Receipt, timings: Mapping[str, float]) -> str:
     if timings:
         steps = ", ".join(f"{plain(step)} {seconds:.1f} s" for step, seconds in timings.items())
         return f"{sum(timings.values()):.1f} s: {steps}; ended {plain(receipt.finished)}"
-    passed = (datetime.fromisoformat(receipt.finished) - datetime.fromisoformat(receipt.started)).total_seconds()
-    return f"{passed:.0f} s; ended {plain(receipt.finished)}"
+    seconds = (datetime.fromisoformat(receipt.finished) - datetime.fromisoformat(receipt.started)).total_seconds()
+    return f"{seconds:.0f} s; ended {plain(receipt.finished)}"
 
 
 # Status, verdicts, errors.
@@ -224,26 +229,34 @@ def _time(receipt: Receipt, timings: Mapping[str, float]) -> str:
 def _status(status: Status) -> list[str]:
     count = len(status.drifted)
     lines = _title("Status -", f"{drifting(count)} not in place" if count else "every floating tag is true")
-    for one in status.repositories:
-        known = {each.digest: each.version for each in one.versions if each.digest}
-        yanked = [each.version for each in one.versions if each.yanked]
-        told = f"{len(one.versions)} versions" + (f", yanked: {', '.join(yanked)}" if yanked else "")
-        lines += [f"{code(Repository.parse(one.repository).familiar)}: {plain(told)}", ""]
+    for repository in status.repositories:
+        names = {version.digest: version.version for version in repository.versions if version.digest}
+        yanked_versions = [version.version for version in repository.versions if version.yanked]
+        text = f"{len(repository.versions)} versions" + (
+            f", yanked: {', '.join(yanked_versions)}" if yanked_versions else ""
+        )
+        lines += [f"{code(repository.repository.familiar)}: {plain(text)}", ""]
         table = [
-            (code(line.tag), _named(line.digest, known), _named(line.desired, known), str(line.state))
-            for line in one.floating
+            (code(line.tag), _digest_cell(line.digest, names), _digest_cell(line.desired, names), str(line.state))
+            for line in repository.floating
         ]
         lines += _table(("tag", "holds", "belongs to", "state"), table)
-        pointers = [Pointer(line.tag, _word(line.digest, known), line.version or "") for line in one.floating]
+        pointers = [Pointer(line.tag, _label(line.digest, names), line.version or "") for line in repository.floating]
         lines += picture(pointers, before="holds", after="belongs")
     return lines
 
 
 def _verdicts(verdicts: Verdicts) -> list[str]:
-    counts = Counter(str(one.state) for one in verdicts.results)
+    counts = Counter(str(verdict.state) for verdict in verdicts.results)
     table = [
-        (str(one.state), _name(one.reference), _short(one.digest), plain(", ".join(one.platforms)), plain(one.detail))
-        for one in verdicts.results
+        (
+            str(verdict.state),
+            _name(verdict.reference),
+            _short(verdict.digest),
+            plain(", ".join(verdict.platforms)),
+            plain(verdict.detail),
+        )
+        for verdict in verdicts.results
     ]
     head = ("state", "reference", "digest", "platforms", "detail")
     return [*_title("Verify -", _tally(counts)), *_table(head, table)]
@@ -273,39 +286,35 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     return [*rows(head, body), ""] if body else []
 
 
-def _pictures(pointers: Iterable[tuple[str, Kind, Pointer]], *, after: str) -> list[str]:
+def _pictures(pointers: Iterable[tuple[TagReference, Kind, Pointer]], *, after: str) -> list[str]:
     """One for each repository, but for those that look the same."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    repositories: dict[tuple[str, ...], list[str]] = {}
     floating = ((reference, pointer) for reference, kind, pointer in pointers if kind is Kind.FLOATING)
-    for repository, group in groupby(floating, lambda entry: Reference.parse(entry[0]).repository.familiar):
-        drawn = picture([pointer for _reference, pointer in group], before="before", after=after)
-        found.setdefault(tuple(drawn), []).append(repository)
-    return [line for drawn, where in found.items() if drawn for line in (" ".join(map(code, where)), "", *drawn)]
+    for repository, group in groupby(floating, lambda entry: entry[0].repository.familiar):
+        lines = picture([pointer for _reference, pointer in group], before="before", after=after)
+        repositories.setdefault(tuple(lines), []).append(repository)
+    return [line for lines, names in repositories.items() if lines for line in (" ".join(map(code, names)), "", *lines)]
 
 
-def _exact(found: Iterable[tuple[Kind, str | None, str | None]]) -> dict[str, str]:
+def _exact(entries: Iterable[tuple[Kind, Digest | None, str | None]]) -> dict[Digest, str]:
     """Which version a digest is, by the exact tags of a document."""
-    return {digest: version for kind, digest, version in found if kind is Kind.EXACT and digest and version}
+    return {digest: version for kind, digest, version in entries if kind is Kind.EXACT and digest and version}
 
 
-def _word(digest: str | None, known: Mapping[str, str]) -> str:
+def _label(digest: Digest | None, names: Mapping[Digest, str]) -> str:
     """What a digest is called in a picture."""
-    return known.get(digest) or digest.partition(":")[2][:12] if digest else ""
+    return names.get(digest) or digest.short if digest else ""
 
 
-def _named(digest: str | None, known: Mapping[str, str]) -> str:
+def _digest_cell(digest: Digest | None, names: Mapping[Digest, str]) -> str:
     """A digest in a table, behind the version that it is."""
-    version = f"{plain(known[digest])} " if digest and digest in known else ""
+    version = f"{plain(names[digest])} " if digest and digest in names else ""
     return version + _short(digest)
 
 
-def _name(reference: str) -> str:
-    return code(Reference.parse(reference).familiar)
+def _name(reference: Reference) -> str:
+    return code(reference.familiar)
 
 
-def _tag(change: Change) -> str:
-    return str(Reference.parse(change.reference).tag or "")
-
-
-def _short(digest: str | None) -> str:
-    return code(digest.partition(":")[2][:12]) if digest else "-"
+def _short(digest: Digest | None) -> str:
+    return code(digest.short) if digest else "-"

@@ -13,7 +13,7 @@ from publisher.model.attestation import PlannedSigning
 from publisher.model.documents import VerdictState
 from publisher.model.printable import printable
 from publisher.model.receipt import State
-from publisher.model.reference import Reference, Repository
+from publisher.model.reference import Repository
 from publisher.report.cells import columns, fit, longest_word, pad, wrap
 from publisher.report.cells import width as width_of
 from publisher.report.progress import size
@@ -23,33 +23,34 @@ if TYPE_CHECKING:
 
     from publisher.model.digest import Digest
     from publisher.model.documents import HubChange, HubReport, Pruning, PullQuota, Status, TagList, Verdict
-    from publisher.model.plan import Plan
+    from publisher.model.plan import Move, Plan
     from publisher.model.receipt import Change, Receipt
+    from publisher.model.reference import TagReference
 
 
-def tags_text(found: TagList, *, color: bool, width: int | None = None) -> str:
+def tags_text(tags: TagList, *, color: bool, width: int | None = None) -> str:
     """One line a tag; a column that no tag has anything in is left out. What belongs to an image stands in its line."""
     head = ("tag", "digest", "size", "pushed", "pulled", "platforms", "signed")
-    beside = frozenset(filter(None, map(described_digest, (one.tag for one in found.tags))))
+    described = frozenset(filter(None, (described_digest(tag.tag) for tag in tags.tags)))
     rows = [
         (
-            one.tag,
-            short(one.digest),
-            "" if one.size is None else size(one.size),
-            _day(one.pushed),
-            _day(one.pulled),
-            ", ".join(one.platforms),
-            "yes" if one.digest in beside else "",
+            tag.tag,
+            short(tag.digest),
+            "" if tag.size is None else size(tag.size),
+            _day(tag.pushed),
+            _day(tag.pulled),
+            ", ".join(tag.platforms),
+            "yes" if str(tag.digest) in described else "",
         )
-        for one in found.tags
-        if described_digest(one.tag) is None
+        for tag in tags.tags
+        if described_digest(tag.tag) is None
     ]
-    shown = table(head, rows, color=color, width=width)
-    name = Repository.parse(found.repository).familiar
+    lines = table(head, rows, color=color, width=width)
+    name = tags.repository.familiar
     count = "1 tag" if len(rows) == 1 else f"{len(rows)} tags"
-    lone = len(beside - {one.digest for one in found.tags})
+    lone = len(described - {str(tag.digest) for tag in tags.tags})
     rest = f", and signatures of {_images(lone)} without a tag" if lone else ""
-    return "\n".join([*(shown if rows else []), "", f"{name}: {count}{rest}"]) + "\n"
+    return "\n".join([*(lines if rows else []), "", f"{name}: {count}{rest}"]) + "\n"
 
 
 def _images(count: int) -> str:
@@ -64,13 +65,17 @@ def described_digest(tag: str) -> str | None:
 
 def pruning_text(plan: Pruning, *, color: bool, width: int | None = None) -> str:
     """What goes, after what stays; a count, and what to run, last."""
-    kept = [(one.tag, short(one.digest), "kept", one.reason) for one in plan.kept]
-    gone = [
-        (one.tag, short(one.digest), "goes" if one.state == "planned" else one.state, one.detail or one.reason)
-        for one in plan.gone
+    kept_rows = [(tag.tag, short(tag.digest), "kept", tag.reason) for tag in plan.kept]
+    other_rows = [
+        (tag.tag, short(tag.digest), "goes" if tag.state == "planned" else tag.state, tag.detail or tag.reason)
+        for tag in plan.gone
     ]
-    lines = table(("tag", "digest", "state", "why"), [*kept, *gone], color=color, width=width) if kept or gone else []
-    deleted = sum(one.state == "deleted" for one in plan.gone)
+    lines = (
+        table(("tag", "digest", "state", "why"), [*kept_rows, *other_rows], color=color, width=width)
+        if kept_rows or other_rows
+        else []
+    )
+    deleted = sum(tag.state == "deleted" for tag in plan.gone)
     tally = f"{deleted} deleted" if plan.applied else f"{len(plan.gone)} would go"
     advice = [] if plan.applied or not plan.gone else ["-y deletes them"]
     return "\n".join([*lines, "", "; ".join([f"{len(plan.kept)} kept, {tally}", *advice])]) + "\n"
@@ -89,27 +94,27 @@ def report_text(report: HubReport, *, color: bool) -> str:
     if not report.changes:
         return "Docker Hub shows all that is configured\n"
     lines = [line for change in report.changes for line in _change(change)]
-    return "\n".join(_paint(line) if color else line for line in lines) + "\n"
+    return "\n".join(_paint_diff(line) if color else line for line in lines) + "\n"
 
 
 def _change(change: HubChange) -> Iterator[str]:
-    name = change.repository.removeprefix("docker.io/")
+    name = str(change.repository).removeprefix("docker.io/")
     if change.field != "readme":
         yield f"{name}  {change.field}"
-        yield f"-{_said(change.before)}"
-        yield f"+{_said(change.after)}"
+        yield f"-{_setting_text(change.before)}"
+        yield f"+{_setting_text(change.after)}"
         return
     before, after = str(change.before).splitlines(), str(change.after).splitlines()
     yield from unified_diff(before, after, f"{name} on Docker Hub", f"{name} here", lineterm="")
 
 
-def _said(value: Any) -> str:
+def _setting_text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return "none" if value in {None, ""} else str(value)
 
 
-def _paint(line: str) -> str:
+def _paint_diff(line: str) -> str:
     code = _DIFF_COLORS.get(line[:1])
     return f"\x1b[{code}m{line}\x1b[0m" if code else line
 
@@ -120,9 +125,9 @@ def quota_text(quota: PullQuota) -> str:
     if quota.limit is None:
         return f"Docker Hub names no limit of pulls for {who}\n"
     hours = f" in {quota.window / _HOUR:g} hours" if quota.window else ""
-    left = "?" if quota.remaining is None else str(quota.remaining)
-    counted = f", counted for {quota.source}" if quota.source else ""
-    return f"{left} of {quota.limit} pulls{hours} are left for {who}{counted}\n"
+    remaining = "?" if quota.remaining is None else str(quota.remaining)
+    source = f", counted for {quota.source}" if quota.source else ""
+    return f"{remaining} of {quota.limit} pulls{hours} are left for {who}{source}\n"
 
 
 _COLORS: Final = {
@@ -132,6 +137,8 @@ _COLORS: Final = {
     "goes": "31", "deleted": "31", "delete": "31", "undone": "33",
     "equal": "32", "different": "31", "missing": "31", "passed": "32", "warning": "33", "broken": "31",
 }  # fmt: skip
+# What a run without a single tag means, by its command.
+_NOTHING: Final = dict.fromkeys(("reconcile", "yank", "undo"), "nothing to do: every floating tag is where it belongs")
 _BOLD, _DIM = "1", "2"
 _BESIDE: Final = re.compile(r"sha256-([0-9a-f]{64})(?:\..+)?")
 _GAP = 2
@@ -139,10 +146,10 @@ _GAP = 2
 
 def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
     """One line a tag: now, then, action and reason; a count; warnings last."""
-    lines = [painted(_headline(plan), _BOLD, color=color)]
+    lines = [paint(_headline(plan), _BOLD, color=color)]
     for image in plan.images:
-        moves = [move for move in plan.moves if _is_of(move.reference, move.tag, image, plan)]
-        lines += ["", painted(image, _BOLD, color=color)]
+        moves = [move for move in plan.moves if _is_of(move, image, plan)]
+        lines += ["", paint(image, _BOLD, color=color)]
         rows = [(move.tag, short(move.before), short(move.after, "?"), move.action, move.reason) for move in moves]
         lines += table(("tag", "now", "then", "action", "reason"), rows, color=color, width=width)
     if plan.tags and not plan.images:
@@ -177,16 +184,16 @@ def _without_image(plan: Plan) -> str:
 
 def _headline(plan: Plan) -> str:
     what = plan.release or plan.version or "nothing"
-    at = f" at commit {plan.revision[:12]}" if plan.revision else ""
-    return f"plan for {what}{at}{' (rehearsal)' if plan.sandbox is True else ''}"
+    commit = f" at commit {plan.revision[:12]}" if plan.revision else ""
+    return f"plan for {what}{commit}{' (rehearsal)' if plan.sandbox is True else ''}"
 
 
-def _is_of(reference: str, tag: str, image: str, plan: Plan) -> bool:
-    return reference == f"{Repository.parse(image)}:{tag}" or len(plan.images) == 1
+def _is_of(move: Move, image: str, plan: Plan) -> bool:
+    return len(plan.images) == 1 or move.reference.repository == Repository.parse(image)
 
 
 def intended_text(
-    receipt: Receipt, intended: Mapping[str, Digest | None], *, color: bool, width: int | None = None
+    receipt: Receipt, intended: Mapping[TagReference, Digest | None], *, color: bool, width: int | None = None
 ) -> str:
     """What a dry run would write: what each tag holds now, what it would hold then, and of which version that is."""
     lines: list[str] = []
@@ -199,14 +206,14 @@ def intended_text(
             counts[action] += 1
             rows.append(
                 (
-                    _tag(change),
+                    str(change.reference.tag),
                     short(change.before),
-                    short(str(goal) if goal else None),
+                    short(goal),
                     action,
                     _version(receipt, change),
                 )
             )
-        lines += [painted(repository.familiar, _BOLD, color=color)]
+        lines += [paint(repository.familiar, _BOLD, color=color)]
         lines += [*table(("tag", "now", "then", "action", "version"), rows, color=color, width=width), ""]
     return _finish([*lines, ", ".join(f"{count} {action}" for action, count in counts.items()) or "nothing to write"])
 
@@ -216,13 +223,21 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
     lines: list[str] = []
     for repository, changes in _by_repository(receipt):
         rows = [
-            (_tag(change), short(change.before), short(change.after), change.state, _version(receipt, change))
+            (
+                str(change.reference.tag),
+                short(change.before),
+                short(change.after),
+                change.state,
+                _version(receipt, change),
+            )
             for change in changes
         ]
-        lines += [painted(repository.familiar, _BOLD, color=color)]
+        lines += [paint(repository.familiar, _BOLD, color=color)]
         lines += [*table(("tag", "before", "after", "state", "version"), rows, color=color, width=width), ""]
     counts = Counter(str(change.state) for change in receipt.moves)
-    lines += [", ".join(f"{count} {state}" for state, count in counts.items()) or "no tags"]
+    lines += [
+        ", ".join(f"{count} {state}" for state, count in counts.items()) or _NOTHING.get(receipt.command, "no tags")
+    ]
     if (
         receipt.image
         and receipt.plan
@@ -230,27 +245,28 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
         and all(change.state is not State.UNKNOWN for change in receipt.moves)
     ):
         pins = (f"{image}@{receipt.image.digest}" for image in receipt.plan.images)
-        lines += ["", *(painted(pin, _BOLD, color=color) for pin in pins), *verifying(receipt)]
+        lines += ["", *(paint(pin, _BOLD, color=color) for pin in pins), *verifying(receipt)]
     return _finish(lines)
 
 
-def status_text(status: Status, ages: Mapping[str, str], *, color: bool, width: int | None = None) -> str:
+def status_text(status: Status, ages: Mapping[Digest, str], *, color: bool, width: int | None = None) -> str:
     """Two tables a repository: its versions, and its floating tags beside where they belong.
 
     ages: how old the image under a digest is, as in 3 d.
     """
     lines: list[str] = []
-    for one in status.repositories:
-        lines += [painted(Repository.parse(one.repository).familiar, _BOLD, color=color)]
+    for repository in status.repositories:
+        lines += [paint(repository.repository.familiar, _BOLD, color=color)]
         versions = [
-            (each.version, each.tag, short(each.digest), "yanked" if each.yanked else "") for each in one.versions
+            (version.version, version.tag, short(version.digest), "yanked" if version.yanked else "")
+            for version in repository.versions
         ]
         floating = [
             (
                 *(line.tag, short(line.digest), short(line.desired), line.version or ""),
-                *(ages.get(line.digest or "", ""), line.state),
+                *(ages.get(line.digest, "") if line.digest else "", line.state),
             )
-            for line in one.floating
+            for line in repository.floating
         ]
         lines += (
             table(("version", "tag", "digest", ""), versions, color=color, width=width) if versions else ["no versions"]
@@ -260,8 +276,8 @@ def status_text(status: Status, ages: Mapping[str, str], *, color: bool, width: 
                 "",
                 *table(("tag", "holds", "belongs", "version", "age", "state"), floating, color=color, width=width),
             ]
-        if one.foreign:
-            lines += ["", *wrap(_foreign(one.foreign), width or columns(sys.stdout), "  ")]
+        if repository.foreign:
+            lines += ["", *wrap(_foreign(repository.foreign), width or columns(sys.stdout), "  ")]
         lines += [""]
     count = len(status.drifted)
     return _finish([*lines, f"{drifting(count)} not in place" if count else "every floating tag is true"])
@@ -282,29 +298,28 @@ def drifting(count: int) -> str:
 
 def history_text(receipts: Sequence[Receipt], *, color: bool, width: int | None = None) -> str:
     """One line a run, newest first; an id without its random end wherever that still tells it from the others."""
-    starts = Counter(one.id.partition("-")[0] for one in receipts)
+    starts = Counter(receipt.id.partition("-")[0] for receipt in receipts)
     rows = [
         (
-            one.id.partition("-")[0] if starts[one.id.partition("-")[0]] == 1 else one.id,
-            one.command,
-            (one.plan.release or one.plan.version or "" if one.plan else ""),
-            one.outcome,
-            _written(one),
+            receipt.id.partition("-")[0] if starts[receipt.id.partition("-")[0]] == 1 else receipt.id,
+            receipt.command,
+            (receipt.plan.release or receipt.plan.version or "" if receipt.plan else ""),
+            receipt.outcome,
+            _tags_by_repository(receipt),
         )
-        for one in receipts
+        for receipt in receipts
     ]
     return _finish(table(("receipt", "command", "version", "outcome", "wrote"), rows, color=color, width=width))
 
 
-def _written(receipt: Receipt) -> str:
+def _tags_by_repository(receipt: Receipt) -> str:
     """The tags that a run wrote, below their repositories."""
     tags: dict[str, list[str]] = {}
     for change in receipt.moves:
-        reference = Reference.parse(change.reference)
-        found = tags.setdefault(reference.repository.familiar, [])
+        names = tags.setdefault(change.reference.repository.familiar, [])
         if change.state.is_written:
-            found.append(str(reference.tag))
-    return "; ".join(f"{name}: {', '.join(found) or 'nothing'}" for name, found in tags.items())
+            names.append(str(change.reference.tag))
+    return "; ".join(f"{name}: {', '.join(names) or 'nothing'}" for name, names in tags.items())
 
 
 def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None = None) -> str:
@@ -312,7 +327,7 @@ def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None
     rows = [
         (
             verdict.state,
-            verdict.reference.removeprefix("docker.io/"),
+            str(verdict.reference).removeprefix("docker.io/"),
             short(verdict.digest),
             ", ".join(verdict.platforms),
             verdict.detail,
@@ -323,11 +338,7 @@ def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None
 
 
 def _by_repository(receipt: Receipt) -> Iterator[tuple[Repository, Iterator[Change]]]:
-    return groupby(receipt.moves, lambda change: Reference.parse(change.reference).repository)
-
-
-def _tag(change: Change) -> str:
-    return str(Reference.parse(change.reference).tag or "-")
+    return groupby(receipt.moves, lambda change: change.reference.repository)
 
 
 def _version(receipt: Receipt, change: Change) -> str:
@@ -335,9 +346,9 @@ def _version(receipt: Receipt, change: Change) -> str:
     return "" if receipt.command == "undo" else change.version or ""
 
 
-def short(digest: str | None, none: str = "-") -> str:
+def short(digest: Digest | None, none: str = "-") -> str:
     """The first twelve hex digits; `none` for nothing."""
-    return digest.partition(":")[2][:12] if digest else none
+    return digest.short if digest else none
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, color: bool, width: int | None = None) -> list[str]:
@@ -346,12 +357,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, color: bool, wi
     A column that no row has anything in is left out. width: in cells; by default stdout's.
     """
     cells = [[printable(str(cell)) for cell in row] for row in rows]
-    used = [at for at in range(len(head)) if at == 0 or not cells or any(row[at] for row in cells)]
-    grid = [[row[at] for at in used] for row in (list(head), *cells)]
+    indexes = [index for index in range(len(head)) if index == 0 or not cells or any(row[index] for row in cells)]
+    grid = [[row[index] for index in indexes] for row in (list(head), *cells)]
     natural = [max(map(width_of, column)) for column in zip(*grid, strict=True)]
     words = [max(map(longest_word, column)) for column in zip(*grid, strict=True)]
-    widths = fit(natural, words, (width or columns(sys.stdout)) - _GAP * (len(used) - 1))
-    lines = [painted(line, _DIM, color=color) for line in _row(grid[0], widths, color=False)]
+    widths = fit(natural, words, (width or columns(sys.stdout)) - _GAP * (len(indexes) - 1))
+    lines = [paint(line, _DIM, color=color) for line in _row(grid[0], widths, color=False)]
     for row in grid[1:]:
         lines += _row(row, widths, color=color)
     return lines
@@ -359,20 +370,19 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, color: bool, wi
 
 def _row(cells: Sequence[str], widths: Sequence[int], *, color: bool) -> list[str]:
     """The lines of one row; a cell that is too long goes on below itself."""
-    wrapped = [wrap(cell, max(size, 1)) for cell, size in zip(cells, widths, strict=True)]
+    cell_lines = [wrap(cell, max(size, 1)) for cell, size in zip(cells, widths, strict=True)]
     lines = []
-    for parts in zip_longest(*wrapped, fillvalue=""):
-        shown = [
-            painted(pad(part, size), _COLORS.get(part, ""), color=color)
-            for part, size in zip(parts, widths, strict=True)
+    for parts in zip_longest(*cell_lines, fillvalue=""):
+        painted_parts = [
+            paint(pad(part, size), _COLORS.get(part, ""), color=color) for part, size in zip(parts, widths, strict=True)
         ]
-        lines.append((" " * _GAP).join(shown).rstrip())
+        lines.append((" " * _GAP).join(painted_parts).rstrip())
     return lines
 
 
-def painted(shown: str, code: str, *, color: bool) -> str:
+def paint(text: str, code: str, *, color: bool) -> str:
     """In a colour, by its number in a terminal's SGR sequence; as it is where there is none."""
-    return f"\x1b[{code}m{shown}\x1b[0m" if color and code else shown
+    return f"\x1b[{code}m{text}\x1b[0m" if color and code else text
 
 
 def _finish(lines: Iterable[str]) -> str:

@@ -17,9 +17,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from publisher.sandbox.auth import Authenticator
-from publisher.sandbox.http import Refusal, ordered
+from publisher.sandbox.http import Refusal, fault_response
 from publisher.sandbox.hub import HubApi, is_hub
-from publisher.sandbox.registry import Registry
+from publisher.sandbox.registry import RegistryApi
 from publisher.sandbox.sigstore import PREFIX, SigstoreLookAlike
 
 if TYPE_CHECKING:
@@ -62,16 +62,16 @@ class Application:
     def __init__(self, url: str, store: Store, options: Options, faults: Faults) -> None:
         self.requests: list[dict[str, Any]] = []
         self._store, self._faults = store, faults
-        self._gate = Authenticator(url, options)
-        self._registry = Registry(store, options, self._gate)
-        self._hub = HubApi(store, options, self._gate)
+        self._authenticator = Authenticator(url, options)
+        self._registry = RegistryApi(store, options, self._authenticator)
+        self._hub = HubApi(store, options, self._authenticator)
         self.sigstore = SigstoreLookAlike(url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         entry: dict[str, Any] = {
             "method": scope["method"],
-            "path": _asked(scope),
+            "path": _target(scope),
             "status": 0,
             "received": 0,
             "sent": 0,
@@ -108,7 +108,7 @@ class Application:
         if fault is None:
             return await self._serve(request)
         if fault.kind == "status":
-            return ordered(fault.status, fault.seconds)
+            return fault_response(fault.status, fault.seconds)
         if fault.kind == "reset":
             return None
         await asyncio.sleep(fault.seconds)
@@ -119,7 +119,7 @@ class Application:
         path: str = request.scope["path"]
         try:
             if path == "/token":
-                return await self._gate.give(request)
+                return await self._authenticator.issue(request)
             if is_hub(request.method, path):
                 return await self._hub.answer(request)
             if path.startswith(f"{PREFIX}/"):
@@ -159,6 +159,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _asked(scope: Scope) -> str:
+def _target(scope: Scope) -> str:
     query = scope["query_string"].decode("latin-1")
     return f"{scope['path']}?{query}" if query else str(scope["path"])

@@ -50,13 +50,13 @@ class PartialBlob:
             self.path.unlink(missing_ok=True)
 
 
-class BlobStore(Protocol):
+class BlobBackend(Protocol):
     """Keeps content by digest, and one small record for each repository. Called from several threads."""
 
     def begin(self) -> PartialBlob:
         """Room for new content."""
 
-    def keep(self, draft: PartialBlob, digest: Digest) -> None:
+    def keep(self, blob: PartialBlob, digest: Digest) -> None:
         """Content that is complete, and has that digest; it is there at once and as a whole."""
 
     def size(self, digest: Digest) -> int:
@@ -75,7 +75,7 @@ class BlobStore(Protocol):
         """Let go of what is held."""
 
 
-class MemoryShelf:
+class MemoryBlobStore:
     """Gone at the end. What is bigger than a piece lies in a temporary file that has no name."""
 
     def __init__(self) -> None:
@@ -86,13 +86,13 @@ class MemoryShelf:
         """Room for new content."""
         return PartialBlob(tempfile.SpooledTemporaryFile(max_size=PIECE))
 
-    def keep(self, draft: PartialBlob, digest: Digest) -> None:
+    def keep(self, blob: PartialBlob, digest: Digest) -> None:
         """Keep the first copy of it."""
         with self._lock:
             if digest in self._contents:
-                draft.discard()
+                blob.discard()
             else:
-                self._contents[digest] = draft.file, draft.size
+                self._contents[digest] = blob.file, blob.size
 
     def size(self, digest: Digest) -> int:
         """How many bytes that content has."""
@@ -119,7 +119,7 @@ class MemoryShelf:
         self._contents.clear()
 
 
-class FolderShelf:
+class FolderBlobStore:
     """`blobs/ALGORITHM/HEX`, `repositories/*.json`, and in `uploads` what isn't complete.
 
     Raises UsageError where the folder can't be used, or another sandbox uses it.
@@ -138,19 +138,19 @@ class FolderShelf:
         except OSError as error:
             self._lock.close()
             raise UsageError("another sandbox uses the folder", reference=folder) from error
-        for left in (folder / "uploads").glob("*.part"):
-            left.unlink()
+        for leftover in (folder / "uploads").glob("*.part"):
+            leftover.unlink()
 
     def begin(self) -> PartialBlob:
         """A file in `uploads`."""
         path = self._folder / "uploads" / f"{secrets.token_hex(16)}.part"
         return PartialBlob(path.open("w+b"), path)
 
-    def keep(self, draft: PartialBlob, digest: Digest) -> None:
+    def keep(self, blob: PartialBlob, digest: Digest) -> None:
         """Move the file to its place."""
-        draft.file.close()
-        if draft.path:
-            draft.path.replace(self._path(digest))
+        blob.file.close()
+        if blob.path:
+            blob.path.replace(self._path(digest))
 
     def size(self, digest: Digest) -> int:
         """How many bytes that content has."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
-from publisher.sandbox.http import Refusal, asked_part, created, receive, send
+from publisher.sandbox.http import Refusal, created_response, receive, requested_range, send
 from publisher.sandbox.routes import digest_of, name_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.model.digest import Digest
-    from publisher.sandbox.routes import Route
+    from publisher.sandbox.routes import ApiRoute
     from publisher.sandbox.store import Store, UploadSession
 
 _CONTENT_RANGE: Final = re.compile(r"(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]+|\*))?")
@@ -28,7 +28,7 @@ class Blobs:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def answer(self, request: Request, route: Route) -> Response:
+    async def answer(self, request: Request, route: ApiRoute) -> Response:
         """Answer a request; raises Refusal."""
         if request.method not in {"GET", "HEAD", "DELETE"}:
             raise Refusal(405, "UNSUPPORTED", f"{request.method} is not for blobs")
@@ -38,16 +38,16 @@ class Blobs:
         if request.method == "DELETE":
             await asyncio.to_thread(self._store.drop_blob, route.name, digest)
             return Response(status_code=202)
-        shelf = self._store.shelf
-        size = await asyncio.to_thread(shelf.size, digest)
-        part = asked_part(request.headers.get("range", ""), size) if request.method == "GET" else None
+        blob_store = self._store.blob_store
+        size = await asyncio.to_thread(blob_store.size, digest)
+        part = requested_range(request.headers.get("range", ""), size) if request.method == "GET" else None
         headers = {"Docker-Content-Digest": str(digest), "Accept-Ranges": "bytes", "Content-Length": str(size)}
         if part:
             headers["Content-Length"] = str(len(part))
             headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
         if request.method == "HEAD":
             return Response(b"", 200, headers, media_type="application/octet-stream")
-        body = send(shelf, digest, part or range(size))
+        body = send(blob_store, digest, part or range(size))
         return StreamingResponse(body, 206 if part else 200, headers, media_type="application/octet-stream")
 
 
@@ -57,7 +57,7 @@ class Uploads:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def answer(self, request: Request, route: Route) -> Response:
+    async def answer(self, request: Request, route: ApiRoute) -> Response:
         """Answer a request; raises Refusal."""
         if not route.item:
             return await self._begin(request, route.name)
@@ -74,12 +74,12 @@ class Uploads:
         async with session.turn:
             self._session(route)  # another request may have ended it while this one waited
             _check_range(request, route.item, session)
-            await receive(request, session.draft)
+            await receive(request, session.blob)
             if digest:
                 return await asyncio.to_thread(self._finish, route.name, route.item, digest)
         return Response(status_code=202, headers=_progress(route.item, session))
 
-    def _session(self, route: Route) -> UploadSession:
+    def _session(self, route: ApiRoute) -> UploadSession:
         session = self._store.session(route.name, route.item)
         if session is None:
             raise Refusal(404, "BLOB_UPLOAD_UNKNOWN", "there is no such upload")
@@ -88,8 +88,8 @@ class Uploads:
     async def _begin(self, request: Request, name: str) -> Response:
         if request.method != "POST":
             raise Refusal(405, "UNSUPPORTED", f"{request.method} is not for uploads")
-        if mounted := await asyncio.to_thread(self._mount, request, name):
-            return mounted
+        if response := await asyncio.to_thread(self._mount, request, name):
+            return response
         text = request.query_params.get("digest", "")
         digest = digest_of(text) if text else None
         upload = await asyncio.to_thread(self._store.begin, name)
@@ -98,7 +98,7 @@ class Uploads:
         if digest is None:
             return Response(status_code=202, headers=_progress(upload, session))
         try:
-            await receive(request, session.draft)
+            await receive(request, session.blob)
         except ClientDisconnect:
             self._store.cancel(upload)  # nobody knows its id, so nobody could go on
             raise
@@ -114,27 +114,27 @@ class Uploads:
         if not self._store.has_blob(origin, digest):
             return None
         self._store.add_blob(name, digest)
-        return created(f"/v2/{name}/blobs/{digest}", digest)
+        return created_response(f"/v2/{name}/blobs/{digest}", digest)
 
     def _finish(self, name: str, upload: str, digest: Digest) -> Response:
         if not self._store.finish(upload, digest):
             raise Refusal(400, "DIGEST_INVALID", f"the bytes don't have the digest {digest}")
-        return created(f"/v2/{name}/blobs/{digest}", digest)
+        return created_response(f"/v2/{name}/blobs/{digest}", digest)
 
 
 def _check_range(request: Request, upload: str, session: UploadSession) -> None:
     """A piece has to begin where the last one ended (416)."""
-    stated = request.headers.get("content-range")
-    if stated is None:
+    content_range = request.headers.get("content-range")
+    if content_range is None:
         return
-    match = _CONTENT_RANGE.fullmatch(stated.strip())
+    match = _CONTENT_RANGE.fullmatch(content_range.strip())
     length = request.headers.get("content-length", "")
     fits = match and int(match[1]) == session.size and int(match[1]) <= int(match[2]) + 1
     if match and fits and length.isdecimal():
         fits = int(match[2]) - int(match[1]) + 1 == int(length)
     if not fits:
-        said = f"'{stated}' doesn't go on at {session.size}"
-        raise Refusal(416, "BLOB_UPLOAD_INVALID", said, headers=_progress(upload, session))
+        message = f"'{content_range}' doesn't go on at {session.size}"
+        raise Refusal(416, "BLOB_UPLOAD_INVALID", message, headers=_progress(upload, session))
 
 
 def _progress(upload: str, session: UploadSession) -> dict[str, str]:

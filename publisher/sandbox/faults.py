@@ -20,22 +20,22 @@ class Quota:
 
     def __init__(self, limit: int, seconds: int, clock: Callable[[], float] = time.time) -> None:
         self.limit, self.seconds, self._clock = limit, seconds, clock
-        self._used, self._ends = 0, 0.0
+        self._count, self._ends = 0, 0.0
         self._lock = threading.Lock()
 
     def take(self) -> bool:
         """Use one up; False where none is left."""
         with self._lock:
             self._turn()
-            self._used += 1
-            return not self.limit or self._used <= self.limit
+            self._count += 1
+            return not self.limit or self._count <= self.limit
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """How many may follow."""
         with self._lock:
             self._turn()
-            return max(self.limit - self._used, 0)
+            return max(self.limit - self._count, 0)
 
     @property
     def reset(self) -> int:
@@ -51,10 +51,10 @@ class Quota:
 
     def _turn(self) -> None:
         if self._clock() >= self._ends:
-            self._used, self._ends = 0, self._clock() + self.seconds
+            self._count, self._ends = 0, self._clock() + self.seconds
 
 
-Kind = Literal["status", "reset", "lost", "slow"]
+FaultKind = Literal["status", "reset", "lost", "slow"]
 
 _RULE: Final = re.compile(
     r"(?P<method>[A-Z]+|\*) (?P<path>\S+) (?:(?:(?P<nth>[1-9]\d{0,8})(?:st|nd|rd|th)|every) )?"
@@ -78,7 +78,7 @@ class Fault:
     method: str
     path: str
     nth: int
-    kind: Kind
+    kind: FaultKind
     status: int = 0
     seconds: float = 0
 
@@ -105,18 +105,18 @@ class Faults:
 
     def __init__(self, rules: Iterable[str]) -> None:
         self._rules = tuple(Fault.parse(rule) for rule in rules)
-        self._met = [0] * len(self._rules)
+        self._hits = [0] * len(self._rules)
         self._lock = threading.Lock()
 
     def strike(self, method: str, path: str) -> Fault | None:
         """Count a request (`path` with its query), and tell the first rule whose turn it is."""
         with self._lock:
-            struck = [rule for number, rule in enumerate(self._rules) if self._counts(number, method, path)]
-        return struck[0] if struck else None
+            matches = [rule for number, rule in enumerate(self._rules) if self._counts(number, method, path)]
+        return matches[0] if matches else None
 
     def _counts(self, number: int, method: str, path: str) -> bool:
         rule = self._rules[number]
         if not rule.fits(method, path):
             return False
-        self._met[number] += 1
-        return rule.nth in {0, self._met[number]}
+        self._hits[number] += 1
+        return rule.nth in {0, self._hits[number]}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.model.digest import Digest
-    from publisher.sandbox.blob_store import BlobStore, PartialBlob
+    from publisher.sandbox.blob_store import BlobBackend, PartialBlob
 
 
 _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 404: "NOT_FOUND", 405: "UNSUPPORTED", 429: "TOOMANYREQUESTS"}
@@ -40,13 +40,13 @@ class Refusal(Exception):
         return JSONResponse({"errors": [error]}, self.status, headers=self.headers)
 
 
-def ordered(status: int, seconds: float) -> Response:
+def fault_response(status: int, seconds: float) -> Response:
     """The answer of a fault; `seconds` are its Retry-After, 0 for none."""
     headers = {"Retry-After": f"{seconds:g}"} if seconds else None
     return Refusal(status, _CODES.get(status, "UNKNOWN"), "this fault was ordered", headers=headers).response()
 
 
-def created(location: str, digest: Digest, headers: Mapping[str, str] | None = None) -> Response:
+def created_response(location: str, digest: Digest, headers: Mapping[str, str] | None = None) -> Response:
     """201: content is there."""
     return Response(
         status_code=201, headers={"Location": location, "Docker-Content-Digest": str(digest), **(headers or {})}
@@ -58,9 +58,9 @@ _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 async def read_whole(request: Request, limit: int) -> bytes:
     """A body of at most `limit` bytes; raises Refusal (413)."""
-    stated = request.headers.get("content-length", "")
+    content_length = request.headers.get("content-length", "")
     too_large = Refusal(413, "SIZE_INVALID", f"at most {limit:,} bytes are taken here")
-    if stated.isdecimal() and int(stated) > limit:
+    if content_length.isdecimal() and int(content_length) > limit:
         raise too_large
     pieces: list[bytes] = []
     length = 0
@@ -72,32 +72,32 @@ async def read_whole(request: Request, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-async def receive(request: Request, draft: PartialBlob) -> None:
+async def receive(request: Request, blob: PartialBlob) -> None:
     """Take a body into an upload, in a thread: the disk mustn't hold up other requests.
 
     What came before a client went away is kept: the upload can go on from there.
     """
-    gathered = bytearray()
+    buffer = bytearray()
     try:
         async for piece in request.stream():
-            gathered += piece
-            if len(gathered) >= PIECE:
-                await asyncio.to_thread(draft.append, bytes(gathered))
-                gathered.clear()
+            buffer += piece
+            if len(buffer) >= PIECE:
+                await asyncio.to_thread(blob.append, bytes(buffer))
+                buffer.clear()
     except ClientDisconnect:
-        await asyncio.to_thread(draft.append, bytes(gathered))
+        await asyncio.to_thread(blob.append, bytes(buffer))
         raise
-    if gathered:
-        await asyncio.to_thread(draft.append, bytes(gathered))
+    if buffer:
+        await asyncio.to_thread(blob.append, bytes(buffer))
 
 
-async def send(shelf: BlobStore, digest: Digest, part: range) -> AsyncIterator[bytes]:
+async def send(store: BlobBackend, digest: Digest, part: range) -> AsyncIterator[bytes]:
     """Content from `part.start` up to `part.stop`, piece by piece."""
     for offset in range(part.start, part.stop, PIECE):
-        yield await asyncio.to_thread(shelf.read, digest, offset, min(PIECE, part.stop - offset))
+        yield await asyncio.to_thread(store.read, digest, offset, min(PIECE, part.stop - offset))
 
 
-def asked_part(header: str, size: int) -> range | None:
+def requested_range(header: str, size: int) -> range | None:
     """The bytes that a Range header asks for; None for all. Raises Refusal (416) for none at all.
 
     Source: RFC 9110, 14.2: a header that isn't understood, or asks for several parts, is ignored.

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from publisher.sandbox.faults import Quota
 from publisher.sandbox.http import read_whole
-from publisher.sandbox.hub_users import HubApiError, Members
+from publisher.sandbox.hub_users import HubApiError, HubUsers
 from publisher.sandbox.hub_views import page, repository_shape, tag_shape
 from publisher.sandbox.tag_history import Details, stamp
 
@@ -44,9 +44,9 @@ def is_hub(method: str, path: str) -> bool:
 class HubApi:
     """Answers Docker Hub's API over the same store as the registry."""
 
-    def __init__(self, store: Store, options: Options, gate: Authenticator) -> None:
+    def __init__(self, store: Store, options: Options, authenticator: Authenticator) -> None:
         self._store, self._options = store, options
-        self._members = Members(options, gate.mint)
+        self._users = HubUsers(options, authenticator.issuer)
         self._quota = Quota(options.api_limit, _MINUTE)
 
     async def answer(self, request: Request) -> Response:
@@ -55,11 +55,11 @@ class HubApi:
             self._spend()
             body = await read_whole(request, _LARGEST)
             response = await asyncio.to_thread(self._route, request, body)
-        except HubApiError as trouble:
-            response = JSONResponse(trouble.document, trouble.status, headers=trouble.headers)
+        except HubApiError as error:
+            response = JSONResponse(error.document, error.status, headers=error.headers)
         if self._options.api_limit:
             response.headers["X-RateLimit-Limit"] = str(self._quota.limit)
-            response.headers["X-RateLimit-Remaining"] = str(self._quota.left)
+            response.headers["X-RateLimit-Remaining"] = str(self._quota.remaining)
             response.headers["X-RateLimit-Reset"] = str(self._quota.reset)
         return response
 
@@ -75,7 +75,7 @@ class HubApi:
         if match["pats"] or match["org"]:
             return self._tokens(request, match["org"])
         if match["oldspace"]:
-            self._members.refuse_organizations(request)
+            self._users.refuse_organizations(request)
         space, name = match["space"] or match["oldspace"], match["name"] or match["oldname"]
         if name is None:
             return self._repositories(request, space, body)
@@ -85,18 +85,18 @@ class HubApi:
 
     def _sign_in(self, request: Request, body: bytes) -> Response:
         _only(request, "POST")
-        given = _object(body)
-        return JSONResponse({"access_token": self._members.sign_in(given.get("identifier"), given.get("secret"))})
+        fields = _object(body)
+        return JSONResponse({"access_token": self._users.sign_in(fields.get("identifier"), fields.get("secret"))})
 
     def _tokens(self, request: Request, org: str | None) -> Response:
         _only(request, "GET")
-        user = self._members.signed_in(request)
+        user = self._users.user_of(request)
         if org is None:
-            return JSONResponse({**page(self._members.tokens_of(user), request), "active_count": 1})
+            return JSONResponse({**page(self._users.tokens_of(user), request), "active_count": 1})
         if org not in self._options.users:
             raise HubApiError(404, f"there is no organization {org}")
-        found = page(self._members.organization_tokens(org), request)
-        return JSONResponse({("total" if key == "count" else key): value for key, value in found.items()})
+        tokens = page(self._users.organization_tokens(org), request)
+        return JSONResponse({("total" if key == "count" else key): value for key, value in tokens.items()})
 
     # Repositories.
 
@@ -105,60 +105,60 @@ class HubApi:
         if request.method == "POST":
             return self._create(request, space, _object(body))
         names = [name for name in self._store.state() if name.startswith(f"{space}/")]
-        seen = [name for name in names if self._visible(request, name)]
-        found = page([repository_shape(self._store, name, whole=False) for name in seen], request)
-        if not found["results"] and request.query_params.get("page", "1") != "1":
+        visible = [name for name in names if self._visible(request, name)]
+        repositories = page([repository_shape(self._store, name, whole=False) for name in visible], request)
+        if not repositories["results"] and request.query_params.get("page", "1") != "1":
             raise HubApiError(404, "the page is past the end")
-        return JSONResponse(found)
+        return JSONResponse(repositories)
 
-    def _create(self, request: Request, space: str, given: dict[str, Any]) -> Response:
-        name = str(given.get("name", ""))
-        self._members.check(request, f"{space}/{name}", "admin")
-        if not _NAME.fullmatch(name) or not 2 <= len(name) <= 255 or given.get("namespace") != space:  # noqa: PLR2004
+    def _create(self, request: Request, space: str, fields: dict[str, Any]) -> Response:
+        name = str(fields.get("name", ""))
+        self._users.check(request, f"{space}/{name}", "admin")
+        if not _NAME.fullmatch(name) or not 2 <= len(name) <= 255 or fields.get("namespace") != space:  # noqa: PLR2004
             raise HubApiError(400, "the name or the namespace isn't valid", errinfo={})
         with self._store.lock:
             if self._store.knows(f"{space}/{name}"):
                 raise HubApiError(400, "a repository of that name exists already", errinfo={})
-            changes = self._texts(given)
-            fresh = Details(registered=stamp(), is_private=given.get("is_private") is True)
-            self._store.describe(f"{space}/{name}", msgspec.structs.replace(fresh, **changes))
+            changes = self._texts(fields)
+            details = Details(registered=stamp(), is_private=fields.get("is_private") is True)
+            self._store.describe(f"{space}/{name}", msgspec.structs.replace(details, **changes))
         return JSONResponse(repository_shape(self._store, f"{space}/{name}"), 201)
 
     def _repository(self, request: Request, name: str, body: bytes) -> Response:
         _only(request, "GET", "HEAD", "PATCH")
         if request.method == "PATCH":
-            self._members.check(request, name, "admin")
-            self._change(name, lambda held: msgspec.structs.replace(held, **self._texts(_object(body))))
+            self._users.check(request, name, "admin")
+            self._change(name, lambda details: msgspec.structs.replace(details, **self._texts(_object(body))))
         self._find(request, name)
         return JSONResponse(repository_shape(self._store, name))
 
-    def _texts(self, given: dict[str, Any]) -> dict[str, str]:
-        found = {key: given[key] for key in _MOST if key in given}
-        for key, text in found.items():
+    def _texts(self, fields: dict[str, Any]) -> dict[str, str]:
+        texts = {key: fields[key] for key in _MOST if key in fields}
+        for key, text in texts.items():
             if not isinstance(text, str) or len(text.encode()) > _MOST[key]:
                 raise HubApiError(400, fields={key: [f"Ensure this field has no more than {_MOST[key]} characters."]})
-        return found
+        return texts
 
     def _privacy(self, request: Request, name: str, body: bytes) -> Response:
         _only(request, "POST")
-        self._members.check(request, name, "admin")
+        self._users.check(request, name, "admin")
         private = _object(body).get("is_private") is True
-        self._change(name, lambda held: msgspec.structs.replace(held, is_private=private))
+        self._change(name, lambda details: msgspec.structs.replace(details, is_private=private))
         return JSONResponse({})
 
     def _rules(self, request: Request, name: str, body: bytes) -> Response:
-        self._members.check(request, name, "admin")
-        given = _object(body)
+        self._users.check(request, name, "admin")
+        fields = _object(body)
         if request.scope["path"].rstrip("/").endswith("/verify"):
             _only(request, "POST")
-            pattern = _pattern(given.get("regex"))
+            pattern = _pattern(fields.get("regex"))
             return JSONResponse({"tags": [tag for tag in self._store.tags(name) if pattern.search(tag)]})
         _only(request, "PATCH")
-        enabled, rules = given.get("immutable_tags"), given.get("immutable_tags_rules")
-        if not isinstance(enabled, bool) or not isinstance(rules, list):
+        is_immutable, rules = fields.get("immutable_tags"), fields.get("immutable_tags_rules")
+        if not isinstance(is_immutable, bool) or not isinstance(rules, list):
             raise HubApiError(400, "immutable_tags and immutable_tags_rules are required", errinfo={})
-        kept = tuple(_pattern(rule).pattern for rule in rules)
-        self._change(name, lambda held: msgspec.structs.replace(held, immutable=enabled, rules=kept))
+        patterns = tuple(_pattern(rule).pattern for rule in rules)
+        self._change(name, lambda details: msgspec.structs.replace(details, immutable=is_immutable, rules=patterns))
         return JSONResponse(repository_shape(self._store, name))
 
     def _change(self, name: str, change: Callable[[Details], Details]) -> None:
@@ -176,15 +176,15 @@ class HubApi:
             return self._delete(request, name, tag)
         self._find(request, name)
         if not tag:
-            shown = page(list(self._store.tags(name)), request)
-            shown["results"] = [tag_shape(self._store, name, one) for one in shown["results"]]
-            return JSONResponse(shown)
+            tags = page(list(self._store.tags(name)), request)
+            tags["results"] = [tag_shape(self._store, name, item) for item in tags["results"]]
+            return JSONResponse(tags)
         if self._store.resolve(name, tag) is None:
             raise HubApiError(404, f"tag {tag} not found")
         return JSONResponse(tag_shape(self._store, name, tag))
 
     def _delete(self, request: Request, name: str, tag: str) -> Response:
-        self._members.check(request, name, "admin")
+        self._users.check(request, name, "admin")
         with self._store.lock:
             if self._store.latest(name, tag) is None:
                 raise HubApiError(404, f"tag {tag} not found")
@@ -198,7 +198,7 @@ class HubApi:
             raise HubApiError(404, "object not found", errinfo={})
 
     def _visible(self, request: Request, name: str) -> bool:
-        return not self._store.details(name).is_private or self._members.may(request, name, "read")
+        return not self._store.details(name).is_private or self._users.may(request, name, "read")
 
 
 def _only(request: Request, *methods: str) -> None:
@@ -208,12 +208,12 @@ def _only(request: Request, *methods: str) -> None:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HubApiError(400, fields={"body": ["is not JSON"]}) from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise HubApiError(400, fields={"body": ["is not an object"]})
-    return found
+    return document
 
 
 def _pattern(text: object) -> re.Pattern[str]:

@@ -36,44 +36,44 @@ class HubApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.status, self.headers = status, headers
-        said: dict[str, Any] = {"detail": message, "message": message}
-        self.document = {"fields": fields, "text": "invalid request"} if fields else said
+        texts: dict[str, Any] = {"detail": message, "message": message}
+        self.document = {"fields": fields, "text": "invalid request"} if fields else texts
         if errinfo is not None:
-            self.document = {"errinfo": errinfo, **said}
+            self.document = {"errinfo": errinfo, **texts}
 
 
-class Members:
+class HubUsers:
     """Checks bearers of the API; they are of another kind than the registry's tokens."""
 
-    def __init__(self, options: Options, mint: TokenIssuer) -> None:
-        self._options, self._mint = options, mint
+    def __init__(self, options: Options, issuer: TokenIssuer) -> None:
+        self._options, self._issuer = options, issuer
 
     def sign_in(self, identifier: object, secret: object) -> str:
         """A bearer; raises HubApiError."""
         if not self._options.proves(str(identifier), str(secret)):
             raise HubApiError(401, "incorrect authentication credentials", errinfo={})
-        return self._mint.bearer(str(identifier))
+        return self._issuer.bearer(str(identifier))
 
-    def signed_in(self, request: Request) -> str:
+    def user_of(self, request: Request) -> str:
         """The user's name; raises HubApiError for nobody, or a bearer that isn't valid."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer":
             raise HubApiError(401, "authentication credentials were not provided", errinfo={})
         try:
-            return self._mint.bearer_of(token.strip())
+            return self._issuer.bearer_of(token.strip())
         except BadToken as error:
             raise HubApiError(401, f"the token is not valid: {error}", errinfo={}) from error
 
     def check(self, request: Request, name: str, right: str) -> None:
         """Raise HubApiError unless whoever asks has the right to the repository."""
-        self.signed_in(request)
+        self.user_of(request)
         if not self.may(request, name, right):
             raise HubApiError(403, "insufficient permissions", errinfo={})
 
     def may(self, request: Request, name: str, right: str) -> bool:
         """Whether whoever asks has the right; a bearer that isn't valid has none."""
         try:
-            user = self._options.users[self.signed_in(request)]
+            user = self._options.users[self.user_of(request)]
         except HubApiError:
             return False
         enough = SCOPES.index(user.scope) >= SCOPES.index(_NEEDED[right])
@@ -81,7 +81,7 @@ class Members:
 
     def refuse_organizations(self, request: Request) -> None:
         """The older routes take no organization's token, whatever its scopes."""
-        if "authorization" in request.headers and self._options.users[self.signed_in(request)].is_organization:
+        if "authorization" in request.headers and self._options.users[self.user_of(request)].is_organization:
             raise HubApiError(403, "token issued from organization access token is not allowed", errinfo={})
 
     def tokens_of(self, name: str) -> list[dict[str, Any]]:
@@ -94,6 +94,8 @@ class Members:
     def organization_tokens(self, name: str) -> list[dict[str, Any]]:
         """An organization's access tokens."""
         user = self._options.users[name]
-        reached = [{"type": "TYPE_REPO", "path": path, "scopes": [user.scope]} for path in user.repositories]
+        resources = [{"type": "TYPE_REPO", "path": path, "scopes": [user.scope]} for path in user.repositories]
         times = {"created_at": None, "last_used_at": None, "expires_at": None}
-        return [{"id": name, "label": "sandbox", "created_by": name, "is_active": True, "resources": reached, **times}]
+        return [
+            {"id": name, "label": "sandbox", "created_by": name, "is_active": True, "resources": resources, **times}
+        ]

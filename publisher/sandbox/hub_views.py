@@ -26,8 +26,8 @@ def page(items: list[Item], request: Request) -> dict[str, Any]:
     start = (number - 1) * size
 
     def link(other: int) -> str:
-        asked = {**request.query_params, "page": other, "page_size": size}
-        return f"{request.url.replace(query='')}?{urlencode(asked)}"
+        query = {**request.query_params, "page": other, "page_size": size}
+        return f"{request.url.replace(query='')}?{urlencode(query)}"
 
     return {
         "count": len(items),
@@ -44,34 +44,34 @@ def _number(request: Request, name: str, default: int) -> int:
 
 def repository_shape(store: Store, name: str, *, whole: bool = True) -> dict[str, Any]:
     """A repository; lists leave out its README and rules."""
-    held = store.details(name)
+    details = store.details(name)
     space, _, short = name.rpartition("/")
-    shown = {
+    shape = {
         "name": short,
         "namespace": space,
         "repository_type": "image",
         "status": 1,
         "status_description": "active",
-        "description": held.description,
-        "is_private": held.is_private,
+        "description": details.description,
+        "is_private": details.is_private,
         "star_count": 0,
         "pull_count": 0,
-        "last_updated": max(held.pushed.values(), default=None),
-        "date_registered": held.registered,
+        "last_updated": max(details.pushed.values(), default=None),
+        "date_registered": details.registered,
         "media_types": [],
         "content_types": ["image"],
         "categories": [],
     }
     if not whole:
-        return shown
-    return shown | {
+        return shape
+    return shape | {
         "user": space,
         "is_automated": False,
         "collaborator_count": 0,
         "has_starred": False,
-        "full_description": held.full_description,
+        "full_description": details.full_description,
         "permissions": {"read": True, "write": True, "admin": True},
-        "immutable_tags_settings": {"enabled": held.immutable, "rules": list(held.rules)},
+        "immutable_tags_settings": {"enabled": details.immutable, "rules": list(details.rules)},
     }
 
 
@@ -99,8 +99,8 @@ def tag_shape(store: Store, name: str, tag: str) -> dict[str, Any]:
 
 def _images(store: Store, name: str, content: Content) -> list[dict[str, Any]]:
     if isinstance(content, Index):
-        held = [entry for entry in content.manifests if store.resolve(name, entry.digest)]
-        return [_image(store, entry, store.manifest(name, entry.digest)) for entry in held]
+        entries = [entry for entry in content.manifests if store.resolve(name, entry.digest)]
+        return [_image(store, entry, store.manifest(name, entry.digest)) for entry in entries]
     return [_image(store, content.descriptor, content)]
 
 
@@ -123,7 +123,7 @@ def _config(store: Store, content: Content) -> dict[str, Any]:
     if isinstance(content, Index) or content.config.size > _LARGEST_CONFIG:
         return {}
     try:
-        found = json.loads(store.shelf.read(content.config.digest, 0, content.config.size))
+        config = json.loads(store.blob_store.read(content.config.digest, 0, content.config.size))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return config if isinstance(config, dict) else {}

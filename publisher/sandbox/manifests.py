@@ -12,7 +12,7 @@ from publisher.model.errors import BadManifest
 from publisher.model.manifest import parse_manifest
 from publisher.model.reference import Tag
 from publisher.sandbox.faults import Quota
-from publisher.sandbox.http import Refusal, created, read_whole
+from publisher.sandbox.http import Refusal, created_response, read_whole
 from publisher.sandbox.routes import digest_of, tag_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content
     from publisher.sandbox.options import Options
-    from publisher.sandbox.routes import Route
+    from publisher.sandbox.routes import ApiRoute
     from publisher.sandbox.store import Store
 
 
@@ -37,7 +37,7 @@ class Manifests:
         self._store, self._options = store, options
         self._pulls = Quota(options.pull_limit, _WINDOW)
 
-    async def answer(self, request: Request, route: Route) -> Response:
+    async def answer(self, request: Request, route: ApiRoute) -> Response:
         """Answer a request; raises Refusal. With a limit of pulls every answer says how many are left."""
         if not self._options.pull_limit or request.method not in {"GET", "HEAD"}:
             return await self._act(request, route)
@@ -46,7 +46,7 @@ class Manifests:
             response = await self._act(request, route)
         except Refusal as refusal:
             response = refusal.response()
-        for name, count in (("limit", self._pulls.limit), ("remaining", self._pulls.left)):
+        for name, count in (("limit", self._pulls.limit), ("remaining", self._pulls.remaining)):
             response.headers[f"ratelimit-{name}"] = f"{count};w={_WINDOW}"
         response.headers["docker-ratelimit-source"] = "127.0.0.1"
         return response
@@ -55,7 +55,7 @@ class Manifests:
         if method == "GET" and not self._pulls.take():
             raise Refusal(429, "TOOMANYREQUESTS", _USED_UP)
 
-    async def _act(self, request: Request, route: Route) -> Response:
+    async def _act(self, request: Request, route: ApiRoute) -> Response:
         if request.method == "PUT":
             body = await read_whole(request, self._options.manifest_limit)
             return await asyncio.to_thread(self._put, request, route, body)
@@ -64,48 +64,48 @@ class Manifests:
             return await asyncio.to_thread(act, request, route)
         raise Refusal(405, "UNSUPPORTED", f"{request.method} is not for manifests")
 
-    def _get(self, request: Request, route: Route) -> Response:
+    def _get(self, request: Request, route: ApiRoute) -> Response:
         content = self._store.manifest(route.name, self._find(route, _target(route.item)))
         headers = {"Docker-Content-Digest": str(content.digest), "Content-Length": str(len(content.content))}
         body = b"" if request.method == "HEAD" else content.content
         return Response(body, 200, headers, media_type=content.media_type)
 
-    def _find(self, route: Route, target: Tag | Digest | None) -> Digest:
+    def _find(self, route: ApiRoute, target: Tag | Digest | None) -> Digest:
         digest = self._store.resolve(route.name, target) if target else None
         if digest is None:
             code = "MANIFEST_UNKNOWN" if self._store.knows(route.name) else "NAME_UNKNOWN"
             raise Refusal(404, code, f"{route.name} has no manifest {route.item}")
         return digest
 
-    def _delete(self, _request: Request, route: Route) -> Response:
+    def _delete(self, _request: Request, route: ApiRoute) -> Response:
         target = _target(route.item)
         if isinstance(target, Tag) and not self._options.delete_by_tag:
             raise Refusal(405, "UNSUPPORTED", "only digests can be deleted here")
         with self._store.lock:
             digest = self._find(route, target)
-            doomed = [str(target)] if isinstance(target, Tag) else self._tags_of(route.name, digest)
-            self._protect(route.name, doomed, None)
+            tags = [str(target)] if isinstance(target, Tag) else self._tags_of(route.name, digest)
+            self._protect(route.name, tags, None)
             self._store.delete(route.name, target or digest)
         return Response(status_code=202)
 
     def _tags_of(self, name: str, digest: Digest) -> list[str]:
-        return [tag for tag, held in self._store.state()[name].items() if held == str(digest)]
+        return [tag for tag, current in self._store.state()[name].items() if current == str(digest)]
 
-    def _put(self, request: Request, route: Route, body: bytes) -> Response:
+    def _put(self, request: Request, route: ApiRoute, body: bytes) -> Response:
         try:
             content = parse_manifest(body, request.headers.get("content-type"))
         except BadManifest as error:
             raise Refusal(400, "MANIFEST_INVALID", error.message) from error
-        tags = self._named(request, route, content)
+        tags = self._tags_to_write(request, route, content)
         with self._store.lock:
             self._protect(route.name, tags, content.digest)
             if missing := self._store.missing(route.name, content):
-                said = f"{missing} is not in {route.name}"
-                raise Refusal(404, "MANIFEST_BLOB_UNKNOWN", said, detail={"digest": missing})
+                message = f"{missing} is not in {route.name}"
+                raise Refusal(404, "MANIFEST_BLOB_UNKNOWN", message, detail={"digest": missing})
             self._store.put_manifest(route.name, content, tags)
-        return self._created(route, content, tags if ":" in route.item else [])
+        return self._response(route, content, tags if ":" in route.item else [])
 
-    def _named(self, request: Request, route: Route, content: Content) -> list[str]:
+    def _tags_to_write(self, request: Request, route: ApiRoute, content: Content) -> list[str]:
         """The tags that a PUT is to write: its own, or those of its query beside a digest."""
         if ":" not in route.item:
             return [tag_of(route.item)]
@@ -113,25 +113,25 @@ class Manifests:
             raise Refusal(405, "UNSUPPORTED", "manifests are taken by tag only")
         if digest_of(route.item) != content.digest:
             raise Refusal(400, "DIGEST_INVALID", f"the bytes have the digest {content.digest}")
-        given = [value for key, value in parse_qsl(request.url.query, keep_blank_values=True) if key == "tag"]
-        return [tag_of(tag) for tag in given] if self._options.multi_tag else []
+        tags = [value for key, value in parse_qsl(request.url.query, keep_blank_values=True) if key == "tag"]
+        return [tag_of(tag) for tag in tags] if self._options.multi_tag else []
 
     def _protect(self, name: str, tags: list[str], digest: Digest | None) -> None:
         """Refuse what changes a frozen tag, in the words that Docker Hub has been seen to use."""
         for tag in tags:
-            held = self._store.latest(name, tag)
-            frozen = self._options.freezes(tag) or self._store.details(name).rule_for(tag)
-            if held not in {None, digest} and frozen:
-                said = f"tag {tag} is already assigned to an image in this repository and cannot be updated due to "
+            current = self._store.latest(name, tag)
+            is_frozen = self._options.freezes(tag) or self._store.details(name).rule_for(tag)
+            if current not in {None, digest} and is_frozen:
+                words = f"tag {tag} is already assigned to an image in this repository and cannot be updated due to "
                 raise Refusal(
-                    403, "DENIED", f"requested access to the resource is denied - {said}immutability settings"
+                    403, "DENIED", f"requested access to the resource is denied - {words}immutability settings"
                 )
 
-    def _created(self, route: Route, content: Content, tags: list[str]) -> Response:
+    def _response(self, route: ApiRoute, content: Content, tags: list[str]) -> Response:
         headers = {"OCI-Tag": ", ".join(tags)} if tags else {}
         if content.subject and self._options.referrers:
             headers["OCI-Subject"] = str(content.subject.digest)
-        return created(f"/v2/{route.name}/manifests/{content.digest}", content.digest, headers)
+        return created_response(f"/v2/{route.name}/manifests/{content.digest}", content.digest, headers)
 
 
 def _target(item: str) -> Tag | Digest | None:

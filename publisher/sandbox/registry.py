@@ -12,7 +12,7 @@ from publisher.model import media
 from publisher.sandbox.blobs import Blobs, Uploads
 from publisher.sandbox.http import Refusal
 from publisher.sandbox.manifests import Manifests
-from publisher.sandbox.routes import Route, digest_of
+from publisher.sandbox.routes import ApiRoute, digest_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from publisher.sandbox.store import Store
 
 
-class Registry:
-    """Answers requests below /v2/ that the gate lets pass."""
+class RegistryApi:
+    """Answers requests below /v2/ that may be answered."""
 
-    def __init__(self, store: Store, options: Options, gate: Authenticator) -> None:
-        self._store, self._options, self._gate = store, options, gate
+    def __init__(self, store: Store, options: Options, authenticator: Authenticator) -> None:
+        self._store, self._options, self._authenticator = store, options, authenticator
         self._manifests = Manifests(store, options)
         self._blobs = Blobs(store)
         self._uploads = Uploads(store)
@@ -43,10 +43,10 @@ class Registry:
     async def _route(self, request: Request) -> Response:
         path = request.scope["path"]
         if path in {"/v2", "/v2/"}:
-            self._gate.check(request, None)
+            self._authenticator.check(request, None)
             return JSONResponse({})
-        route = Route.parse(path)
-        self._gate.check(request, route)
+        route = ApiRoute.parse(path)
+        self._authenticator.check(request, route)
         if route.kind == "manifests":
             return await self._manifests.answer(request, route)
         if route.kind == "blobs":
@@ -57,7 +57,7 @@ class Registry:
             raise Refusal(405, "UNSUPPORTED", f"{request.method} is not for lists")
         return await asyncio.to_thread(self._tags if route.kind == "tags" else self._referrers, request, route)
 
-    def _tags(self, request: Request, route: Route) -> Response:
+    def _tags(self, request: Request, route: ApiRoute) -> Response:
         if not self._store.knows(route.name):
             raise Refusal(404, "NAME_UNKNOWN", f"there is no repository {route.name}", detail={"name": route.name})
         last = request.query_params.get("last", "")
@@ -73,14 +73,14 @@ class Registry:
     def _limit(self, text: str) -> int | None:
         if text and not (text.isascii() and text.isdecimal()):
             raise Refusal(400, "PAGINATION_NUMBER_INVALID", f"n is '{text}', which is no number")
-        asked = [int(text)] if text else []
-        return min([*asked, self._options.page] if self._options.page else asked, default=None)
+        limits = [int(text)] if text else []
+        return min([*limits, self._options.page] if self._options.page else limits, default=None)
 
-    def _referrers(self, request: Request, route: Route) -> Response:
+    def _referrers(self, request: Request, route: ApiRoute) -> Response:
         if not self._options.referrers:
             raise Refusal(404, "NOT_FOUND", "there is no such route")
         kind = request.query_params.get("artifactType")
-        found = self._store.referrers(route.name, digest_of(route.item), kind)
-        index: dict[str, Any] = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": found}
+        manifests = self._store.referrers(route.name, digest_of(route.item), kind)
+        index: dict[str, Any] = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": manifests}
         headers = {"OCI-Filters-Applied": "artifactType"} if kind else {}
         return JSONResponse(index, headers=headers, media_type=media.OCI_INDEX)

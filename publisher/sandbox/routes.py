@@ -35,8 +35,8 @@ class Scope:
         name, colon, actions = rest.rpartition(":")
         if kind != "repository" or not colon:
             return None
-        wanted = frozenset(actions.split(","))
-        return cls(name, _ALL if "*" in wanted else wanted & _ALL)
+        names = frozenset(actions.split(","))
+        return cls(name, _ALL if "*" in names else names & _ALL)
 
     @classmethod
     def of_claim(cls, claim: dict[str, Any]) -> Self:
@@ -47,15 +47,15 @@ class Scope:
         """As a token's `access` holds it."""
         return {"type": "repository", "name": self.name, "actions": sorted(self.actions)}
 
-    def narrowed(self, rights: Iterable[str]) -> Scope:
+    def narrow(self, rights: Iterable[str]) -> Scope:
         """Those of the actions that `rights` allow: asking for more is no error."""
         allowed = [right for right in map(Scope.parse, rights) if right and fnmatchcase(self.name, right.name)]
         return Scope(self.name, self.actions & frozenset[str]().union(*(right.actions for right in allowed)))
 
-    def within(self, granted: Iterable[Scope]) -> bool:
-        """Whether a token with `granted` is enough."""
-        given = [scope.actions for scope in granted if scope.name == self.name]
-        return self.actions <= frozenset[str]().union(*given)
+    def within(self, scopes: Iterable[Scope]) -> bool:
+        """Whether a token with `scopes` is enough."""
+        actions = [scope.actions for scope in scopes if scope.name == self.name]
+        return self.actions <= frozenset[str]().union(*actions)
 
     def __str__(self) -> str:
         order = [action for action in ("pull", "push", "delete") if action in self.actions]
@@ -70,7 +70,7 @@ _ACTIONS = {"GET": ("pull",), "HEAD": ("pull",), "POST": ("pull", "push"), "PUT"
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ApiRoute:
     """One path below /v2/: a repository's name and what of it. `item` is a reference, a digest or an upload's id."""
 
     name: str
@@ -91,9 +91,9 @@ class Route:
         uploading = self.kind == "uploads"
         deletes = request.method == "DELETE" and not uploading
         actions = ("delete",) if deletes else ("pull", "push") if uploading else _ACTIONS.get(request.method, ("push",))
-        needed = Scope(self.name, frozenset(actions))
+        scope = Scope(self.name, frozenset(actions))
         origin = request.query_params.get("from", "") if uploading and request.query_params.get("mount") else ""
-        return (needed, Scope(origin, frozenset({"pull"}))) if origin not in {"", self.name} else (needed,)
+        return (scope, Scope(origin, frozenset({"pull"}))) if origin not in {"", self.name} else (scope,)
 
 
 def name_of(text: str) -> str:

@@ -53,16 +53,16 @@ def _image(store: Store, platform: Platform, layer: Descriptor, diff_id: Digest)
         "config": {},
         "rootfs": {"type": "layers", "diff_ids": [str(diff_id)]},
     }
-    made: Content = compose_manifest(_put_blob(store, json.dumps(config).encode(), media.OCI_CONFIG), (layer,))
-    store.put_manifest(NAME, made, [])
-    return Descriptor(made.media_type, made.digest, len(made.content), platform)
+    manifest: Content = compose_manifest(_put_blob(store, json.dumps(config).encode(), media.OCI_CONFIG), (layer,))
+    store.put_manifest(NAME, manifest, [])
+    return Descriptor(manifest.media_type, manifest.digest, len(manifest.content), platform)
 
 
 def _put_blob(store: Store, content: bytes, kind: str) -> Descriptor:
     upload = store.begin(NAME)
     session = store.session(NAME, upload)
     assert session  # noqa: S101 - begun the line before
-    session.draft.append(content)
+    session.blob.append(content)
     digest = Digest.of(content)
     store.finish(upload, digest)
     return Descriptor(kind, digest, len(content))
@@ -78,7 +78,7 @@ def _layer() -> bytes:
 
 
 _STARTING = 10.0
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Sandbox:
@@ -98,20 +98,20 @@ class Sandbox:
             raise UsageError(
                 "the sandbox needs starlette and uvicorn", hint="pip install 'publish[sandbox]'"
             ) from error
-        from publisher.sandbox.blob_store import FolderShelf, MemoryShelf
+        from publisher.sandbox.blob_store import FolderBlobStore, MemoryBlobStore
         from publisher.sandbox.store import Store
 
         options = options or Options()
         rules = Faults(faults)
-        with contextlib.ExitStack() as opened:
-            self._socket = opened.enter_context(_listen(port))
+        with contextlib.ExitStack() as stack:
+            self._socket = stack.enter_context(_listen(port))
             self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-            shelf = opened.enter_context(contextlib.closing(FolderShelf(store) if store else MemoryShelf()))
-            self.store = Store(shelf, lag=options.lag, list_lag=options.list_lag, collect=options.collect)
+            blob_store = stack.enter_context(contextlib.closing(FolderBlobStore(store) if store else MemoryBlobStore()))
+            self.store = Store(blob_store, lag=options.lag, list_lag=options.list_lag, collect=options.collect)
             if options.sample:
                 put_sample(self.store)
             application = Application(self.url, self.store, options, rules)
-            self._opened = opened.pop_all()
+            self._stack = stack.pop_all()
         self.requests = application.requests
         self._server = _server(application)
         self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
@@ -137,7 +137,7 @@ class Sandbox:
         if self._thread.is_alive():
             self._thread.join(5)
         self.store.close()
-        self._opened.close()
+        self._stack.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -183,13 +183,13 @@ def serve(
     *, port: int, store: Path | None, faults: Sequence[str], options: Options, ready: Callable[[str], None]
 ) -> None:
     """Run a sandbox until SIGINT or SIGTERM; `ready` gets its URL."""
-    ended = threading.Event()
+    stop = threading.Event()
     with (
         Sandbox(port=port, store=store, faults=faults, options=options) as sandbox,
-        _obeying((signal.SIGINT, signal.SIGTERM), lambda _number: ended.set()),
+        _signal_handler((signal.SIGINT, signal.SIGTERM), lambda _number: stop.set()),
     ):
         ready(sandbox.url)
-        ended.wait()
+        stop.wait()
 
 
 def execute(
@@ -209,19 +209,21 @@ def execute(
         Sandbox(port=port, store=store, faults=faults, options=options) as sandbox,
         tempfile.TemporaryDirectory(prefix="publish-sandbox-", ignore_cleanup_errors=True) as folder,
     ):
-        changed = environment(sandbox.url, environ, folder=Path(folder), store=store)
-        code = _run(command, {**environ, **changed})
+        changes = environment(sandbox.url, environ, folder=Path(folder), store=store)
+        code = _run(command, {**environ, **changes})
     return code if code >= 0 else 128 - code
 
 
 def _run(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    started: list[subprocess.Popen[bytes]] = []
+    children: list[subprocess.Popen[bytes]] = []
     early: list[int] = []
-    with _obeying(_PASSED_ON, lambda number: _pass_on(started[0], number) if started else early.append(number)):
-        started.append(_start(command, environ))
+    with _signal_handler(
+        _FORWARDED, lambda number: _forward(children[0], number) if children else early.append(number)
+    ):
+        children.append(_start(command, environ))
         for number in early:
-            _pass_on(started[0], number)
-        return started[0].wait()
+            _forward(children[0], number)
+        return children[0].wait()
 
 
 def _start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -233,7 +235,7 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Pop
         raise UsageError(f"'{command[0]}' can't be run: {error.strerror}") from error
 
 
-def _pass_on(child: subprocess.Popen[bytes], number: int) -> None:
+def _forward(child: subprocess.Popen[bytes], number: int) -> None:
     """Send a signal to the child, but for a Ctrl-C: the terminal has sent that one to both of us."""
     if number != signal.SIGINT or not _in_foreground():
         child.send_signal(number)
@@ -247,14 +249,14 @@ def _in_foreground() -> bool:
 
 
 @contextlib.contextmanager
-def _obeying(numbers: Sequence[signal.Signals], act: Callable[[int], None]) -> Iterator[None]:
+def _signal_handler(numbers: Sequence[signal.Signals], act: Callable[[int], None]) -> Iterator[None]:
     """Signals that are ignored stay so: nohup and shells' background jobs count on it."""
-    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = [(number, signal.signal(number, lambda given, _frame: act(given))) for number in heeded]
+    signals = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = [(number, signal.signal(number, lambda signal_number, _frame: act(signal_number))) for number in signals]
     try:
         yield
     finally:
-        for number, handler in before:
+        for number, handler in previous:
             signal.signal(number, handler)
 
 
@@ -273,13 +275,13 @@ def environment(url: str, environ: Mapping[str, str], *, folder: Path, store: Pa
     }
 
 
-def _copy_contexts(given: Path, docker: Path) -> None:
+def _copy_contexts(source: Path, docker: Path) -> None:
     """Docker's contexts and plugins stay in force though the user's credentials are out of sight."""
     for name in ("contexts", "cli-plugins"):
-        if (given / name).is_dir():
-            (docker / name).symlink_to((given / name).resolve(), target_is_directory=True)
+        if (source / name).is_dir():
+            (docker / name).symlink_to((source / name).resolve(), target_is_directory=True)
     try:
-        current = json.loads((given / "config.json").read_text())["currentContext"]
+        current = json.loads((source / "config.json").read_text())["currentContext"]
     except (OSError, ValueError, KeyError, TypeError):
         current = ""
     config = {"currentContext": current} if isinstance(current, str) and current else {}

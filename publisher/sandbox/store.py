@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from publisher.model.manifest import Content
-    from publisher.sandbox.blob_store import BlobStore, PartialBlob
+    from publisher.sandbox.blob_store import BlobBackend, PartialBlob
 
 
 @dataclass
@@ -29,16 +29,16 @@ class UploadSession:
     """An upload under way. `turn`: one request at a time."""
 
     name: str
-    draft: PartialBlob
+    blob: PartialBlob
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def size(self) -> int:
         """How many bytes have come."""
-        return self.draft.size
+        return self.blob.size
 
 
-class Record(msgspec.Struct, frozen=True):
+class RepositoryRecord(msgspec.Struct, frozen=True):
     """A repository as it is saved: tags to digests, manifests to media types, blobs."""
 
     name: str
@@ -49,81 +49,83 @@ class Record(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class Holding:
-    """What one repository has. Content is shared: the shelf keeps what several hold once."""
+class RepositoryContent:
+    """What one repository has. Content is shared: the blob store keeps what several hold once."""
 
     tags: dict[str, History] = field(default_factory=lambda: defaultdict(History))
     manifests: dict[Digest, str] = field(default_factory=dict)
     blobs: set[Digest] = field(default_factory=set)
     details: Details = field(default_factory=lambda: Details(registered=stamp()))
-    kept: dict[Digest, float] = field(default_factory=dict)
+    put_times: dict[Digest, float] = field(default_factory=dict)
 
 
 class Store:
-    """Repositories on a shelf. Its methods may be called from any thread; some wait for the disk.
+    """Repositories over a blob store. Its methods may be called from any thread; some wait for the disk.
 
     lag: seconds until a change of a tag is seen by resolve(); list_lag: by tags(), if that is longer. collect: seconds
     after which a manifest that no tag leads to is gone. clock: seconds, never going back.
-    Raises UsageError where the shelf's records aren't a sandbox's.
+    Raises UsageError where the blob store's records aren't a sandbox's.
     """
 
     def __init__(
         self,
-        shelf: BlobStore,
+        blob_store: BlobBackend,
         *,
         lag: float = 0,
         list_lag: float = 0,
         collect: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.shelf = shelf
+        self.blob_store = blob_store
         self._collect = collect
         self.lock = threading.RLock()
         self._lag, self._list_lag, self._clock = lag, max(lag, list_lag), clock
         self._sessions: dict[str, UploadSession] = {}
-        self._holdings: dict[str, Holding] = defaultdict(Holding)
-        for raw in shelf.records():
+        self._repositories: dict[str, RepositoryContent] = defaultdict(RepositoryContent)
+        for raw in blob_store.records():
             self._load(raw)
 
     def _load(self, raw: bytes) -> None:
         try:
-            record = msgspec.json.decode(raw, type=Record)
-            holding = self._holdings[record.name]
-            holding.tags.update({tag: History(Digest.parse(text)) for tag, text in record.tags.items()})
-            holding.manifests = {Digest.parse(text): kind for text, kind in record.manifests.items()}
-            holding.blobs = {Digest.parse(text) for text in record.blobs}
-            holding.details = record.details
+            record = msgspec.json.decode(raw, type=RepositoryRecord)
+            repository = self._repositories[record.name]
+            repository.tags.update({tag: History(Digest.parse(text)) for tag, text in record.tags.items()})
+            repository.manifests = {Digest.parse(text): kind for text, kind in record.manifests.items()}
+            repository.blobs = {Digest.parse(text) for text in record.blobs}
+            repository.details = record.details
         except (msgspec.MsgspecError, BadReference) as error:
             raise UsageError(f"the folder holds a record that no sandbox wrote: {error}") from error
 
     def _save(self, name: str) -> None:
-        holding = self._holdings[name]
+        repository = self._repositories[name]
         tags = self.state()[name]
-        manifests = {str(digest): kind for digest, kind in holding.manifests.items()}
-        blobs = sorted(map(str, holding.blobs))
-        self.shelf.save(name, msgspec.json.encode(Record(name, tags, manifests, blobs, holding.details)))
+        manifests = {str(digest): kind for digest, kind in repository.manifests.items()}
+        blobs = sorted(map(str, repository.blobs))
+        self.blob_store.save(
+            name, msgspec.json.encode(RepositoryRecord(name, tags, manifests, blobs, repository.details))
+        )
 
     def state(self) -> dict[str, dict[str, str]]:
         """Every repository's tags and their digests, as they are (however reads lag)."""
         with self.lock:
             return {
-                name: {tag: str(moves.latest) for tag, moves in sorted(holding.tags.items()) if moves.latest}
-                for name, holding in sorted(self._holdings.items())
+                name: {tag: str(moves.latest) for tag, moves in sorted(repository.tags.items()) if moves.latest}
+                for name, repository in sorted(self._repositories.items())
             }
 
     def knows(self, name: str) -> bool:
         """Whether anything was ever put there."""
-        return name in self._holdings
+        return name in self._repositories
 
     def details(self, name: str) -> Details:
         """What Docker Hub's page of a repository says."""
         with self.lock:
-            return self._holdings[name].details if self.knows(name) else Details()
+            return self._repositories[name].details if self.knows(name) else Details()
 
     def describe(self, name: str, details: Details) -> None:
         """Change that page; a repository that isn't there comes to be."""
         with self.lock:
-            self._holdings[name].details = details
+            self._repositories[name].details = details
             self._save(name)
 
     # Tags.
@@ -131,8 +133,8 @@ class Store:
     def tags(self, name: str) -> list[str]:
         """The tags that can be seen, sorted by their bytes."""
         with self.lock:
-            found = self._holdings[name].tags if self.knows(name) else {}
-            return sorted(tag for tag, moves in found.items() if moves.at(self._clock() - self._list_lag))
+            histories = self._repositories[name].tags if self.knows(name) else {}
+            return sorted(tag for tag, moves in histories.items() if moves.digest_at(self._clock() - self._list_lag))
 
     def resolve(self, name: str, target: str | Digest) -> Digest | None:
         """The digest of the manifest that a tag or a digest names, if it can be seen."""
@@ -140,15 +142,17 @@ class Store:
             if not self.knows(name):
                 return None
             self._sweep(name)
-            holding = self._holdings[name]
-            moves = holding.tags.get(target) if isinstance(target, str) else None
-            digest = (moves.at(self._clock() - self._lag) if moves else None) if isinstance(target, str) else target
-            return digest if digest in holding.manifests else None
+            repository = self._repositories[name]
+            moves = repository.tags.get(target) if isinstance(target, str) else None
+            digest = (
+                (moves.digest_at(self._clock() - self._lag) if moves else None) if isinstance(target, str) else target
+            )
+            return digest if digest in repository.manifests else None
 
     def latest(self, name: str, tag: str) -> Digest | None:
         """What a tag names, seen or not."""
         with self.lock:
-            moves = self._holdings[name].tags.get(tag) if self.knows(name) else None
+            moves = self._repositories[name].tags.get(tag) if self.knows(name) else None
             return moves.latest if moves else None
 
     # Manifests.
@@ -156,44 +160,44 @@ class Store:
     def manifest(self, name: str, digest: Digest) -> Content:
         """A manifest that is there."""
         with self.lock:
-            kind = self._holdings[name].manifests[digest]
-        return parse_manifest(self.shelf.read(digest, 0, self.shelf.size(digest)), kind)
+            kind = self._repositories[name].manifests[digest]
+        return parse_manifest(self.blob_store.read(digest, 0, self.blob_store.size(digest)), kind)
 
     def missing(self, name: str, content: Content) -> str | None:
         """What a manifest needs and the repository lacks."""
         with self.lock:
             self._sweep(name)
-            holding = self._holdings[name] if self.knows(name) else Holding()
+            repository = self._repositories[name] if self.knows(name) else RepositoryContent()
             if isinstance(content, Index):
-                lacking = [entry.digest for entry in content.manifests if entry.digest not in holding.manifests]
+                lacking = [entry.digest for entry in content.manifests if entry.digest not in repository.manifests]
             else:
-                lacking = [blob.digest for blob in content.blobs if blob.digest not in holding.blobs]
+                lacking = [blob.digest for blob in content.blobs if blob.digest not in repository.blobs]
         return str(lacking[0]) if lacking else None
 
     def put_manifest(self, name: str, content: Content, tags: list[str]) -> None:
         """Keep a manifest and point tags at it."""
-        draft = self.shelf.begin()
-        draft.append(content.content)
+        blob = self.blob_store.begin()
+        blob.append(content.content)
         with self.lock:
-            self.shelf.keep(draft, content.digest)
-            holding = self._holdings[name]
-            holding.manifests[content.digest] = content.media_type
-            holding.kept[content.digest] = self._clock()
+            self.blob_store.keep(blob, content.digest)
+            repository = self._repositories[name]
+            repository.manifests[content.digest] = content.media_type
+            repository.put_times[content.digest] = self._clock()
             for tag in tags:
                 self._move(name, tag, content.digest)
-            times = holding.details.pushed | dict.fromkeys(tags, stamp())
-            holding.details = msgspec.structs.replace(holding.details, pushed=times)
+            times = repository.details.pushed | dict.fromkeys(tags, stamp())
+            repository.details = msgspec.structs.replace(repository.details, pushed=times)
             self._save(name)
 
     def _move(self, name: str, tag: str, digest: Digest | None) -> None:
-        self._holdings[name].tags[tag].move(self._clock(), digest, lag=self._list_lag)
+        self._repositories[name].tags[tag].move(self._clock(), digest, lag=self._list_lag)
 
     def delete(self, name: str, target: str | Digest) -> None:
         """Delete a tag, or a manifest with all its tags."""
         with self.lock:
-            tags = self._holdings[name].tags
+            tags = self._repositories[name].tags
             if isinstance(target, Digest):
-                self._holdings[name].manifests.pop(target, None)
+                self._repositories[name].manifests.pop(target, None)
             for tag in [tag for tag, moves in tags.items() if target in {tag, moves.latest}]:
                 self._move(name, tag, None)
             self._save(name)
@@ -202,22 +206,22 @@ class Store:
         """Collect what no tag leads to, as registries do in the background."""
         if self._collect is None or not self.knows(name):
             return
-        holding, now = self._holdings[name], self._clock()
-        contents = {digest: self.manifest(name, digest) for digest in holding.manifests}
-        reached = set[Digest]()
-        found = {moves.latest for moves in holding.tags.values() if moves.latest}
-        while found:
-            reached |= found
-            found = {one for held in contents.values() for one in _leads_to(held, reached)} - reached
-        for digest in contents.keys() - reached:
-            if now - holding.kept.setdefault(digest, now) > self._collect:
-                del holding.manifests[digest]
+        repository, now = self._repositories[name], self._clock()
+        contents = {digest: self.manifest(name, digest) for digest in repository.manifests}
+        reachable = set[Digest]()
+        roots = {moves.latest for moves in repository.tags.values() if moves.latest}
+        while roots:
+            reachable |= roots
+            roots = {digest for content in contents.values() for digest in _leads_to(content, reachable)} - reachable
+        for digest in contents.keys() - reachable:
+            if now - repository.put_times.setdefault(digest, now) > self._collect:
+                del repository.manifests[digest]
 
     def referrers(self, name: str, digest: Digest, kind: str | None) -> list[dict[str, Any]]:
         """Descriptors of the manifests whose subject is `digest`; with `kind` those of that artifact type."""
         with self.lock:
-            held = tuple(self._holdings[name].manifests) if self.knows(name) else ()
-        contents = (self.manifest(name, one) for one in held)
+            digests = tuple(self._repositories[name].manifests) if self.knows(name) else ()
+        contents = (self.manifest(name, entry) for entry in digests)
         pointing = [content for content in contents if content.subject and content.subject.digest == digest]
         return [_entry(content) for content in pointing if kind in {None, _artifact_type(content)}]
 
@@ -226,18 +230,18 @@ class Store:
     def has_blob(self, name: str, digest: Digest) -> bool:
         """Whether the repository holds the blob."""
         with self.lock:
-            return self.knows(name) and digest in self._holdings[name].blobs
+            return self.knows(name) and digest in self._repositories[name].blobs
 
     def add_blob(self, name: str, digest: Digest) -> None:
-        """The blob, which is on the shelf, is part of the repository from now on."""
+        """The blob, which is in the blob store, is part of the repository from now on."""
         with self.lock:
-            self._holdings[name].blobs.add(digest)
+            self._repositories[name].blobs.add(digest)
             self._save(name)
 
     def drop_blob(self, name: str, digest: Digest) -> None:
         """The blob is no longer part of the repository."""
         with self.lock:
-            self._holdings[name].blobs.discard(digest)
+            self._repositories[name].blobs.discard(digest)
             self._save(name)
 
     # Uploads.
@@ -245,7 +249,7 @@ class Store:
     def begin(self, name: str) -> str:
         """A new upload's id."""
         upload = secrets.token_urlsafe(16)
-        session = UploadSession(name, self.shelf.begin())
+        session = UploadSession(name, self.blob_store.begin())
         with self.lock:
             self._sessions[upload] = session
         return upload
@@ -259,10 +263,10 @@ class Store:
         """Put an upload in place; False where its bytes don't have that digest. It is over in both cases."""
         with self.lock:
             session = self._sessions.pop(upload)
-        if not session.draft.matches(digest):
-            session.draft.discard()
+        if not session.blob.matches(digest):
+            session.blob.discard()
             return False
-        self.shelf.keep(session.draft, digest)
+        self.blob_store.keep(session.blob, digest)
         self.add_blob(session.name, digest)
         return True
 
@@ -271,20 +275,20 @@ class Store:
         with self.lock:
             session = self._sessions.pop(upload, None)
         if session:
-            session.draft.discard()
+            session.blob.discard()
 
     def close(self) -> None:
-        """Forget uploads, and let go of the shelf."""
+        """Forget uploads, and let go of the blob store."""
         for upload in tuple(self._sessions):
             self.cancel(upload)
-        self.shelf.close()
+        self.blob_store.close()
 
 
-def _leads_to(content: Content, reached: set[Digest]) -> set[Digest]:
+def _leads_to(content: Content, reachable: set[Digest]) -> set[Digest]:
     """What is kept because of a manifest: an index keeps its entries, and a subject what refers to it."""
-    own = {content.digest} if content.subject and content.subject.digest in reached else set()
-    entries = content.manifests if isinstance(content, Index) and content.digest in reached else ()
-    return own | {entry.digest for entry in entries}
+    subject = {content.digest} if content.subject and content.subject.digest in reachable else set()
+    entries = content.manifests if isinstance(content, Index) and content.digest in reachable else ()
+    return subject | {entry.digest for entry in entries}
 
 
 def _artifact_type(content: Content) -> str:
@@ -293,9 +297,9 @@ def _artifact_type(content: Content) -> str:
 
 def _entry(content: Content) -> dict[str, Any]:
     """Source: distribution-spec, "Listing referrers": annotations are the manifest's own."""
-    found = content.descriptor.document()
+    entry = content.descriptor.document()
     if kind := _artifact_type(content):
-        found["artifactType"] = kind
+        entry["artifactType"] = kind
     if content.annotations:
-        found["annotations"] = content.annotations
-    return found
+        entry["annotations"] = content.annotations
+    return entry

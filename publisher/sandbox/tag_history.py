@@ -50,6 +50,6 @@ class History:
         visible = [number for number, (when, _digest) in enumerate(self._moves) if when <= moment - lag]
         del self._moves[: visible[-1]]
 
-    def at(self, moment: float) -> Digest | None:
+    def digest_at(self, moment: float) -> Digest | None:
         """What the tag named then."""
         return next((digest for when, digest in reversed(self._moves) if when <= moment), None)

@@ -50,42 +50,43 @@ def _entries(content: Content, platform_of: Callable[[Content], Platform]) -> tu
     return (replace(content.descriptor, platform=platform_of(content)),)
 
 
-def pick_platforms(index: Index, wanted: Iterable[Platform]) -> tuple[Descriptor, ...]:
-    """The entries for `wanted` platforms, each with its attestations; raises UsageError for one that isn't there."""
-    picked: list[Descriptor] = []
-    for platform in wanted:
-        found = [entry for entry in index.images if entry.platform and _fits(entry.platform, platform)]
-        if not found:
-            there = ", ".join(str(entry.platform) for entry in index.images)
-            raise UsageError(f"the image has no platform {platform}", hint=f"it has {there}")
-        picked += [entry for entry in found if entry not in picked]
-    kept = {str(entry.digest) for entry in picked}
-    picked += [entry for entry in index.manifests if entry.is_attestation and entry.annotations.get(_ABOUT) in kept]
-    return tuple(picked)
+def pick_platforms(index: Index, platforms: Iterable[Platform]) -> tuple[Descriptor, ...]:
+    """The entries for `platforms`, each with its attestations; raises UsageError for one that isn't there."""
+    entries: list[Descriptor] = []
+    for platform in platforms:
+        matches = [entry for entry in index.images if entry.platform and _fits(entry.platform, platform)]
+        if not matches:
+            available = ", ".join(str(entry.platform) for entry in index.images)
+            raise UsageError(f"the image has no platform {platform}", hint=f"it has {available}")
+        entries += [entry for entry in matches if entry not in entries]
+    digests = {str(entry.digest) for entry in entries}
+    entries += [entry for entry in index.manifests if entry.is_attestation and entry.annotations.get(_ABOUT) in digests]
+    return tuple(entries)
 
 
 def narrow(
     content: Content,
-    wanted: Sequence[Platform],
+    platforms: Sequence[Platform],
     load: Callable[[Descriptor], Content],
     platform_of: Callable[[Content], Platform],
 ) -> Content:
-    """Only the `wanted` platforms of an image: `content` as it is, one manifest of it, or a new index of several.
+    """Only these platforms of an image: `content` as it is, one manifest of it, or a new index of several.
 
     An index that loses nothing keeps its bytes. Raises UsageError for a platform that isn't there.
     """
-    if not wanted:
+    if not platforms:
         return content
     if not isinstance(content, Index):
-        have = platform_of(content)
-        if len(wanted) > 1 or not _fits(have, wanted[0]):
-            raise UsageError(f"the image has no platform {wanted[-1]}", hint=f"it has {have}")
+        platform = platform_of(content)
+        if len(platforms) > 1 or not _fits(platform, platforms[0]):
+            raise UsageError(f"the image has no platform {platforms[-1]}", hint=f"it has {platform}")
         return content
-    picked = pick_platforms(content, wanted)
-    if {entry.digest for entry in picked} == {entry.digest for entry in content.manifests}:
+    entries = pick_platforms(content, platforms)
+    if {entry.digest for entry in entries} == {entry.digest for entry in content.manifests}:
         return content
-    return load(picked[0]) if len(picked) == 1 else compose_index(picked, dict(content.annotations))
+    return load(entries[0]) if len(entries) == 1 else compose_index(entries, dict(content.annotations))
 
 
-def _fits(have: Platform, want: Platform) -> bool:
-    return (have.os, have.architecture) == (want.os, want.architecture) and want.variant in {"", have.variant}
+def _fits(platform: Platform, pattern: Platform) -> bool:
+    is_same = (platform.os, platform.architecture) == (pattern.os, pattern.architecture)
+    return is_same and pattern.variant in {"", platform.variant}

@@ -47,34 +47,34 @@ class BlobCache:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def known(
+    def locations(
         self, target: Repository, compression: Compression, diff_ids: Iterable[Digest]
     ) -> dict[Digest, BlobLocation]:
         """What the registry of `target` was sent for `diff_ids`, compressed the same way; its own blobs first."""
-        wanted = {str(diff_id) for diff_id in diff_ids}
-        found: dict[Digest, BlobLocation] = {}
+        texts = {str(diff_id) for diff_id in diff_ids}
+        locations: dict[Digest, BlobLocation] = {}
         for row in self._read():
-            if row.diff_id in wanted and row.compression == _kind(compression):
+            if row.diff_id in texts and row.compression == _label(compression):
                 with suppress(PublishError):
                     origin = Repository.parse(row.repository)
                     diff_id = Digest.parse(row.diff_id)
-                    if origin.registry == target.registry and (origin == target or diff_id not in found):
-                        found[diff_id] = BlobLocation(
+                    if origin.registry == target.registry and (origin == target or diff_id not in locations):
+                        locations[diff_id] = BlobLocation(
                             Descriptor(compression.media_type, Digest.parse(row.digest), row.size), origin
                         )
-        return found
+        return locations
 
-    def places(self, target: Repository, digests: Iterable[Digest]) -> dict[Digest, Repository]:
+    def origins(self, target: Repository, digests: Iterable[Digest]) -> dict[Digest, Repository]:
         """Another repository of the same registry that was sent a blob, or is known to hold it; the newest."""
-        wanted = {str(digest) for digest in digests}
-        found: dict[Digest, Repository] = {}
+        texts = {str(digest) for digest in digests}
+        origins: dict[Digest, Repository] = {}
         for row in self._read():
-            if row.digest in wanted:
+            if row.digest in texts:
                 with suppress(PublishError):
                     origin = Repository.parse(row.repository)
                     if origin.registry == target.registry and origin != target:
-                        found[Digest.parse(row.digest)] = origin
-        return found
+                        origins[Digest.parse(row.digest)] = origin
+        return origins
 
     def remember_blob(self, repository: Repository, blob: Descriptor) -> None:
         """Add a blob that passes as it is."""
@@ -87,7 +87,7 @@ class BlobCache:
             _Row(
                 repository=str(repository),
                 diff_id=str(diff_id),
-                compression=_kind(compression),
+                compression=_label(compression),
                 digest=str(blob.digest),
                 size=blob.size,
             )
@@ -118,8 +118,8 @@ class BlobCache:
         with self._path.open("ab", buffering=0) as file:
             # A line that was cut off by a crash ends here, not in the middle of the next.
             file.write(b"\n" + lines if self._is_torn() else lines)
-            grown = file.tell() > _LARGEST
-        if grown:
+            is_too_large = file.tell() > _LARGEST
+        if is_too_large:
             self._shorten()
 
     def _is_torn(self) -> bool:
@@ -131,16 +131,16 @@ class BlobCache:
 
     def _shorten(self) -> None:
         """Keep the newest; what another run adds meanwhile may be lost, which costs time only."""
-        kept = self._lines()[-_MOST:]
-        handle, beside = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+        lines = self._lines()[-_MOST:]
+        handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.writelines(line + b"\n" for line in kept)
-            Path(beside).replace(self._path)
+                file.writelines(line + b"\n" for line in lines)
+            Path(temporary).replace(self._path)
         except BaseException:
-            Path(beside).unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
             raise
 
 
-def _kind(compression: Compression) -> str:
+def _label(compression: Compression) -> str:
     return f"{compression.name}:{compression.level}"

@@ -44,7 +44,7 @@ class Gzip:
     def __init__(self, level: int) -> None:
         self._level = level
         self._deflate: _Deflate | None = None
-        self._begun = False
+        self._is_started = False
         self._crc = 0
         self._size = 0
 
@@ -52,8 +52,8 @@ class Gzip:
         """What comes of the next piece; some of it may come later."""
         self._crc = isal_zlib.crc32(data, self._crc)
         self._size += len(data)
-        start = b"" if self._begun else _HEADER
-        self._begun = True
+        start = b"" if self._is_started else _HEADER
+        self._is_started = True
         if _is_noise(data, self._level):
             return start + self._close(zlib.Z_FULL_FLUSH) + _stored(data)
         if self._deflate is None:
@@ -63,15 +63,15 @@ class Gzip:
 
     def flush(self) -> bytes:
         """The rest."""
-        start = b"" if self._begun else _HEADER
+        start = b"" if self._is_started else _HEADER
         end = self._close(zlib.Z_FINISH) or _END
         return start + end + struct.pack("<II", self._crc, self._size & 0xFFFFFFFF)
 
     def _close(self, mode: int) -> bytes:
         """End the compressed blocks that are open, on a whole byte."""
-        made = self._deflate.flush(mode) if self._deflate else b""
+        rest = self._deflate.flush(mode) if self._deflate else b""
         self._deflate = None
-        return made
+        return rest
 
 
 def _is_noise(data: bytes, level: int) -> bool:
@@ -85,8 +85,8 @@ def _is_noise(data: bytes, level: int) -> bool:
 
 def _stored(data: bytes) -> bytes:
     parts = []
-    for at in range(0, len(data), _LARGEST):
-        block = data[at : at + _LARGEST]
+    for offset in range(0, len(data), _LARGEST):
+        block = data[offset : offset + _LARGEST]
         parts += [_STORED.pack(0, len(block), len(block) ^ _LARGEST), block]
     return b"".join(parts)
 
@@ -148,25 +148,25 @@ def _zstd(level: int) -> _Compressor:
     return ZstdCompressor(options=options)
 
 
-def _evenly(raw: Iterable[bytes]) -> Iterator[bytes]:
+def _even_pieces(raw: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of 1 MiB, but for the last."""
-    gathered: list[bytes] = []
-    waiting = 0
+    pieces: list[bytes] = []
+    size = 0
     for piece in raw:
-        gathered.append(piece)
-        waiting += len(piece)
-        if waiting < _PIECE:
+        pieces.append(piece)
+        size += len(piece)
+        if size < _PIECE:
             continue
-        whole = gathered[0] if len(gathered) == 1 else b"".join(gathered)
-        for at in range(0, waiting - waiting % _PIECE, _PIECE):
-            yield whole if len(whole) == _PIECE else whole[at : at + _PIECE]
-        rest = whole[waiting - waiting % _PIECE :]
-        gathered, waiting = ([rest], len(rest)) if rest else ([], 0)
-    if gathered:
-        yield b"".join(gathered)
+        whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        for offset in range(0, size - size % _PIECE, _PIECE):
+            yield whole if len(whole) == _PIECE else whole[offset : offset + _PIECE]
+        rest = whole[size - size % _PIECE :]
+        pieces, size = ([rest], len(rest)) if rest else ([], 0)
+    if pieces:
+        yield b"".join(pieces)
 
 
-class Compressed:
+class LayerCompressor:
     """One layer on its way through the compressor, counted and hashed."""
 
     def __init__(self, compression: Compression) -> None:
@@ -177,21 +177,21 @@ class Compressed:
     def run(self, raw: Iterable[bytes]) -> Iterator[bytes]:
         """Compress `raw`, in pieces of at least 256 KiB but for the last."""
         compressor = self._compression.start()
-        gathered: list[bytes] = []
-        waiting = 0
-        for piece in _evenly(raw):
-            made = compressor.compress(piece)
-            gathered.append(made)
-            waiting += len(made)
-            if waiting >= _AT_LEAST:
-                yield b"".join(gathered)
-                gathered, waiting = [], 0
-        gathered.append(compressor.flush())
-        yield b"".join(gathered)
+        pieces: list[bytes] = []
+        size = 0
+        for piece in _even_pieces(raw):
+            compressed = compressor.compress(piece)
+            pieces.append(compressed)
+            size += len(compressed)
+            if size >= _AT_LEAST:
+                yield b"".join(pieces)
+                pieces, size = [], 0
+        pieces.append(compressor.flush())
+        yield b"".join(pieces)
 
-    def counted(self, made: Iterable[bytes]) -> Iterator[bytes]:
-        """What `run` made, as it is sent; it may run in another thread."""
-        for piece in made:
+    def count(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Count and hash what `run` yields as it is sent; `run` may be in another thread."""
+        for piece in pieces:
             self._hasher.update(piece)
             self._size += len(piece)
             yield piece

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from publisher.model.errors import BadManifest, VerificationFailed
 from publisher.model.manifest import MOST_ENTRIES, Content, Index, Manifest
 from publisher.model.value import Value
-from publisher.threads import postponed, side_by_side
+from publisher.threads import run_parallel
 from publisher.transfer.pipe import Budget, Halt
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from publisher.model.digest import Digest
     from publisher.model.manifest import Descriptor
-    from publisher.model.protocols import BlobStore, Meter, Progress, StoredImage
+    from publisher.model.protocols import Meter, Progress, PushTarget, StoredImage
     from publisher.model.reference import Repository
 
 _PIECE: Final = 1 << 20
@@ -30,7 +30,7 @@ _DEEPEST: Final = 8
 class Cache(Protocol):
     """What is remembered of blobs between runs; guesses, of which a wrong one costs a request."""
 
-    def places(self, target: Repository, digests: Iterable[Digest]) -> Mapping[Digest, Repository]:
+    def origins(self, target: Repository, digests: Iterable[Digest]) -> Mapping[Digest, Repository]:
         """Other repositories of the target's registry, by the blobs that they hold."""
 
     def remember_blob(self, repository: Repository, blob: Descriptor) -> None:
@@ -42,22 +42,22 @@ def collect(image: StoredImage, root: Content | None = None) -> tuple[Content, .
 
     Raises BadManifest for more than 8 levels or 1,000 manifests, and what `image` raises for one that is missing.
     """
-    found: dict[str, Content] = {}
-    _collect(image, root or image.root(), found, 0)
-    return tuple(found.values())
+    manifests: dict[str, Content] = {}
+    _collect(image, root or image.root(), manifests, 0)
+    return tuple(manifests.values())
 
 
-def _collect(image: StoredImage, content: Content, found: dict[str, Content], depth: int) -> None:
+def _collect(image: StoredImage, content: Content, manifests: dict[str, Content], depth: int) -> None:
     if depth > _DEEPEST:
         raise BadManifest(f"the index is nested deeper than {_DEEPEST} levels")
     if isinstance(content, Index):
-        new = [entry for entry in content.manifests if str(entry.digest) not in found]
-        if len(new) + len(found) > MOST_ENTRIES:
+        new = [entry for entry in content.manifests if str(entry.digest) not in manifests]
+        if len(new) + len(manifests) > MOST_ENTRIES:
             raise BadManifest(f"the image has more than {MOST_ENTRIES:,} manifests")
-        for child in side_by_side(_THREADS, "collect", lambda entry: _child(image, entry), new):
-            _collect(image, child, found, depth + 1)
-    found[str(content.digest)] = content
-    if len(found) > MOST_ENTRIES + 1:
+        for child in run_parallel(partial(_child, image), new, threads=_THREADS, name="collect"):
+            _collect(image, child, manifests, depth + 1)
+    manifests[str(content.digest)] = content
+    if len(manifests) > MOST_ENTRIES + 1:
         raise BadManifest(f"the image has more than {MOST_ENTRIES:,} manifests")
 
 
@@ -68,13 +68,13 @@ def _child(image: StoredImage, entry: Descriptor) -> Content:
     return content
 
 
-class _Copying(Value, frozen=True):
+class _CopyPass(Value, frozen=True):
     """What all blobs of one copy have in common."""
 
     image: StoredImage
-    store: BlobStore
-    nearby: tuple[Repository, ...]
-    places: Mapping[Digest, Repository]
+    store: PushTarget
+    mountable: tuple[Repository, ...]
+    origins_by_blob: Mapping[Digest, Repository]
     remember: Callable[[Descriptor], None]
     meter: Meter
     halt: Halt
@@ -83,23 +83,23 @@ class _Copying(Value, frozen=True):
     def send(self, blob: Descriptor) -> None:
         """Bring one blob over, by the cheapest way that works."""
         self.halt.check()
-        if self.store.blob_size(blob.digest) != blob.size and not self._mounted(blob):
-            share = self.budget.take(min(blob.size, _LARGE))
+        if self.store.blob_size(blob.digest) != blob.size and not self._mount(blob):
+            share = self.budget.acquire(min(blob.size, _LARGE))
             try:
-                self.store.upload(_Copy(self.image, blob, self.halt, self.remember))
+                self.store.upload(_CopiedBlob(self.image, blob, self.halt, self.remember))
             finally:
-                self.budget.give(share)
+                self.budget.release(share)
         self.meter.advance(blob.size)
 
-    def _mounted(self, blob: Descriptor) -> bool:
-        known = self.places.get(blob.digest)
-        origins = dict.fromkeys((*self.nearby, known) if known else self.nearby)
+    def _mount(self, blob: Descriptor) -> bool:
+        origin = self.origins_by_blob.get(blob.digest)
+        origins = dict.fromkeys((*self.mountable, origin) if origin else self.mountable)
         return any(self.store.mount(blob.digest, origin) for origin in origins)
 
 
 def send_stored(
     image: StoredImage,
-    store: BlobStore,
+    store: PushTarget,
     progress: Progress,
     *,
     origins: Iterable[Repository] = (),
@@ -115,42 +115,32 @@ def send_stored(
     """
     manifests = collect(image, root)
     blobs = {blob.digest: blob for content in manifests if isinstance(content, Manifest) for blob in content.blobs}
-    nearby = tuple(origin for origin in origins if origin != store.repository)
+    mountable = tuple(origin for origin in origins if origin != store.repository)
     halt = Halt()
-    places = cache.places(store.repository, blobs) if cache else {}
+    origins_by_blob = cache.origins(store.repository, blobs) if cache else {}
 
     def remember(blob: Descriptor) -> None:
         if cache:
             cache.remember_blob(store.repository, blob)
 
     with progress.meter("copy", sum(blob.size for blob in blobs.values())) as meter:
-        copying = _Copying(image, store, nearby, places, remember, meter, halt, Budget(_BUDGET, halt))
-        _send_blobs(copying, tuple(blobs.values()))
+        copying = _CopyPass(image, store, mountable, origins_by_blob, remember, meter, halt, Budget(_BUDGET, halt))
+        # The first failure, or an interrupt, ends the rest, also in the midst of a blob.
+        run_parallel(copying.send, blobs.values(), threads=_THREADS, name="copy", on_stop=halt.fail)
     _put_manifests(store, manifests)
     return manifests[-1]
 
 
-def _put_manifests(store: BlobStore, manifests: tuple[Content, ...]) -> None:
+def _put_manifests(store: PushTarget, manifests: tuple[Content, ...]) -> None:
     """Images side by side, then the indexes that list them, each after its children."""
     images = [content for content in manifests if isinstance(content, Manifest)]
-    side_by_side(_THREADS, "manifest", store.put_manifest, images)
+    run_parallel(store.put_manifest, images, threads=_THREADS, name="manifest")
     for content in manifests:
         if isinstance(content, Index):
             store.put_manifest(content)
 
 
-def _send_blobs(copying: _Copying, blobs: tuple[Descriptor, ...]) -> None:
-    """Send side by side; the first failure, or an interrupt, ends the rest."""
-    with postponed() as signals, ThreadPoolExecutor(_THREADS, thread_name_prefix="copy") as pool:
-        try:
-            signals.results([pool.submit(copying.send, blob) for blob in blobs])
-        except BaseException as error:
-            copying.halt.fail(error)
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-class _Copy:
+class _CopiedBlob:
     """A blob read from one place while it is sent to another."""
 
     def __init__(

@@ -13,15 +13,15 @@ from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive, VerificationFailed
 from publisher.model.manifest import Descriptor, Manifest, compose_manifest, read_document
 from publisher.model.value import Value
-from publisher.threads import postponed
-from publisher.transfer.layer_upload import THREADS, LayerUpload, Sent, Work
+from publisher.threads import deferred_signals
+from publisher.transfer.layer_upload import THREADS, ExportPass, LayerUpload, SentLayer
 from publisher.transfer.pipe import Budget, Cancellation, Halt
 from publisher.transfer.reuse import PresentLayers, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from publisher.model.protocols import BlobStore, Layer, LooseImage, Meter, Progress
+    from publisher.model.protocols import Layer, LooseImage, Meter, Progress, PushTarget
     from publisher.transfer.compression import Compression
     from publisher.transfer.reuse import BlobLocation
 
@@ -35,7 +35,7 @@ class Delivery(Value, frozen=True):
     """The manifest made for an image, which is not sent yet; what was found there, and the layers that were sent."""
 
     manifest: Manifest
-    there: PresentLayers
+    present: PresentLayers
     sent: Mapping[Digest, Descriptor]
 
 
@@ -45,7 +45,7 @@ def _forget(_diff_id: Digest, _blob: Descriptor) -> None:
 
 def send_loose(
     image: LooseImage,
-    store: BlobStore,
+    store: PushTarget,
     compression: Compression,
     guesses: Mapping[Digest, BlobLocation],
     progress: Progress,
@@ -62,29 +62,31 @@ def send_loose(
     Raises what the source or the registry raises; VerificationFailed where the export isn't what the config says.
     """
     compression.check()
-    there = look_up(store, guesses, image.diff_ids)
-    wanted = frozenset(image.diff_ids) - there.held.keys()
+    present = look_up(store, guesses, image.diff_ids)
+    missing = frozenset(image.diff_ids) - present.layers.keys()
+    sent: dict[Digest, Descriptor] = {}
     # An image that is said to have no layers is read all the same: its config may know better.
-    sent = {} if image.diff_ids and not wanted else _run(Work(image, store, compression, wanted, remember), progress)
-    made = {**sent, **there.held}
-    diff_ids = _listed(image.config)
+    if missing or not image.diff_ids:
+        sent = _run(ExportPass(image, store, compression, missing, remember), progress)
+    layers = {**sent, **present.layers}
+    diff_ids = _listed_diff_ids(image.config)
     if diff_ids != image.diff_ids:
         raise VerificationFailed("the image's config lists other layers than the engine said before")
-    if missing := [diff_id for diff_id in diff_ids if diff_id not in made]:
-        raise VerificationFailed(f"the export lacks the layer {missing[0]} that its config names")
+    if absent := [diff_id for diff_id in diff_ids if diff_id not in layers]:
+        raise VerificationFailed(f"the export lacks the layer {absent[0]} that its config names")
     config = _send_config(store, SmallBlob(media.OCI_CONFIG, image.config), resumes=not sent)
-    return Delivery(compose_manifest(config, tuple(made[diff_id] for diff_id in diff_ids)), there, sent)
+    return Delivery(compose_manifest(config, tuple(layers[diff_id] for diff_id in diff_ids)), present, sent)
 
 
-def _send_config(store: BlobStore, blob: SmallBlob, *, resumes: bool) -> Descriptor:
+def _send_config(store: PushTarget, blob: SmallBlob, *, resumes: bool) -> Descriptor:
     """The config goes last: where no layer was left to send, a run before this one may have sent it too."""
-    described = blob.descriptor()
-    if resumes and store.blob_size(described.digest) == described.size:
-        return described
+    descriptor = blob.descriptor()
+    if resumes and store.blob_size(descriptor.digest) == descriptor.size:
+        return descriptor
     return store.upload(blob)
 
 
-def _listed(config: bytes) -> tuple[Digest, ...]:
+def _listed_diff_ids(config: bytes) -> tuple[Digest, ...]:
     """The diffIDs in a config's bytes."""
     try:
         return tuple(Digest.parse(text) for text in read_document(config)["rootfs"].get("diff_ids") or ())
@@ -92,25 +94,25 @@ def _listed(config: bytes) -> tuple[Digest, ...]:
         raise BadArchive("the image's config has no list of layers") from error
 
 
-def _run(work: Work, progress: Progress) -> dict[Digest, Descriptor]:
+def _run(work: ExportPass, progress: Progress) -> dict[Digest, Descriptor]:
     """One pass over the export; returns what was sent, by diffID."""
-    sent: list[Sent] = []
-    with ExitStack() as opened:
-        opened.enter_context(work.compressors)
-        pool = opened.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="upload"))
-        opened.enter_context(_halting(work.halt))
-        meter = opened.enter_context(progress.meter("push", None))
-        with work.image.layers(work.wanted) as layers:
+    sent: list[SentLayer] = []
+    with ExitStack() as stack:
+        stack.enter_context(work.compressors)
+        pool = stack.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="upload"))
+        stack.enter_context(_halt_on_error(work.halt))
+        meter = stack.enter_context(progress.meter("push", None))
+        with work.image.layers(work.missing) as layers:
             sent.extend(_read(layers, work, pool, meter))
-        with postponed() as signals:
+        with deferred_signals() as signals:
             signals.wait([layer.job for layer in sent])
     if work.halt.cause is not None:
         raise work.halt.cause
-    return {layer.diff_id: layer.settled() for layer in sent}
+    return {layer.diff_id: layer.result() for layer in sent}
 
 
 @contextmanager
-def _halting(halt: Halt) -> Iterator[None]:
+def _halt_on_error(halt: Halt) -> Iterator[None]:
     """Stop all threads when the reader ends early; that another thread ended first is told by `halt` alone."""
     try:
         yield
@@ -121,28 +123,28 @@ def _halting(halt: Halt) -> Iterator[None]:
 
 
 def _read(
-    layers: Iterator[tuple[Digest | None, Layer]], work: Work, pool: ThreadPoolExecutor, meter: Meter
-) -> Iterator[Sent]:
+    layers: Iterator[tuple[Digest | None, Layer]], work: ExportPass, pool: ThreadPoolExecutor, meter: Meter
+) -> Iterator[SentLayer]:
     """Take the layers one after another; each is on its way while the next is read."""
     budget = Budget(_BUDGET, work.halt)
-    taken = set[Digest]()
-    for place, (stated, layer) in enumerate(layers):
-        if stated in taken or (stated is not None and stated not in work.wanted):
+    diff_ids = set[Digest]()
+    for number, (listed_id, layer) in enumerate(layers):
+        if listed_id in diff_ids or (listed_id is not None and listed_id not in work.missing):
             continue
-        share = budget.take(max(_SMALL, min(layer.size, _LARGE)))
-        upload = LayerUpload(work, place, layer.size)
-        with postponed():
+        share = budget.acquire(max(_SMALL, min(layer.size, _LARGE)))
+        upload = LayerUpload(work, number, layer.size)
+        with deferred_signals():
             job = pool.submit(work.store.upload, upload)
-        job.add_done_callback(partial(_ended, upload, work.halt, budget, share))
-        diff_id = upload.feed(layer, meter)
-        if stated not in {None, diff_id}:
-            raise VerificationFailed(f"the export's layer {stated} is {diff_id} by its bytes")
-        taken.add(diff_id)
-        yield Sent(diff_id, upload, job)
+        job.add_done_callback(partial(_on_end, upload, work.halt, budget, share))
+        diff_id = upload.read_layer(layer, meter)
+        if listed_id not in {None, diff_id}:
+            raise VerificationFailed(f"the export's layer {listed_id} is {diff_id} by its bytes")
+        diff_ids.add(diff_id)
+        yield SentLayer(diff_id, upload, job)
 
 
-def _ended(upload: LayerUpload, halt: Halt, budget: Budget, share: int, done: Future[Descriptor]) -> None:
-    upload.leave()
+def _on_end(upload: LayerUpload, halt: Halt, budget: Budget, share: int, done: Future[Descriptor]) -> None:
+    upload.stop_reading()
     if (error := done.exception()) is not None:
         halt.fail(error)
-    budget.give(share)
+    budget.release(share)

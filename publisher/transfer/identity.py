@@ -31,12 +31,12 @@ def _identity(content: Content, load: Callable[[Descriptor], Content], depth: in
         return single(str(content.config.digest))
     if depth >= _DEEPEST:
         raise BadManifest(f"the index is nested deeper than {_DEEPEST} levels")
-    found = set[tuple[str, str]]()
+    pairs = set[tuple[str, str]]()
     for entry in content.images:
-        inner = _identity(load(entry), load, depth + 1)
-        found |= {(str(entry.platform or name), config) for name, config in inner}
+        nested = _identity(load(entry), load, depth + 1)
+        pairs |= {(str(entry.platform or name), config) for name, config in nested}
     # An index of one image is that image: engines with a containerd store make one even for a single platform.
-    return single(next(iter(found))[1]) if len(found) == 1 else frozenset(found)
+    return single(next(iter(pairs))[1]) if len(pairs) == 1 else frozenset(pairs)
 
 
 def single(config: str) -> Identity:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING
 
-from publisher.threads import LOOK, postponed
+from publisher.threads import POLL_SECONDS, deferred_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,18 +46,18 @@ class Budget:
         self._halt = halt
         self._changed = threading.Condition()
 
-    def take(self, amount: int) -> int:
+    def acquire(self, amount: int) -> int:
         """Wait for `amount` bytes, or the whole budget where that is less; returns what to give back."""
-        wanted = min(amount, self._size)
-        with postponed() as signals, self._changed:
-            while self._free < wanted:
-                self._changed.wait(LOOK)
+        share = min(amount, self._size)
+        with deferred_signals() as signals, self._changed:
+            while self._free < share:
+                self._changed.wait(POLL_SECONDS)
                 self._halt.check()
                 signals.check()
-            self._free -= wanted
-        return wanted
+            self._free -= share
+        return share
 
-    def give(self, amount: int) -> None:
+    def release(self, amount: int) -> None:
         """Hand back what `take` gave."""
         with self._changed:
             self._free += amount
@@ -70,26 +70,26 @@ class Pipe:
     def __init__(self, depth: int, halt: Halt) -> None:
         self._queue: Queue[bytes] = Queue(depth)
         self._halt = halt
-        self._left = threading.Event()
+        self._reader_gone = threading.Event()
 
     def put(self, piece: bytes) -> bool:
         """Wait for room; raises Cancellation when the work ends; False, the piece dropped, when nobody reads on."""
-        while not self._left.is_set():
+        while not self._reader_gone.is_set():
             self._halt.check()
-            with suppress(Full), postponed():
-                self._queue.put(piece, timeout=LOOK)
+            with suppress(Full), deferred_signals():
+                self._queue.put(piece, timeout=POLL_SECONDS)
                 return True
         return False
 
-    def leave(self) -> None:
+    def stop_reading(self) -> None:
         """Stop reading; the writer goes on without waiting."""
-        self._left.set()
+        self._reader_gone.set()
 
     def __iter__(self) -> Iterator[bytes]:
         while True:
             self._halt.check()
             try:
-                piece = self._queue.get(timeout=LOOK)
+                piece = self._queue.get(timeout=POLL_SECONDS)
             except Empty:
                 continue
             if not piece:

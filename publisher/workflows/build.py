@@ -5,27 +5,28 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
+from publisher.engine.advice import Advice, Surroundings, advise
 from publisher.engine.build_inputs import BuildInputs, first_miss, snapshot
-from publisher.engine.builder import BuildRequest, BuildStep, Built, build, context_files
+from publisher.engine.builder import BuildRequest, BuildResult, BuildStep, build, context_files
 from publisher.engine.crossbuild import build_elsewhere, need_builder, other_builder
-from publisher.engine.dockerfile import Advice, Surroundings, advise
 from publisher.engine.run_options import Port
 from publisher.model.digest import Digest
+from publisher.model.environment import cache_folder
 from publisher.model.errors import NoVersion
 from publisher.model.manifest import Platform
 from publisher.model.settings import BuildSettings
 from publisher.model.value import Value
 from publisher.planning.candidates import make_labels
+from publisher.workflows.jobs import request_of as request_of_plan
 from publisher.workflows.plan import ask
-from publisher.workflows.plan import request_of as request_of_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
@@ -109,7 +110,7 @@ def _stamp(session: Session, job: Job, wish: PlanOptions) -> tuple[str | None, M
     return str(asked.release) if asked.release else None, asked.labels
 
 
-def _build(session: Session, request: BuildRequest) -> Built:
+def _build(session: Session, request: BuildRequest) -> BuildResult:
     """By the engine's own builder; for another platform, or the same bytes again, by one that can."""
     engine, tell = session.engine, session.progress.step
     if request.platform is None or engine.is_podman:
@@ -131,7 +132,7 @@ def _reproducible(session: Session) -> dict[str, str]:
     return {_EPOCH: epoch} if epoch else {}
 
 
-def _not_reproducible(session: Session, request: BuildRequest, made: Built) -> Iterator[str]:
+def _not_reproducible(session: Session, request: BuildRequest, made: BuildResult) -> Iterator[str]:
     anew = [step for step in made.steps if not step.cached and not step.instruction.startswith(("FROM", "ARG"))]
     if session.environ.get(_EPOCH) and request.platform is None and anew:
         yield (
@@ -147,11 +148,8 @@ class _Notes(Value, frozen=True):
 
     @classmethod
     def of(cls, session: Session, request: BuildRequest) -> Self:
-        cache = (
-            session.environ.get("XDG_CACHE_HOME") or Path(session.environ.get("HOME") or "~").expanduser() / ".cache"
-        )
         key = f"{request.context.resolve()}\n{request.dockerfile}\n{request.target}\n{request.platform}"
-        return cls(Path(cache) / "publish" / "builds" / f"{Digest.of(key.encode()).hex[:16]}.json")
+        return cls(cache_folder(session.environ) / "builds" / f"{Digest.of(key.encode()).hex[:16]}.json")
 
     def read(self) -> BuildInputs | None:
         try:
@@ -177,7 +175,7 @@ def _name(job: Job, version: str) -> str:
     return f"{last}:{version}"
 
 
-def _advice(job: Job, request: BuildRequest, files: tuple[str, ...], made: Built) -> tuple[Advice, ...]:
+def _advice(job: Job, request: BuildRequest, files: tuple[str, ...], made: BuildResult) -> tuple[Advice, ...]:
     smoke = job.settings.smoke
     around = Surroundings(
         files=files,

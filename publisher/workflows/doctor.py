@@ -36,7 +36,7 @@ class Health(StrEnum):
     BROKEN = "broken"
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True):
+class DoctorCheck(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was looked at; `advice` is the next command to run."""
 
     name: str
@@ -49,7 +49,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 class Checkup(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.doctor/1"):
     """All checks."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[DoctorCheck, ...]
 
     @property
     def exit_code(self) -> int:
@@ -59,7 +59,7 @@ class Checkup(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag
 
 def examine(session: Session) -> Checkup:
     """Run every check; one that fails doesn't keep the others from running."""
-    looks: tuple[tuple[str, Callable[[Session], Iterator[Check]]], ...] = (
+    looks: tuple[tuple[str, Callable[[Session], Iterator[DoctorCheck]]], ...] = (
         ("configuration", _configuration),
         ("git", _git),
         ("engine", _engine),
@@ -69,7 +69,7 @@ def examine(session: Session) -> Checkup:
         ("rights", _rights),
         ("signing", _signing),
     )
-    found: list[Check] = []
+    found: list[DoctorCheck] = []
     for name, look in looks:
         try:
             found += look(session)
@@ -78,31 +78,33 @@ def examine(session: Session) -> Checkup:
     return Checkup(checks=tuple(found))
 
 
-def _broken(name: str, error: PublishError, health: Health = Health.BROKEN) -> Check:
-    return Check(name=name, health=health, detail=error.message, advice=error.hint or "", code=error.exit_code)
+def _broken(name: str, error: PublishError, health: Health = Health.BROKEN) -> DoctorCheck:
+    return DoctorCheck(name=name, health=health, detail=error.message, advice=error.hint or "", code=error.exit_code)
 
 
-def _configuration(session: Session) -> Iterator[Check]:
+def _configuration(session: Session) -> Iterator[DoctorCheck]:
     file = session.configuration.file
     detail = str(file) if file else "no publish.toml and no [tool.publish]; --image is enough"
-    yield Check(name="configuration", health=Health.OK, detail=detail)
+    yield DoctorCheck(name="configuration", health=Health.OK, detail=detail)
 
 
-def _git(session: Session) -> Iterator[Check]:
+def _git(session: Session) -> Iterator[DoctorCheck]:
     facts = session.facts
     if not facts.in_git:
         advice = "run in a git repository, or pass --version"
-        yield Check(
+        yield DoctorCheck(
             name="git", health=Health.WARNING, detail=facts.git_problem or "not a git repository", advice=advice
         )
     elif facts.changed:
         detail = f"{len(facts.changed)} files have changes that are not committed"
-        yield Check(name="git", health=Health.WARNING, detail=detail, advice="commit them, or release --allow-dirty")
+        yield DoctorCheck(
+            name="git", health=Health.WARNING, detail=detail, advice="commit them, or release --allow-dirty"
+        )
     else:
-        yield Check(name="git", health=Health.OK, detail=f"clean, at {(facts.revision or 'no commit')[:12]}")
+        yield DoctorCheck(name="git", health=Health.OK, detail=f"clean, at {(facts.revision or 'no commit')[:12]}")
 
 
-def _engine(session: Session) -> Iterator[Check]:
+def _engine(session: Session) -> Iterator[DoctorCheck]:
     try:
         engine = session.engine
     except EngineUnavailable as error:
@@ -111,12 +113,12 @@ def _engine(session: Session) -> Iterator[Check]:
     about = engine.about()
     kind = "podman" if engine.is_podman else "Docker"
     detail = f"{kind} {engine.version} at {engine.address}, storage {about.get('Driver', 'unknown')}"
-    yield Check(name="engine", health=Health.OK, detail=detail)
+    yield DoctorCheck(name="engine", health=Health.OK, detail=detail)
     if engine.is_near:
         yield from _disk(str(about.get("DockerRootDir") or ""))
 
 
-def _disk(folder: str) -> Iterator[Check]:
+def _disk(folder: str) -> Iterator[DoctorCheck]:
     """The room that is left where the engine keeps images, if that is on this machine."""
     try:
         left = shutil.disk_usage(folder).free / 1e9
@@ -124,23 +126,23 @@ def _disk(folder: str) -> Iterator[Check]:
         return
     health = Health.WARNING if left < _LITTLE_ROOM else Health.OK
     advice = "docker system df shows what takes it" if health is Health.WARNING else ""
-    yield Check(name="disk", health=health, detail=f"{left:.1f} GB left in {folder}", advice=advice)
+    yield DoctorCheck(name="disk", health=health, detail=f"{left:.1f} GB left in {folder}", advice=advice)
 
 
-def _left_over(session: Session) -> Iterator[Check]:
+def _left_over(session: Session) -> Iterator[DoctorCheck]:
     """What runs of ours have left in the engine."""
     if session.engine_at_hand is None:
         return
     from publisher.engine.containers import Leftovers
 
-    found = Leftovers(session.engine).found()
+    found = Leftovers(session.engine).names()
     named = [f"{kind.removesuffix('s')} {name}" for kind, names in found.items() for name in names]
     if named:
         shown = ", ".join(named[:_SHOWN]) + (f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else "")
-        yield Check(name="left over", health=Health.WARNING, detail=shown, advice="publish doctor --clean")
+        yield DoctorCheck(name="left over", health=Health.WARNING, detail=shown, advice="publish doctor --clean")
 
 
-def _nameless(session: Session) -> Iterator[Check]:
+def _nameless(session: Session) -> Iterator[DoctorCheck]:
     """Images that lost their name to a newer one: each build of the same name leaves one."""
     if session.engine_at_hand is None:
         return
@@ -148,7 +150,7 @@ def _nameless(session: Session) -> Iterator[Check]:
     health = Health.WARNING if size / 1e9 > _MUCH_ROOM else Health.OK
     detail = f"{count} without a name, {size / 1e6:,.1f} MB" if count else "none"
     advice = "docker image prune" if count else ""
-    yield Check(name="dangling images", health=health, detail=detail, advice=advice)
+    yield DoctorCheck(name="dangling images", health=health, detail=detail, advice=advice)
 
 
 def clean(session: Session) -> dict[str, list[str]]:
@@ -158,7 +160,7 @@ def clean(session: Session) -> dict[str, list[str]]:
     return Leftovers(session.engine).clean()
 
 
-def _credentials(session: Session) -> Iterator[Check]:
+def _credentials(session: Session) -> Iterator[DoctorCheck]:
     """Who we would be where this project publishes, where logins are kept, and which lie open."""
     try:
         found_in = _repositories(session)
@@ -174,32 +176,32 @@ def _credentials(session: Session) -> Iterator[Check]:
         if found is None:
             # Other registries may ask nobody who they are.
             health = Health.WARNING if registry == DOCKER_HUB else Health.OK
-            yield Check(name=name, health=health, detail="none", advice=f"publish login {registry}")
+            yield DoctorCheck(name=name, health=health, detail="none", advice=f"publish login {registry}")
         else:
-            yield Check(name=name, health=Health.OK, detail=f"{found.username}, from {found.source}")
+            yield DoctorCheck(name=name, health=Health.OK, detail=f"{found.username}, from {found.source}")
     yield _keyring(session)
     yield from _plain_text(session)
 
 
-def _keyring(session: Session) -> Check:
+def _keyring(session: Session) -> DoctorCheck:
     from publisher.credentials.vault import backend_name
     from publisher.workflows.login import logins
 
     try:
-        return Check(name="keyring", health=Health.OK, detail=backend_name())
+        return DoctorCheck(name="keyring", health=Health.OK, detail=backend_name())
     except PublishError as error:
         # Headless machines have none, and need none until a login was stored.
         return _broken("keyring", error, Health.WARNING if logins(session).index else Health.OK)
 
 
-def _plain_text(session: Session) -> Iterator[Check]:
+def _plain_text(session: Session) -> Iterator[DoctorCheck]:
     from publisher.credentials.docker_config import plain_logins
 
     file, registries = plain_logins(session.environ)
     if registries and not session.sandbox:
         detail = f"{file} holds {', '.join(registries)} as plain base64"
         advice = f"publish login {registries[0]} --docker keeps it in the keyring; then docker logout {registries[0]}"
-        yield Check(name="plain text", health=Health.WARNING, detail=detail, advice=advice)
+        yield DoctorCheck(name="plain text", health=Health.WARNING, detail=detail, advice=advice)
 
 
 def _repositories(session: Session) -> list[Repository]:
@@ -208,7 +210,7 @@ def _repositories(session: Session) -> list[Repository]:
     return found
 
 
-def _rights(session: Session) -> Iterator[Check]:
+def _rights(session: Session) -> Iterator[DoctorCheck]:
     try:
         repositories = _repositories(session)
     except PublishError as error:
@@ -218,7 +220,7 @@ def _rights(session: Session) -> Iterator[Check]:
         yield _right(session, repository)
 
 
-def _right(session: Session, repository: Repository) -> Check:
+def _right(session: Session, repository: Repository) -> DoctorCheck:
     """Whether tags can be listed there; what a push needs is proven by `release`, which opens a session."""
     name = f"rights at {repository}"
     try:
@@ -226,10 +228,10 @@ def _right(session: Session, repository: Repository) -> Check:
     except PublishError as error:
         return _broken(name, error)
     who = session.client.principal(repository.registry, repository.name)
-    return Check(name=name, health=Health.OK, detail=f"{len(tags)} tags can be read as {who}")
+    return DoctorCheck(name=name, health=Health.OK, detail=f"{len(tags)} tags can be read as {who}")
 
 
-def _signing(session: Session) -> Iterator[Check]:
+def _signing(session: Session) -> Iterator[DoctorCheck]:
     """What `[sign]` needs: the extra, a key or an identity, and where the registry keeps its lists."""
     settings = session.settings.sign
     if settings is None:
@@ -237,22 +239,22 @@ def _signing(session: Session) -> Iterator[Check]:
     missing = [name for name in ("cryptography", "nacl", "sigstore") if find_spec(name) is None]
     if missing:
         detail, advice = f"{', '.join(missing)} is not installed", "install publish with its extra 'sign'"
-        yield Check(name="signing", health=Health.BROKEN, detail=detail, advice=advice, code=2)
+        yield DoctorCheck(name="signing", health=Health.BROKEN, detail=detail, advice=advice, code=2)
         return
     yield _job(session) if settings.by == "ci" else _key(session, settings.by)
     for repository in _repositories(session)[:_SHOWN]:
         yield _lists(session, repository)
 
 
-def _job(session: Session) -> Check:
+def _job(session: Session) -> DoctorCheck:
     names = ("ACTIONS_ID_TOKEN_REQUEST_URL", "SIGSTORE_ID_TOKEN")
     if session.sandbox or any(session.environ.get(name) for name in names):
-        return Check(name="signing", health=Health.OK, detail="the job has an identity to sign by")
+        return DoctorCheck(name="signing", health=Health.OK, detail="the job has an identity to sign by")
     advice = "in CI: permissions: id-token: write; elsewhere: publish release --key cosign.key"
-    return Check(name="signing", health=Health.WARNING, detail="there is no job's identity here", advice=advice)
+    return DoctorCheck(name="signing", health=Health.WARNING, detail="there is no job's identity here", advice=advice)
 
 
-def _key(session: Session, name: str) -> Check:
+def _key(session: Session, name: str) -> DoctorCheck:
     from publisher.workflows.signers import key_signer
 
     said = session.environ.get("COSIGN_PASSWORD")
@@ -260,10 +262,10 @@ def _key(session: Session, name: str) -> Check:
         signer = key_signer(session, name, lambda: None if said is None else said.encode())
     except PublishError as error:
         return _broken("signing", error)
-    return Check(name="signing", health=Health.OK, detail=f"{name} opens: {signer.identity}")
+    return DoctorCheck(name="signing", health=Health.OK, detail=f"{name} opens: {signer.identity}")
 
 
-def _lists(session: Session, repository: Repository) -> Check:
+def _lists(session: Session, repository: Repository) -> DoctorCheck:
     """Asked for what no image can have."""
     from publisher.registry.referrers import read_referrers
 
@@ -273,4 +275,4 @@ def _lists(session: Session, repository: Repository) -> Check:
     except PublishError as error:
         return _broken(name, error)
     kept = "the registry lists them itself" if by_api else "they are listed under a tag sha256-…"
-    return Check(name=name, health=Health.OK, detail=kept)
+    return DoctorCheck(name=name, health=Health.OK, detail=kept)

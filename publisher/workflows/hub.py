@@ -10,7 +10,7 @@ from publisher.model import media
 from publisher.model.documents import HubChange, HubReport, PullQuota
 from publisher.model.errors import ConfigError, ImmutableTag, PublishError, UsageError
 from publisher.model.plan import Action, Kind
-from publisher.model.reference import DOCKER_HUB, Reference, Repository
+from publisher.model.reference import DOCKER_HUB, Repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,28 +20,27 @@ if TYPE_CHECKING:
     from publisher.hub.shapes import HubRepository
     from publisher.model.plan import Move
     from publisher.model.settings import HubSettings
-    from publisher.workflows.jobs import Job
-    from publisher.workflows.plan import ReleaseDraft
+    from publisher.workflows.destination import Destination
+    from publisher.workflows.jobs import Job, ReleaseDraft
     from publisher.workflows.session import Session
 
 
-def refuse_frozen(session: Session, made: ReleaseDraft) -> None:
+def refuse_frozen(session: Session, draft: ReleaseDraft) -> None:
     """Raise ImmutableTag for a plan that an immutable rule would stop halfway; warn of tags that it freezes."""
-    for repository in made.job.repositories:
-        moves = [move for move in made.plan.moves if Reference.parse(move.reference).repository == repository]
+    for destination in draft.destinations:
+        moves = [move for move in draft.plan.moves if move.reference.repository == destination.repository]
         changing = [move for move in moves if move.action is Action.MOVE]
         floating = [move for move in moves if move.action is Action.CREATE and move.kind is not Kind.EXACT]
-        if not repository.on_hub or not (changing or (floating and made.published[repository].tags)):
-            continue
-        page = session.hub(repository)
-        held = _settings(session, page)
-        if held is None or not held.immutable.enabled:
+        is_asked = changing or (floating and draft.published[destination.repository].tags)
+        page = destination.page if is_asked else None
+        settings = _settings(session, page) if page else None
+        if page is None or settings is None or not settings.immutable.enabled:
             continue
         for move in changing:
-            if rule := frozen_by(page, held, move.tag):
+            if rule := frozen_by(page, settings, move.tag):
                 raise _frozen(move, rule)
         for move in floating:
-            if rule := frozen_by(page, held, move.tag):
+            if rule := frozen_by(page, settings, move.tag):
                 session.progress.warn(f"{move.reference} can be written once only: the immutable rule '{rule}' fits it")
 
 
@@ -62,14 +61,14 @@ def _frozen(move: Move, rule: str) -> ImmutableTag:
     )
 
 
-def create_missing(session: Session, made: ReleaseDraft, repository: Repository) -> None:
+def create_missing(session: Session, draft: ReleaseDraft, destination: Destination) -> None:
     """With [hub] create the repository is made first: a push would give it the account's default visibility."""
-    settings = made.job.settings.hub
-    if not settings.create or not repository.on_hub or made.published[repository].tags:
+    settings = draft.job.settings.hub
+    if not settings.create or draft.published[destination.repository].tags:
         return
-    page = session.hub(repository)
-    if page.find() is None:
-        session.progress.step(f"created  {repository} ({create_page(page, settings)})")
+    page = destination.page
+    if page is not None and page.find() is None:
+        session.progress.step(f"created  {destination} ({create_page(page, settings)})")
 
 
 _README: Final = "README.md"
@@ -144,7 +143,7 @@ def _folder(path: Path) -> str:
 def _differing(repository: Repository, held: HubRepository, wanted: Mapping[str, str]) -> list[HubChange]:
     before = {"description": held.description or "", "readme": held.full_description or ""}
     return [
-        HubChange(repository=str(repository), field=field, before=before[field], after=text)
+        HubChange(repository=repository, field=field, before=before[field], after=text)
         for field, text in wanted.items()
         if before[field].strip() != text.strip()
     ]
@@ -160,7 +159,7 @@ def plan_settings(session: Session, job: Job) -> HubReport:
         raise UsageError("[hub] has neither immutable nor private", hint="write them into publish.toml")
     changes: list[HubChange] = []
     for page in pages(session, job):
-        held, named = page.get(), str(page.repository)
+        held, named = page.get(), page.repository
         rules = sorted(held.immutable.rules) if held.immutable.enabled else []
         if settings.immutable is not None and rules != sorted(settings.immutable):
             after = sorted(settings.immutable)
@@ -183,7 +182,7 @@ def plan_creation(session: Session, job: Job) -> HubReport:
     private = bool(job.settings.hub.private)
     missing = [page for page in pages(session, job) if page.find() is None]
     changes = [
-        HubChange(repository=str(page.repository), field="repository", before=None, after=_visibility(private=private))
+        HubChange(repository=page.repository, field="repository", before=None, after=_visibility(private=private))
         for page in missing
     ]
     return HubReport(changes=tuple(changes))
@@ -205,7 +204,7 @@ def merged(reports: Sequence[HubReport]) -> HubReport:
 def apply(session: Session, job: Job, report: HubReport) -> HubReport:
     """Carry out a report, one call for what one call can change; each change is read back."""
     for page in pages(session, job):
-        changes = {change.field: change.after for change in report.changes if change.repository == str(page.repository)}
+        changes = {change.field: change.after for change in report.changes if change.repository == page.repository}
         if texts := {_TEXTS[field]: after for field, after in changes.items() if field in _TEXTS}:
             page.describe(texts)
         if "immutable" in changes:
@@ -232,7 +231,7 @@ def limits(session: Session) -> PullQuota:
     """How many pulls are left to whoever we are; asking costs none."""
     session.aim([_PREVIEW])
     remote = session.remote(_PREVIEW)
-    with remote.ask("HEAD", remote.url("manifests/latest"), headers={"Accept": media.ACCEPT}) as response:
+    with remote.request("HEAD", remote.url("manifests/latest"), headers={"Accept": media.ACCEPT}) as response:
         limit, window = _quota(response.headers.get("ratelimit-limit", ""))
         remaining, _ = _quota(response.headers.get("ratelimit-remaining", ""))
         source = response.headers.get("docker-ratelimit-source")
@@ -252,7 +251,7 @@ def frozen_by(page: HubPage, held: HubRepository, tag: str) -> str | None:
     rules = held.immutable.rules if held.immutable.enabled else ()
     for rule in rules:
         found = _matches(rule, tag)
-        if found or (found is None and tag in page.matching(rule)):
+        if found or (found is None and tag in page.matching_tags(rule)):
             return rule
     return None
 

@@ -1,4 +1,4 @@
-"""What the configuration and the options ask for: one job for each image."""
+"""What the configuration and the options ask for: one job for each image, and what a release of it starts from."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from publisher.model.plan import Plan
     from publisher.model.reference import Repository
     from publisher.model.settings import BuildSettings
+    from publisher.planning.candidates import Candidates, PlanRequest
+    from publisher.planning.lines import Published
+    from publisher.planning.plan import Known
+    from publisher.workflows.content.sources import Source
+    from publisher.workflows.destination import Destination
+    from publisher.workflows.session import Session
+    from publisher.workflows.signing import Signing
 
 
 class PlanOptions(Value, frozen=True, kw_only=True):
@@ -52,6 +60,35 @@ class Job(Value, frozen=True):
         return replace(self, settings=replace(self.settings, build=build))
 
 
+class ReleaseDraft(Value, frozen=True):
+    """A plan with what it was made from: what each repository held then; nothing of all that where nobody was asked."""
+
+    job: Job
+    candidates: Candidates
+    destinations: tuple[Destination, ...]
+    published: Mapping[Repository, Published]
+    sources: tuple[Source, ...]
+    known: Known | None
+    plan: Plan
+    signing: Signing | None = None
+
+
+def request_of(session: Session, job: Job, wish: PlanOptions) -> PlanRequest:
+    """What options and configuration say of one image."""
+    from publisher.planning.candidates import PlanRequest
+
+    return PlanRequest(
+        images=job.images,
+        version=wish.version,
+        rules=wish.rules or job.settings.tags.rules or session.settings.tags.rules,
+        flavor=wish.flavor or job.settings.tags.flavor or session.settings.tags.flavor,
+        labels={**session.settings.labels, **job.settings.labels, **wish.labels},
+        version_prefix=job.settings.version_prefix,
+        force=wish.force,
+        sandbox=session.sandbox is not None,
+    )
+
+
 def jobs(settings: Settings, wish: PlanOptions, *, nameless: bool = False) -> tuple[Job, ...]:
     """The images that this run is about; raises ConfigError where there is none or the wrong one is asked for.
 
@@ -75,11 +112,11 @@ def jobs(settings: Settings, wish: PlanOptions, *, nameless: bool = False) -> tu
 
 def only_job(settings: Settings, wish: PlanOptions) -> Job:
     """As jobs, for what works on one image; raises ConfigError where there are several."""
-    found = jobs(settings, wish, nameless=True)
-    if len(found) > 1:
-        names = ", ".join(str(job.name) for job in found)
+    job, *others = jobs(settings, wish, nameless=True)
+    if others:
+        names = ", ".join(str(each.name) for each in (job, *others))
         raise ConfigError(f"there are several images: {names}", hint="pick one with --only NAME")
-    return found[0]
+    return job
 
 
 def _top_level(settings: Settings, images: tuple[str, ...]) -> ImageSettings:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 from msgspec.structs import replace
 
+from publisher.model.codec import decode
 from publisher.model.errors import ConfigError, EngineUnavailable, OutOfDate, SourceNotFound
 from publisher.model.plan import Plan, Plans
 from publisher.model.value import Value
-from publisher.planning.candidates import PlanRequest, candidates
+from publisher.planning.candidates import candidates
 from publisher.planning.plan import differences, make_plan
+from publisher.workflows.jobs import ReleaseDraft, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,14 +22,9 @@ if TYPE_CHECKING:
     from publisher.model.attestation import Signatures, SignOptions
     from publisher.model.facts import Facts
     from publisher.model.manifest import Content
-    from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
-    from publisher.planning.lines import Published
-    from publisher.planning.plan import Known
-    from publisher.workflows.content.sources import Source
     from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
-    from publisher.workflows.signing import Signing
 
 
 _SHOWN = 5
@@ -43,17 +40,17 @@ class SavedPlans(Value, frozen=True):
     def read(cls, file: Path) -> Self:
         """Read a file; raises ConfigError."""
         try:
-            found = msgspec.json.decode(file.read_bytes(), type=Plan | Plans)
+            document = decode(file.read_bytes(), Plan | Plans)
         except OSError as error:
             raise ConfigError(f"the plan can't be read: {error.strerror}", reference=file) from error
         except (msgspec.MsgspecError, RecursionError) as error:
             raise ConfigError(
                 f"this is no plan that publish saved: {error}", reference=file, hint="make one: publish plan -o FILE"
             ) from error
-        return cls(file, found.plans if isinstance(found, Plans) else {"": found})
+        return cls(file, document.plans if isinstance(document, Plans) else {"": document})
 
-    def wish(self, wish: PlanOptions, facts: Facts) -> PlanOptions:
-        """What has to be asked for to get the same plan again; what the options say comes first.
+    def plan_options(self, wish: PlanOptions, facts: Facts) -> PlanOptions:
+        """What has to be candidates for to get the same plan again; what the options say comes first.
 
         The version is stated only where git doesn't: a tag says more, such as the v before it.
         """
@@ -71,11 +68,11 @@ class SavedPlans(Value, frozen=True):
     def hold(self, name: str | None, fresh: Plan) -> None:
         """Refuse, with the difference, where registry, git or source have moved on since the plan was saved."""
         saved = self.plans.get(name or "")
-        found = differences(saved, fresh) if saved else (f"it has no plan for the image {name or fresh.images}",)
-        if found:
-            more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        reasons = differences(saved, fresh) if saved else (f"it has no plan for the image {name or fresh.images}",)
+        if reasons:
+            more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
             raise OutOfDate(
-                f"the plan is out of date: {'; '.join(found[:_SHOWN])}{more}",
+                f"the plan is out of date: {'; '.join(reasons[:_SHOWN])}{more}",
                 reference=self.file,
                 hint="plan again, and give --rule and --flavor to both: publish plan -o FILE",
             )
@@ -84,32 +81,6 @@ class SavedPlans(Value, frozen=True):
 def _is_in_git(version: str | None, facts: Facts) -> bool:
     named = (*facts.head_tags, facts.ref)
     return version is None or any(name.endswith(version) for name in named)
-
-
-class ReleaseDraft(Value, frozen=True):
-    """A plan with what it was made from."""
-
-    job: Job
-    asked: Candidates
-    published: Mapping[Repository, Published]
-    sources: tuple[Source, ...]
-    known: Known | None
-    plan: Plan
-    signing: Signing | None = None
-
-
-def request_of(session: Session, job: Job, wish: PlanOptions) -> PlanRequest:
-    """What options and configuration say of one image."""
-    return PlanRequest(
-        images=job.images,
-        version=wish.version,
-        rules=wish.rules or job.settings.tags.rules or session.settings.tags.rules,
-        flavor=wish.flavor or job.settings.tags.flavor or session.settings.tags.flavor,
-        labels={**session.settings.labels, **job.settings.labels, **wish.labels},
-        version_prefix=job.settings.version_prefix,
-        force=wish.force,
-        sandbox=session.sandbox is not None,
-    )
 
 
 def ask(session: Session, job: Job, wish: PlanOptions) -> Candidates:
@@ -121,18 +92,20 @@ def draft(
     session: Session, job: Job, wish: PlanOptions, sources: Sequence[str], *, offline: bool = False
 ) -> ReleaseDraft:
     """Plan one job: read the registries, look at the sources, decide."""
-    asked = ask(session, job, wish)
+    candidates = ask(session, job, wish)
     if offline:
-        return ReleaseDraft(job, asked, {}, (), None, make_plan(asked, {}))
+        return ReleaseDraft(job, candidates, (), {}, (), None, make_plan(candidates, {}))
     # A plan that asks nobody starts without what speaks to registries and reads images.
     from publisher.workflows.content.sources import find_known, find_source
     from publisher.workflows.tagging.survey import read_registries
 
     session.aim(job.repositories)
-    found = tuple(find_source(session, source) for source in sources)
-    published = read_registries(session, asked)
-    known = find_known(session, found, asked, published)
-    return ReleaseDraft(job, asked, published, found, known, make_plan(asked, published, known))
+    images = tuple(find_source(session, source) for source in sources)
+    destinations = tuple(session.destination(image.repository, candidates.ruleset) for image in candidates.images)
+    published = read_registries(session, candidates, destinations)
+    known = find_known(images, candidates, destinations, published)
+    plan = make_plan(candidates, published, known)
+    return ReleaseDraft(job, candidates, destinations, published, images, known, plan)
 
 
 def planned(session: Session, job: Job, wish: PlanOptions, sources: Sequence[str], *, offline: bool) -> Plan:

@@ -1,4 +1,7 @@
-"""Parts of a release: content without tags."""
+"""Parts of a release: content without tags.
+
+It stands alone as the work of one command; release shares with it what stands in content/send.py.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from publisher.model.digest import Digest
 from publisher.model.errors import ConfigError
 from publisher.model.reference import Tag
 from publisher.transfer.compression import Compression
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 class Part(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.push/1"):
     """What was pushed, and where to."""
 
-    digest: str
+    digest: Digest
     images: tuple[str, ...]
     via: str
 
@@ -31,15 +35,15 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="p
 def push_parts(session: Session, wish: PlanOptions, sources: Sequence[str], *, via: str, tag: str | None) -> Part:
     """Push to the repositories of one job; raises ConfigError where several could be meant."""
     keep = Tag.parse(tag) if tag else None
-    found = jobs(session.settings, wish)
-    if len(found) > 1:
+    job, *others = jobs(session.settings, wish)
+    if others:
         raise ConfigError("several images are configured", hint="pick one with --only NAME")
-    job = found[0]
     session.aim(job.repositories)
+    remotes = [session.remote(repository) for repository in job.repositories]
     transfer = job.settings.transfer
     how = Shipping(via, Compression(transfer.compression, transfer.level), {})
-    pushed = push(session, [find_source(session, text) for text in sources], job.repositories, how)
+    pushed = push(session, [find_source(session, text) for text in sources], remotes, how)
     if keep:
-        for repository in job.repositories:
-            session.remote(repository).put(pushed.content, keep)
-    return Part(digest=str(pushed.content.digest), images=tuple(image.lower() for image in job.images), via=pushed.via)
+        for remote in remotes:
+            remote.put(pushed.content, keep)
+    return Part(digest=pushed.content.digest, images=tuple(image.lower() for image in job.images), via=pushed.via)

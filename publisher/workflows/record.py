@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from publisher import __version__
-from publisher.model.errors import Incomplete, PublishError, Refused
+from publisher.model.errors import Incomplete, Interrupted, PublishError, Refused
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, State, Verification
@@ -20,102 +21,79 @@ from publisher.receipts.journal import new_id, save
 from publisher.report.failure import document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from publisher.model.attestation import Signatures
     from publisher.model.digest import Digest
     from publisher.model.plan import Move, Plan
+    from publisher.model.reference import TagReference
     from publisher.receipts.journal import JournalEntry
     from publisher.workflows.session import Session
-    from publisher.workflows.tagging.promotion import Progress
 
 
-_LOOKED_AT: Final = 100
+_MOST_SEARCHED: Final = 100
 """How many receipts back an earlier run is looked for."""
 _STATES: Final = {Action.KEEP: State.KEPT, Action.UNCHANGED: State.UNCHANGED}
 
 
-class Changes:
-    """The lines of one release's receipt."""
-
-    def __init__(self, session: Session, plan: Plan, digest: Digest) -> None:
-        self._plan = plan
-        # Only what is in place already can have been put there by an earlier run.
-        resumes = any(move.action is Action.UNCHANGED for move in plan.moves)
-        self._earlier = _earlier(session, plan, str(digest)) if resumes else {}
-
-    def at(self, progress: Progress | None) -> tuple[Change, ...]:
-        """As things stand."""
-        return tuple(self._line(move, progress) for move in self._plan.moves)
-
-    def _line(self, move: Move, progress: Progress | None) -> Change:
-        state = progress.states.get(move.reference) if progress else None
-        after = progress.after.get(move.reference) if progress else None
-        line = Change(
-            reference=move.reference,
-            kind=move.kind,
-            version=move.version,
-            action=move.action,
-            before=move.before,
-            after=str(after) if after else (None if progress else move.before),
-            state=state or _STATES.get(move.action, State.NOT_DONE),
-        )
-        return self._resumed(line)
-
-    def _resumed(self, line: Change) -> Change:
-        """A tag that an earlier run of this release moved: what it held before that, so that undo goes all the way."""
-        earlier = self._earlier.get(line.reference)
-        if earlier is None or line.state is not State.UNCHANGED or earlier.before == line.after:
-            return line
-        return Change(
-            reference=line.reference,
-            kind=line.kind,
-            version=line.version,
-            action=earlier.action,
-            before=earlier.before,
-            after=line.after,
-            state=State.DONE,
-        )
+def planned_changes(plan: Plan) -> tuple[Change, ...]:
+    """A plan's lines in a receipt, before anything is written."""
+    return tuple(map(_planned, plan.moves))
 
 
-def _earlier(session: Session, plan: Plan, digest: str) -> Mapping[str, Change]:
+def _planned(move: Move) -> Change:
+    return Change(
+        reference=move.reference,
+        kind=move.kind,
+        version=move.version,
+        action=move.action,
+        before=move.before,
+        after=move.before,
+        state=_STATES.get(move.action, State.NOT_DONE),
+    )
+
+
+def earlier_run(session: Session, plan: Plan, digest: Digest) -> Mapping[TagReference, Change]:
     """What the newest run of the same release was to write, if it did not come to its end on this machine."""
-    for receipt in islice(session.journal.newest(), _LOOKED_AT):
+    # Only what is in place already can have been put there by an earlier run.
+    if all(move.action is not Action.UNCHANGED for move in plan.moves):
+        return {}
+    for receipt in islice(session.journal.newest(), _MOST_SEARCHED):
         if _is_same(receipt, plan, digest):
             writes = {change.reference: change for change in receipt.moves if change.action.writes}
             return writes if receipt.outcome is Outcome.INCOMPLETE else {}
     return {}
 
 
-def _is_same(receipt: Receipt, plan: Plan, digest: str) -> bool:
+def _is_same(receipt: Receipt, plan: Plan, digest: Digest) -> bool:
     if receipt.command != "release" or receipt.plan is None or receipt.image is None:
         return False
     return (receipt.plan.release, receipt.plan.images, receipt.image.digest) == (plan.release, plan.images, digest)
 
 
-_RECEIPTS_READ: Final = 1_000
+_MOST_READ: Final = 1_000
 """How many receipts back."""
 _KNOWN: Final = frozenset({State.DONE, State.UNCHANGED, State.RESTORED})
 
 
-class Recorded(NamedTuple):
+class RecordedTag(NamedTuple):
     """What a receipt says that a tag holds: a digest, None where the run has deleted it."""
 
-    digest: str | None
+    digest: Digest | None
     receipt: str
 
 
-def recorded_tags(session: Session) -> Mapping[str, Recorded]:
-    """The last word about each exact tag, by its reference."""
-    found: dict[str, Recorded] = {}
-    for receipt in islice(session.journal.newest(), _RECEIPTS_READ):
+def recorded_tags(session: Session) -> Mapping[TagReference, RecordedTag]:
+    """The last word about each exact tag."""
+    recorded: dict[TagReference, RecordedTag] = {}
+    for receipt in islice(session.journal.newest(), _MOST_READ):
         if (receipt.sandbox is True) != (session.sandbox is not None):
             continue
         for change in receipt.moves:
             if change.kind is Kind.EXACT and change.state in _KNOWN:
-                found.setdefault(change.reference, Recorded(change.after, receipt.id))
-    return found
+                recorded.setdefault(change.reference, RecordedTag(change.after, receipt.id))
+    return recorded
 
 
 def now() -> str:
@@ -126,15 +104,15 @@ def now() -> str:
 class Run(Value, frozen=True):
     """How a run ended: its record, and the error that it ends with, if any.
 
-    intended: what the tags that it did not write would hold, by reference; a dry run's whole meaning.
+    intended: what the tags that it did not write would hold; a dry run's whole meaning.
     """
 
     receipt: Receipt
     error: PublishError | None = None
-    intended: Mapping[str, Digest | None] = msgspec.field(default_factory=dict)
+    intended: Mapping[TagReference, Digest | None] = msgspec.field(default_factory=dict)
 
 
-class Begun(Value, frozen=True, kw_only=True):
+class RunStart(Value, frozen=True, kw_only=True):
     """What a run has found out before its first tag. `size` is the sum of the content's blobs in bytes.
 
     content: None for a run that brings none of its own.
@@ -152,57 +130,141 @@ class Begun(Value, frozen=True, kw_only=True):
     signatures: Signatures = msgspec.UNSET
 
 
-def _image(content: Content, begun: Begun) -> ReleasedImage:
+def _image(content: Content, start: RunStart) -> ReleasedImage:
     return ReleasedImage(
-        digest=str(content.digest),
-        config=str(content.config.digest) if isinstance(content, Manifest) else None,
-        platforms=begun.platforms,
-        size=begun.size,
+        digest=content.digest,
+        config=content.config.digest if isinstance(content, Manifest) else None,
+        platforms=start.platforms,
+        size=start.size,
     )
 
 
 class RunRecord:
-    """A receipt while its run goes on. entry: its place in the journal. file: `--receipt`. intended: as in Run."""
+    """A receipt while its run goes on, with a line for each tag, in the order in which they were planned.
 
-    intended: Mapping[str, Digest | None] = MappingProxyType({})
+    file: `--receipt`. earlier: what a run of the same release was to write that did not come to its end.
+    intended: as in Run.
+    """
 
-    def __init__(self, session: Session, begun: Begun, changes: Iterable[Change], file: Path | None) -> None:
+    intended: Mapping[TagReference, Digest | None] = MappingProxyType({})
+
+    def __init__(
+        self,
+        session: Session,
+        start: RunStart,
+        changes: Iterable[Change],
+        file: Path | None,
+        earlier: Mapping[TagReference, Change] = MappingProxyType({}),
+    ) -> None:
         self._file = file
+        self._earlier = earlier
+        self._entry: JournalEntry | None = None
         self._turn = threading.Lock()
         self._redact = session.redact
-        content = begun.content
+        self._lines = {change.reference: change for change in changes}
+        self._waiting = {change.reference for change in self._lines.values() if change.state is State.NOT_DONE}
+        content = start.content
         self.receipt = Receipt(
             id=new_id(),
-            command=begun.command,
+            command=start.command,
             tool=f"publish {__version__}",
-            started=begun.started,
+            started=start.started,
             finished=None,
             outcome=Outcome.INCOMPLETE,
             error=None,
-            via=begun.via,
-            adopted=begun.adopted,
-            plan=begun.plan,
-            image=_image(content, begun) if content else None,
-            verification=begun.verification,
-            moves=tuple(changes),
+            via=start.via,
+            adopted=start.adopted,
+            plan=start.plan,
+            image=_image(content, start) if content else None,
+            verification=start.verification,
+            moves=self.changes,
             sandbox=True if session.sandbox else msgspec.UNSET,
-            signatures=begun.signatures,
+            signatures=start.signatures,
         )
 
-    def save(self, entry: JournalEntry, changes: Callable[[], Iterable[Change]]) -> None:
-        """Before the first tag, and after each; `changes` is asked in turn, so that no thread writes what is older."""
-        with self._turn:
-            self.receipt = msgspec.structs.replace(self.receipt, moves=tuple(changes()))
-            entry.write(self.receipt)
+    # Where the tags are.
 
-    def finish(self, entry: JournalEntry | None, changes: Iterable[Change], error: PublishError | None = None) -> Run:
-        """The end; `error` is what it ends with. Without an entry nothing was to be done, and the journal stays."""
-        moves = tuple(changes)
-        outcome = Outcome.DONE if error is None else Outcome.INCOMPLETE if touched(moves) else Outcome.FAILED
-        told = None if error is None else document(error, self._redact)
-        self.receipt = msgspec.structs.replace(self.receipt, finished=now(), outcome=outcome, error=told, moves=moves)
-        if entry:
-            entry.write(self.receipt)
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The lines as things stand."""
+        return tuple(map(self._resumed, self._lines.values()))
+
+    def _resumed(self, line: Change) -> Change:
+        """A tag that an earlier run of this release moved: what it held before that, so that undo goes all the way."""
+        earlier = self._earlier.get(line.reference)
+        if earlier is None or line.state is not State.UNCHANGED or earlier.before == line.after:
+            return line
+        return replace(line, action=earlier.action, before=earlier.before, state=State.DONE)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether any tag holds what was written, or may: from here on there is no way back."""
+        return touched(self._lines.values())
+
+    def line(self, reference: TagReference) -> Change:
+        """A tag's line."""
+        return self._lines[reference]
+
+    def add(self, change: Change) -> None:
+        """Another line, where the tag has none yet."""
+        if change.reference not in self._lines:
+            self._lines[change.reference] = change
+            self._waiting.add(change.reference)
+
+    def note(self, reference: TagReference, digest: Digest | None, state: State) -> None:
+        """A tag is known to hold `digest`."""
+        self._waiting.discard(reference)
+        self._lines[reference] = replace(self._lines[reference], after=digest, state=state)
+
+    def _end_waiting(self, state: State) -> None:
+        """Lines that were planned and not come to: where the rest is done, another run has done them."""
+        for reference in self._waiting:
+            line = self._lines[reference]
+            after = line.before if state is State.NOT_DONE else line.after
+            self._lines[reference] = replace(line, after=after, state=state)
+        self._waiting.clear()
+
+    # On disk.
+
+    def begin(self, entry: JournalEntry) -> None:
+        """Keep the receipt in the journal, from before the first tag on."""
+        self._entry = entry
+        self.save()
+
+    def save(self) -> None:
+        """After each tag; in turn, so that no thread writes what is older."""
+        with self._turn:
+            self.receipt = replace(self.receipt, moves=self.changes)
+            if self._entry:
+                self._entry.write(self.receipt)
+
+    def end(self, error: PublishError | Interrupted | None = None) -> Run:
+        """The end of the run; `error` is what it ends with.
+
+        Before the first tag the error is the run's own, and raised; after it the run is incomplete. An interrupt
+        stays one. Without a place in the journal nothing was to be done, and the journal stays as it is.
+        """
+        self._end_waiting(State.KEPT if error is None else State.NOT_DONE)
+        if error is None:
+            return self._finish(None)
+        if isinstance(error, Interrupted):
+            self._finish(error.as_error())
+            raise error
+        if not self.is_under_way:
+            self._finish(error)
+            raise error
+        return self._finish(incomplete(error, self.changes))
+
+    def as_planned(self) -> Run:
+        """The end of a run that had nothing to do, or was to do nothing."""
+        return self._finish(None)
+
+    def _finish(self, error: PublishError | None) -> Run:
+        outcome = Outcome.DONE if error is None else Outcome.INCOMPLETE if touched(self.changes) else Outcome.FAILED
+        failure = None if error is None else document(error, self._redact)
+        self.receipt = replace(self.receipt, finished=now(), outcome=outcome, error=failure, moves=self.changes)
+        if self._entry:
+            self._entry.write(self.receipt)
         if self._file:
             save(self.receipt, self._file)
         return Run(self.receipt, error, self.intended)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from publisher.model.attestation import SignOptions
-from publisher.model.digest import Digest
 from publisher.model.errors import (
     DirtyTree,
     ExactTagTaken,
     Incomplete,
-    Interrupted,
     PublishError,
     Refused,
     UsageError,
@@ -22,7 +20,6 @@ from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
 from publisher.model.receipt import State, Verification
-from publisher.model.reference import Reference
 from publisher.model.value import Value
 from publisher.planning.plan import Known, make_plan
 from publisher.registry.answers import BlobUnknown
@@ -33,24 +30,26 @@ from publisher.workflows.content.receipt_artifact import file_receipt
 from publisher.workflows.content.send import Pushed, Shipping, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
 from publisher.workflows.hub import create_missing, describe_after_release, refuse_frozen
-from publisher.workflows.plan import ReleaseDraft, draft, sign_draft, with_signing
-from publisher.workflows.record import Begun, Changes, Run, RunRecord, incomplete, now
+from publisher.workflows.plan import draft as make_draft
+from publisher.workflows.plan import sign_draft, with_signing
+from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
+from publisher.workflows.tagging.writer import TagWriter
 from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from publisher.model.digest import Digest
     from publisher.model.plan import Plan
     from publisher.model.receipt import Receipt
-    from publisher.model.reference import Repository
     from publisher.receipts.journal import JournalEntry
-    from publisher.workflows.jobs import Job, PlanOptions
+    from publisher.workflows.destination import Destination
+    from publisher.workflows.jobs import Job, PlanOptions, ReleaseDraft
     from publisher.workflows.plan import SavedPlans
     from publisher.workflows.session import Session
-    from publisher.workflows.tagging.promotion import Progress
 
 _UNDECIDED = (Kind.EXACT, Kind.REF)
 
@@ -92,17 +91,17 @@ def prepare(
     if options.build or not all(name.startswith("docker://") for name in named):
         _check_tree(session, options)
     names = _named_or_built(session, job, wish, sources, options)
-    made = draft(session, job, wish, names or ())
-    check_revision(made.sources, made.plan.revision, allow=options.allow_dirty)
+    draft = make_draft(session, job, wish, names or ())
+    check_revision(draft.sources, draft.plan.revision, allow=options.allow_dirty)
     if options.saved:
-        options.saved.hold(job.name, made.plan)
-    if not all(isinstance(source.image, StoredImage) for source in made.sources):
+        options.saved.hold(job.name, draft.plan)
+    if not all(isinstance(source.image, StoredImage) for source in draft.sources):
         compression = _compression(job, options)
         compression.check()
         smokes = bool(job.settings.smoke) and options.smoke
         refuse_unreadable(session, compression, level_of(session, options.verify), smokes=smokes)
-    refuse_frozen(session, made)
-    return with_signing(session, made, options.sign)
+    refuse_frozen(session, draft)
+    return with_signing(session, draft, options.sign)
 
 
 def _named_or_built(
@@ -146,145 +145,145 @@ def _check_tree(session: Session, options: ReleaseOptions) -> None:
         session.progress.warn(f"{facts.untracked} untracked files are not part of the commit that is released")
 
 
-def release(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> Run:
+def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Run:
     """Carry out a draft that was not refused. Errors before the first tag raise; later ones come with the receipt."""
     started = now()
-    with _open_entry(session, made) as entry:
-        content, via, adopted = _bring(session, made, options)
-        made = replace(made, plan=_final_plan(made, content))
+    with _open_entry(session, draft) as entry:
+        content, via, adopted = _bring(session, draft, options)
+        draft = replace(draft, plan=_final_plan(draft, content))
         if options.saved:
-            options.saved.hold(made.job.name, made.plan)
-        refuse(made.plan)
+            options.saved.hold(draft.job.name, draft.plan)
+        refuse(draft.plan)
         try:
-            proof = _verify(session, made, content, options)
-            proof = _smoke(session, made, content, proof, options)
-            signatures = sign_draft(session, made, content)
+            proof = _verify(session, draft, content, options)
+            proof = _smoke(session, draft, content, proof, options)
+            signatures = sign_draft(session, draft, content)
         except PublishError as error:
-            raise _wrote_early(session, made, error) from error
-        begun = Begun(
+            raise _wrote_early(draft, error) from error
+        start = RunStart(
             command="release",
             started=started,
             content=content,
-            platforms=_platforms(made, content),
-            size=_size(session, made, content, proof),
+            platforms=_platforms(draft, content),
+            size=_size(session, draft, content, proof),
             verification=proof.verification,
-            plan=made.plan,
+            plan=draft.plan,
             via=via,
             adopted=adopted,
             signatures=signatures,
         )
-        changes = Changes(session, made.plan, content.digest)
-        record = RunRecord(session, begun, changes.at(None), options.receipt)
-        return _promote(session, made, content, Recording(changes, record, entry), options)
+        earlier = earlier_run(session, draft.plan, content.digest)
+        record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
+        return _promote(session, draft, content, TagWriter(session, record, entry), options)
 
 
-def _open_entry(session: Session, made: ReleaseDraft) -> JournalEntry:
-    images = [str(repository) for repository in made.job.repositories]
-    identities = [str(sorted(source.identity)) for source in made.sources]
-    return session.journal.open([*sorted(images), made.plan.version or "", *identities])
+def _open_entry(session: Session, draft: ReleaseDraft) -> JournalEntry:
+    images = [str(repository) for repository in draft.job.repositories]
+    identities = [str(sorted(source.identity)) for source in draft.sources]
+    return session.journal.open([*sorted(images), draft.plan.version or "", *identities])
 
 
-def _final_plan(made: ReleaseDraft, content: Content) -> Plan:
-    same = made.known.same if made.known else frozenset[Digest]()
-    plan = make_plan(made.asked, made.published, Known(content.digest, same))
-    return replace(plan, signing=made.plan.signing)
+def _final_plan(draft: ReleaseDraft, content: Content) -> Plan:
+    known = draft.known or Known()
+    plan = make_plan(draft.candidates, draft.published, replace(known, digest=content.digest))
+    return replace(plan, signing=draft.plan.signing)
 
 
 # Push.
 
 
-def _bring(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> tuple[Content, str | None, bool]:
+def _bring(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> tuple[Content, str | None, bool]:
     """The content in every repository: adopted where an exact tag has it, else pushed by digest."""
-    holder = _holder(made)
+    holder = _holder(draft)
     if holder is not None:
-        return _adopt(session, made, holder)
-    repositories = made.job.repositories
-    for repository in repositories:
-        create_missing(session, made, repository)
+        return _adopt(session, draft, *holder)
+    for destination in draft.destinations:
+        create_missing(session, draft, destination)
         # On Docker Hub the first write would create the repository, with the account's default visibility.
-        if not repository.on_hub or made.published[repository].tags:
-            session.remote(repository).prove_push()
+        if not destination.repository.on_hub or draft.published[destination.repository].tags:
+            destination.remote.prove_push()
     if options.early_tag:
-        _allow_early_tags(session, made)
-    session.progress.step(f"push     {', '.join(str(source.name) for source in made.sources)}")
-    pushed = _send(session, made, options)
+        _allow_early_tags(draft)
+    session.progress.step(f"push     {', '.join(str(source.name) for source in draft.sources)}")
+    pushed = _send(session, draft, options)
     session.progress.step(f"pushed   {pushed.content.digest} ({pushed.via})")
     return pushed.content, pushed.via, False
 
 
-def _allow_early_tags(session: Session, made: ReleaseDraft) -> None:
+def _allow_early_tags(draft: ReleaseDraft) -> None:
     """Only a tag that doesn't exist yet may be written early: nobody can rely on it."""
-    for repository in made.job.repositories:
-        new = (move for move in made.plan.moves if move.kind is Kind.EXACT and move.action is Action.CREATE)
-        own = (Reference.parse(move.reference) for move in new)
-        session.remote(repository).early_tag = next((one.tag for one in own if one.repository == repository), None)
+    for destination in draft.destinations:
+        new = (move for move in draft.plan.moves if move.kind is Kind.EXACT and move.action is Action.CREATE)
+        own = (move.reference.tag for move in new if move.reference.repository == destination.repository)
+        destination.remote.early_tag = next(own, None)
 
 
-def _wrote_early(session: Session, made: ReleaseDraft, error: PublishError) -> PublishError:
+def _wrote_early(draft: ReleaseDraft, error: PublishError) -> PublishError:
     """A release that fails after a tag was written early has changed something: it says what."""
-    early = [one for one in made.job.repositories if session.remote(one).wrote_early]
+    early = [destination.remote for destination in draft.destinations if destination.remote.wrote_early]
     if not early:
         return error
-    tags = ", ".join(f"{one}:{session.remote(one).early_tag}" for one in early)
+    tags = ", ".join(f"{remote.repository}:{remote.early_tag}" for remote in early)
     hint = "run the same command again: it finishes what is left"
     return Incomplete(f"{tags} was written early, and then: {error.message}", reference=error.reference, hint=hint)
 
 
-def _send(session: Session, made: ReleaseDraft, options: ReleaseOptions) -> Pushed:
-    how = Shipping(options.via, _compression(made.job, options), dict(made.plan.annotations), earlier_releases(made))
-    return push(session, made.sources, made.job.repositories, how)
+def _send(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Pushed:
+    compression, annotations = _compression(draft.job, options), dict(draft.plan.annotations)
+    how = Shipping(options.via, compression, annotations, earlier_releases(draft))
+    return push(session, draft.sources, [destination.remote for destination in draft.destinations], how)
 
 
 def _compression(job: Job, options: ReleaseOptions) -> Compression:
     return options.compression or Compression(job.settings.transfer.compression, job.settings.transfer.level)
 
 
-def _holder(made: ReleaseDraft) -> tuple[Repository, Digest] | None:
+def _holder(draft: ReleaseDraft) -> tuple[Destination, Digest] | None:
     """A repository that has the same image under an exact tag of this release already."""
-    if made.known is None:
+    if draft.known is None:
         return None
-    for move in made.plan.moves:
-        held = Digest.parse(move.before) if move.before else None
+    destinations = {destination.repository: destination for destination in draft.destinations}
+    for move in draft.plan.moves:
         fits = move.kind in _UNDECIDED and move.action is Action.UNCHANGED
-        if fits and held and made.known.is_image(held):
-            return Reference.parse(move.reference).repository, held
+        if fits and move.before and draft.known.is_image(move.before):
+            return destinations[move.reference.repository], move.before
     return None
 
 
-def _adopt(session: Session, made: ReleaseDraft, holder: tuple[Repository, Digest]) -> tuple[Content, str | None, bool]:
-    repository, digest = holder
-    origin = session.remote(repository)
-    content = origin.get(digest)
+def _adopt(
+    session: Session, draft: ReleaseDraft, holder: Destination, digest: Digest
+) -> tuple[Content, str | None, bool]:
+    content = holder.remote.get(digest)
     session.progress.step(f"adopted  {digest}: the same image is there already")
-    writing = {Reference.parse(move.reference).repository for move in made.plan.moves if move.action.writes}
-    for other in made.job.repositories:
-        if other in writing and other != repository and session.remote(other).head(digest) is None:
-            carry(session, origin, content, other)
+    writing = {move.reference.repository for move in draft.plan.moves if move.action.writes}
+    for other in draft.destinations:
+        if other.repository in writing and other is not holder and other.remote.head(digest) is None:
+            carry(session, holder.remote, content, other.remote)
     return content, None, True
 
 
 # Verify.
 
 
-def _verify(session: Session, made: ReleaseDraft, content: Content, options: ReleaseOptions) -> Proof:
-    if not _writes(made.plan):
+def _verify(session: Session, draft: ReleaseDraft, content: Content, options: ReleaseOptions) -> Proof:
+    if not _writes(draft.plan):
         return Proof(Verification(level="none"), None)
     level = level_of(session, options.verify)
-    proofs = [_verify_one(session, repository, content, level) for repository in made.job.repositories]
+    proofs = [_verify_in(session, destination, content, level) for destination in draft.destinations]
     session.progress.step(f"verified {level}: {proofs[0].verification.blobs} blobs")
     return proofs[0]
 
 
-def _smoke(session: Session, made: ReleaseDraft, content: Content, proof: Proof, options: ReleaseOptions) -> Proof:
+def _smoke(session: Session, draft: ReleaseDraft, content: Content, proof: Proof, options: ReleaseOptions) -> Proof:
     """Run what was pushed, from the registry by its digest; a broken image moves no tag."""
-    settings = made.job.settings.smoke
-    if not settings or not options.smoke or not _writes(made.plan):
+    settings = draft.job.settings.smoke
+    if not settings or not options.smoke or not _writes(draft.plan):
         return proof
     from publisher.workflows.smoke.run import prove
 
-    repository = made.job.repositories[0]
+    repository = draft.job.repositories[0]
     name = f"{session.engine_name(repository)}@{content.digest}"
-    with session.engine.borrowed(name, session.engine_credential(repository)):
+    with session.engine.temporary_pull(name, session.engine_credential(repository)):
         shown = prove(session, settings, name)
     return replace(proof, verification=replace(proof.verification, smoke=shown))
 
@@ -293,83 +292,57 @@ def _writes(plan: Plan) -> bool:
     return any(move.action.writes for move in plan.moves)
 
 
-def _verify_one(session: Session, repository: Repository, content: Content, level: str) -> Proof:
-    remote = session.remote(repository)
-    proof = verify_content(session, remote, content.digest, level)
-    if level != "none" and remote.is_signed_in:
-        _read_as_stranger(session, repository, content)
+def _verify_in(session: Session, destination: Destination, content: Content, level: str) -> Proof:
+    proof = verify_content(session, destination.remote, content.digest, level)
+    if level != "none" and destination.remote.is_signed_in:
+        _read_as_stranger(session, destination, content)
     return proof
 
 
-def _read_as_stranger(session: Session, repository: Repository, content: Content) -> None:
+def _read_as_stranger(session: Session, destination: Destination, content: Content) -> None:
     """What a public repository shows to everybody must be the same; a private one shows nothing."""
     try:
-        held = session.remote(repository, anonymous=True).head(content.digest)
+        shown = session.remote(destination.repository, anonymous=True).head(content.digest)
     except PublishError:
         return
-    if held is not None and held.digest != content.digest:
-        raise VerificationFailed(f"{repository} shows strangers {held.digest} instead of {content.digest}")
+    if shown is not None and shown.digest != content.digest:
+        raise VerificationFailed(f"{destination} shows strangers {shown.digest} instead of {content.digest}")
 
 
 # Promote, settle, record.
 
 
-class Recording(NamedTuple):
-    """A release's receipt while its tags move: its lines, and where they are kept."""
-
-    changes: Changes
-    record: RunRecord
-    entry: JournalEntry
-
-    def save(self, progress: Progress | None) -> None:
-        """Keep what is known so far."""
-        self.record.save(self.entry, lambda: self.changes.at(progress))
-
-    def finish(self, progress: Progress | None, error: PublishError | None = None) -> Run:
-        """The end; `error` is what it ends with."""
-        return self.record.finish(self.entry, self.changes.at(progress), error)
-
-    def stopped(self, progress: Progress, error: PublishError | Interrupted) -> Run:
-        """Before the first tag the error is the run's own; after it the run is incomplete. An interrupt stays one."""
-        if isinstance(error, Interrupted):
-            self.finish(progress, error.told())
-            raise error
-        if not progress.is_under_way:
-            self.finish(progress, error)
-            raise error
-        return self.finish(progress, incomplete(error, self.changes.at(progress)))
-
-
 def _promote(
-    session: Session, made: ReleaseDraft, content: Content, recording: Recording, options: ReleaseOptions
+    session: Session, draft: ReleaseDraft, content: Content, writer: TagWriter, options: ReleaseOptions
 ) -> Run:
-    if not _writes(made.plan):
-        return recording.finish(None)
-    recording.save(None)
-    promotion = Promotion(session, made, content, recording.save)
-    try:
-        _write_exact(session, made, promotion, options)
+    if not _writes(draft.plan):
+        return writer.record.as_planned()
+    promotion = Promotion(session, draft, content, writer)
+
+    def work() -> None:
+        _write_exact(session, draft, promotion, options)
         promotion.floating()
-    except (PublishError, Interrupted) as error:
-        return recording.stopped(promotion.progress, error)
-    run = recording.finish(promotion.progress)
+
+    run = writer.finish(work)
+    if run.error is not None:
+        return run
     session.progress.step(f"promoted {_tally(run.receipt)}")
-    if made.job.settings.tags.record:
-        file_receipt(session, run.receipt, content, made.job.repositories)
-    describe_after_release(session, made.job)
-    warn_of_stale_copies(session, run.receipt, content=content, pull=options.pull_local)
+    if draft.job.settings.tags.record:
+        file_receipt(session, run.receipt, content, [destination.remote for destination in draft.destinations])
+    describe_after_release(session, draft.job)
+    warn_of_stale_copies(session, run.receipt, draft.destinations, content=content, pull=options.pull_local)
     return run
 
 
-def _write_exact(session: Session, made: ReleaseDraft, promotion: Promotion, options: ReleaseOptions) -> None:
+def _write_exact(session: Session, draft: ReleaseDraft, promotion: Promotion, options: ReleaseOptions) -> None:
     """Registries collect what no tag holds: content that has gone before its first tag is sent once more."""
     try:
         promotion.exact()
     except BlobUnknown:
-        if promotion.progress.is_under_way:
+        if promotion.is_under_way:
             raise
         session.progress.warn("the registry has lost some of the content: sending it again")
-        _send(session, made, options)
+        _send(session, draft, options)
         promotion.exact()
 
 
@@ -378,14 +351,14 @@ def _tally(receipt: Receipt) -> str:
     return f"{done} of {len(receipt.moves)} tags written"
 
 
-def _size(session: Session, made: ReleaseDraft, content: Content, proof: Proof) -> int:
+def _size(session: Session, draft: ReleaseDraft, content: Content, proof: Proof) -> int:
     if isinstance(content, Manifest):
         return sum(blob.size for blob in content.blobs)
-    inventory = proof.inventory or take_inventory(session, session.remote(made.job.repositories[0]), content)
+    inventory = proof.inventory or take_inventory(session, draft.destinations[0].remote, content)
     return inventory.size
 
 
-def _platforms(made: ReleaseDraft, content: Content) -> tuple[str, ...]:
+def _platforms(draft: ReleaseDraft, content: Content) -> tuple[str, ...]:
     if isinstance(content, Manifest):
-        return (str(made.sources[0].platform),)
+        return (str(draft.sources[0].platform),)
     return tuple(str(entry.platform) for entry in content.images if entry.platform)

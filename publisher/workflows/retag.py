@@ -4,42 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from publisher.model.digest import Digest
-from publisher.model.errors import (
-    ExactTagTaken,
-    Interrupted,
-    PublishError,
-    Refused,
-    SourceNotFound,
-    Unreachable,
-    UsageError,
-    VerificationFailed,
-)
+from publisher.model.errors import ExactTagTaken, PublishError, Refused, SourceNotFound, UsageError
 from publisher.model.manifest import Content, Index, Manifest, Platform
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State, Verification
-from publisher.model.reference import Reference, Tag
+from publisher.model.reference import Reference, Tag, TagReference
 from publisher.model.value import Value
 from publisher.planning.version import is_exact_name, is_floating_name, lowers, version_of
 from publisher.transfer.assemble import narrow
 from publisher.workflows.content.copy import carry
 from publisher.workflows.content.send import platform_reader
-from publisher.workflows.record import Begun, Run, RunRecord, incomplete, now, touched
+from publisher.workflows.record import Run, RunRecord, RunStart, now
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
-from publisher.workflows.tagging.writer import read_back
+from publisher.workflows.tagging.survey import read_tag
+from publisher.workflows.tagging.writer import Step, TagWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from publisher.receipts.journal import JournalEntry
+    from publisher.model.digest import Digest
     from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
 
 # A line has few versions above the one that a floating tag holds; more than this is not looked through.
-_MOST_LOOKED_AT = 100
+_MOST_READ = 100
 
 
 class RetagOptions(Value, frozen=True, kw_only=True):
@@ -52,39 +42,85 @@ class RetagOptions(Value, frozen=True, kw_only=True):
     receipt: Path | None = None
 
 
-def destinations(source: Reference, texts: Sequence[str]) -> tuple[Reference, ...]:
+def read_targets(source: Reference, texts: Sequence[str]) -> tuple[TagReference, ...]:
     """Read DST; a bare `:tag` means the source's repository. Raises UsageError for one without a tag."""
-    found = []
-    for text in texts:
-        bare = text.startswith(":")
-        reference = source.repository.tag(text[1:]) if bare else Reference.parse(text)
-        if reference.tag is None or reference.digest is not None:
-            raise UsageError(f"'{text}' is not a tag to write", hint="name it as REPOSITORY:TAG or :TAG")
-        found.append(reference)
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(_read_target(source, text) for text in texts))
 
 
-def retag(session: Session, source: Reference, targets: Sequence[Reference], options: RetagOptions) -> Run:
+def _read_target(source: Reference, text: str) -> TagReference:
+    if text.startswith(":"):
+        return source.repository.tag(text[1:])
+    reference = Reference.parse(text)
+    if reference.tag is None or reference.digest is not None:
+        raise UsageError(f"'{text}' is not a tag to write", hint="name it as REPOSITORY:TAG or :TAG")
+    return TagReference(reference.repository, reference.tag)
+
+
+class _Target(Value, frozen=True):
+    """A tag to write, and what it holds now."""
+
+    destination: Destination
+    tag: Tag
+    digest: Digest | None
+
+    @property
+    def reference(self) -> TagReference:
+        return self.destination.repository.tag(self.tag)
+
+
+class _Image(Value, frozen=True):
+    """What the tags are to hold. tag: the source's, where it is named by one."""
+
+    remote: RemoteRepository
+    tag: Tag | None
+    content: Content
+
+
+def retag(session: Session, source: Reference, targets: Sequence[TagReference], options: RetagOptions) -> Run:
     """Look at all targets, refuse or write; raises before the first write, a later error comes with the receipt."""
     session.aim([target.repository for target in targets])
     started = now()
-    content, held = _look(session, source, targets)
-    content = _chosen(session, source, content, options)
-    changes = [_decide(session, source, content, target, held[target], options) for target in targets]
-    record = RunRecord(session, _begun(content, started), changes, options.receipt)
-    record.intended = {change.reference: content.digest for change in changes if change.action.writes}
-    if options.dry_run or not any(change.action.writes for change in changes):
-        return record.finish(None, changes)
-    _carry(session, source, content, targets)
+    image, looked_at = _look(session, source, targets)
+    image = _narrowed(image, options)
+    changes = [_decide(image, target, options) for target in looked_at]
+    record = RunRecord(session, _start(image.content, started), changes, options.receipt)
+    record.intended = {change.reference: image.content.digest for change in changes if change.action.writes}
+    if options.dry_run or not record.intended:
+        return record.as_planned()
+    _carry(session, image, looked_at)
     with session.journal.open([str(target) for target in targets]) as entry:
-        return _write_all(session, content, record, entry)
+        return _write(session, image.content, looked_at, TagWriter(session, record, entry))
 
 
-def _begun(content: Content, started: str) -> Begun:
+def _look(session: Session, source: Reference, targets: Sequence[TagReference]) -> tuple[_Image, list[_Target]]:
+    """Read the source, and what every target holds, side by side: over a slow link the round trips count."""
+    origin = session.remote(source.repository)
+    destinations = {target.repository: session.destination(target.repository) for target in targets}
+
+    def read(target: TagReference | None) -> _Target | Content | None:
+        if target is None:
+            return origin.find(source.target)
+        destination = destinations[target.repository]
+        return _Target(destination, target.tag, read_tag(destination.remote, target.tag))
+
+    content, *others = session.parallel(read, [None, *targets])
+    if not isinstance(content, Manifest | Index):
+        raise SourceNotFound(f"{source} is not in the registry", reference=source)
+    return _Image(origin, source.tag, content), [target for target in others if isinstance(target, _Target)]
+
+
+def _narrowed(image: _Image, options: RetagOptions) -> _Image:
+    """The whole image, or those of its platforms that were asked for; nothing is written yet."""
+    remote, platforms = image.remote, [Platform.parse(text) for text in options.platforms]
+    content = narrow(image.content, platforms, lambda entry: remote.get(entry.digest), platform_reader(remote))
+    return _Image(remote, image.tag, content)
+
+
+def _start(content: Content, started: str) -> RunStart:
     """An index states no size of its blobs, and reading its children would cost a pull each: 0."""
     single = content if isinstance(content, Manifest) else None
     listed = content.images if isinstance(content, Index) else ()
-    return Begun(
+    return RunStart(
         command="retag",
         started=started,
         content=content,
@@ -94,140 +130,84 @@ def _begun(content: Content, started: str) -> Begun:
     )
 
 
-def _look(
-    session: Session, source: Reference, targets: Sequence[Reference]
-) -> tuple[Content, dict[Reference, str | None]]:
-    """Read the source, and what every target holds, side by side: over a slow link the round trips count."""
-
-    def read(reference: Reference) -> Content | str | None:
-        remote = session.remote(reference.repository)
-        if reference == source and reference not in targets:
-            return remote.find(reference.target)
-        found = remote.head(_tag(reference))
-        return str(found.digest) if found else None
-
-    asked = [source, *targets]
-    found = dict(zip(asked, session.parallel(read, asked), strict=True))
-    content = found.pop(source) if source not in targets else session.remote(source.repository).find(source.target)
-    if not isinstance(content, Manifest | Index):
-        raise SourceNotFound(f"{source} is not in the registry", reference=source)
-    return content, {target: held for target, held in found.items() if isinstance(held, str | None)}
-
-
-def _tag(reference: Reference) -> Tag:
-    return reference.tag or Tag("latest")
-
-
-def _chosen(session: Session, source: Reference, content: Content, options: RetagOptions) -> Content:
-    """The whole image, or those of its platforms that were asked for; nothing is written yet."""
-    remote = session.remote(source.repository)
-    wanted = [Platform.parse(text) for text in options.platforms]
-    return narrow(content, wanted, lambda entry: remote.get(entry.digest), platform_reader(remote))
-
-
-def _decide(
-    session: Session, source: Reference, content: Content, target: Reference, held: str | None, options: RetagOptions
-) -> Change:
-    tag = str(target.tag)
+def _decide(image: _Image, target: _Target, options: RetagOptions) -> Change:
+    tag = target.tag
     kind = Kind.EXACT if is_exact_name(tag) else Kind.FLOATING if is_floating_name(tag) else Kind.REF
-    same = held == str(content.digest)
-    action = Action.UNCHANGED if same else Action.CREATE if held is None else Action.MOVE
+    is_same = target.digest == image.content.digest
+    action = Action.UNCHANGED if is_same else Action.CREATE if target.digest is None else Action.MOVE
     if action is Action.MOVE and not options.force:
-        _refuse_move(session, source, target, kind, str(held), options)
+        _refuse_move(image, target, kind, options)
     version = version_of(tag)
     return Change(
-        reference=str(target),
+        reference=target.reference,
         kind=kind,
         version=str(version) if version else None,
         action=action,
-        before=held,
-        after=held,
-        state=State.UNCHANGED if same else State.NOT_DONE,
+        before=target.digest,
+        after=target.digest,
+        state=State.UNCHANGED if is_same else State.NOT_DONE,
     )
 
 
-def _refuse_move(
-    session: Session, source: Reference, target: Reference, kind: Kind, held: str, options: RetagOptions
-) -> None:
+def _refuse_move(image: _Image, target: _Target, kind: Kind, options: RetagOptions) -> None:
+    reference = target.reference
     if not options.clobber:
-        raise Refused(f"{target} holds other content, and --no-clobber was given", reference=target)
+        raise Refused(f"{reference} holds other content, and --no-clobber was given", reference=reference)
     if kind is Kind.EXACT:
         raise ExactTagTaken(
-            f"{target} is a published version and holds another image", reference=target, hint="--force overwrites it"
+            f"{reference} is a published version and holds another image",
+            reference=reference,
+            hint="--force overwrites it",
         )
-    if kind is not Kind.FLOATING or source.tag is None or version_of(source.tag) is None:
+    if kind is not Kind.FLOATING or image.tag is None or version_of(image.tag) is None:
         return
-    current = _version_under(session.remote(target.repository), held, str(source.tag))
-    if current and lowers(str(target.tag), current, str(source.tag)):
+    current = _version_under(target, image.tag)
+    if current and lowers(target.tag, current, image.tag):
         raise Refused(
-            f"{target} holds {current}, and {source.tag} is lower",
-            reference=target,
+            f"{reference} holds {current}, and {image.tag} is lower",
+            reference=reference,
             hint="--force moves it all the same; 'publish yank' takes a version back for good",
         )
 
 
-def _version_under(remote: RemoteRepository, held: str, above: str) -> str | None:
+def _version_under(target: _Target, above: Tag) -> str | None:
     """The exact tag, higher than `above`, that has the digest a floating tag holds."""
-    floor = version_of(above)
+    remote, floor = target.destination.remote, version_of(above)
     higher = [(version, tag) for tag in remote.tags() if (version := version_of(tag)) and floor and version > floor]
-    for _version, tag in sorted(higher, reverse=True)[:_MOST_LOOKED_AT]:
-        found = remote.head(Tag(tag))
-        if found and str(found.digest) == held:
+    for _version, tag in sorted(higher, reverse=True)[:_MOST_READ]:
+        if read_tag(remote, Tag(tag)) == target.digest:
             return tag
     return None
 
 
-def _carry(session: Session, source: Reference, content: Content, targets: Sequence[Reference]) -> None:
+def _carry(session: Session, image: _Image, targets: Sequence[_Target]) -> None:
     """Bring content, and what refers to it, to the repositories that lack it."""
-    others = {target.repository for target in targets} - {source.repository}
-    for repository in sorted(others):
-        carry(session, session.remote(source.repository), content, repository)
+    remotes = {target.destination.repository: target.destination.remote for target in targets}
+    for repository in sorted(remotes.keys() - {image.remote.repository}):
+        carry(session, image.remote, image.content, remotes[repository])
 
 
-def _write_all(session: Session, content: Content, record: RunRecord, entry: JournalEntry) -> Run:
-    changes = {change.reference: change for change in record.receipt.moves}
-
-    def write(change: Change) -> PublishError | None:
-        changes[change.reference], problem = _write(session, content, change)
-        record.save(entry, changes.values)
-        return problem
-
-    record.save(entry, changes.values)
+def _write(session: Session, content: Content, targets: Sequence[_Target], writer: TagWriter) -> Run:
+    lines = [(target, writer.record.line(target.reference)) for target in targets]
+    steps = [_step(content, target, line) for target, line in lines if line.action.writes]
     try:
-        problems = session.parallel(write, [change for change in record.receipt.moves if change.action.writes])
-    except Interrupted as interrupt:
-        record.finish(entry, changes.values(), interrupt.told())
-        raise
-    error = next(filter(None, problems), None)
-    if error and touched(changes.values()):
-        error = incomplete(error, changes.values())
-    run = record.finish(entry, changes.values(), error)
-    if error is None:
-        warn_of_stale_copies(session, run.receipt, content=content)
+        run = writer.finish(lambda: writer.write(steps))
+    except PublishError as error:
+        # The tags were looked at: what they hold is told, though none was changed.
+        return Run(writer.record.receipt, error, writer.record.intended)
+    if run.error is None:
+        destinations = [target.destination for target in targets]
+        warn_of_stale_copies(session, run.receipt, destinations, content=content)
     return run
 
 
-def _write(session: Session, content: Content, change: Change) -> tuple[Change, PublishError | None]:
-    """Write one tag and read it back; a write that seems to have failed may have worked."""
-    reference = Reference.parse(change.reference)
-    problem: PublishError | Interrupted | None = None
-    try:
-        session.remote(reference.repository).put(content, _tag(reference))
-    except (PublishError, Interrupted) as error:
-        problem = error
-    before = Digest.parse(change.before) if change.before else None
-    # A refusal is an answer; without one, or after a good one, the read may be too early.
-    stale = {before} if problem is None or isinstance(problem, Unreachable) else set[Digest | None]()
-    try:
-        held = read_back(session, reference, stale)
-    except (PublishError, Interrupted) as error:
-        return msgspec.structs.replace(change, after=None, state=State.UNKNOWN), _told(problem or error)
-    after = str(held) if held else None
-    if held == content.digest:
-        return msgspec.structs.replace(change, after=after, state=State.DONE), None
-    problem = problem or VerificationFailed(f"{reference} holds {after} after it was written", reference=reference)
-    return msgspec.structs.replace(change, after=after, state=State.NOT_DONE), _told(problem)
-
-
-def _told(problem: PublishError | Interrupted) -> PublishError:
-    return problem.told() if isinstance(problem, Interrupted) else problem
+def _step(content: Content, target: _Target, line: Change) -> Step:
+    return Step(
+        destination=target.destination,
+        tag=target.tag,
+        kind=line.kind,
+        version=line.version,
+        before=target.digest,
+        goal=content.digest,
+        content=content,
+    )

@@ -6,12 +6,13 @@ import threading
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from publisher.facts.configuration import Configuration, load
+from publisher.model.environment import cache_folder
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
-from publisher.threads import LOOK, postponed
+from publisher.threads import POLL_SECONDS, deferred_signals, run_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,13 +30,18 @@ if TYPE_CHECKING:
     from publisher.model.protocols import CredentialSource, Progress
     from publisher.model.reference import Repository
     from publisher.model.settings import Settings
+    from publisher.planning.rules import Ruleset
     from publisher.receipts.journal import Journal
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.cache import BlobCache
+    from publisher.workflows.destination import Destination
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
+READ_DELAYS: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
+"""Seconds between two reads of what was just written: a registry may show the old a little longer, Docker Hub's than
+its API."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -77,7 +83,7 @@ class Session:
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
 
     @cached_property
-    def _patience(self) -> RetryPolicy:
+    def _retry_policy(self) -> RetryPolicy:
         from publisher.http.retry import RetryPolicy
 
         return RetryPolicy(sleep=self.pause)
@@ -85,7 +91,7 @@ class Session:
     @property
     def retry_policy(self) -> RetryPolicy:
         """How long to try, and by which clock."""
-        return self._patience
+        return self._retry_policy
 
     def redact(self, text: str) -> str:
         """`text` without the run's secrets."""
@@ -117,7 +123,7 @@ class Session:
         """Who we are at each registry; in a sandbox its own user, and nobody else."""
         from publisher.credentials.chain import Chain
         from publisher.credentials.docker_config import DockerConfig
-        from publisher.credentials.environment import EnvironmentCredentials, GivenCredential, SandboxCredentials
+        from publisher.credentials.environment import CommandLineCredential, EnvironmentCredentials, SandboxCredentials
         from publisher.credentials.logins import Logins, index_file
         from publisher.credentials.oidc import OidcCredentials
         from publisher.receipts.atomic import write_atomically
@@ -131,7 +137,7 @@ class Session:
             DockerConfig(self.environ),
         ]
         if self._credential:
-            sources.insert(0, GivenCredential(self._credential, self._destinations))
+            sources.insert(0, CommandLineCredential(self._credential, self._destinations))
         return Chain(sources, self._trace)
 
     @cached_property
@@ -147,11 +153,11 @@ class Session:
         """Note what tags were seen to hold."""
         self._seen.update(held)
 
-    def seen_versions(self) -> dict[str, str]:
+    def seen_versions(self) -> dict[Digest, str]:
         """Which version a digest is, as far as this run has seen, and a version's tag says without any rules."""
         from publisher.planning.version import version_of
 
-        return {str(digest): str(version) for tag, digest in self._seen.items() if (version := version_of(tag))}
+        return {digest: str(version) for tag, digest in self._seen.items() if (version := version_of(tag))}
 
     def learn(self, secret: str) -> None:
         """Take a secret out of all that is printed from now on."""
@@ -168,7 +174,7 @@ class Session:
         def settings_of(host: str) -> HostSettings:
             return HostSettings.gather(host, tables.get(host), self.configuration.folder)
 
-        return Client(find, settings_of, trace=self._trace, redactor=self._redactor, retry_policy=self._patience)
+        return Client(find, settings_of, trace=self._trace, redactor=self._redactor, retry_policy=self._retry_policy)
 
     def remote(self, repository: Repository, *, anonymous: bool = False) -> RemoteRepository:
         """The repository behind its registry's API."""
@@ -178,8 +184,15 @@ class Session:
         key = (repository, anonymous)
         if key not in self._remotes:
             client = self._anonymous_client if anonymous else self.client
-            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._patience)
+            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy)
         return self._remotes[key]
+
+    def destination(self, repository: Repository, ruleset: Ruleset | None = None) -> Destination:
+        """A repository to work on; `aim` comes first, as it says whose credentials are used."""
+        from publisher.planning.rules import Ruleset
+        from publisher.workflows.destination import Destination
+
+        return Destination(self.remote(repository), ruleset or Ruleset(()), lambda: self.hub(repository))
 
     def hub(self, repository: Repository) -> HubPage:
         """The repository's page on Docker Hub, as whoever we are there."""
@@ -238,44 +251,45 @@ class Session:
         """What this machine remembers of layers that it sent; a rehearsal's apart from the rest."""
         from publisher.transfer.cache import BlobCache
 
-        home = self.environ.get("XDG_CACHE_HOME") or Path(self.environ.get("HOME") or Path.home()) / ".cache"
-        return BlobCache(Path(home) / "publish" / ("sandbox-blobs.jsonl" if self.sandbox else "blobs.jsonl"))
+        name = "sandbox-blobs.jsonl" if self.sandbox else "blobs.jsonl"
+        return BlobCache(cache_folder(self.environ) / name)
 
     def tell(self, text: str) -> None:
         """A line for `--verbose`."""
         if self._trace:
             self._trace(text)
 
-    def parallel(self, work: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
+    def parallel(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Do `work` on each item side by side; results in order, the first error raised once all have ended.
 
         On an interrupt what is under way is finished and nothing else begins.
         """
-        from concurrent.futures import ThreadPoolExecutor
 
-        given = list(items)
-        if not given:
-            return []
-        size = min(self.threads, len(given))
-        with postponed() as signals, ThreadPoolExecutor(size, thread_name_prefix="publish") as pool:
-            jobs = [pool.submit(work, item) for item in given]
-            try:
-                signals.wait(jobs)
-                return [job.result() for job in jobs]
-            except (Interrupted, KeyboardInterrupt) as interrupt:
-                self._interrupt = interrupt
+        def on_stop(error: BaseException) -> None:
+            if isinstance(error, Interrupted | KeyboardInterrupt):
+                self._interrupt = error
                 self._interrupted.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+
+        return run_parallel(work, items, threads=self.threads, name="publish", finish_all=True, on_stop=on_stop)
 
     def pause(self, seconds: float) -> None:
         """A pause before another try or look; an interrupt ends it, so that only a request under way is waited for."""
-        with postponed() as signals:
+        with deferred_signals() as signals:
             end = time.monotonic() + seconds
-            while (left := end - time.monotonic()) > 0 and not self._interrupted.wait(min(left, LOOK)):
+            while (left := end - time.monotonic()) > 0 and not self._interrupted.wait(min(left, POLL_SECONDS)):
                 signals.check()
         if self._interrupt:
             raise self._interrupt
+
+    def read_until(self, read: Callable[[], Result], is_settled: Callable[[Result], bool]) -> Result:
+        """What `read` returns once it is settled, or at the end of a bounded wait: a registry's reads may lag."""
+        result = read()
+        for seconds in READ_DELAYS:
+            if is_settled(result):
+                break
+            self.pause(seconds)
+            result = read()
+        return result
 
     def close(self) -> None:
         """Cancel upload sessions nobody used, close the connections."""

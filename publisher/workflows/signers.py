@@ -137,13 +137,13 @@ def key_signer(session: Session, name: str, password: Callable[[], bytes | None]
     _learn(session, content)
     _warn_of_rights(session, name)
 
-    def known() -> bytes | None:
+    def ask_password() -> bytes | None:
         secret = password()
         session.learn((secret or b"").decode("utf-8", "replace"))
         return secret
 
     try:
-        return KeySigner(read_signing_key(content, name, known), name)
+        return KeySigner(read_signing_key(content, name, ask_password), name)
     except ImportError as error:
         raise missing_extra(error) from error
 
@@ -178,12 +178,12 @@ def _identity(session: Session) -> IdentityToken:
         url = f"{session.sandbox}/sigstore/token?{_sandbox_job(session)}"
         return request_identity(lambda: session.client, {"url": url, "bearer": "sandbox"}, _AUDIENCE, session.learn)
     if session.environ.get("GITHUB_ACTIONS") == "true":
-        asked = {
+        service = {
             "url": session.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL", ""),
             "bearer": session.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", ""),
         }
         try:
-            return request_identity(lambda: session.client, asked, _AUDIENCE, session.learn)
+            return request_identity(lambda: session.client, service, _AUDIENCE, session.learn)
         except PublishError as error:
             hint = error.hint or "the job needs 'permissions: id-token: write'"
             raise Denied(f"the job gets no identity token: {error.message}", hint=hint) from error

@@ -16,9 +16,9 @@ from publisher.model.reference import Tag
 from publisher.model.value import read_time
 from publisher.planning.retention import Stored, decide_retention
 from publisher.workflows.jobs import PlanOptions, jobs
-from publisher.workflows.status import created, place_of
+from publisher.workflows.status import created
 from publisher.workflows.tagging.deletion import TagDeletion
-from publisher.workflows.tagging.survey import read_heads
+from publisher.workflows.tagging.survey import destination_of, read_heads
 from publisher.workflows.verify import platforms, take_inventory
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from publisher.model.reference import Repository
     from publisher.model.settings import RetentionSettings
     from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
 
 _IMAGES = frozenset({media.OCI_CONFIG, media.DOCKER_CONFIG})
@@ -37,43 +38,42 @@ _IMAGES = frozenset({media.OCI_CONFIG, media.DOCKER_CONFIG})
 def list_tags(session: Session, repository: Repository) -> TagList:
     """Every tag with what it holds; on Docker Hub as its API tells, since a look at a manifest counts as a pull."""
     session.aim([repository])
-    remote = session.remote(repository)
-    held, told = read_heads(session, remote, remote.tags()), _told(session, repository)
-    unknown = {one.digest for tag, one in held.items() if not _agrees(told.get(tag), one)}
-    shown = session.parallel(lambda digest: _size_and_platforms(session, remote, remote.get(digest)), unknown)
-    read = dict(zip(unknown, shown, strict=True))
-    rows = [_row(tag, one, told.get(tag), read.get(one.digest)) for tag, one in sorted(held.items())]
-    return TagList(repository=str(repository), tags=tuple(rows))
+    destination = session.destination(repository)
+    remote = destination.remote
+    heads, hub_tags = read_heads(session, remote, remote.tags()), _hub_tags(session, destination)
+    unknown = {head.digest for tag, head in heads.items() if not _agrees(hub_tags.get(tag), head)}
+    contents = session.parallel(lambda digest: _size_and_platforms(session, remote, remote.get(digest)), unknown)
+    read = dict(zip(unknown, contents, strict=True))
+    rows = [_row(tag, head, hub_tags.get(tag), read.get(head.digest)) for tag, head in sorted(heads.items())]
+    return TagList(repository=repository, tags=tuple(rows))
 
 
-def _told(session: Session, repository: Repository) -> dict[str, HubTag]:
+def _hub_tags(session: Session, destination: Destination) -> dict[str, HubTag]:
     """What Docker Hub's API says; that it can't be asked leaves its columns empty."""
-    if not repository.on_hub:
-        return {}
     try:
-        return session.hub(repository).tags()
+        return destination.page.tags() if destination.page else {}
     except PublishError as error:
         session.progress.warn(f"Docker Hub's API doesn't tell sizes and times: {error.message}")
         return {}
 
 
-def _agrees(told: HubTag | None, held: Descriptor) -> bool:
+def _agrees(hub_tag: HubTag | None, head: Descriptor) -> bool:
     """Whether the API speaks of what the registry holds: it may be late."""
-    return told is not None and told.images is not None and told.digest == str(held.digest)
+    return hub_tag is not None and hub_tag.images is not None and hub_tag.digest == str(head.digest)
 
 
-def _row(tag: str, held: Descriptor, told: HubTag | None, read: tuple[int, tuple[str, ...]] | None) -> TagRow:
+def _row(tag: str, head: Descriptor, hub_tag: HubTag | None, read: tuple[int, tuple[str, ...]] | None) -> TagRow:
     size, platforms = read or (0, ())
-    if told and read is None:
-        size = told.full_size or 0
-        platforms = tuple(image.platform for image in told.images or () if image.platform)
+    if hub_tag and read is None:
+        size = hub_tag.full_size or 0
+        platforms = tuple(image.platform for image in hub_tag.images or () if image.platform)
     return TagRow(
         tag=tag,
-        digest=str(held.digest),
+        digest=head.digest,
         size=size,
         platforms=platforms,
-        pushed=(told.tag_last_pushed or told.last_updated) if told else None,
-        pulled=told.tag_last_pulled if told else None,
+        pushed=(hub_tag.tag_last_pushed or hub_tag.last_updated) if hub_tag else None,
+        pulled=hub_tag.tag_last_pulled if hub_tag else None,
     )
 
 
@@ -89,23 +89,24 @@ def plan_prune(session: Session, repository: Repository) -> Pruning:
     """What [retention] keeps, and what would go; raises ConfigError where nothing says what to keep."""
     session.aim([repository])
     policy = _policy(session, repository)
-    remote = session.remote(repository)
-    held, told = read_heads(session, remote, remote.tags()), _told(session, repository)
-    ages, entries = _ages(session, remote, held, told, policy), _entries(session, remote, held, told)
-    found = [Stored(tag, one.digest, entries[one.digest], ages[tag]) for tag, one in held.items()]
-    decided = decide_retention(
-        place_of(session, repository, PlanOptions(labels={})).ruleset, policy, found, datetime.now(UTC)
-    )
+    destination = destination_of(session, repository, PlanOptions(labels={}))
+    remote = destination.remote
+    heads, hub_tags = read_heads(session, remote, remote.tags()), _hub_tags(session, destination)
+    ages, entries = _ages(session, remote, heads, hub_tags, policy), _entries(session, remote, heads, hub_tags)
+    stored = [Stored(tag, head.digest, entries[head.digest], ages[tag]) for tag, head in heads.items()]
+    decisions = decide_retention(destination.ruleset, policy, stored, datetime.now(UTC))
     return Pruning(
-        repository=str(repository),
+        repository=repository,
         applied=False,
         kept=tuple(
-            KeptTag(tag=one.stored.tag, digest=str(one.stored.digest), reason=one.reason) for one in decided if one.kept
+            KeptTag(tag=each.stored.tag, digest=each.stored.digest, reason=each.reason)
+            for each in decisions
+            if each.kept
         ),
         gone=tuple(
-            GoneTag(tag=one.stored.tag, digest=str(one.stored.digest), reason=one.reason)
-            for one in decided
-            if not one.kept
+            GoneTag(tag=each.stored.tag, digest=each.stored.digest, reason=each.reason)
+            for each in decisions
+            if not each.kept
         ),
     )
 
@@ -126,41 +127,41 @@ def _policy(session: Session, repository: Repository) -> RetentionSettings:
 
 
 def _entries(
-    session: Session, remote: RemoteRepository, held: Mapping[str, Descriptor], told: Mapping[str, HubTag]
+    session: Session, remote: RemoteRepository, heads: Mapping[str, Descriptor], hub_tags: Mapping[str, HubTag]
 ) -> dict[Digest, frozenset[Digest]]:
     """What each content lists, by its digest; only an index that Docker Hub's API doesn't tell of is read."""
-    found = {one.digest: _listed(told.get(tag), one) for tag, one in held.items()}
-    unknown = [digest for digest, entries in found.items() if entries is None]
+    listed = {head.digest: _listed(hub_tags.get(tag), head) for tag, head in heads.items()}
+    unknown = [digest for digest, entries in listed.items() if entries is None]
     read = session.parallel(remote.get, unknown)
-    lists = {one.digest: one.manifests if isinstance(one, Index) else () for one in read}
+    lists = {content.digest: content.manifests if isinstance(content, Index) else () for content in read}
     return {
         digest: frozenset(entry.digest for entry in lists[digest]) if entries is None else entries
-        for digest, entries in found.items()
+        for digest, entries in listed.items()
     }
 
 
-def _listed(told: HubTag | None, held: Descriptor) -> frozenset[Digest] | None:
-    if held.media_type not in media.INDEXES:
+def _listed(hub_tag: HubTag | None, head: Descriptor) -> frozenset[Digest] | None:
+    if head.media_type not in media.INDEXES:
         return frozenset()
-    if told is None or not _agrees(told, held):
+    if hub_tag is None or not _agrees(hub_tag, head):
         return None
-    return frozenset(Digest.parse(image.digest) for image in told.images or () if image.digest)
+    return frozenset(Digest.parse(image.digest) for image in hub_tag.images or () if image.digest)
 
 
 def _ages(
     session: Session,
     remote: RemoteRepository,
-    held: Mapping[str, Descriptor],
-    told: Mapping[str, HubTag],
+    heads: Mapping[str, Descriptor],
+    hub_tags: Mapping[str, HubTag],
     policy: RetentionSettings,
 ) -> dict[str, datetime | None]:
     """When each tag was pushed; where no API tells, when its image was made. Nobody is asked for what nothing needs."""
     if policy.max_age_days is None:
-        return dict.fromkeys(held)
-    stated = {tag: one.tag_last_pushed or one.last_updated or "" for tag, one in told.items()}
-    missing = {held[tag].digest for tag in held if not stated.get(tag)}
-    made = dict(zip(missing, session.parallel(lambda digest: created(remote, digest), missing), strict=True))
-    return {tag: read_time(stated.get(tag) or made.get(one.digest, "")) for tag, one in held.items()}
+        return dict.fromkeys(heads)
+    stated = {tag: hub_tag.tag_last_pushed or hub_tag.last_updated or "" for tag, hub_tag in hub_tags.items()}
+    missing = {heads[tag].digest for tag in heads if not stated.get(tag)}
+    times = dict(zip(missing, session.parallel(lambda digest: created(remote, digest), missing), strict=True))
+    return {tag: read_time(stated.get(tag) or times.get(head.digest, "")) for tag, head in heads.items()}
 
 
 # Delete.
@@ -170,16 +171,16 @@ def plan_deletion(session: Session, repository: Repository, tags: Sequence[str])
     """The tags that were named; raises UsageError where one isn't there."""
     session.aim([repository])
     remote = session.remote(repository)
-    wanted = [Tag.parse(tag) for tag in dict.fromkeys(tags)]
-    found = read_heads(session, remote, wanted)
-    if missing := [tag for tag in wanted if tag not in found]:
+    going = [Tag.parse(tag) for tag in dict.fromkeys(tags)]
+    heads = read_heads(session, remote, going)
+    if missing := [tag for tag in going if tag not in heads]:
         raise UsageError(
             f"{repository} has no tag {', '.join(missing)}: nothing was deleted",
             reference=repository,
             hint=f"'publish tags {repository.familiar}' lists them",
         )
-    gone = [GoneTag(tag=str(tag), digest=str(found[tag].digest), reason="asked for") for tag in wanted]
-    return Pruning(repository=str(repository), applied=False, kept=(), gone=tuple(gone))
+    gone = [GoneTag(tag=str(tag), digest=heads[tag].digest, reason="asked for") for tag in going]
+    return Pruning(repository=repository, applied=False, kept=(), gone=tuple(gone))
 
 
 def carry_out(session: Session, repository: Repository, plan: Pruning) -> tuple[Pruning, PublishError | None]:
@@ -187,21 +188,20 @@ def carry_out(session: Session, repository: Repository, plan: Pruning) -> tuple[
 
     A tag that holds something else by now was pushed again: it stays.
     """
-    deletion = TagDeletion(session, repository, (one.tag for one in plan.gone))
-    remote = session.remote(repository)
+    destination = session.destination(repository)
+    deletion = TagDeletion(session, destination, (gone.tag for gone in plan.gone))
 
-    def delete(one: GoneTag) -> tuple[GoneTag, PublishError | None]:
-        tag = Tag(one.tag)
+    def delete(gone: GoneTag) -> tuple[GoneTag, PublishError | None]:
+        tag = Tag(gone.tag)
         try:
-            held = remote.head(tag)
-            if held is not None and str(held.digest) != one.digest:
-                return msgspec.structs.replace(one, state="failed", detail="it was pushed again meanwhile"), None
+            head = destination.remote.head(tag)
+            if head is not None and head.digest != gone.digest:
+                return msgspec.structs.replace(gone, state="failed", detail="it was pushed again meanwhile"), None
             deletion.delete(tag)
         except PublishError as error:
-            return msgspec.structs.replace(one, state="failed", detail=error.message), error
-        return msgspec.structs.replace(one, state="deleted"), None
+            return msgspec.structs.replace(gone, state="failed", detail=error.message), error
+        return msgspec.structs.replace(gone, state="deleted"), None
 
     done = session.parallel(delete, plan.gone)
-    first = next((error for _one, error in done if error), None)
-    shown = msgspec.structs.replace(plan, applied=True, gone=tuple(one for one, _error in done))
-    return shown, first
+    first = next((error for _gone, error in done if error), None)
+    return msgspec.structs.replace(plan, applied=True, gone=tuple(gone for gone, _error in done)), first

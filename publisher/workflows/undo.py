@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
-from publisher.model.digest import Digest
 from publisher.model.errors import PublishError, Refused, UsageError
 from publisher.model.plan import Kind
 from publisher.model.receipt import Outcome, State
-from publisher.model.reference import Reference, Tag
 from publisher.model.value import Value
 from publisher.planning.lines import desired, eligible, published_versions
 from publisher.planning.tag_reader import tag_reader
 from publisher.receipts.journal import is_id
 from publisher.workflows.content.receipt_artifact import filed_receipt
-from publisher.workflows.reconcile import lock, repair_record, settle, wrong_in
-from publisher.workflows.status import RepositoryRules, place_of, survey_repository
 from publisher.workflows.tagging.markers import lift, marking
-from publisher.workflows.tagging.writer import Ledger, Step, in_order
+from publisher.workflows.tagging.settle import lock, repair, repair_record, settle, wrong_in
+from publisher.workflows.tagging.survey import destination_of, read_tag, survey_repository
+from publisher.workflows.tagging.writer import Step, TagWriter, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from publisher.model.digest import Digest
     from publisher.model.receipt import Change, Receipt
+    from publisher.model.reference import Tag
     from publisher.planning.lines import Published
-    from publisher.receipts.journal import JournalEntry
+    from publisher.workflows.destination import Destination
     from publisher.workflows.jobs import PlanOptions
-    from publisher.workflows.record import Run, RunRecord
+    from publisher.workflows.record import Run
     from publisher.workflows.session import Session
+    from publisher.workflows.tagging.survey import SurveyedRepository
 
 
 class UndoOptions(Value, frozen=True, kw_only=True):
@@ -88,165 +90,171 @@ def undo(session: Session, receipt: Receipt, wish: PlanOptions, options: UndoOpt
     if (receipt.sandbox is True) != (session.sandbox is not None):
         raise Refused("the receipt is of a rehearsal, and this is not one" if receipt.sandbox is True else
                       "the receipt is not of a rehearsal, and this is one")  # fmt: skip
-    changes = _written(receipt)
-    repositories = dict.fromkeys(Reference.parse(change.reference).repository for change in changes)
+    repositories = dict.fromkeys(change.reference.repository for change in _written(receipt))
     session.aim(repositories)
-    parts = [_Part.of(session, place_of(session, one, wish), receipt, changes, options) for one in repositories]
+    destinations = [destination_of(session, repository, wish) for repository in repositories]
+    parts = [_part(session, destination, receipt, options) for destination in destinations]
     steps = [step for part in parts for step in part.steps]
     left = [step for part in parts for step in part.left]
-    changes_now = [*(step.change for step in steps), *(step.left for step in left)]
-    record = repair_record(session, "undo", changes_now, options.receipt)
+    changes = [*(step.change for step in steps), *(step.as_it_is for step in left)]
+    record = repair_record(session, "undo", changes, options.receipt)
     for step in left:
         session.progress.warn(f"{step.reference} was moved since, and is left alone; --force moves it too")
     if options.dry_run:
-        return record.finish(None, record.receipt.moves)
+        return record.as_planned()
     with lock(session, repositories) as entry:
-        run = _go_back(session, receipt, record, entry, parts) if steps or left else record.finish(None, ())
+        run = _go_back(session, receipt, TagWriter(session, record, entry), parts) if changes else record.as_planned()
         if run.error is None and (session.journal.folder / f"{receipt.id}.json").is_file():
-            entry.write(msgspec.structs.replace(receipt, outcome=Outcome.UNDONE))
+            entry.write(replace(receipt, outcome=Outcome.UNDONE))
         return run
 
 
-def _go_back(session: Session, receipt: Receipt, record: RunRecord, entry: JournalEntry, parts: list[_Part]) -> Run:
-    ledger = Ledger(session, record, entry)
-
+def _go_back(session: Session, receipt: Receipt, writer: TagWriter, parts: list[_RepositoryUndo]) -> Run:
     def work() -> None:
-        _carry_out(session, ledger, parts)
+        _carry_out(session, writer, parts)
         # Another run may have come between; what was put back by the versions is held against them once more.
-        where = [part.place for part in parts if part.computes]
+        destinations = [part.destination for part in parts] if _computes(receipt) else []
         left = {step.reference for part in parts for step in part.left}
-        own = {Reference.parse(change.reference) for change in receipt.moves} - left
-        settle(session, ledger, where, wrong_in(session, where, own), own)
+        own = {change.reference for change in receipt.moves} - left
+        settle(session, writer, destinations, wrong_in(session, destinations, own), own)
 
-    return ledger.finish(work)
+    return repair(session, writer, [part.destination for part in parts], work)
 
 
-def _carry_out(session: Session, ledger: Ledger, parts: list[_Part]) -> None:
+def _carry_out(session: Session, writer: TagWriter, parts: list[_RepositoryUndo]) -> None:
     """Exact tags get their bytes back, then the floating ones follow, and only then goes what was created."""
     for part in parts:
-        ledger.write([step for step in part.steps if step.kind is not Kind.FLOATING and step.wanted is not None])
-        for together in in_order(part.floating, part.place.ruleset.flavor.latest_name):
-            ledger.write([step for step in together if step.wanted is not None])
+        written = [step for step in part.steps if step.goal is not None]
+        writer.write([step for step in written if step.kind is not Kind.FLOATING])
+        floating = [step for step in written if step.kind is Kind.FLOATING]
+        for together in in_order(floating, part.destination.ruleset.flavor.latest_name):
+            writer.write(together)
         for step in sorted(part.steps, key=lambda step: step.kind is Kind.EXACT):
-            if step.wanted is None:
-                _take_away(session, ledger, part.place, step)
+            if step.goal is None:
+                _take_away(session, writer, step)
 
 
-def _take_away(session: Session, ledger: Ledger, place: RepositoryRules, step: Step) -> None:
+def _take_away(session: Session, writer: TagWriter, step: Step) -> None:
     """Delete what the run created; an exact tag that can't be deleted alone is yanked, another stays."""
-    if tag_reader(place.ruleset).is_marker(str(step.reference.tag)):
-        lift(session, ledger, step)
+    if tag_reader(step.destination.ruleset).is_marker(step.tag):
+        lift(writer, step)
         return
-    refusal = ledger.remove(step)
+    refusal = writer.remove(step)
     if refusal and step.kind is Kind.EXACT and step.before is not None:
-        tag = str(step.reference.tag)
-        ledger.write([marking(session, step.reference.repository, tag, step.version, step.before)])
+        writer.write([marking(step.destination, step.tag, step.version, step.before)])
         session.progress.warn(f"{step.reference} stays, and its version is yanked: {refusal.message}")
     elif refusal:
         session.progress.warn(f"{step.reference} stays: {refusal.message}")
 
 
-class _Part(Value, frozen=True):
-    """What an undo does in one repository. left: tags that others have moved since.
+# What goes back where.
 
-    computes: whether the floating tags go where the versions say, rather than to what they held.
-    """
 
-    place: RepositoryRules
+class _RepositoryUndo(Value, frozen=True):
+    """What an undo does in one repository. left: tags that others have moved since."""
+
+    destination: Destination
     steps: tuple[Step, ...]
     left: tuple[Step, ...]
-    computes: bool
 
-    @property
-    def floating(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.steps if step.kind is Kind.FLOATING)
+
+class _Standing(StrEnum):
+    """How a tag stands that a run was to write."""
+
+    BACK = "it holds what it is to go back to"
+    OURS = "it holds what the run wrote"
+    UNTOUCHED = "the run did not come to write it"
+    MOVED = "others have moved it since"
+
+
+def _part(session: Session, destination: Destination, receipt: Receipt, options: UndoOptions) -> _RepositoryUndo:
+    """Decide, by what the repository holds now."""
+    every = [change for change in receipt.moves if change.reference.repository == destination.repository]
+    own = [change for change in _written(receipt) if change in every]
+    reversal = _Reversal.of(survey_repository(session, destination), receipt, own)
+    steps: list[Step] = []
+    left: list[Step] = []
+    for change in own:
+        step = reversal.step(change)
+        match reversal.standing(change, step):
+            case _Standing.OURS:
+                steps.append(step)
+            case _Standing.MOVED:
+                (steps if options.force else left).append(step)
+            case _Standing.BACK | _Standing.UNTOUCHED:
+                pass
+    steps += filter(None, (reversal.following(change) for change in every if change not in own))
+    return _RepositoryUndo(destination, tuple(steps), tuple(left))
+
+
+def _computes(receipt: Receipt) -> bool:
+    """Whether the floating tags go where the versions say, rather than to what they held."""
+    return receipt.command == "release"
+
+
+class _Reversal(Value, frozen=True):
+    """Where the tags of one repository go back to. image: what the run released.
+
+    goals: where floating tags belong once the run is taken back; none where they go to what they held.
+    """
+
+    destination: Destination
+    state: Published
+    goals: Mapping[str, Digest | None]
+    image: Digest | None
 
     @classmethod
-    def of(
-        cls,
-        session: Session,
-        place: RepositoryRules,
-        receipt: Receipt,
-        changes: tuple[Change, ...],
-        options: UndoOptions,
-    ) -> _Part:
-        """Decide, by what the repository holds now."""
-        own = _in(place, changes)
-        state = survey_repository(session, place).state
-        back = _Back(session, place, state, own, receipt)
-        steps: list[Step] = []
-        left: list[Step] = []
-        for change in own:
-            step = back.step(change)
-            if step.before == step.wanted:
-                continue
-            mine = back.is_mine(change, step.before)
-            if mine or change.state is not State.NOT_DONE:
-                (steps if mine or options.force else left).append(step)
-        steps += filter(None, (back.followed(change) for change in _in(place, receipt.moves) if change not in own))
-        return cls(place, tuple(steps), tuple(left), back.computes)
-
-
-def _in(place: RepositoryRules, changes: Iterable[Change]) -> list[Change]:
-    return [change for change in changes if Reference.parse(change.reference).repository == place.repository]
-
-
-def _is_new(change: Change) -> bool:
-    return change.kind is Kind.EXACT and change.before is None
-
-
-class _Back:
-    """Where the tags of one repository go back to."""
-
-    def __init__(
-        self, session: Session, place: RepositoryRules, state: Published, changes: Sequence[Change], receipt: Receipt
-    ) -> None:
-        self._remote = session.remote(place.repository)
-        self._state = state
-        self._image = receipt.image.digest if receipt.image else None
-        published = published_versions(place.ruleset, state)
-        gone = {change.version for change in changes if _is_new(change)}
-        kept = {one for one in eligible(published) if str(one) not in gone}
-        exact = {change.version: change.before for change in changes if change.kind is Kind.EXACT}
-        self._belongs = {
-            tag: Digest.parse(earlier) if (earlier := exact.get(str(owner))) else published[owner].digest
-            for tag, owner in desired(place.ruleset, kept).items()
-        }
-        self.computes = receipt.command == "release"
+    def of(cls, surveyed: SurveyedRepository, receipt: Receipt, changes: Sequence[Change]) -> _Reversal:
+        goals = _belongings(surveyed, changes) if _computes(receipt) else {}
+        image = receipt.image.digest if receipt.image else None
+        return cls(surveyed.destination, surveyed.state, goals, image)
 
     def step(self, change: Change) -> Step:
         """The write that takes one line back."""
-        reference = Reference.parse(change.reference)
-        before = Digest.parse(change.before) if change.before else None
-        wanted = self._belongs.get(str(reference.tag)) if self.computes and change.kind is Kind.FLOATING else None
+        goal = self.goals.get(change.reference.tag) if change.kind is Kind.FLOATING else None
         return Step(
-            reference=reference,
+            destination=self.destination,
+            tag=change.reference.tag,
             kind=change.kind,
             version=change.version,
-            before=self._held(reference),
-            wanted=wanted or before,
+            before=self._held(change.reference.tag),
+            goal=goal or change.before,
             state=State.RESTORED,
         )
 
-    def followed(self, change: Change) -> Step | None:
+    def standing(self, change: Change, step: Step) -> _Standing:
+        """How the tag stands; of a write whose end is unknown, what it would have written counts as written."""
+        is_known = change.state not in {State.UNKNOWN, State.NOT_DONE}
+        written = change.after if is_known or self.image is None else self.image
+        if step.before == step.goal:
+            return _Standing.BACK
+        if step.before == written:
+            return _Standing.OURS
+        return _Standing.UNTOUCHED if change.state is State.NOT_DONE else _Standing.MOVED
+
+    def following(self, change: Change) -> Step | None:
         """The write that takes back a floating tag which came to this version later, as by a yank of a higher one."""
-        if not self.computes or change.kind is not Kind.FLOATING or self._image is None:
+        if self.image is None or change.kind is not Kind.FLOATING or not self.goals.get(change.reference.tag):
             return None
         step = self.step(change)
-        belongs = self._belongs.get(str(step.reference.tag))
-        return step if str(step.before) == self._image and belongs not in {None, step.before} else None
+        return step if step.before == self.image != step.goal else None
 
-    def _held(self, reference: Reference) -> Digest | None:
-        if str(reference.tag) in self._state.held:
-            return self._state.held[str(reference.tag)]
+    def _held(self, tag: Tag) -> Digest | None:
+        """What a tag holds; None where it isn't there or can't be read."""
+        if tag in self.state.held:
+            return self.state.held[tag]
         try:
-            found = self._remote.head(reference.tag or Tag("latest"))
+            return read_tag(self.destination.remote, tag)
         except PublishError:
             return None
-        return found.digest if found else None
 
-    def is_mine(self, change: Change, held: Digest | None) -> bool:
-        """Whether the tag still holds what the run wrote; of a write whose end is unknown, what it would have."""
-        is_known = change.state not in {State.UNKNOWN, State.NOT_DONE}
-        wrote = change.after if is_known or self._image is None else self._image
-        return (str(held) if held else None) == wrote
+
+def _belongings(surveyed: SurveyedRepository, changes: Sequence[Change]) -> dict[str, Digest | None]:
+    """What each floating tag held, or would have, without the versions that the run created or overwrote."""
+    ruleset = surveyed.destination.ruleset
+    published = published_versions(ruleset, surveyed.state)
+    exact = [change for change in changes if change.kind is Kind.EXACT]
+    created = {change.version for change in exact if change.before is None}
+    earlier = {change.version: change.before for change in exact}
+    owners = desired(ruleset, {version for version in eligible(published) if str(version) not in created})
+    return {tag: earlier.get(str(version)) or published[version].digest for tag, version in owners.items()}

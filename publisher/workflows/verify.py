@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from publisher.model.reference import Reference
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.compression import Compression
-    from publisher.workflows.record import Recorded
+    from publisher.workflows.record import RecordedTag
     from publisher.workflows.session import Session
     from publisher.workflows.signatures import SignatureDemand
 
@@ -46,9 +46,9 @@ class Inventory(Value, frozen=True):
 
 def take_inventory(session: Session, remote: RemoteRepository, root: Content) -> Inventory:
     """Read every manifest below `root` back, hashed; raises VerificationFailed where one is missing or different."""
-    found = list(_descend(session, remote, root, 0))
-    blobs = {blob.digest: blob for content in found if isinstance(content, Manifest) for blob in content.blobs}
-    return Inventory(tuple(found), tuple(blobs.values()))
+    contents = list(_descend(session, remote, root, 0))
+    blobs = {blob.digest: blob for content in contents if isinstance(content, Manifest) for blob in content.blobs}
+    return Inventory(tuple(contents), tuple(blobs.values()))
 
 
 def _descend(session: Session, remote: RemoteRepository, content: Content, depth: int) -> Iterator[Content]:
@@ -83,9 +83,9 @@ def verify_content(session: Session, remote: RemoteRepository, digest: Digest, l
     return Proof(Verification(level=level, blobs=len(inventory.blobs), bytes=downloaded, pulled=pulled), inventory)
 
 
-def level_of(session: Session, asked: str | None) -> str:
+def level_of(session: Session, level: str | None) -> str:
     """The level that was asked for; by default `pull` where an engine is at hand, else `digest`."""
-    return asked or ("pull" if session.engine_at_hand else "digest")
+    return level or ("pull" if session.engine_at_hand else "digest")
 
 
 def refuse_unreadable(session: Session, compression: Compression, level: str, *, smokes: bool) -> None:
@@ -100,11 +100,11 @@ def refuse_unreadable(session: Session, compression: Compression, level: str, *,
 
 
 def _check_size(remote: RemoteRepository, blob: Descriptor) -> None:
-    held = remote.blob_size(blob.digest)
-    if held == blob.size:
+    size = remote.blob_size(blob.digest)
+    if size == blob.size:
         return
-    found = "is missing" if held is None else f"has {held:,} bytes instead of {blob.size:,}"
-    raise VerificationFailed(f"blob {blob.digest} {found} in {remote.repository}", reference=remote.repository)
+    problem = "is missing" if size is None else f"has {size:,} bytes instead of {blob.size:,}"
+    raise VerificationFailed(f"blob {blob.digest} {problem} in {remote.repository}", reference=remote.repository)
 
 
 def _download(session: Session, remote: RemoteRepository, inventory: Inventory) -> int:
@@ -140,28 +140,30 @@ class Expectation(Value, frozen=True):
     level: str = "digest"
     source: str | None = None
     local: bool = False
-    recorded: Mapping[str, Recorded] = msgspec.field(default_factory=dict)
+    recorded: Mapping[Reference, RecordedTag] = msgspec.field(default_factory=dict)
     signed: SignatureDemand | None = None
 
 
-def verify_references(session: Session, references: Sequence[Reference], wanted: Expectation) -> tuple[Verdict, ...]:
+def verify_references(
+    session: Session, references: Sequence[Reference], expectation: Expectation
+) -> tuple[Verdict, ...]:
     """One verdict for each reference: is it there, whole, and what was asked for."""
-    source = find_source(session, wanted.source) if wanted.source else None
-    wanted = replace(wanted, recorded=recorded_tags(session))
-    return tuple(session.parallel(lambda reference: _verdict(session, reference, wanted, source), references))
+    source = find_source(session, expectation.source) if expectation.source else None
+    expectation = replace(expectation, recorded=recorded_tags(session))
+    return tuple(session.parallel(lambda reference: _verdict(session, reference, expectation, source), references))
 
 
-def _verdict(session: Session, reference: Reference, wanted: Expectation, source: Source | None) -> Verdict:
+def _verdict(session: Session, reference: Reference, expectation: Expectation, source: Source | None) -> Verdict:
     remote = session.remote(reference.repository)
     try:
-        found = remote.find(reference.tag or reference.target)
-        if found is None:
+        content = remote.find(reference.tag or reference.target)
+        if content is None:
             return _say(reference, VerdictState.MISSING, "no such tag or digest in the registry")
-        if problem := _difference(session, reference, found, wanted, source):
-            return _say(reference, VerdictState.DIFFERENT, problem, found.digest)
-        proof = verify_content(session, remote, found.digest, wanted.level)
-        shown = platforms(remote, found)
-        signed = wanted.signed.check(session, remote, reference, found) if wanted.signed else None
+        if problem := _difference(session, remote, reference, content, expectation, source):
+            return _say(reference, VerdictState.DIFFERENT, problem, content.digest)
+        proof = verify_content(session, remote, content.digest, expectation.level)
+        shown = platforms(remote, content)
+        signed = expectation.signed.check(session, remote, reference, content) if expectation.signed else None
     except VerificationFailed as error:
         return _say(reference, VerdictState.DIFFERENT, error.message)
     except PublishError as error:
@@ -170,25 +172,29 @@ def _verdict(session: Session, reference: Reference, wanted: Expectation, source
         return _say(reference, VerdictState.UNKNOWN, error.message)
     checked = f"{proof.verification.blobs} blobs checked"
     if signed is None:
-        return _say(reference, VerdictState.EQUAL, checked, found.digest, shown)
+        return _say(reference, VerdictState.EQUAL, checked, content.digest, shown)
     state = VerdictState.DIFFERENT if signed.problem else VerdictState.EQUAL
     detail = signed.problem or f"{checked}; {signed.detail}"
-    return replace(_say(reference, state, detail, found.digest, shown), signatures=signed.records)
+    return replace(_say(reference, state, detail, content.digest, shown), signatures=signed.records)
 
 
 def _difference(
-    session: Session, reference: Reference, found: Content, wanted: Expectation, source: Source | None
+    session: Session,
+    remote: RemoteRepository,
+    reference: Reference,
+    content: Content,
+    expectation: Expectation,
+    source: Source | None,
 ) -> str | None:
     """Why the registry's content is not what was asked for."""
-    remote = session.remote(reference.repository)
-    if reference.digest and found.digest != reference.digest:
-        return f"the tag is at {found.digest}"
-    if source and identity(found, lambda entry: remote.get(entry.digest)) != source.identity:
+    if reference.digest and content.digest != reference.digest:
+        return f"the tag is at {content.digest}"
+    if source and identity(content, lambda entry: remote.get(entry.digest)) != source.identity:
         return f"it is not the image {source.name}"
-    record = wanted.recorded.get(str(reference)) if reference.digest is None else None
-    if record and record.digest not in {None, str(found.digest)}:
+    record = expectation.recorded.get(reference) if reference.digest is None else None
+    if record and record.digest not in {None, content.digest}:
         return f"the version was overwritten: by the receipt {record.receipt} the tag holds {record.digest}"
-    stale = stale_copy(session, session.engine, reference, found) if wanted.local else None
+    stale = stale_copy(session, session.engine, reference, content) if expectation.local else None
     return f"the engine's own {stale} is another image: docker pull {stale}" if stale else None
 
 
@@ -204,12 +210,12 @@ def _say(
     state: VerdictState,
     detail: str,
     digest: Digest | None = None,
-    found: tuple[str, ...] = (),
+    shown: tuple[str, ...] = (),
 ) -> Verdict:
     return Verdict(
-        reference=str(reference),
-        digest=None if digest is None else str(digest),
-        platforms=found,
+        reference=reference,
+        digest=digest,
+        platforms=shown,
         state=state,
         detail=detail,
     )

@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING
 
 from publisher.model.errors import Refused, UsageError
 from publisher.model.plan import Kind
+from publisher.model.reference import Tag
 from publisher.model.value import Value
 from publisher.planning.lines import Published, survey
 from publisher.planning.rules import MARKER
 from publisher.planning.version import ANY_SCHEME, parse_version
-from publisher.workflows.reconcile import drift, lock, repair_record, settle, wrong_in
-from publisher.workflows.status import SurveyedRepository, places, survey_repository
 from publisher.workflows.tagging.markers import lift
-from publisher.workflows.tagging.writer import Ledger, Step
+from publisher.workflows.tagging.settle import drift, lock, repair, repair_record, settle, wrong_in
+from publisher.workflows.tagging.survey import SurveyedRepository, configured_destinations, survey_repository
+from publisher.workflows.tagging.writer import Step, TagWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from publisher.model.digest import Digest
     from publisher.planning.lines import PublishedVersion
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.record import Run
@@ -38,78 +41,96 @@ def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -
 
     Raises UsageError for what is no version, Refused where no repository has published it.
     """
-    found = [survey_repository(session, place) for place in places(session, wish)]
-    having = [(one, held) for one in found if (held := _published(one, text))]
-    if not having:
-        where = ", ".join(one.place.written for one in found)
+    surveyed = [survey_repository(session, destination) for destination in configured_destinations(session, wish)]
+    parts = [
+        _RepositoryVersion(repository, version) for repository in surveyed if (version := _published(repository, text))
+    ]
+    if not parts:
+        where = ", ".join(repository.destination.repository.familiar for repository in surveyed)
         raise Refused(f"{text} is not published in {where}", hint="'publish status' lists what is")
-    markers = [step for one, held in having if (step := _marker(one, held, options))]
-    after = [step for one, held in having for step in drift(_supposed(one, held, yanked=not options.undo))]
-    gone = [step for one, held in having for step in _deletions(one, held)] if options.delete else []
-    changes = [step.change for step in (*markers, *after, *gone)]
+    markers = [step for part in parts if (step := part.marker(options))]
+    _refuse_vain_undo(text, parts, options)
+    after = [step for part in parts for step in drift(part.supposed(yanked=not options.undo))]
+    deletions = [step for part in parts for step in part.deletions()] if options.delete else []
+    changes = [step.change for step in (*markers, *after, *deletions)]
     record = repair_record(session, "yank", changes, options.receipt)
-    if options.dry_run or not record.receipt.moves:
-        return record.finish(None, record.receipt.moves)
-    where_to = [one.place for one, _ in having]
-    with lock(session, [place.repository for place in where_to]) as entry:
-        ledger = Ledger(session, record, entry)
+    if options.dry_run or not changes:
+        return record.as_planned()
+    destinations = [part.surveyed.destination for part in parts]
+    with lock(session, [destination.repository for destination in destinations]) as entry:
+        writer = TagWriter(session, record, entry)
 
         def work() -> None:
             for step in markers:
                 if options.undo:
-                    lift(session, ledger, step)
+                    lift(writer, step)
                 else:
-                    ledger.write([step])
-            settle(session, ledger, where_to, wrong_in(session, where_to))
-            for step in gone:
-                if refusal := ledger.remove(step):
+                    writer.write([step])
+            settle(session, writer, destinations, wrong_in(session, destinations))
+            for step in deletions:
+                if refusal := writer.remove(step):
                     session.progress.warn(f"{step.reference} stays: {refusal.message}")
 
-        return ledger.finish(work)
+        return repair(session, writer, destinations, work)
 
 
-def _published(found: SurveyedRepository, text: str) -> PublishedVersion | None:
-    version = parse_version(text, (*found.place.ruleset.schemes, *ANY_SCHEME))
-    named = next((one for one in found.survey.versions if text in {str(one.version), *one.tags}), None)
+def _refuse_vain_undo(text: str, parts: Iterable[_RepositoryVersion], options: YankOptions) -> None:
+    """An --undo of what is not yanked is refused, unless floating tags wait for a run that was stopped."""
+    if options.undo and not any(part.version.yanked or drift(part.surveyed) for part in parts):
+        where = ", ".join(part.surveyed.destination.repository.familiar for part in parts)
+        raise Refused(
+            f"{text} is not yanked in {where}, and every floating tag is where it belongs",
+            hint="'publish status' shows which versions are yanked",
+        )
+
+
+def _published(surveyed: SurveyedRepository, text: str) -> PublishedVersion | None:
+    versions = surveyed.survey.versions
+    version = parse_version(text, (*surveyed.destination.ruleset.schemes, *ANY_SCHEME))
+    named = next((published for published in versions if text in {str(published.version), *published.tags}), None)
     if version is None and named is None:
         raise UsageError(f"'{text}' is not a version", hint="name one that 'publish status' lists, as in 1.2.3")
-    return named or next((one for one in found.survey.versions if one.version == version), None)
+    return named or next((published for published in versions if published.version == version), None)
 
 
-def _marker(found: SurveyedRepository, held: PublishedVersion, options: YankOptions) -> Step | None:
-    """The write of the marker that is needed, if any."""
-    if held.yanked is not options.undo:
-        return None
-    marker = next((tag for tag in held.tags if MARKER + tag in found.state.tags), held.tags[0])
-    reference = found.place.repository.tag(MARKER + marker)
-    before = found.state.held.get(str(reference.tag))
-    wanted = None if options.undo else held.digest
-    return Step(reference=reference, kind=Kind.REF, version=str(held.version), before=before, wanted=wanted)
+class _RepositoryVersion(Value, frozen=True):
+    """What is to be done in one repository, which has published the version."""
 
+    surveyed: SurveyedRepository
+    version: PublishedVersion
 
-def _supposed(found: SurveyedRepository, held: PublishedVersion, *, yanked: bool) -> SurveyedRepository:
-    """The repository as it will be once the marker is there, or gone."""
-    markers = {MARKER + tag for tag in held.tags}
-    kept = {tag: digest for tag, digest in found.state.held.items() if tag not in markers}
-    if yanked and held.digest:
-        kept[MARKER + held.tags[0]] = held.digest
-    tags = (found.state.tags - markers) | {tag for tag in markers if tag in kept}
-    state = Published(tags, kept, found.state.stated)
-    return SurveyedRepository(found.place, state, survey(found.place.ruleset, state))
+    def marker(self, options: YankOptions) -> Step | None:
+        """The write of the marker that is needed, if any."""
+        if self.version.yanked is not options.undo:
+            return None
+        tags = self.version.tags
+        exact = next((tag for tag in tags if MARKER + tag in self.surveyed.state.tags), tags[0])
+        return self._step(Tag.parse(MARKER + exact), Kind.REF, None if options.undo else self.version.digest)
 
+    def supposed(self, *, yanked: bool) -> SurveyedRepository:
+        """The repository as it will be once the marker is there, or gone."""
+        destination, state = self.surveyed.destination, self.surveyed.state
+        markers = {MARKER + tag for tag in self.version.tags}
+        kept = {tag: digest for tag, digest in state.held.items() if tag not in markers}
+        if yanked and self.version.digest:
+            kept[MARKER + self.version.tags[0]] = self.version.digest
+        tags = (state.tags - markers) | {tag for tag in markers if tag in kept}
+        supposed = Published(tags, kept, state.stated)
+        return SurveyedRepository(destination, supposed, survey(destination.ruleset, supposed))
 
-def _deletions(found: SurveyedRepository, held: PublishedVersion) -> list[Step]:
-    """The version's own tags, and the floating ones that no other version takes over; the marker stays."""
-    orphans = [line for line in _supposed(found, held, yanked=True).survey.lines if line.version is None]
-    tags = [(line.tag, Kind.FLOATING) for line in orphans if line.digest == held.digest]
-    tags += [(tag, Kind.EXACT) for tag in held.tags]
-    return [
-        Step(
-            reference=found.place.repository.tag(tag),
+    def deletions(self) -> list[Step]:
+        """The version's own tags, and the floating ones that no other version takes over; the marker stays."""
+        orphans = [line for line in self.supposed(yanked=True).survey.lines if line.version is None]
+        tags = [(line.tag, Kind.FLOATING) for line in orphans if line.digest == self.version.digest]
+        tags += [(tag, Kind.EXACT) for tag in self.version.tags]
+        return [self._step(Tag(tag), kind, None) for tag, kind in tags]
+
+    def _step(self, tag: Tag, kind: Kind, goal: Digest | None) -> Step:
+        return Step(
+            destination=self.surveyed.destination,
+            tag=tag,
             kind=kind,
-            version=str(held.version),
-            before=found.state.held.get(tag),
-            wanted=None,
+            version=str(self.version.version),
+            before=self.surveyed.state.held.get(tag),
+            goal=goal,
         )
-        for tag, kind in tags
-    ]

@@ -133,7 +133,7 @@ def test_repository_that_is_deleted(trial: Trial, positions: range, capsys: pyte
 
 def _delete(world: World, when: int, number: int, _method: str, _path: str) -> None:
     if number == when:
-        world.store._holdings.pop(NAME, None)
+        world.store._repositories.pop(NAME, None)
 
 
 def test_a_token_that_may_only_read_sends_nothing(trial: Trial) -> None:

@@ -97,7 +97,7 @@ class Trial:
             artifact = world.manifest(NAME, digest)
             assert isinstance(artifact, Manifest)
             layer = artifact.layers[0]
-            yield world.store.shelf.read(layer.digest, 0, layer.size)
+            yield world.store.blob_store.read(layer.digest, 0, layer.size)
 
     def _word(self, world: World, bundle: bytes) -> str:
         application = world._application

@@ -54,5 +54,5 @@ def _wrong_tags(run: SimulatedRun, tags: list[str]) -> set[str]:
     with run.session() as session:
         drifted = {reference.rpartition(":")[2] for reference in status(session, make_plan_options(NAME)).drifted}
         verdicts = verify_references(session, references, Expectation())
-    wrong = {verdict.reference.rpartition(":")[2] for verdict in verdicts if verdict.state is not VerdictState.EQUAL}
+    wrong = {str(verdict.reference.tag) for verdict in verdicts if verdict.state is not VerdictState.EQUAL}
     return drifted | wrong

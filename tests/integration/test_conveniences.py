@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from publisher.cli.plugin import own
+from publisher.cli.plugin import split_arguments
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
 from tests.support.layout import make_layout
@@ -109,7 +109,7 @@ def test_docker_passes_its_own_options_on(publish: Publish) -> None:
     """What docker was told before the plugin's name holds for publish too, as docker's newer CLIs hand it on."""
     told: dict[str, str] = {}
     words = ["--context", "far", "-H=unix:///x.sock", "--config", "/c", "-l", "debug", "publish", "plan", "publish"]
-    assert own(words, told) == ["plan", "publish"]
+    assert split_arguments(words, told) == ["plan", "publish"]
     assert told == {"DOCKER_CONTEXT": "far", "DOCKER_HOST": "unix:///x.sock", "DOCKER_CONFIG": "/c"}
     environ = {**publish.environ, "HOME": str(publish.home)}
     words = [str(SCRIPTS / "docker-publish"), "--host", "unix:///absent.sock", "publish", "doctor", "--format", "json"]

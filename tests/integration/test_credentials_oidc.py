@@ -11,7 +11,7 @@ import pytest
 
 from publisher.credentials.oidc import OidcCredentials
 from publisher.http.retry import RetryPolicy
-from publisher.model.credential import Absent, Broken, Found
+from publisher.model.credential import Absent, Broken, Present
 from tests.support.http_server import Answer, Server, ServerRequest, client, serve
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_a_job_signs_in_without_a_secret(services: Services) -> None:
     """As the organization that the repository belongs to, once for the whole run, for the registry only."""
     source = services.source()
     found, again = source.find("docker.io", "acme/app"), source.find("docker.io", "acme/app")
-    assert isinstance(found, Found)
+    assert isinstance(found, Present)
     assert found == again
     assert (found.credential.username, found.credential.secret) == ("acme", SECRET)
     assert (found.credential.source, found.credential.registry_only) == ("GitHub OIDC", True)
@@ -93,7 +93,7 @@ def test_a_job_signs_in_without_a_secret(services: Services) -> None:
 def test_the_organization_can_be_named(services: Services) -> None:
     """Where no repository tells."""
     named = services.source(DOCKERHUB_USERNAME="other").find("docker.io", "acme/app")
-    assert isinstance(named, Found)
+    assert isinstance(named, Present)
     assert named.credential.username == "other"
     assert isinstance(services.source().find("docker.io"), Broken)
 
@@ -108,7 +108,7 @@ def test_nothing_is_asked_for_other_registries(services: Services) -> None:
 def test_a_busy_service_is_waited_for(services: Services) -> None:
     """429 with Retry-After is no refusal."""
     services.limited = 3
-    assert isinstance(services.source().find("docker.io", "acme/app"), Found)
+    assert isinstance(services.source().find("docker.io", "acme/app"), Present)
 
 
 @pytest.mark.parametrize(

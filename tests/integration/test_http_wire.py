@@ -211,7 +211,7 @@ def two_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(address, *rest, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", local)
-    monkeypatch.setattr("publisher.http.client.is_inner", lambda host: host == "127.0.0.2")
+    monkeypatch.setattr("publisher.http.origin.is_private", lambda host: host == "127.0.0.2")
 
 
 def test_a_redirect_to_a_name_of_an_inner_address_is_refused(two_worlds: None) -> None:
@@ -277,11 +277,13 @@ def test_a_proxy_is_used_and_keeps_its_password_to_itself(monkeypatch: pytest.Mo
 
 
 def test_no_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hosts that it names are reached directly."""
+    """Hosts that it names, and networks, are reached directly."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serve({"GET /x": Answer()}) as server, client(user="") as made:
-        assert made.send(Request(method="GET", url=f"{server.url}/x")).status == 200
+    with serve({"GET /x": Answer()}) as server:
+        for text in ("127.0.0.1", f"other.test, {server.host}", "10.0.0.0/8, 127.0.0.0/8", "*"):
+            monkeypatch.setenv("no_proxy", text)
+            with client(user="") as connected:
+                assert connected.send(Request(method="GET", url=f"{server.url}/x")).status == 200
 
 
 def test_an_address_of_a_missing_bundle_is_a_configuration_error(

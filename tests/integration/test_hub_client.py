@@ -63,7 +63,7 @@ def test_changes_are_sent_and_read_back() -> None:
         hub.set_immutable(["^v[0-9]+$"])
         hub.set_private(private=True)
         hub.create(private=True, description="text")
-        assert hub.matching("^v") == ("v1",)
+        assert hub.matching_tags("^v") == ("v1",)
         assert hub.delete_tag("old")
     assert [seen.path for seen in server.requests].count("/v2/auth/token") == 1
     assert not any("canary" in str(seen.headers) for seen in server.requests)

@@ -277,23 +277,6 @@ def test_a_frozen_tag_is_told_from_one_that_is_right_already(held: bool) -> None
                 remote.put(CONTENT, Tag("1"))
 
 
-@pytest.mark.parametrize(
-    ("header", "written", "again"),
-    [
-        pytest.param({"OCI-Tag": "a, b"}, {"a", "b"}, 2, id="all"),
-        pytest.param({"OCI-Tag": "b"}, {"b"}, 2, id="some"),
-        pytest.param({}, set(), 1, id="not-known"),
-    ],
-)
-def test_several_tags_in_one_request(header: dict[str, str], written: set[str], again: int) -> None:
-    """Only tags that the registry names count as written; one that doesn't know how is asked once."""
-    odd = Odd(answers={("PUT", f"{MANIFEST}?tag=a&tag=b"): (201, header, "")})
-    with serve_odd(odd) as server, open_repository(server) as remote:
-        for _ in range(2):
-            assert remote.put_tags(CONTENT, (Tag("a"), Tag("b"))) == written
-        assert server.count("PUT") == again
-
-
 PAGE = "tags/list?n=1000"
 
 

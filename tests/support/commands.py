@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from publisher.model.codec import encode
 from publisher.model.errors import PublishError, Stopped
 from publisher.model.reference import Reference
 from publisher.report.failure import document
 from publisher.workflows.jobs import PlanOptions, jobs
 from publisher.workflows.reconcile import reconcile
 from publisher.workflows.release import ReleaseOptions, prepare, refuse, release
-from publisher.workflows.retag import RetagOptions, destinations, retag
+from publisher.workflows.retag import RetagOptions, read_targets, retag
 from publisher.workflows.undo import UndoOptions, find_receipt, undo
 from publisher.workflows.yank import YankOptions, yank
 from tests.support.simulation import RunKilled
@@ -63,7 +64,7 @@ def run_command(run: SimulatedRun, work: Callable[[Session], WorkflowRun]) -> Co
 
 
 def _json(value: object) -> dict[str, Any]:
-    decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value))
+    decoded: dict[str, Any] = msgspec.json.decode(encode(value))
     return decoded
 
 
@@ -111,7 +112,7 @@ def retag_of(run: SimulatedRun, source: str, *tags: str) -> CommandResult:
 
     def work(session: Session) -> WorkflowRun:
         reference = Reference.parse(source)
-        return retag(session, reference, destinations(reference, tags), RetagOptions(force=True))
+        return retag(session, reference, read_targets(reference, tags), RetagOptions(force=True))
 
     return run_command(run, work)
 

@@ -13,12 +13,24 @@ from publisher.model.digest import Digest
 from publisher.model.manifest import Descriptor, Platform, compose_index, compose_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
-def make_layout(folder: Path, content: str, platforms: tuple[str, ...] = ("linux/amd64",)) -> Digest:
-    """Write a layout with one image for each platform, as an index if there are several; returns the root's digest."""
-    entries = tuple(_image(folder, content, Platform.parse(text)) for text in platforms)
+def make_layout(
+    folder: Path,
+    content: str,
+    platforms: tuple[str, ...] = ("linux/amd64",),
+    *,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> Digest:
+    """Write a layout with one image for each platform, as an index if there are several; returns the root's digest.
+
+    labels: of every image's config; annotations: of every image's manifest.
+    """
+    stated = (labels or {}, annotations or {})
+    entries = tuple(_image(folder, content, Platform.parse(text), *stated) for text in platforms)
     root = entries[0]
     if len(entries) > 1:
         index = compose_index(entries)
@@ -29,7 +41,9 @@ def make_layout(folder: Path, content: str, platforms: tuple[str, ...] = ("linux
     return root.digest
 
 
-def _image(folder: Path, content: str, platform: Platform) -> Descriptor:
+def _image(
+    folder: Path, content: str, platform: Platform, labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> Descriptor:
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as archive:
         member = tarfile.TarInfo("content")
@@ -39,11 +53,12 @@ def _image(folder: Path, content: str, platform: Platform) -> Descriptor:
     config = {
         "architecture": platform.architecture,
         "os": platform.os,
-        "config": {},
+        "config": {"Labels": dict(labels)} if labels else {},
         "rootfs": {"type": "layers", "diff_ids": [str(Digest.of(raw.getvalue()))]},
     }
     layer = _blob(folder, gzip.compress(raw.getvalue(), mtime=0), media.OCI_LAYER_GZIP)
-    manifest = compose_manifest(_blob(folder, json.dumps(config).encode(), media.OCI_CONFIG), (layer,))
+    described = _blob(folder, json.dumps(config).encode(), media.OCI_CONFIG)
+    manifest = compose_manifest(described, (layer,), annotations=dict(annotations))
     blob = _blob(folder, manifest.content, manifest.media_type)
     return Descriptor(blob.media_type, blob.digest, blob.size, platform)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
+from publisher.model.digest import Digest
 from publisher.model.plan import Action, Kind, Plan
 from publisher.model.receipt import Change, Outcome, Receipt, State
+from publisher.model.reference import TagReference
 
 
 def change(
@@ -14,8 +16,8 @@ def change(
 ) -> Change:  # fmt: skip
     """One tag of a receipt."""
     return Change(
-        reference=f"docker.io/{repository}:{tag}", kind=kind, version=version, action=Action.MOVE, before=before,
-        after=after, state=state,
+        reference=TagReference.parse(f"docker.io/{repository}:{tag}"), kind=kind, version=version, action=Action.MOVE,
+        before=Digest.parse(before) if before else None, after=Digest.parse(after) if after else None, state=state,
     )  # fmt: skip
 
 

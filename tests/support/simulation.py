@@ -25,7 +25,7 @@ from publisher.model.facts import Facts
 from publisher.report.progress import Teller
 from publisher.sandbox.application import Application
 from publisher.sandbox.auth import TokenIssuer
-from publisher.sandbox.blob_store import MemoryShelf
+from publisher.sandbox.blob_store import MemoryBlobStore
 from publisher.sandbox.faults import Faults
 from publisher.sandbox.options import Options
 from publisher.sandbox.store import Store
@@ -75,12 +75,12 @@ class World:
         options = options or Options()
         self.schedule = Schedule(seed, runs)
         self.store = Store(
-            MemoryShelf(), lag=options.lag, list_lag=options.list_lag, collect=options.collect, clock=self.clock
+            MemoryBlobStore(), lag=options.lag, list_lag=options.list_lag, collect=options.collect, clock=self.clock
         )
         self.trace: list[SimulatedRequest] = []
         self.watch: Callable[[SimulatedRequest], None] = lambda _asked: None
         self._application = Application(URL, self.store, options, Faults(()))
-        self._application._gate.mint = TokenIssuer(options.token_life, self.clock)
+        self._application._authenticator.issuer = TokenIssuer(options.token_life, self.clock)
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(_Here())
 
@@ -105,9 +105,9 @@ class World:
 
     def put_blob(self, name: str, content: bytes) -> Digest:
         """Have a blob there."""
-        draft, digest = self.store.shelf.begin(), Digest.of(content)
+        draft, digest = self.store.blob_store.begin(), Digest.of(content)
         draft.append(content)
-        self.store.shelf.keep(draft, digest)
+        self.store.blob_store.keep(draft, digest)
         self.store.add_blob(name, digest)
         return digest
 
@@ -273,7 +273,7 @@ class SimulatedSession(Session):
         self._run = run
 
     @cached_property
-    def _patience(self) -> RetryPolicy:
+    def _retry_policy(self) -> RetryPolicy:
         return RetryPolicy(sleep=self.pause, clock=self._run.world.clock, now=self._run.world.clock)
 
     def pause(self, seconds: float) -> None:
@@ -282,5 +282,7 @@ class SimulatedSession(Session):
 
     def client_with(self, find: Callable[[str, str], Credential | None]) -> Client:
         """The real client, on wires that lead into the world."""
-        wire: Any = _Wire(self._run)
-        return Client(find, lambda _host: HostSettings(), retry_policy=self._patience, wires=lambda *_given: wire)
+        pool: Any = _Wire(self._run)
+        return Client(
+            find, lambda _host: HostSettings(), retry_policy=self._retry_policy, pools=lambda *_arguments: pool
+        )

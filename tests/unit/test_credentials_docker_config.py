@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from publisher.credentials.docker_config import DockerConfig
-from publisher.model.credential import Absent, Answer, Broken, Found
+from publisher.model.credential import Absent, Answer, Broken, Present
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 HUB = "https://index.docker.io/v1/"
 
@@ -31,7 +32,7 @@ def ask(tmp_path: Path, document: object, registry: str = "reg.example", **envir
 
 def pair(answer: Answer) -> tuple[str, str]:
     """User and secret of what was found."""
-    assert isinstance(answer, Found), answer
+    assert isinstance(answer, Present), answer
     return answer.credential.username, answer.credential.secret
 
 
@@ -78,7 +79,7 @@ def test_entries(tmp_path: Path, entry: dict[str, str], expected: tuple[str, str
 def test_keys(tmp_path: Path, key: str, registry: str, matches: bool) -> None:
     """A registry is found under each of its names, and never under another's."""
     answer = ask(tmp_path, {"auths": {key: auth()}}, registry)
-    assert isinstance(answer, Found if matches else Absent)
+    assert isinstance(answer, Present if matches else Absent)
 
 
 def test_exact_key_comes_first(tmp_path: Path) -> None:
@@ -184,10 +185,10 @@ def test_helper_is_asked_for_the_hub_by_its_old_name(tmp_path: Path) -> None:
 
 def test_variable_comes_before_the_file(tmp_path: Path) -> None:
     """DOCKER_AUTH_CONFIG is asked first, and only what it lacks is left to the file."""
-    given = json.dumps({"auths": {"reg.example": auth("bob:s")}})
+    variable = json.dumps({"auths": {"reg.example": auth("bob:s")}})
     document = {"auths": {"reg.example": auth(), "other.example": auth()}}
-    assert pair(ask(tmp_path, document, DOCKER_AUTH_CONFIG=given))[0] == "bob"
-    assert pair(ask(tmp_path, document, "other.example", DOCKER_AUTH_CONFIG=given))[0] == "ann"
+    assert pair(ask(tmp_path, document, DOCKER_AUTH_CONFIG=variable))[0] == "bob"
+    assert pair(ask(tmp_path, document, "other.example", DOCKER_AUTH_CONFIG=variable))[0] == "ann"
 
 
 @pytest.mark.parametrize("text", ["canary", "[]", "\udcff"], ids=ascii)
@@ -196,3 +197,49 @@ def test_broken_variable(tmp_path: Path, text: str) -> None:
     answer = ask(tmp_path, {"auths": {"reg.example": auth()}}, DOCKER_AUTH_CONFIG=text)
     assert isinstance(answer, Broken)
     assert "canary" not in answer.reason
+
+
+def who(tmp_path: Path, keys: list[str], registry: str, repository: str) -> str | None:
+    """The key whose credential is taken; each key's user is the key itself."""
+    auths = {
+        key: {"auth": base64.b64encode(f"{key.replace(':', '_')}:s".encode()).decode()} for key in keys
+    }  # a colon would end the user
+    (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
+    answer = DockerConfig({"DOCKER_CONFIG": str(tmp_path)}).find(registry, repository)
+    return answer.credential.username if isinstance(answer, Present) else None
+
+
+@pytest.mark.parametrize(
+    ("keys", "registry", "repository", "expected"),
+    [
+        pytest.param(["r.example/a"], "r.example", "a/app", "r.example/a", id="folder"),
+        pytest.param(["r.example/a"], "r.example", "b/app", None, id="other-folder"),
+        pytest.param(["r.example/a"], "r.example", "ab/app", None, id="half-a-part"),
+        pytest.param(["r.example/a"], "r.example", "", None, id="no-repository"),
+        pytest.param(["r.example/a", "r.example/a/app"], "r.example", "a/app", "r.example/a/app", id="closest"),
+        pytest.param(["r.example", "r.example/a"], "r.example", "a/app", "r.example/a", id="before-the-host"),
+        pytest.param(["r.example", "r.example/a"], "r.example", "b/app", "r.example", id="the-host"),
+        pytest.param(["r.example/a"], "r.example.evil", "a/app", None, id="other-host"),
+        pytest.param(["docker.io/ann"], "docker.io", "ann/app", "docker.io/ann", id="hub"),
+        pytest.param(["docker.io/ann"], "docker.io", "bob/app", None, id="hub-other-folder"),
+        pytest.param(["https://r.example/v2/"], "r.example", "v2/app", "https_//r.example/v2/", id="address"),
+        pytest.param(["r.example/v1/"], "r.example", "a/app", "r.example/v1/", id="address-without-scheme"),
+    ],
+)
+def test_closest_key(tmp_path: Path, keys: list[str], registry: str, repository: str, expected: str | None) -> None:
+    """A key with a path holds for what is below it, part by part, and the closest key is taken."""
+    assert who(tmp_path, keys, registry, repository) == expected
+
+
+def test_hub_under_another_name_in_a_helper(tmp_path: Path) -> None:
+    """`docker login registry-1.docker.io` is kept apart; it is found too."""
+    helper = tmp_path / "docker-credential-apart"
+    helper.write_text(
+        "#!/bin/sh\nread -r server\n"
+        '[ "$server" = registry-1.docker.io ] && echo \'{"Username":"ann","Secret":"s"}\' && exit\n'
+        "echo credentials not found in native keychain; exit 1\n"
+    )
+    helper.chmod(0o755)
+    (tmp_path / "config.json").write_text(json.dumps({"credsStore": "apart"}))
+    answer = DockerConfig({"DOCKER_CONFIG": str(tmp_path), "PATH": str(tmp_path)}).find("docker.io", "ann/app")
+    assert isinstance(answer, Present)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from publisher.credentials.environment import EnvironmentCredentials, GivenCredential
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.credentials.environment import CommandLineCredential, EnvironmentCredentials
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.environment import SECRET_VARIABLES, clean_environment
 from publisher.model.errors import ConfigError, UsageError
 
@@ -40,7 +40,7 @@ def ask(environ: dict[str, str], registry: str, *destinations: str) -> Answer:
 def test_whose_it_is(environ: dict[str, str], registry: str, destinations: list[str], user: str | None) -> None:
     """Each pair belongs to one host."""
     answer = ask(environ, registry, *destinations)
-    assert (answer.credential.username if isinstance(answer, Found) else None) == user
+    assert (answer.credential.username if isinstance(answer, Present) else None) == user
 
 
 @pytest.mark.parametrize("lacking", [*PAIR, *HUB])
@@ -68,17 +68,17 @@ def test_a_registry_that_is_no_host(named: str) -> None:
         ask(PAIR | {"PUBLISH_REGISTRY": named}, "docker.io", "docker.io")
 
 
-def test_given_is_for_the_destination() -> None:
+def test_the_command_lines_is_for_the_destination() -> None:
     """What the command line gives goes to the one destination and to no source."""
-    given = GivenCredential(Credential("ann", "canary"), frozenset({"ghcr.io"}))
-    assert isinstance(given.find("ghcr.io"), Found)
-    assert given.find("docker.io") == Absent()
+    command_line = CommandLineCredential(Credential("ann", "canary"), frozenset({"ghcr.io"}))
+    assert isinstance(command_line.find("ghcr.io"), Present)
+    assert command_line.find("docker.io") == Absent()
 
 
-def test_given_for_several_destinations() -> None:
+def test_the_command_lines_for_several_destinations() -> None:
     """--username can't be for two hosts."""
     with pytest.raises(ConfigError, match="which registry"):
-        GivenCredential(Credential("ann", "canary"), frozenset({"ghcr.io", "docker.io"}))
+        CommandLineCredential(Credential("ann", "canary"), frozenset({"ghcr.io", "docker.io"}))
 
 
 def test_clean_environment() -> None:

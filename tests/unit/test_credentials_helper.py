@@ -1,20 +1,22 @@
-"""Docker's credential-helper protocol, with hostile helpers."""
+"""Docker's credential-helper protocol, with hostile helpers: what they say, and the memory and time that they take."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 
 from publisher.credentials.helper import ask_helper
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.environment import SECRET_VARIABLES
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 GOOD = """echo '{"ServerURL":"reg.example","Username":"ann","Secret":"canary"}'"""
 
@@ -36,13 +38,13 @@ def ask(
 
 def test_good(tmp_path: Path) -> None:
     """What it answers is found, with its program's name as the source."""
-    assert ask(tmp_path, GOOD) == Found(Credential("ann", "canary", "docker-credential-test"))
+    assert ask(tmp_path, GOOD) == Present(Credential("ann", "canary", "docker-credential-test"))
 
 
 def test_identity_token(tmp_path: Path) -> None:
     """The user `<token>` marks a refresh token."""
     answer = ask(tmp_path, """echo '{"Username":"<token>","Secret":"canary"}'""")
-    assert isinstance(answer, Found)
+    assert isinstance(answer, Present)
     assert answer.credential.is_identity_token
 
 
@@ -96,7 +98,7 @@ def test_hang(tmp_path: Path) -> None:
 
 def test_noise_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Its stderr goes to the user and is not read."""
-    assert isinstance(ask(tmp_path, f"echo 'a warning {{' >&2; {GOOD}"), Found)
+    assert isinstance(ask(tmp_path, f"echo 'a warning {{' >&2; {GOOD}"), Present)
     assert "a warning {" in capfd.readouterr().err
 
 
@@ -132,7 +134,7 @@ def test_what_the_helper_is_given(tmp_path: Path) -> None:
     """One argument, the server on stdin, and no secret in its environment."""
     secrets = dict.fromkeys(SECRET_VARIABLES, "canary")
     report = f"""echo "$#:$*" >{tmp_path}/arguments; cat >{tmp_path}/stdin; env >{tmp_path}/env; {GOOD}"""
-    assert isinstance(ask(tmp_path, report, environ={"DISPLAY": ":7"} | secrets), Found)
+    assert isinstance(ask(tmp_path, report, environ={"DISPLAY": ":7"} | secrets), Present)
     assert (tmp_path / "arguments").read_text() == "1:get\n"
     assert (tmp_path / "stdin").read_text() == "reg.example"
     seen = (tmp_path / "env").read_text()
@@ -145,5 +147,41 @@ def test_a_long_secret(tmp_path: Path) -> None:
     secret = "s" * 100_000
     (tmp_path / "answer").write_text(json.dumps({"Username": "ann", "Secret": secret}))
     answer = ask(tmp_path, f"cat {tmp_path}/answer")
-    assert isinstance(answer, Found)
+    assert isinstance(answer, Present)
     assert answer.credential.secret == secret
+
+
+def test_endless_output(tmp_path: Path) -> None:
+    """A helper that never ends talking is ended, and what it said is not collected."""
+    tracemalloc.start()
+    try:
+        answer = ask(tmp_path, "exec cat /dev/zero")
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(answer, Broken)
+    assert "more than a credential" in answer.reason
+    assert most < 8 << 20
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("sleep 20", id="silent"),
+        pytest.param(f"{GOOD}; sleep 20", id="after-its-answer"),
+        pytest.param("exec >&-; sleep 20", id="stdout-closed"),
+        pytest.param("while :; do echo; sleep 0.1; done", id="drop-by-drop"),
+    ],
+)
+def test_a_helper_that_does_not_end(tmp_path: Path, script: str) -> None:
+    """Time is counted for the whole call, whatever it does meanwhile."""
+    began = time.monotonic()
+    answer = ask(tmp_path, script, seconds=0.5)
+    assert isinstance(answer, Broken)
+    assert "did not answer within 0.5 s" in answer.reason
+    assert time.monotonic() - began < 5
+
+
+def test_a_helper_that_does_not_listen(tmp_path: Path) -> None:
+    """It may close stdin unread."""
+    assert isinstance(ask(tmp_path, f"exec <&-; sleep 0.2; {GOOD}"), Present)

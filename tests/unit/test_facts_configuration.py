@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publisher.facts.checks import check
-from publisher.facts.config_errors import Complaint, dotted, find_line
+from publisher.facts.config_errors import InvalidSetting, dotted_key, find_line
 from publisher.facts.configuration import Configuration, load
 from publisher.facts.conversion import convert
 from publisher.model.errors import ConfigError
@@ -313,7 +313,7 @@ def test_find_line(key: tuple[str, ...], line: int | None) -> None:
 
 def test_dotted() -> None:
     """A key is written as in TOML."""
-    assert dotted(("registry", "a.b", "list", "[0]", "x")) == 'registry."a.b".list[0].x'
+    assert dotted_key(("registry", "a.b", "list", "[0]", "x")) == 'registry."a.b".list[0].x'
 
 
 @given(st.text(max_size=200))
@@ -335,5 +335,5 @@ DOCUMENTS = st.dictionaries(KEYS, st.one_of(VALUES, st.dictionaries(KEYS, VALUES
 @given(DOCUMENTS)
 def test_any_document_is_typed_or_complained_of(document: dict[str, object]) -> None:
     """Whatever a document holds, the answer is settings or a complaint, never another error."""
-    with contextlib.suppress(Complaint):
+    with contextlib.suppress(InvalidSetting):
         check(convert(document))

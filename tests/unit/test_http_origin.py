@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.http.origin import Origin, follow, is_inner, is_loopback, without_secrets
+from publisher.http.origin import Origin, follow, is_loopback, is_private, without_secrets
 from publisher.model.errors import PublishError, Unreachable, VerificationFailed
 
 
@@ -31,7 +31,7 @@ def test_an_address_has_an_origin(url: str, origin: Origin, netloc: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("host", "inner", "loopback"),
+    ("host", "private", "loopback"),
     [
         ("localhost", True, True),
         ("127.0.0.1", True, True),
@@ -63,9 +63,9 @@ def test_an_address_has_an_origin(url: str, origin: Origin, netloc: str) -> None
         ("172.15.0.1.example", False, False),
     ],
 )
-def test_inner_addresses_are_known(host: str, inner: bool, loopback: bool) -> None:
+def test_private_addresses_are_known(host: str, private: bool, loopback: bool) -> None:
     """What only means something inside a network, in all its spellings."""
-    assert (is_inner(host), is_loopback(host)) == (inner, loopback)
+    assert (is_private(host), is_loopback(host)) == (private, loopback)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +127,6 @@ def test_any_location_is_followed_or_refused(location: str) -> None:
 
 def test_secrets_stay_at_their_origin() -> None:
     """Authorization, cookies, and whatever X- header a caller set."""
-    kept = {"Accept": "a", "Content-Type": "b", "Range": "c"}
-    dropped = {"Authorization": "1", "authorization": "2", "COOKIE": "3", "Proxy-Authorization": "4", "X-Key": "5"}
-    assert without_secrets(kept | dropped) == kept
+    harmless = {"Accept": "a", "Content-Type": "b", "Range": "c"}
+    secret = {"Authorization": "1", "authorization": "2", "COOKIE": "3", "Proxy-Authorization": "4", "X-Key": "5"}
+    assert without_secrets(harmless | secret) == harmless

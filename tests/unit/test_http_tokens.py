@@ -63,15 +63,15 @@ class Service:
     document: dict[str, Any] = field(default_factory=dict)
     body: bytes | None = None
     time: float = 0.0
-    asked: list[Request] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     redactor: Redactor = field(default_factory=Redactor)
 
     def fetch(self, request: Request, _led_by: Origin | None) -> Response:
         """Give the n-th token."""
         with self.lock:
-            self.asked.append(request)
-            number = len(self.asked)
+            self.requests.append(request)
+            number = len(self.requests)
         document = self.document or {"token": f"token-{number}", "expires_in": 300}
         return answer(self.status, {}, self.body if self.body is not None else json.dumps(document).encode())
 
@@ -87,7 +87,7 @@ class Service:
 
     def query(self) -> dict[str, list[str]]:
         """What the last request asked."""
-        return parse_qs(urlsplit(self.asked[-1].url).query)
+        return parse_qs(urlsplit(self.requests[-1].url).query)
 
 
 @pytest.fixture
@@ -158,13 +158,13 @@ def test_a_token_is_asked_for_by_basic(service: Service) -> None:
         "account": ["mel"],
         "client_id": ["publish"],
     }
-    assert service.asked[0].headers["Authorization"].startswith("Basic ")
+    assert service.requests[0].headers["Authorization"].startswith("Basic ")
 
 
 def test_a_realms_own_query_stays(service: Service) -> None:
     """Ours comes behind it."""
     service.authorizer().answer(ORIGIN, GET, bearer(REALM + "?tenant=x%2By"), None)
-    assert service.asked[0].url.startswith(REALM + "?tenant=x%2By&service=")
+    assert service.requests[0].url.startswith(REALM + "?tenant=x%2By&service=")
 
 
 def test_a_service_that_is_not_named_is_not_sent(service: Service) -> None:
@@ -177,7 +177,7 @@ def test_without_credentials_the_token_is_anonymous(service: Service) -> None:
     """No Authorization, no account; another public host may give it."""
     service.credential = None
     assert service.authorizer().answer(ORIGIN, GET, bearer("https://login.example/t"), None) == "Bearer token-1"
-    assert service.asked[0].headers == {}
+    assert service.requests[0].headers == {}
     assert "account" not in service.query()
 
 
@@ -189,7 +189,7 @@ def test_a_foreign_realm_gets_nothing(service: Service, realm: str) -> None:
     """Not even a request."""
     with pytest.raises(Denied):
         service.authorizer().answer(ORIGIN, GET, bearer(realm), None)
-    assert service.asked == []
+    assert service.requests == []
 
 
 def test_a_realm_inside_gets_no_anonymous_request_either(service: Service) -> None:
@@ -197,14 +197,14 @@ def test_a_realm_inside_gets_no_anonymous_request_either(service: Service) -> No
     service.credential = None
     with pytest.raises(Denied):
         service.authorizer().answer(ORIGIN, GET, bearer("https://10.0.0.1/token"), None)
-    assert service.asked == []
+    assert service.requests == []
 
 
 def test_a_trusted_realm_gets_credentials(service: Service) -> None:
     """By the user's own word."""
     service.trusted = ("login.example",)
     service.authorizer().answer(ORIGIN, GET, bearer("https://login.example/t"), None)
-    assert "Authorization" in service.asked[0].headers
+    assert "Authorization" in service.requests[0].headers
 
 
 def test_a_realm_that_changes_is_an_attack(service: Service) -> None:
@@ -220,14 +220,14 @@ def test_an_identity_token_goes_by_the_refresh_form(service: Service) -> None:
     """In a body, never in an address or as a password."""
     service.credential = IDENTITY
     service.authorizer().answer(ORIGIN, GET, bearer(), None)
-    (asked,) = service.asked
-    assert isinstance(asked.body, bytes)
-    form = parse_qs(asked.body.decode())
-    assert (asked.method, asked.url) == ("POST", REALM)
+    (request,) = service.requests
+    assert isinstance(request.body, bytes)
+    form = parse_qs(request.body.decode())
+    assert (request.method, request.url) == ("POST", REALM)
     assert form["grant_type"] == ["refresh_token"]
     assert form["refresh_token"] == ["c4nary-refresh"]
     assert form["scope"] == [PULL]
-    assert "Authorization" not in asked.headers
+    assert "Authorization" not in request.headers
 
 
 def test_a_token_is_kept_until_most_of_its_life_is_over(service: Service) -> None:
@@ -260,10 +260,10 @@ def test_the_life_of_a_token(service: Service, document: dict[str, Any], life: f
     authorizer.answer(ORIGIN, GET, bearer(), None)
     service.time = life - 1
     authorizer.header(ORIGIN, GET)
-    assert len(service.asked) == 1
+    assert len(service.requests) == 1
     service.time = life + 1
     authorizer.header(ORIGIN, GET)
-    assert len(service.asked) == 2
+    assert len(service.requests) == 2
 
 
 def test_a_challenge_never_widens_to_everything(service: Service) -> None:
@@ -277,7 +277,7 @@ def test_a_challenge_never_widens_to_everything(service: Service) -> None:
 def test_no_more_than_a_token_is_read(service: Service) -> None:
     """Of a token service's answer 64 KiB are enough."""
     service.authorizer().answer(ORIGIN, GET, bearer(), None)
-    assert service.asked[0].most == ERROR_CAP
+    assert service.requests[0].most == ERROR_CAP
 
 
 def test_credentials_are_not_sent_without_tls(service: Service) -> None:
@@ -303,7 +303,7 @@ def test_anonymous_tokens_are_kept_apart(service: Service) -> None:
     authorizer.answer(ORIGIN, GET, bearer(), None)
     nobody = Request(method="GET", url=GET.url, scopes=(PULL,), anonymous=True)
     assert authorizer.header(ORIGIN, nobody) == "Bearer token-2"
-    assert service.asked[1].headers == {}
+    assert service.requests[1].headers == {}
 
 
 def test_a_refused_token_is_renewed_with_what_was_missing(service: Service) -> None:
@@ -321,9 +321,9 @@ def test_a_storm_of_refusals_makes_one_renewal(service: Service) -> None:
     authorizer = service.authorizer()
     used = authorizer.answer(ORIGIN, GET, bearer(), None)
     with ThreadPoolExecutor(8) as pool:
-        found = {*pool.map(lambda _n: authorizer.answer(ORIGIN, GET, bearer(), used), range(8))}
-    assert found == {"Bearer token-2"}
-    assert len(service.asked) == 2
+        headers = {*pool.map(lambda _n: authorizer.answer(ORIGIN, GET, bearer(), used), range(8))}
+    assert headers == {"Bearer token-2"}
+    assert len(service.requests) == 2
 
 
 @pytest.fixture
@@ -342,13 +342,13 @@ def test_threads_that_begin_together_share_one_token() -> None:
         authorizer = service.authorizer()
         barrier = threading.Barrier(8)
 
-        def begin(_number: int, authorizer: Authorizer = authorizer, barrier: threading.Barrier = barrier) -> None:
+        def start(_number: int, authorizer: Authorizer = authorizer, barrier: threading.Barrier = barrier) -> None:
             barrier.wait()
             authorizer.answer(ORIGIN, GET, bearer(), None)
 
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(begin, range(8)))
-        assert len(service.asked) == 1
+            list(pool.map(start, range(8)))
+        assert len(service.requests) == 1
 
 
 DOCUMENTS: dict[str, tuple[dict[str, Any], str]] = {

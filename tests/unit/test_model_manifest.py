@@ -121,9 +121,9 @@ def test_another_content_type(stated: str) -> None:
 def test_content_type(stated: str | None) -> None:
     """A Content-Type that agrees, or says nothing."""
     content = changed(IMAGE)
-    found = parse_manifest(content, stated)
-    assert isinstance(found, Manifest)
-    assert (found.content, found.digest, found.descriptor.size) == (content, Digest.of(content), len(content))
+    manifest = parse_manifest(content, stated)
+    assert isinstance(manifest, Manifest)
+    assert (manifest.content, manifest.digest, manifest.descriptor.size) == (content, Digest.of(content), len(content))
 
 
 def test_type_is_seen_from_the_document() -> None:
@@ -134,8 +134,8 @@ def test_type_is_seen_from_the_document() -> None:
 
 def test_annotations_may_differ_in_case() -> None:
     """Only the format's own keys are held to their case."""
-    found = parse_manifest(changed(IMAGE, annotations={"Config": "a", "config": "b"}, other=1))
-    assert found.annotations == {"Config": "a", "config": "b"}
+    manifest = parse_manifest(changed(IMAGE, annotations={"Config": "a", "config": "b"}, other=1))
+    assert manifest.annotations == {"Config": "a", "config": "b"}
 
 
 def test_bounds() -> None:
@@ -163,17 +163,17 @@ DESCRIPTORS = st.builds(
 @given(DESCRIPTORS, st.lists(DESCRIPTORS, max_size=4), st.dictionaries(TEXT, TEXT, max_size=3))
 def test_manifests_come_back(config: Descriptor, layers: list[Descriptor], annotations: dict[str, str]) -> None:
     """What is written reads back the same."""
-    made = compose_manifest(config, tuple(layers), annotations)
-    assert (made.config, made.layers, made.annotations) == (config, tuple(layers), annotations)
-    assert parse_manifest(made.content, made.media_type) == made
+    manifest = compose_manifest(config, tuple(layers), annotations)
+    assert (manifest.config, manifest.layers, manifest.annotations) == (config, tuple(layers), annotations)
+    assert parse_manifest(manifest.content, manifest.media_type) == manifest
 
 
-@given(st.lists(DESCRIPTORS, max_size=5, unique_by=lambda found: found.digest))
+@given(st.lists(DESCRIPTORS, max_size=5, unique_by=lambda descriptor: descriptor.digest))
 def test_indexes_come_back(entries: list[Descriptor]) -> None:
     """The same entries give the same index, whatever their order."""
-    made = compose_index(tuple(entries))
-    assert parse_manifest(made.content, media.OCI_INDEX) == made
-    assert compose_index(tuple(reversed(entries))).content == made.content
+    index = compose_index(tuple(entries))
+    assert parse_manifest(index.content, media.OCI_INDEX) == index
+    assert compose_index(tuple(reversed(entries))).content == index.content
 
 
 @given(st.binary(max_size=60) | TEXT.map(str.encode))

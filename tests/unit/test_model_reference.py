@@ -155,11 +155,11 @@ def test_bad(text: str) -> None:
 def test_any_text(text: str) -> None:
     """Any text is a reference that reads the same again, or is refused."""
     try:
-        found = Reference.parse(text)
+        reference = Reference.parse(text)
     except BadReference:
         return
-    assert Reference.parse(str(found)) == found
-    assert str(found).isascii()
+    assert Reference.parse(str(reference)) == reference
+    assert str(reference).isascii()
 
 
 def test_target() -> None:

@@ -22,6 +22,8 @@ from publisher.planning.plan import Known, make_plan
 from publisher.planning.tag_reader import tag_reader
 
 if TYPE_CHECKING:
+    from random import Random
+
     from publisher.model.plan import Plan
     from publisher.planning.version import Version
 
@@ -143,12 +145,29 @@ def test_exact_tags_read_back(examples: int) -> None:
     check()
 
 
+def taking(rules: tuple[str, ...], prefix: str) -> tuple[str, ...]:
+    """Those of the rules that can take refs with such a prefix: no plan could know that others never give a tag."""
+    able = [rule for rule in rules if _takes(rule, prefix)]
+    # PEP 440's normal form drops the zero of 2026.02, so that nobody can tell the line of 2026.2.1 as match wrote it.
+    if any(rule.startswith("type=pep440,pattern={{version}}") for rule in able):
+        able = [rule for rule in able if not rule.startswith(tuple(line for line in LINES if "match" in line))]
+    return tuple(able) or ("type=ref,event=tag",)
+
+
+def _takes(rule: str, prefix: str) -> bool:
+    words = ("docker-xfce-v", "release-", "v(", "V(", "(?<=v)", "(v|")
+    needed = next((word.strip("()|?<=").lower() for word in words if word in rule), "")
+    plain = rule.startswith(("type=semver", "type=pep440")) and ",match=" not in rule
+    return prefix in {"", "v"} if plain else prefix.endswith(needed)
+
+
 @dataclass
 class History:
     """One repository, and releases of git tags into it; every image states its version in a label, or none does.
 
     written: which version the image under each digest is. names: the floating tags that each published version has.
     told: whether every tag could be read, by its text or by its image's label.
+    by_request: floating tags that latest=true gave to a prerelease, as the user asked.
     """
 
     rules: tuple[str, ...]
@@ -159,6 +178,7 @@ class History:
     written: dict[Digest, Version] = field(default_factory=dict)
     names: dict[Version, set[str]] = field(default_factory=dict)
     told: bool = True
+    by_request: set[str] = field(default_factory=set)
 
     def read(self, asked: Candidates) -> Published:
         """What a plan reads, images asked as the workflows ask them."""
@@ -181,7 +201,9 @@ class History:
         version = max(asked.versions)
         self.labels[digest] = asked.labels.get("org.opencontainers.image.version", "") if self.labelled else ""
         self.written[digest] = version
-        if version in asked.published and not version.is_prerelease and asked.ruleset.names_versions:
+        unheld = any("so nothing is held back" in warning for warning in plan.warnings)
+        self.told = self.told and not unheld
+        if version in asked.published and not version.is_prerelease and not unheld:
             self.names[version] = {str(name.tag) for name in asked.of_kind(Kind.FLOATING) if name.version}
         self.carry_out(plan, version, ref)
 
@@ -193,12 +215,16 @@ class History:
                 earlier = self.written[before]
                 eligible = earlier in self.names and move.tag in self.names[earlier]
                 assert not eligible or earlier <= version, (self, ref, move)
+            if move.kind is Kind.FLOATING and move.action.writes and version.is_prerelease:
+                assert self.flavor == ("latest=true",), (self, ref, move)
+                self.by_request.add(move.tag)
             if move.action.writes:
-                self.held[move.tag] = Digest.parse(move.after or "")
+                assert move.after is not None
+                self.held[move.tag] = move.after
 
     def assert_highest(self) -> None:
         """Each floating tag holds the highest published version that has it."""
-        for tag in set().union(*self.names.values()):
+        for tag in set().union(*self.names.values()) - self.by_request:
             highest = max(version for version, names in self.names.items() if tag in names)
             assert self.written[self.held[tag]] == highest, (self, tag)
 
@@ -209,10 +235,113 @@ def test_no_floating_tag_goes_back(examples: int) -> None:
     @given(RULES, FLAVOR, GIT_PREFIX, st.lists(TEXT, min_size=2, max_size=7), st.booleans())
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     def check(rules: tuple[str, ...], flavor: tuple[str, ...], prefix: str, texts: list[str], labelled: bool) -> None:
-        history = History(rules, flavor, labelled)
+        history = History(taking(rules, prefix), flavor, labelled)
+        # 20260101-1.0, a date before a version, reads as PEP 440's version 20260101 with a local one; 123 as 123.
+        history.told = not any("{{date" in rule or "{{major}}{{minor}}{{patch}}" in rule for rule in rules)
         for text in texts:
             history.release(f"{prefix}{text}")
         if labelled and history.told:
             history.assert_highest()
 
     check()
+
+
+WORD = "docker-xfce-v"
+GROUPS = tuple(rf"type=match,pattern={WORD}({digits}),group=1" for digits in (r"\d+\.\d+\.\d+", r"\d+\.\d+", r"\d+"))
+
+
+@pytest.mark.parametrize(
+    ("rules", "higher", "lower", "watched", "exact"),
+    [
+        pytest.param(("type=ref,event=tag",), "2026.03.0", "2026.02.1", "latest", "2026.03.0", id="calendar"),
+        pytest.param(("type=ref,event=tag",), "v0.8.4.0", "v0.8.3.1", "latest", "v0.8.4.0", id="four-numbers"),
+        pytest.param(
+            ("type=match,pattern=(.*),group=1",), "2026.03.0", "2026.02.1", "latest", "2026.03.0", id="match-calendar"
+        ),
+        pytest.param(("type=match,pattern=v(.*),group=1",), "v0.30", "v0.29.1", "latest", "0.30", id="two-numbers"),
+        pytest.param(
+            ("type=semver,pattern={{raw}}",), "v2.3.8+fork.1.0.2", "v2.3.7", "latest", "v2.3.8-fork.1.0.2", id="raw"
+        ),
+        pytest.param(
+            ("type=match,pattern=v(.*),group=1",), "v2.3.8+fork.1", "v2.3.7", "latest", "2.3.8-fork.1", id="match-build"
+        ),
+        pytest.param(GROUPS, f"{WORD}0.2.0", f"{WORD}0.1.9", "0", "0.2.0", id="prefixed-group"),
+        pytest.param(GROUPS, f"{WORD}0.2.0", f"{WORD}0.1.9", "latest", "0.2.0", id="prefixed-latest"),
+        pytest.param(
+            ("type=match,pattern=release-(.*),group=1",), "release-1.2.3", "release-1.2.2", "latest", "1.2.3", id="word"
+        ),
+        pytest.param(
+            ("type=pep440,pattern={{version}}",), "v1.3.0+cu118", "v1.2.9", "latest", "1.3.0-cu118", id="local-version"
+        ),
+        pytest.param(("type=pep440,pattern={{version}}",), "1!1.0", "1.2.0", "latest", "1-1.0", id="epoch"),
+        pytest.param(("type=ref,event=tag",), "20260203", "20260131", "latest", "20260203", id="dates"),
+        pytest.param(("type=ref,event=tag",), "20260203-2", "20260203-1", "latest", "20260203-2", id="builds-of-a-day"),
+        pytest.param(("type=ref,event=tag",), "2026-02-03", "2026-01-31", "latest", "2026-02-03", id="dashed-dates"),
+        pytest.param(("type=ref,event=tag",), "v1.2.0", "v1.1.9", "latest", "v1.2.0", id="semver"),
+        pytest.param(
+            ("type=ref,event=tag", "type=semver,pattern={{major}}"), "v1.10.0", "v1.9.0", "1", "v1.10.0", id="line"
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("labelled", [True, False], ids=["labelled", "unlabelled"])
+def test_a_lower_release_takes_nothing(
+    rules: tuple[str, ...], higher: str, lower: str, watched: str, exact: str, labelled: bool
+) -> None:
+    """Ways to write versions that once let a lower release take a floating tag from a higher one."""
+    history = History(rules, (), labelled)
+    history.release(higher)
+    history.release(lower)
+    assert history.held[watched] == history.held[exact] == Digest.of(higher.encode())
+
+
+# Tags of well-known projects, each in the order of its versions.
+WELL_KNOWN = {
+    "home-assistant": ("2025.1.0", "2025.1.4", "2025.12.1", "2026.1.0b0", "2026.1.0", "2026.2.3"),
+    "ubuntu": ("20.04", "20.10", "22.04", "22.10", "23.04", "24.04"),
+    "minio": ("RELEASE.2024-01-01T00-00-00Z",),
+    "youtube-dl": ("2020.12.31", "2021.01.03", "2021.02.04.1", "2021.12.17"),
+    "keycloak": ("v8.0.2", "v9.0.0", "v21.1.2", "v22.0.0"),
+    "pytorch": ("v1.12.1+cu102", "v1.12.1+cu113", "v1.13.0+cu117", "v2.0.0+cu118"),
+    "debian-snapshots": ("20230612", "20240110", "20240211-1", "20240211-2", "20260203"),
+    "unbound": ("release-1.9.6", "release-1.10.0", "release-1.13.1", "release-1.22.0"),
+}
+TAKES = {
+    "unbound": "type=match,pattern=release-(.*),group=1",
+    "pytorch": "type=pep440,pattern={{version}}",
+    "ubuntu": "type=match,pattern=(.*),group=1",
+}
+
+
+@pytest.mark.parametrize("project", WELL_KNOWN)
+@given(random=st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None)
+def test_histories_of_well_known_projects(project: str, random: Random) -> None:
+    """Released in any order, latest ends on the newest."""
+    tags = WELL_KNOWN[project]
+    shuffled = list(tags)
+    random.shuffle(shuffled)
+    history = History((TAKES.get(project, "type=ref,event=tag"),), (), labelled=True)
+    for tag in shuffled:
+        history.release(tag)
+    if history.names:
+        assert history.held["latest"] == Digest.of(tags[-1].encode())
+    else:
+        assert project == "minio", "its tags are no versions"
+
+
+def test_few_images_are_asked() -> None:
+    """Of tags that can be read in two ways only those are asked that a floating tag depends on."""
+    rules = ("type=semver,pattern={{raw}}",)
+    history = History(rules, (), labelled=True)
+    for ref in ("v1.0.0+a", "v1.1.0+a", "v2.0.0", "v2.1.0-rc.1"):
+        history.release(ref)
+    lower = asked_for(rules, (), "v1.5.0")
+    higher = asked_for(rules, (), "v3.0.0")
+    assert lower
+    assert higher
+    assert not history.read(lower).stated
+    assert not history.read(higher).stated
+    history.release("v2.2.0+a")
+    below = asked_for(rules, (), "v2.1.0")
+    assert below
+    assert history.read(below).stated.keys() == {"v2.2.0-a"}

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from publisher.model.codec import encode
+from publisher.model.digest import Digest
 from publisher.model.errors import DiskFull, Locked, UsageError
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, Failure, Outcome, Receipt, State
+from publisher.model.reference import TagReference
 from publisher.receipts.journal import Journal, new_id, read_receipt
 
 if TYPE_CHECKING:
@@ -39,12 +42,12 @@ def receipt(name: str = "20261124T001352.123Z-1a2b3c") -> Receipt:
         verification=None,
         moves=(
             Change(
-                reference="docker.io/a/b:1.2.3",
+                reference=TagReference.parse("docker.io/a/b:1.2.3"),
                 kind=Kind.EXACT,
                 version="1.2.3",
                 action=Action.CREATE,
                 before=None,
-                after="sha256:1",
+                after=Digest.of(b"an image"),
                 state=State.DONE,
             ),
         ),
@@ -72,9 +75,9 @@ def test_cut_anywhere_it_is_no_receipt(tmp_path: Path) -> None:
     """A torn file never passes for another receipt."""
     path = write(tmp_path, receipt())
     whole = path.read_bytes()
-    for at in range(len(whole) - 1):
-        path.write_bytes(whole[:at])
-        if whole[:at].strip() == whole.strip():
+    for length in range(len(whole) - 1):
+        path.write_bytes(whole[:length])
+        if whole[:length].strip() == whole.strip():
             continue
         with pytest.raises(UsageError):
             read_receipt(path)
@@ -135,7 +138,7 @@ def test_no_folder_means_no_receipts(tmp_path: Path) -> None:
 def test_receipt_is_found_by_id_by_its_start_and_by_file(tmp_path: Path, text: str) -> None:
     """Whatever of it is at hand."""
     write(tmp_path / "journal", receipt())
-    (tmp_path / "saved").write_bytes(msgspec.json.encode(receipt()))
+    (tmp_path / "saved").write_bytes(encode(receipt()))
     assert Journal(tmp_path / "journal").find(text.replace("FILE", str(tmp_path / "saved"))) == receipt()
 
 
@@ -151,17 +154,17 @@ def test_none_or_several_is_an_error(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("name", ["../out", "", ".hidden", "a/b", "x" * 101])
 def test_id_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     """A receipt from a stranger writes no file of its choice."""
-    (tmp_path / "foreign.json").write_bytes(msgspec.json.encode(receipt(name)))
+    (tmp_path / "foreign.json").write_bytes(encode(receipt(name)))
     with pytest.raises(UsageError):
         read_receipt(tmp_path / "foreign.json")
     with pytest.raises(UsageError):
         write(tmp_path, receipt(name))
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["first", "later"])
-def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+@pytest.mark.parametrize("has_receipt", [False, True], ids=["first", "later"])
+def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_receipt: bool) -> None:
     """The receipt before stays whole."""
-    if kept:
+    if has_receipt:
         write(tmp_path, receipt())
 
     def full(_file: int) -> None:
@@ -171,9 +174,9 @@ def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(DiskFull):
         write(tmp_path, msgspec.structs.replace(receipt(), outcome=Outcome.DONE))
     good, bad = Journal(tmp_path).list()
-    assert good == ((receipt(),) if kept else ())
+    assert good == ((receipt(),) if has_receipt else ())
     assert bad == ()
-    assert len(list(tmp_path.iterdir())) == kept
+    assert len(list(tmp_path.iterdir())) == has_receipt
 
 
 def test_folder_that_is_a_file_is_a_usage_error(tmp_path: Path) -> None:

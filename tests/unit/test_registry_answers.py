@@ -104,7 +104,7 @@ def test_denied_names_repository_user_and_source(principal: str, hint: str) -> N
 def test_plain_text_is_quoted() -> None:
     """A body that isn't JSON is shown as far as it helps."""
     assert (
-        ErrorResponse.read(answer(429, "Too Many Requests (HAP429).\n")).said
+        ErrorResponse.read(answer(429, "Too Many Requests (HAP429).\n")).summary
         == "Too Many Requests (HAP429). (HTTP 429)"
     )
 

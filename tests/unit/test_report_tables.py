@@ -10,6 +10,7 @@ from publisher.model.digest import Digest
 from publisher.model.documents import RepositoryStatus, Status, TagList, TagRow, Verdict, VerdictState
 from publisher.model.plan import Action, Kind, Move, Plan
 from publisher.model.receipt import ReleasedImage, State
+from publisher.model.reference import Reference, Repository, TagReference
 from publisher.report.tables import (
     all_equal,
     history_text,
@@ -24,13 +25,14 @@ from publisher.report.tables import (
 from tests.support.receipts import change, receipt
 
 DIGEST = "sha256:" + "ab" * 32
+HELD = Digest.parse(DIGEST)
 
 
 def a_plan(*warnings: str) -> Plan:
     """A plan of one tag."""
     move = Move(
-        reference="docker.io/ann/app:1.0", tag="1.0", kind=Kind.EXACT, version="1.0.0", action=Action.CREATE,
-        before=None, after=DIGEST, reason="new",
+        reference=TagReference.parse("docker.io/ann/app:1.0"), tag="1.0", kind=Kind.EXACT, version="1.0.0",
+        action=Action.CREATE, before=None, after=HELD, reason="new",
     )  # fmt: skip
     return Plan(
         version="1.0.0", release="1.0.0", revision="c" * 40, prerelease=False, images=("ann/app",),
@@ -63,7 +65,11 @@ def test_cells() -> None:
 def test_verdicts() -> None:
     """One line a reference, and whether all are equal."""
     verdict = Verdict(
-        reference="ann/app:1", digest=DIGEST, platforms=("linux/amd64",), state=VerdictState.EQUAL, detail="x\r"
+        reference=Reference.parse("ann/app:1"),
+        digest=HELD,
+        platforms=("linux/amd64",),
+        state=VerdictState.EQUAL,
+        detail="x\r",
     )
     assert (
         verdicts_text([verdict], color=False, width=200).splitlines()[1].endswith("abababababab  linux/amd64  x\\x0d")
@@ -73,7 +79,7 @@ def test_verdicts() -> None:
 
 def test_receipt_ends_with_the_digest_to_pin() -> None:
     """The last line is IMAGE@DIGEST, unless it isn't known where a tag is."""
-    image = ReleasedImage(digest=DIGEST, config=None, platforms=("linux/amd64",), size=1)
+    image = ReleasedImage(digest=HELD, config=None, platforms=("linux/amd64",), size=1)
     done = msgspec.structs.replace(receipt(1, change("1.0", None, DIGEST, "1.0.0"), version="1.0.0"), image=image)
     assert receipt_text(done, color=False, width=80).splitlines()[-1] == f"acme/app@{DIGEST}"
     doubt = msgspec.structs.replace(done, moves=(change("1.0", None, None, state=State.UNKNOWN),))
@@ -92,15 +98,17 @@ def test_a_plan_that_signs_says_where_that_will_stand() -> None:
 
 def test_signatures_stand_with_their_image() -> None:
     """Not as tags between the versions; those whose image no tag holds are counted."""
-    digest, gone = f"sha256:{'a' * 64}", "b" * 64
+    digest, other, gone = Digest("sha256", "a" * 64), Digest("sha256", "c" * 64), "b" * 64
     tags = ("1.0", f"sha256-{'a' * 64}", f"sha256-{'a' * 64}.sig", f"sha256-{gone}.att", "sha256-notadigest")
-    rows = tuple(TagRow(tag=tag, digest=digest if tag == "1.0" else f"sha256:{'c' * 64}") for tag in tags)
-    lines = tags_text(TagList(repository="docker.io/ann/app", tags=rows), color=False, width=200).splitlines()
+    rows = tuple(TagRow(tag=tag, digest=digest if tag == "1.0" else other) for tag in tags)
+    lines = tags_text(TagList(repository=Repository.parse("ann/app"), tags=rows), color=False, width=200).splitlines()
     assert [line.split() for line in lines[:3]] == [
         ["tag", "digest", "signed"], ["1.0", "aaaaaaaaaaaa", "yes"], ["sha256-notadigest", "cccccccccccc"],
     ]  # fmt: skip
     assert lines[-1] == "ann/app: 2 tags, and signatures of 1 image without a tag"
-    place = RepositoryStatus(repository="docker.io/ann/app", versions=(), floating=(), foreign=("main", *tags[1:4]))
+    place = RepositoryStatus(
+        repository=Repository.parse("ann/app"), versions=(), floating=(), foreign=("main", *tags[1:4])
+    )
     shown = status_text(Status(repositories=(place,)), {}, color=False, width=200)
     assert "other tags: main; signatures of 2 images" in shown
 

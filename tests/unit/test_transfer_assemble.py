@@ -11,19 +11,19 @@ from publisher.model.manifest import Content, Descriptor, Index, Manifest, Platf
 from publisher.transfer.assemble import assemble, narrow
 
 AMD, ARM, ARM7 = Platform("linux", "amd64"), Platform("linux", "arm64", "v8"), Platform("linux", "arm", "v7")
-MADE: dict[Digest, tuple[Manifest, Platform]] = {}
+IMAGES: dict[Digest, tuple[Manifest, Platform]] = {}
 
 
 def image(platform: Platform, text: str = "") -> Manifest:
     config = f"{platform}{text}".encode()
-    made = compose_manifest(Descriptor(media.OCI_CONFIG, Digest.of(config), len(config)), ())
-    MADE[made.digest] = (made, platform)
-    return made
+    manifest = compose_manifest(Descriptor(media.OCI_CONFIG, Digest.of(config), len(config)), ())
+    IMAGES[manifest.digest] = (manifest, platform)
+    return manifest
 
 
 def entry(platform: Platform) -> Descriptor:
-    made = image(platform).descriptor
-    return Descriptor(made.media_type, made.digest, made.size, platform)
+    descriptor = image(platform).descriptor
+    return Descriptor(descriptor.media_type, descriptor.digest, descriptor.size, platform)
 
 
 def attestation(about: Digest) -> Descriptor:
@@ -33,11 +33,11 @@ def attestation(about: Digest) -> Descriptor:
 
 
 def platform_of(content: Content) -> Platform:
-    return MADE[content.digest][1]
+    return IMAGES[content.digest][1]
 
 
 def load(descriptor: Descriptor) -> Content:
-    return MADE[descriptor.digest][0]
+    return IMAGES[descriptor.digest][0]
 
 
 def bundle() -> Index:
@@ -56,9 +56,9 @@ def test_images_stand_sorted_by_platform() -> None:
 def test_indexes_are_taken_apart_with_their_attestations() -> None:
     """An index of indexes is nothing that a registry's users expect."""
     first = compose_index((entry(AMD), attestation(entry(AMD).digest)))
-    made = assemble([first, image(ARM)], platform_of)
-    assert len(made.images) == 2
-    assert len(made.manifests) == 3
+    index = assemble([first, image(ARM)], platform_of)
+    assert len(index.images) == 2
+    assert len(index.manifests) == 3
 
 
 def test_two_images_of_one_platform_are_refused() -> None:
@@ -75,16 +75,16 @@ def test_same_image_twice_stands_once() -> None:
 @pytest.mark.parametrize("nested", [True, False], ids=["index", "no-platform"])
 def test_entry_that_is_no_image_of_a_stated_platform_is_refused(nested: bool) -> None:
     """It couldn't be sorted or told apart."""
-    inner = bundle().descriptor if nested else image(AMD).descriptor
+    entry = bundle().descriptor if nested else image(AMD).descriptor
     with pytest.raises(UsageError, match="not an image of one stated platform"):
-        assemble([compose_index((inner,))], platform_of)
+        assemble([compose_index((entry,))], platform_of)
 
 
 def test_one_platform_of_an_index_keeps_its_attestation() -> None:
     """What proves an image goes where it goes."""
-    made = narrow(bundle(), [AMD], load, platform_of)
-    assert isinstance(made, Index)
-    assert [each.is_attestation for each in made.manifests] == [False, True]
+    index = narrow(bundle(), [AMD], load, platform_of)
+    assert isinstance(index, Index)
+    assert [each.is_attestation for each in index.manifests] == [False, True]
 
 
 def test_one_platform_without_more_is_its_manifest() -> None:
@@ -99,12 +99,12 @@ def test_all_platforms_keep_the_bytes() -> None:
     assert narrow(index, [], load, platform_of) is index
 
 
-@pytest.mark.parametrize(("wanted", "found"), [("linux/arm64", ARM), ("linux/arm64/v8", ARM), ("linux/arm/v7", ARM7)])
-def test_variant_is_compared_where_it_is_asked_for(wanted: str, found: Platform) -> None:
+@pytest.mark.parametrize(("text", "platform"), [("linux/arm64", ARM), ("linux/arm64/v8", ARM), ("linux/arm/v7", ARM7)])
+def test_variant_is_compared_where_it_is_asked_for(text: str, platform: Platform) -> None:
     """linux/arm64 means linux/arm64/v8 too."""
-    made = narrow(bundle(), [Platform.parse(wanted)], load, platform_of)
-    assert isinstance(made, Index)
-    assert [each.platform for each in made.images] == [found]
+    index = narrow(bundle(), [Platform.parse(text)], load, platform_of)
+    assert isinstance(index, Index)
+    assert [each.platform for each in index.images] == [platform]
 
 
 @pytest.mark.parametrize("content", [bundle(), image(AMD)], ids=["index", "manifest"])

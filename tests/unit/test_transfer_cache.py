@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,11 @@ import pytest
 
 from publisher.model import media
 from publisher.model.digest import Digest
-from publisher.model.manifest import Descriptor, compose_manifest
+from publisher.model.manifest import Descriptor
 from publisher.model.reference import Repository
 from publisher.transfer.cache import BlobCache
 from publisher.transfer.compression import Compression
-from publisher.transfer.reuse import BlobLocation, layers_of
+from publisher.transfer.reuse import BlobLocation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +25,7 @@ HERE, NEAR, FAR = (Repository.parse(text) for text in ("a.example/app", "a.examp
 
 
 @pytest.mark.parametrize(
-    ("target", "compression", "found"),
+    ("target", "compression", "expected"),
     [
         pytest.param(HERE, GZIP, {DIFF: BlobLocation(BLOB, HERE)}, id="same"),
         pytest.param(NEAR, GZIP, {DIFF: BlobLocation(BLOB, HERE)}, id="same-registry"),
@@ -36,12 +35,12 @@ HERE, NEAR, FAR = (Repository.parse(text) for text in ("a.example/app", "a.examp
     ],
 )
 def test_guess_is_for_one_registry_and_one_way(
-    tmp_path: Path, target: Repository, compression: Compression, found: dict[Digest, BlobLocation]
+    tmp_path: Path, target: Repository, compression: Compression, expected: dict[Digest, BlobLocation]
 ) -> None:
     """Else a level that was asked for would be silently another."""
     cache = BlobCache(tmp_path / "new" / "blobs.jsonl")
     cache.remember(HERE, GZIP, {DIFF: BLOB})
-    assert cache.known(target, compression, [DIFF]) == found
+    assert cache.locations(target, compression, [DIFF]) == expected
 
 
 @pytest.mark.parametrize("order", [(HERE, NEAR), (NEAR, HERE)], ids=["own-first", "own-last"])
@@ -50,7 +49,7 @@ def test_a_repositorys_own_blob_comes_before_a_neighbours(tmp_path: Path, order:
     cache = BlobCache(tmp_path / "blobs.jsonl")
     for repository in order:
         cache.remember(repository, GZIP, {DIFF: BLOB})
-    assert cache.known(HERE, GZIP, [DIFF]) == {DIFF: BlobLocation(BLOB, HERE)}
+    assert cache.locations(HERE, GZIP, [DIFF]) == {DIFF: BlobLocation(BLOB, HERE)}
 
 
 def test_cut_anywhere_what_is_whole_is_read(tmp_path: Path) -> None:
@@ -59,12 +58,12 @@ def test_cut_anywhere_what_is_whole_is_read(tmp_path: Path) -> None:
     other = Digest.of(b"other")
     BlobCache(path).remember(HERE, GZIP, {DIFF: BLOB})
     whole = path.read_bytes()
-    for at in range(len(whole)):
-        path.write_bytes(whole[:at])
-        found = BlobCache(path).known(HERE, GZIP, [DIFF])
-        assert found == ({DIFF: BlobLocation(BLOB, HERE)} if at == len(whole) - 1 else {})
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        locations = BlobCache(path).locations(HERE, GZIP, [DIFF])
+        assert locations == ({DIFF: BlobLocation(BLOB, HERE)} if length == len(whole) - 1 else {})
         BlobCache(path).remember(HERE, GZIP, {other: BLOB})
-        assert BlobCache(path).known(HERE, GZIP, [other]) == {other: BlobLocation(BLOB, HERE)}
+        assert BlobCache(path).locations(HERE, GZIP, [other]) == {other: BlobLocation(BLOB, HERE)}
 
 
 def test_oldest_guesses_go(tmp_path: Path) -> None:
@@ -75,10 +74,10 @@ def test_oldest_guesses_go(tmp_path: Path) -> None:
     for number in range(4):
         layers = {Digest.of(f"{number}-{place}".encode()): BLOB for place in range(4_096)}
         cache.remember(HERE, GZIP, layers)
-    assert cache.known(HERE, GZIP, [DIFF]) == {}
-    assert len(cache.known(HERE, GZIP, layers)) == 4_096
+    assert cache.locations(HERE, GZIP, [DIFF]) == {}
+    assert len(cache.locations(HERE, GZIP, layers)) == 4_096
     assert path.stat().st_size < 5 << 20
-    assert [one.name for one in tmp_path.iterdir()] == ["blobs.jsonl"]
+    assert [diff_id.name for diff_id in tmp_path.iterdir()] == ["blobs.jsonl"]
 
 
 def test_threads_dont_disturb_each_other(tmp_path: Path) -> None:
@@ -87,25 +86,10 @@ def test_threads_dont_disturb_each_other(tmp_path: Path) -> None:
     diff_ids = [Digest.of(str(number).encode()) for number in range(400)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda diff_id: cache.remember(HERE, GZIP, {diff_id: BLOB}), diff_ids))
-    assert set(cache.known(HERE, GZIP, diff_ids)) == set(diff_ids)
+    assert set(cache.locations(HERE, GZIP, diff_ids)) == set(diff_ids)
 
 
 def test_cache_that_cant_be_written_is_none(tmp_path: Path) -> None:
     """A release doesn't fail for it."""
     (tmp_path / "file").write_bytes(b"")
     BlobCache(tmp_path / "file" / "blobs.jsonl").remember(HERE, GZIP, {DIFF: BLOB})
-
-
-def test_published_layers_are_named_by_their_configs_diff_ids() -> None:
-    """Docker's media type is told as OCI's: the bytes are the same."""
-    config = json.dumps({"rootfs": {"diff_ids": [str(DIFF)]}}).encode()
-    held = Descriptor(media.DOCKER_LAYER_GZIP, BLOB.digest, BLOB.size)
-    manifest = compose_manifest(Descriptor(media.OCI_CONFIG, Digest.of(config), len(config)), (held,))
-    assert layers_of(manifest, config) == {DIFF: BLOB}
-
-
-@pytest.mark.parametrize("config", [b"{}", b'{"rootfs":{"diff_ids":[]}}', b'{"rootfs":[]}'])
-def test_config_that_doesnt_fit_names_none(config: bytes) -> None:
-    """An artifact's config lists no layers."""
-    manifest = compose_manifest(Descriptor(media.OCI_CONFIG, Digest.of(config), len(config)), (BLOB,))
-    assert layers_of(manifest, config) == {}

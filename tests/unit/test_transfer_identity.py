@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from publisher.model import media
@@ -18,18 +20,18 @@ def load(descriptor: Descriptor) -> Content:
 
 
 def image(config: str, layer: str = "") -> Manifest:
-    made = compose_manifest(
+    manifest = compose_manifest(
         Descriptor(media.OCI_CONFIG, Digest.of(config.encode()), len(config)),
         (Descriptor(media.OCI_LAYER_GZIP, Digest.of(layer.encode()), len(layer)),),
     )
-    KNOWN[made.digest] = made
-    return made
+    KNOWN[manifest.digest] = manifest
+    return manifest
 
 
 def entry(config: str, architecture: str, layer: str = "", **marks: str) -> Descriptor:
-    made = image(config, layer).descriptor
+    plain = image(config, layer).descriptor
     annotations = {"vnd.docker.reference.type": "attestation-manifest"} if marks else {}
-    return Descriptor(made.media_type, made.digest, made.size, Platform("linux", architecture), annotations)
+    return replace(plain, platform=Platform("linux", architecture), annotations=annotations)
 
 
 BOTH = compose_index((entry("a", "amd64"), entry("b", "arm64")))

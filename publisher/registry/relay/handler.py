@@ -17,7 +17,7 @@ from publisher.registry.relay.uploads import RelayClosed, StreamLost, UnknownUpl
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from publisher.registry.relay.server import Relay
+    from publisher.registry.relay.push import EnginePush
 
 _PIECE: Final = 256 * 1024
 _LINGER_SECONDS: Final = 3.0
@@ -25,7 +25,7 @@ _ROUTE: Final = re.compile(r"/v2/(?P<name>.+?)/(?P<kind>manifests|blobs)/(?P<res
 _UPLOADS: Final = "uploads/"
 
 
-class RelayRequests(BaseHTTPRequestHandler):
+class RelayHandler(BaseHTTPRequestHandler):
     """Answers one connection of the engine's."""
 
     protocol_version = "HTTP/1.1"
@@ -47,16 +47,16 @@ class RelayRequests(BaseHTTPRequestHandler):
         except UnknownUpload as error:
             self._refuse(404, "BLOB_UPLOAD_UNKNOWN", error.message)
         except (StreamLost, RelayClosed) as error:
-            self._relay.note(error)
+            self._push.note_failure(error)
             self._refuse(503, "UNAVAILABLE", error.message)
         except PublishError as error:
-            self._relay.note(error)
+            self._push.note_failure(error)
             # The one code that engines neither try again nor take for something else: the words are what counts.
             self._refuse(403, "DENIED", error.message)
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - the workflow is to hear of it, not only this thread
-            self._relay.note(PublishError(f"the relay failed: {error!r}"))
+            self._push.note_failure(PublishError(f"the relay failed: {error!r}"))
             self._refuse(500, "UNKNOWN", repr(error))
 
     do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815 - the base class names them so
@@ -65,9 +65,9 @@ class RelayRequests(BaseHTTPRequestHandler):
         """Say nothing: the push is told by the engine's own events."""
 
     @property
-    def _relay(self) -> Relay:
-        relay: Relay = self.server.relay  # type: ignore[attr-defined]  # the relay's own server made this
-        return relay
+    def _push(self) -> EnginePush:
+        push: EnginePush = self.server.push  # type: ignore[attr-defined]  # the relay's own server made this
+        return push
 
     def _length(self) -> int:
         text = self.headers.get("Content-Length", "0")
@@ -76,26 +76,26 @@ class RelayRequests(BaseHTTPRequestHandler):
     def _route(self) -> None:
         if not is_loopback(self.headers.get("Host", "").rpartition(":")[0]):
             return self._refuse(403, "DENIED", "only this machine may use the relay")
-        self._relay.was_asked = True
+        self._push.was_reached = True
         address = urlsplit(self.path)
         if address.path.rstrip("/") == "/v2":
             return self._answer(200, {"Docker-Distribution-Api-Version": "registry/2.0"}, b"{}")
-        found = _ROUTE.fullmatch(address.path)
-        if not found or found["name"] != self._relay.name:
+        route = _ROUTE.fullmatch(address.path)
+        if not route or route["name"] != self._push.name:
             return self._refuse(404, "NAME_UNKNOWN", "the relay knows one repository only")
         query = {key: values[0] for key, values in parse_qs(address.query).items()}
-        if found["kind"] == "manifests":
-            return self._manifest(found["rest"])
-        if found["rest"].startswith(_UPLOADS):
-            return self._upload(found["rest"].removeprefix(_UPLOADS), query)
-        return self._blob(found["rest"])
+        if route["kind"] == "manifests":
+            return self._manifest(route["rest"])
+        if route["rest"].startswith(_UPLOADS):
+            return self._upload(route["rest"].removeprefix(_UPLOADS), query)
+        return self._blob(route["rest"])
 
     # Blobs.
 
     def _blob(self, text: str) -> None:
         if self.command != "HEAD":
             return self._refuse(405, "UNSUPPORTED", "the relay gives no blobs")
-        size = self._relay.blob_size(Digest.parse(text))
+        size = self._push.blob_size(Digest.parse(text))
         if size is None:
             return self._refuse(404, "BLOB_UNKNOWN", "blob unknown")
         headers = {"Docker-Content-Digest": text, "Content-Type": "application/octet-stream"}
@@ -103,44 +103,44 @@ class RelayRequests(BaseHTTPRequestHandler):
 
     def _upload(self, name: str, query: dict[str, str]) -> None:
         if self.command == "POST" and not name:
-            return self._begin(query)
-        upload = self._relay.upload(name)
+            return self._initiate_upload(query)
+        upload = self._push.upload(name)
         if self.command == "PATCH":
-            begin = self.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-            if begin.isdigit() and int(begin) != upload.blob.received:
+            start = self.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+            if start.isdigit() and int(start) != upload.blob.received:
                 return self._refuse(416, "RANGE_INVALID", f"the upload is at {upload.blob.received}")
-            self._take(name)
-            return self._answer(202, self._place(name))
+            self._write_body(name)
+            return self._answer(202, self._upload_headers(name))
         if self.command == "PUT":
-            self._take(name)
-            digest = self._relay.finish(name, query.get("digest", ""))
+            self._write_body(name)
+            digest = self._push.commit_upload(name, query.get("digest", ""))
             return self._created(f"blobs/{digest}", digest)
         if self.command == "DELETE":
-            self._relay.drop(name)
-        return self._answer(204, self._place(name) if self.command == "GET" else {})
+            self._push.cancel_upload(name)
+        return self._answer(204, self._upload_headers(name) if self.command == "GET" else {})
 
-    def _begin(self, query: dict[str, str]) -> None:
+    def _initiate_upload(self, query: dict[str, str]) -> None:
         """A mount comes true where the target holds the blob; what the engine calls its origin means nothing there."""
-        if "mount" in query and self._relay.blob_size(digest := Digest.parse(query["mount"])) is not None:
+        if "mount" in query and self._push.blob_size(digest := Digest.parse(query["mount"])) is not None:
             return self._created(f"blobs/{digest}", digest)
-        return self._answer(202, self._place(self._relay.begin().name))
+        return self._answer(202, self._upload_headers(self._push.initiate_upload().name))
 
-    def _place(self, name: str) -> dict[str, str]:
-        received = self._relay.upload(name).blob.received
+    def _upload_headers(self, name: str) -> dict[str, str]:
+        received = self._push.upload(name).blob.received
         return {
-            "Location": f"/v2/{self._relay.name}/blobs/{_UPLOADS}{name}",
+            "Location": f"/v2/{self._push.name}/blobs/{_UPLOADS}{name}",
             "Docker-Upload-UUID": name,
             "Range": f"0-{max(received - 1, 0)}",
         }
 
-    def _take(self, name: str) -> None:
+    def _write_body(self, name: str) -> None:
         """Pass this request's body on; a connection that breaks ends the upload."""
-        upload = self._relay.upload(name)
+        upload = self._push.upload(name)
         try:
             for piece in self._body():
                 upload.write(piece)
         except BaseException:
-            self._relay.drop(name)
+            self._push.cancel_upload(name)
             raise
 
     # Manifests.
@@ -151,9 +151,9 @@ class RelayRequests(BaseHTTPRequestHandler):
             if b'"schemaVersion": 1' in body[:200]:
                 # What engines try after any refusal of the manifest proper, whose reason is the one to tell.
                 return self._refuse(400, "MANIFEST_INVALID", "only manifests of schema 2 are taken")
-            digest = self._relay.put(target, body, self.headers.get("Content-Type", ""))
+            digest = self._push.put_manifest(target, body, self.headers.get("Content-Type", ""))
             return self._created(f"manifests/{digest}", digest)
-        content = self._relay.manifest(target)
+        content = self._push.manifest(target)
         if content is None or self.command not in {"GET", "HEAD"}:
             return self._refuse(404, "MANIFEST_UNKNOWN", "manifest unknown")
         headers = {"Content-Type": content.media_type, "Docker-Content-Digest": str(content.digest)}
@@ -198,7 +198,7 @@ class RelayRequests(BaseHTTPRequestHandler):
             yield piece
 
     def _created(self, path: str, digest: Digest) -> None:
-        self._answer(201, {"Location": f"/v2/{self._relay.name}/{path}", "Docker-Content-Digest": str(digest)})
+        self._answer(201, {"Location": f"/v2/{self._push.name}/{path}", "Docker-Content-Digest": str(digest)})
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         document = {"errors": [{"code": code, "message": message}]}

@@ -48,7 +48,7 @@ class RelayedBlob:
         self._waiting_size = 0
         self._hasher = Digest.of(b"").hasher()
         self._is_whole = False
-        self._begun = False
+        self._is_started = False
         self._failure: BaseException | None = None
         self._changed = threading.Condition()
 
@@ -77,9 +77,9 @@ class RelayedBlob:
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes as they come; raises StreamLost when asked for a second time."""
-        if self._begun:
+        if self._is_started:
             raise StreamLost("the registry lost an upload, and only the engine can send it again")
-        self._begun = True
+        self._is_started = True
         return iter(self._next, b"")
 
     def _next(self) -> bytes:
@@ -114,25 +114,25 @@ class RelayedUpload:
 
     def write(self, piece: bytes) -> None:
         """Take bytes of the engine's."""
-        self._begun()
+        self._start()
         self.blob.write(piece)
 
     def end(self) -> None:
         """Every byte was written."""
-        self._begun()
+        self._start()
         self.blob.end()
 
     def result(self) -> Descriptor:
         """Wait until the registry holds the blob; raises what the upload raised."""
-        return self._begun().result()
+        return self._start().result()
 
-    def abandon(self, reason: str) -> None:
+    def cancel(self, reason: str) -> None:
         """End it; the upload's own session at the registry is cancelled by its thread."""
         self.blob.fail(RelayClosed(reason))
         if self._job is not None and not self._job.cancel():
             wait([self._job])
 
-    def _begun(self) -> Future[Descriptor]:
+    def _start(self) -> Future[Descriptor]:
         if self._job is None:
             self._job = self._threads.submit(self._run)
         return self._job

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from publisher.model.artifact import RECEIPT_TYPE
 from publisher.model.manifest import Index
-from publisher.model.reference import Reference, Tag
+from publisher.model.reference import Tag
 from publisher.registry.image import RemoteImage
-from publisher.registry.referrers import list_referrers, read_referrers, referrer_entry
+from publisher.registry.referrers import fallback_tag, list_referrers, read_referrers, referrer_entry
 from publisher.transfer.copy import send_stored
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content
-    from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
@@ -27,67 +26,74 @@ _DEEPEST: Final = 3
 _BESIDE: Final = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})\..+")
 
 
-def copy(session: Session, origin: RemoteRepository, content: Content, target: Repository) -> None:
+def copy(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
     """Bring content alone from one repository to another; blobs are mounted within one registry."""
-    image = RemoteImage(origin, Reference(origin.repository, digest=content.digest))
-    near = (origin.repository,) if origin.repository.registry == target.registry else ()
-    send_stored(image, session.remote(target), session.progress, origins=near, root=content)
+    image = RemoteImage(origin, origin.repository.at(content.digest))
+    near = (origin.repository,) if origin.repository.registry == target.repository.registry else ()
+    send_stored(image, target, session.progress, origins=near, root=content)
 
 
-def carry(session: Session, origin: RemoteRepository, content: Content, target: Repository) -> None:
+def carry(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
     """Bring content, and all that refers to it or to one of its manifests."""
     copy(session, origin, content, target)
     carry_referrers(session, origin, content, target)
 
 
-def carry_referrers(session: Session, origin: RemoteRepository, content: Content, target: Repository) -> None:
+def carry_referrers(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
     """Bring what refers to content that is there, and say what it was; receipts speak of one repository and stay."""
-    if origin.repository == target:
+    if origin.repository == target.repository:
         return
     own = content.manifests if isinstance(content, Index) else ()
     subjects = [content.digest, *(entry.digest for entry in own)]
     carried = _referrers(session, origin, subjects, target, 0)
     carried += _beside(session, origin, subjects, target)
     if carried:
-        session.progress.step(f"carried  {', '.join(carried)} to {target}")
+        session.progress.step(f"carried  {', '.join(carried)} to {target.repository}")
 
 
 def _referrers(
-    session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: Repository, depth: int
+    session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: RemoteRepository, depth: int
 ) -> list[str]:
     """By the API or by the tag that stands in for it; what refers to a referrer too. Returns what they are."""
-    asked = list(subjects)
+    digests = list(subjects)
     carried: list[str] = []
-    lists = session.parallel(lambda subject: read_referrers(origin, subject).entries, asked)
-    for subject, entries in zip(asked, lists, strict=True):
-        artifacts = session.parallel(
-            lambda entry: origin.get(entry.digest), [e for e in entries if e.digest not in asked]
-        )
-        taken = [artifact for artifact in artifacts if referrer_entry(artifact).artifact_type != RECEIPT_TYPE]
-        for artifact in taken:
+    lists = session.parallel(lambda subject: read_referrers(origin, subject).entries, digests)
+    for subject, entries in zip(digests, lists, strict=True):
+        others = [entry.digest for entry in entries if entry.digest not in digests]
+        artifacts = [one for one in session.parallel(origin.get, others) if _kind(one) != RECEIPT_TYPE]
+        for artifact in artifacts:
             copy(session, origin, artifact, target)
-        if taken:
-            list_referrers(session.remote(target), subject, taken)
-        for artifact in taken:
-            carried.append(referrer_entry(artifact).artifact_type or artifact.media_type)
+        if artifacts:
+            list_referrers(target, subject, artifacts)
+        for artifact in artifacts:
+            carried.append(_kind(artifact))
             if depth < _DEEPEST:
                 carried += _referrers(session, origin, [artifact.digest], target, depth + 1)
     return carried
 
 
-def _beside(session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: Repository) -> list[str]:
+def _kind(artifact: Content) -> str:
+    """By its own words: lists may be wrong."""
+    return referrer_entry(artifact).artifact_type or artifact.media_type
+
+
+def _beside(
+    session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: RemoteRepository
+) -> list[str]:
     """By their tags; a tag that holds something else in the target is left alone. Returns the tags."""
-    wanted = {f"{subject.algorithm}-{subject.hex}" for subject in subjects}
+    stems = {fallback_tag(subject) for subject in subjects}
     carried = []
     for name in origin.tags():
-        if not _BESIDE.fullmatch(name) or name.partition(".")[0] not in wanted:
+        if not _BESIDE.fullmatch(name) or name.partition(".")[0] not in stems:
             continue
-        tag, remote = Tag(name), session.remote(target)
-        content, held = origin.get(tag), remote.head(tag)
-        if held is None:
+        tag = Tag(name)
+        content, present = origin.get(tag), target.head(tag)
+        if present is None:
             copy(session, origin, content, target)
-            remote.put(content, tag)
+            target.put(content, tag)
             carried.append(f"{name[:19]}…{name[name.index('.') :]}")
-        elif held.digest != content.digest:
-            session.progress.warn(f"{target}:{name} holds something else than {origin.repository}'s, and stays")
+        elif present.digest != content.digest:
+            session.progress.warn(
+                f"{target.repository}:{name} holds something else than {origin.repository}'s, and stays"
+            )
     return carried

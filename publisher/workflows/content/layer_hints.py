@@ -5,24 +5,24 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from publisher.model.digest import Digest
 from publisher.model.errors import PublishError
 from publisher.model.manifest import LARGEST, Index, Manifest
-from publisher.model.reference import Reference
 from publisher.model.value import Value
-from publisher.transfer.reuse import BlobLocation, TransferCost, layers_of, pair_layers
+from publisher.transfer.reuse import BlobLocation, layers_of, pair_layers
+from publisher.transfer.route import TransferCost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from publisher.engine.image import EngineImage
     from publisher.engine.relatives import Relative
+    from publisher.model.digest import Digest
     from publisher.model.manifest import Descriptor, Platform
     from publisher.model.protocols import LooseImage
     from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.compression import Compression
-    from publisher.workflows.plan import ReleaseDraft
+    from publisher.workflows.jobs import ReleaseDraft
     from publisher.workflows.session import Session
 
 _MOST_READ: Final = 2
@@ -40,7 +40,7 @@ class LayerHints(Value, frozen=True):
         """Repositories that may hold blobs under the digests that the engine knows."""
         return tuple(dict.fromkeys(ref.repository for relative in self.relatives for ref in relative.references))
 
-    def cargo(self, image: EngineImage, sizes: Sequence[int], bar: str) -> TransferCost:
+    def transfer_cost(self, image: EngineImage, sizes: Sequence[int], bar: str) -> TransferCost:
         """What is left to bring over, by either way. sizes: of the image's layers in bytes, the lowest first."""
         nearest = self.relatives[0] if self.relatives else None
         new = next((at for at, diff_id in enumerate(image.diff_ids) if diff_id not in self.guesses), None)
@@ -54,22 +54,18 @@ class LayerHints(Value, frozen=True):
         )
 
 
-def earlier_releases(made: ReleaseDraft) -> tuple[Digest, ...]:
+def earlier_releases(draft: ReleaseDraft) -> tuple[Digest, ...]:
     """What the first repository holds that may share layers with this release: the newest version, and what moves."""
     from publisher.planning.lines import published_versions
 
-    first = made.job.repositories[0]
-    versions = published_versions(made.asked.ruleset, made.published[first])
-    newest = [found.digest for _version, found in sorted(versions.items(), reverse=True)]
-    moved = (move.before for move in made.plan.moves if Reference.parse(move.reference).repository == first)
-    return tuple(dict.fromkeys(digest for digest in [*newest[:1], *map(_digest, moved)] if digest))
+    first = draft.job.repositories[0]
+    versions = published_versions(draft.candidates.ruleset, draft.published[first])
+    newest = [published.digest for _version, published in sorted(versions.items(), reverse=True)]
+    moved = (move.before for move in draft.plan.moves if move.reference.repository == first)
+    return tuple(dict.fromkeys(digest for digest in [*newest[:1], *moved] if digest))
 
 
-def _digest(text: str | None) -> Digest | None:
-    return Digest.parse(text) if text else None
-
-
-def find_leads(
+def find_layer_hints(
     session: Session,
     image: LooseImage,
     held: EngineImage | None,
@@ -82,7 +78,7 @@ def find_leads(
     held: `image` as the engine describes it, None where it comes from a file. previous: manifests in `remote` that
     may be earlier releases. What can't be read tells nothing: a lead only saves time.
     """
-    guesses = session.blob_cache.known(remote.repository, compression, image.diff_ids)
+    guesses = session.blob_cache.locations(remote.repository, compression, image.diff_ids)
     registry = remote.repository.registry
     relatives = _relatives(session, held, registry) if held else ()
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from publisher.model.artifact import RECEIPT_TYPE, SmallBlob, compose_artifact
+from publisher.model.codec import decode, encode
 from publisher.model.errors import PublishError, VerificationFailed
 from publisher.model.manifest import Descriptor, Index, Manifest
 from publisher.model.receipt import Outcome, Receipt
-from publisher.model.reference import Reference
 from publisher.registry.image import send_blobs
 from publisher.registry.referrers import list_referrers, read_referrers
-from publisher.workflows.status import places, survey_repository
+from publisher.workflows.tagging.survey import configured_destinations, survey_repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,16 +29,16 @@ _LARGEST: Final = 16 << 20
 _MOST: Final = 20
 
 
-def file_receipt(session: Session, receipt: Receipt, content: Content, repositories: Iterable[Repository]) -> None:
+def file_receipt(session: Session, receipt: Receipt, content: Content, remotes: Iterable[RemoteRepository]) -> None:
     """Put the receipt beside the content in every repository; where that fails the release is done all the same."""
-    document = SmallBlob(RECEIPT_TYPE, msgspec.json.encode(receipt))
+    document = SmallBlob(RECEIPT_TYPE, encode(receipt))
     subject = Descriptor(content.media_type, content.digest, len(content.content))
     artifact, blobs = compose_artifact(RECEIPT_TYPE, document, subject)
-    for repository in repositories:
+    for remote in remotes:
         try:
-            _file(session.remote(repository), artifact, blobs, content.digest)
+            _file(remote, artifact, blobs, content.digest)
         except PublishError as error:
-            session.progress.warn(f"the receipt could not be kept in {repository}: {error.message}")
+            session.progress.warn(f"the receipt could not be kept in {remote.repository}: {error.message}")
 
 
 def _file(remote: RemoteRepository, artifact: Manifest, blobs: Iterable[SmallBlob], subject: Digest) -> None:
@@ -49,14 +49,14 @@ def _file(remote: RemoteRepository, artifact: Manifest, blobs: Iterable[SmallBlo
 
 def filed_receipt(session: Session, wish: PlanOptions) -> Receipt | None:
     """The newest receipt that a release left in the registry and that nobody has undone."""
-    found = [
+    receipts = (
         receipt
-        for place in places(session, wish)
-        for version in survey_repository(session, place).survey.versions[:_MOST]
+        for destination in configured_destinations(session, wish)
+        for version in survey_repository(session, destination).survey.versions[:_MOST]
         if version.digest
-        for receipt in _receipts(session, session.remote(place.repository), version.digest)
-    ]
-    usable = [receipt for receipt in found if receipt.outcome is not Outcome.UNDONE]
+        for receipt in _receipts(session, destination.remote, version.digest)
+    )
+    usable = [receipt for receipt in receipts if receipt.outcome is not Outcome.UNDONE]
     return max(usable, key=lambda receipt: receipt.id, default=None)
 
 
@@ -81,7 +81,7 @@ def _read(remote: RemoteRepository, entry: Descriptor) -> Receipt | None:
         if isinstance(artifact, Index) or not artifact.layers:
             return None
         with remote.open_blob(artifact.layers[0]) as stream:
-            receipt = msgspec.json.decode(stream.read(_LARGEST), type=Receipt)
+            receipt: Receipt = decode(stream.read(_LARGEST), Receipt)
             # The stream checks its digest at its end.
             return receipt if not stream.read(1) else None
     except (msgspec.MsgspecError, VerificationFailed, UnicodeDecodeError, RecursionError):
@@ -90,5 +90,5 @@ def _read(remote: RemoteRepository, entry: Descriptor) -> Receipt | None:
 
 def _speaks_of(receipt: Receipt, repository: Repository, subject: Digest) -> bool:
     """Whether it is the record of releasing that content there: anybody who may push can leave an artifact."""
-    here = any(Reference.parse(change.reference).repository == repository for change in receipt.moves)
-    return here and receipt.image is not None and receipt.image.digest == str(subject)
+    here = any(change.reference.repository == repository for change in receipt.moves)
+    return here and receipt.image is not None and receipt.image.digest == subject

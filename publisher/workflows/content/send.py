@@ -9,15 +9,14 @@ from publisher.archives.source import Transport
 from publisher.model.errors import PublishError, UsageError
 from publisher.model.manifest import Content, Index
 from publisher.model.protocols import StoredImage
-from publisher.model.reference import Reference
 from publisher.model.value import Value
 from publisher.registry.image import RemoteImage
 from publisher.transfer.assemble import assemble
 from publisher.transfer.copy import send_stored
 from publisher.transfer.identity import platform_of
-from publisher.transfer.reuse import choose
+from publisher.transfer.route import choose_route
 from publisher.workflows.content.copy import carry, carry_referrers
-from publisher.workflows.content.layer_hints import find_leads
+from publisher.workflows.content.layer_hints import find_layer_hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-def choose_way(session: Session, source: Source, leads: LayerHints, how: Shipping) -> str:
+def route_name(session: Session, source: Source, hints: LayerHints, how: Shipping) -> str:
     """The way that was asked for, where it can be gone, else the cheaper one: engine or direct."""
     if how.via == "direct" or source.held is None:
         return "direct"
@@ -43,9 +42,9 @@ def choose_way(session: Session, source: Source, leads: LayerHints, how: Shippin
         if bar:
             session.progress.warn(f"{bar}: sending directly")
         return "direct" if bar else "engine"
-    way = choose(leads.cargo(source.held, () if bar else _sizes(session, source.held), bar))
-    session.tell(f"transfer: {way.name}: {way.reason}")
-    return way.name
+    route = choose_route(hints.transfer_cost(source.held, () if bar else _sizes(session, source.held), bar))
+    session.tell(f"transfer: {route.name}: {route.reason}")
+    return route.name
 
 
 def _sizes(session: Session, held: EngineImage) -> tuple[int, ...]:
@@ -74,20 +73,20 @@ class NeverReached(PublishError):
     """The engine failed before it asked the relay for anything: nothing was sent, another way may do."""
 
 
-def through_engine(session: Session, source: Source, remote: RemoteRepository, leads: LayerHints) -> Content:
+def through_engine(session: Session, source: Source, remote: RemoteRepository, hints: LayerHints) -> Content:
     """Let the engine push; it gets no credential and moves no tag. Returns what the registry holds then.
 
     Raises NeverReached where the engine didn't come to the relay, and what went wrong on the way to the registry.
     """
     from publisher.registry.relay.server import Relay
 
-    with Relay(remote, leads.origins) as relay:
+    with Relay(remote, hints.origins) as relay:
         try:
             stated = session.engine.push(source.name.rest, relay.repository, "publish")
         except PublishError as error:
             if relay.failure is not None:
                 raise relay.failure from None
-            if not relay.was_asked:
+            if not relay.was_reached:
                 raise NeverReached(f"the engine can't reach a relay on this machine: {error.message}") from error
             raise
         content = relay.content
@@ -116,10 +115,9 @@ class Shipping(Value, frozen=True):
     previous: tuple[Digest, ...] = ()
 
 
-def push(session: Session, sources: Sequence[Source], repositories: Sequence[Repository], how: Shipping) -> Pushed:
+def push(session: Session, sources: Sequence[Source], remotes: Sequence[RemoteRepository], how: Shipping) -> Pushed:
     """Send all sources to the first repository, as one index if they are several; then copy it to the others."""
-    first, *others = repositories
-    remote = session.remote(first)
+    remote, *others = remotes
     sent = [_send(session, source, remote, how) for source in sources]
     content = sent[0].content
     if len(sent) > 1:
@@ -139,32 +137,32 @@ def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipp
         cache = session.blob_cache
         content = send_stored(source.image, remote, session.progress, origins=near, root=source.root, cache=cache)
         if isinstance(source.image, RemoteImage):
-            carry_referrers(session, source.image.remote, content, remote.repository)
+            carry_referrers(session, source.image.remote, content, remote)
         return Pushed(content, "copy")
     how.compression.check()
-    leads = find_leads(session, source.image, source.held, remote, how.compression, how.previous)
-    if choose_way(session, source, leads, how) == "engine":
+    hints = find_layer_hints(session, source.image, source.held, remote, how.compression, how.previous)
+    if route_name(session, source, hints, how) == "engine":
         try:
-            return Pushed(through_engine(session, source, remote, leads), "engine")
+            return Pushed(through_engine(session, source, remote, hints), "engine")
         except NeverReached as error:
             session.progress.warn(f"{error.message}: sending directly")
-    return Pushed(_directly(session, source.image, remote, leads, how), "direct")
+    return Pushed(_directly(session, source.image, remote, hints, how), "direct")
 
 
 def _directly(
-    session: Session, image: LooseImage, remote: RemoteRepository, leads: LayerHints, how: Shipping
+    session: Session, image: LooseImage, remote: RemoteRepository, hints: LayerHints, how: Shipping
 ) -> Content:
     from publisher.transfer.export import send_loose
 
     def remember(diff_id: Digest, blob: Descriptor) -> None:
         session.blob_cache.remember(remote.repository, how.compression, {diff_id: blob})
 
-    delivery = send_loose(image, remote, how.compression, leads.guesses, session.progress, remember)
-    there = delivery.there
-    new = {diff_id: blob for diff_id, blob in there.held.items() if diff_id in there.mounted}
+    delivery = send_loose(image, remote, how.compression, hints.guesses, session.progress, remember)
+    there = delivery.present
+    new = {diff_id: blob for diff_id, blob in there.layers.items() if diff_id in there.mounted}
     session.blob_cache.remember(remote.repository, how.compression, new)
     session.tell(
-        f"transfer: {len(there.held) - len(there.mounted)} layers were there, {len(there.mounted)} mounted, "
+        f"transfer: {len(there.layers) - len(there.mounted)} layers were there, {len(there.mounted)} mounted, "
         f"{len(delivery.sent)} compressed and sent ({sum(blob.size for blob in delivery.sent.values()):,} bytes)"
     )
     remote.put_manifest(delivery.manifest)
@@ -172,10 +170,8 @@ def _directly(
 
 
 def _nearby(source: Source, remote: RemoteRepository) -> tuple[Repository, ...]:
-    if source.name.transport is not Transport.REGISTRY:
-        return ()
-    origin = Reference.parse(source.name.rest).repository
-    return (origin,) if origin.registry == remote.repository.registry else ()
+    origin = source.image.remote.repository if isinstance(source.image, RemoteImage) else None
+    return (origin,) if origin and origin.registry == remote.repository.registry else ()
 
 
 def platform_reader(remote: RemoteRepository) -> Callable[[Content], Platform]:

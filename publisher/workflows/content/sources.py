@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from publisher.planning.lines import Published
     from publisher.planning.plan import Known
     from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
 
 
@@ -65,7 +66,7 @@ def find_source(session: Session, text: str) -> Source:
 
 def _of_docker_archive(session: Session, name: SourceName) -> Source:
     from publisher.archives.docker_archive import SavedImageFile
-    from publisher.archives.saved import open_saved_archive
+    from publisher.archives.engine_export import open_saved_archive
 
     archive = open_saved_archive(_path(session, name), name.tag)
     if isinstance(archive, SavedImageFile):
@@ -108,7 +109,10 @@ def _of_engine(session: Session, name: SourceName) -> Source:
 
 
 def find_known(
-    session: Session, sources: Sequence[Source], asked: Candidates, published: Mapping[Repository, Published]
+    sources: Sequence[Source],
+    candidates: Candidates,
+    destinations: Iterable[Destination],
+    published: Mapping[Repository, Published],
 ) -> Known | None:
     """What is known of the content: its digest where one source has a manifest, and who holds the same image."""
     from publisher.planning.plan import Known
@@ -120,9 +124,9 @@ def find_known(
     wanted = sources[0].identity if len(sources) == 1 else _joined(sources)
     same = {
         held
-        for repository, state in published.items()
-        for held in _decisive(asked, state)
-        if held != digest and _is_same(session.remote(repository), held, wanted)
+        for destination in destinations
+        for held in _decisive(candidates, published[destination.repository])
+        if held != digest and _is_same(destination.remote, held, wanted)
     }
     return Known(digest, frozenset(same))
 
@@ -137,12 +141,12 @@ def _joined(sources: Sequence[Source]) -> Identity:
     return frozenset(pair for part in parts for pair in part)
 
 
-def _decisive(asked: Candidates, state: Published) -> Iterable[Digest]:
+def _decisive(candidates: Candidates, state: Published) -> Iterable[Digest]:
     """What the tags hold whose image decides: a floating tag's never does, and each look costs a pull on Docker Hub."""
     from publisher.planning.rules import MARKER
 
-    names = [str(name.tag) for kind in (Kind.EXACT, Kind.REF) for name in asked.of_kind(kind)]
-    names += asked.spellings
+    names = [str(name.tag) for kind in (Kind.EXACT, Kind.REF) for name in candidates.of_kind(kind)]
+    names += candidates.spellings
     return {state.held[tag] for name in names for tag in (name, MARKER + name) if tag in state.held}
 
 

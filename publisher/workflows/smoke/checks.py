@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from publisher.engine.connection import Engine
     from publisher.engine.containers import Containers, ContainerState
-    from publisher.engine.run_options import Running
+    from publisher.engine.run_options import RunOptions
     from publisher.model.settings import SmokeSettings
 
 _SECONDS: Final = 2.0
@@ -55,12 +55,12 @@ class Evaluate(Protocol):
         """Look at the container as it is now."""
 
 
-def checks_of(smoke: SmokeSettings, running: Running) -> tuple[Evaluate, ...]:
+def checks_of(smoke: SmokeSettings, running: RunOptions) -> tuple[Evaluate, ...]:
     """All that `[smoke]` asks for; where it asks for nothing the container must end with 0. Raises ConfigError."""
     return tuple(_checks(smoke, running))
 
 
-def _checks(smoke: SmokeSettings, running: Running) -> Iterator[Evaluate]:
+def _checks(smoke: SmokeSettings, running: RunOptions) -> Iterator[Evaluate]:
     https = (smoke.http,) if isinstance(smoke.http, HttpCheck) else smoke.http or ()
     tcps = (smoke.tcp,) if isinstance(smoke.tcp, str) else smoke.tcp or ()
     stays = bool(https or tcps or smoke.healthcheck or smoke.exec)
@@ -87,7 +87,7 @@ def host_of(engine: Engine) -> str:
     return urlsplit(engine.address).hostname or "127.0.0.1" if engine.address.startswith("tcp") else "127.0.0.1"
 
 
-def _first_port(running: Running) -> int:
+def _first_port(running: RunOptions) -> int:
     if not running.ports:
         raise ConfigError("[smoke] http needs a port", hint='write ports = ["80"], or http = { port = 80 }')
     return running.ports[0].number

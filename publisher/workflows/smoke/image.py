@@ -67,7 +67,7 @@ def at_hand(session: Session, image: Chosen) -> Iterator[str]:
     content = session.remote(reference.repository).get(reference.digest or reference.target)
     found = f"{session.engine_name(reference.repository)}@{content.digest}"
     session.progress.step(f"pull     {found}")
-    with session.engine.borrowed(found, session.engine_credential(reference.repository)):
+    with session.engine.temporary_pull(found, session.engine_credential(reference.repository)):
         yield found
 
 

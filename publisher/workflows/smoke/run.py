@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from publisher.engine.containers import Containers, Leftovers
-from publisher.engine.run_options import Running
+from publisher.engine.run_options import RunOptions
 from publisher.model.errors import Interrupted, PublishError, SmokeFailed
 from publisher.model.value import Value
 from publisher.workflows.smoke.checks import Check, ContainerSnapshot, Evaluate, checks_of, host_of
@@ -60,7 +60,7 @@ class _Run(Value, frozen=True):
 
     session: Session
     containers: Containers
-    running: Running
+    running: RunOptions
     smoke: SmokeSettings
     deadline: float
     checks: tuple[Evaluate, ...]
@@ -76,10 +76,10 @@ class _Run(Value, frozen=True):
         return tuple(text.splitlines()[-_SHOWN_LINES:])
 
 
-def running_of(session: Session, smoke: SmokeSettings, image: str) -> Running:
+def running_of(session: Session, smoke: SmokeSettings, image: str) -> RunOptions:
     """What `[smoke]` means for an image; whatever of it makes no sense is a ConfigError here."""
     run = f"publish-smoke-{secrets.token_hex(4)}"
-    running = Running.of(smoke, image, run, session.configuration.folder, session.environ)
+    running = RunOptions.of(smoke, image, run, session.configuration.folder, session.environ)
     checks_of(smoke, running)
     for secret in running.secrets:
         session.learn(secret)
@@ -136,7 +136,7 @@ def failure(session: Session, report: SmokeReport) -> SmokeFailed:
 
 
 @contextmanager
-def _prepared(session: Session, running: Running, *, keep: bool) -> Iterator[tuple[Containers, Running]]:
+def _prepared(session: Session, running: RunOptions, *, keep: bool) -> Iterator[tuple[Containers, RunOptions]]:
     """What a run needs before its container; Ctrl-C in the middle of it cleans up too."""
     containers = Containers(session.engine)
     kept = False
@@ -148,7 +148,7 @@ def _prepared(session: Session, running: Running, *, keep: bool) -> Iterator[tup
             _take_away(session, running)
 
 
-def _take_away(session: Session, running: Running) -> None:
+def _take_away(session: Session, running: RunOptions) -> None:
     leftovers = Leftovers(session.engine, running.run)
     try:
         leftovers.clean()

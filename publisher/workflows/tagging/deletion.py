@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from publisher.model.errors import VerificationFailed
 from publisher.registry.deletion import Deletion
@@ -10,11 +10,9 @@ from publisher.registry.deletion import Deletion
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from publisher.model.reference import Repository, Tag
+    from publisher.model.reference import Tag
+    from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
-
-# A registry may show a tag a little longer, Docker Hub's than its API.
-_WAITS: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 
 
 class TagDeletion:
@@ -23,12 +21,11 @@ class TagDeletion:
     going: all the tags that are to go, which may share content with each other.
     """
 
-    def __init__(self, session: Session, repository: Repository, going: Iterable[str] = ()) -> None:
+    def __init__(self, session: Session, destination: Destination, going: Iterable[str] = ()) -> None:
         self._session = session
-        self._repository = repository
-        self._remote = session.remote(repository)
-        self._page = session.hub(repository) if repository.on_hub else None
-        self._at_registry = Deletion(self._remote, going)
+        self._destination = destination
+        self._page = destination.page
+        self._at_registry = Deletion(destination.remote, going)
 
     def delete(self, tag: Tag) -> bool:
         """Delete one tag; False if it wasn't there. Raises Refused where something else would go along."""
@@ -36,9 +33,7 @@ class TagDeletion:
         by_page = self._page is not None and self._page.delete_tag(tag)
         if not by_page and not self._at_registry.delete(tag):
             return False
-        for seconds in _WAITS:
-            if seconds:
-                self._session.pause(seconds)
-            if self._remote.head(tag) is None:
-                return True
-        raise VerificationFailed(f"{self._repository}:{tag} is still there after it was deleted")
+        remote = self._destination.remote
+        if self._session.read_until(lambda: remote.head(tag), lambda descriptor: descriptor is None) is None:
+            return True
+        raise VerificationFailed(f"{self._destination}:{tag} is still there after it was deleted")

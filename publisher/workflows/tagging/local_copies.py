@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from publisher.model.digest import Digest
 from publisher.model.errors import PublishError
 from publisher.model.manifest import Content, Manifest
-from publisher.model.reference import Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from publisher.engine.connection import Engine
+    from publisher.model.digest import Digest
     from publisher.model.receipt import Receipt
+    from publisher.model.reference import Reference, Tag
+    from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
 
 
 def warn_of_stale_copies(
-    session: Session, receipt: Receipt, *, content: Content | None = None, pull: bool = False
+    session: Session,
+    receipt: Receipt,
+    destinations: Iterable[Destination],
+    *,
+    content: Content | None = None,
+    pull: bool = False,
 ) -> None:
     """Name each written tag under which the engine holds another image, or pull it.
 
@@ -25,39 +34,41 @@ def warn_of_stale_copies(
     engine = session.engine_at_hand
     if engine is None:
         return
+    by_repository = {destination.repository: destination for destination in destinations}
     for change in receipt.moves:
         if not change.state.is_written or change.after is None:
             continue
-        reference = Reference.parse(change.reference)
+        remote = by_repository[change.reference.repository].remote
         try:
-            name = _stale_name(session, engine, reference, Digest.parse(change.after), content)
+            name = _stale_name(session, engine, remote, change.reference.tag, change.after, content)
         except PublishError as error:
-            session.progress.warn(f"the engine's copy of {reference} could not be compared: {error.message}")
+            session.progress.warn(f"the engine's copy of {change.reference} could not be compared: {error.message}")
             continue
         if name is None:
             continue
         if pull:
-            _pull(session, name, reference)
+            _pull(session, name, change.reference)
         else:
             session.progress.warn(f"the engine's own {name} is an older image: docker pull {name}")
 
 
 def _stale_name(
-    session: Session, engine: Engine, reference: Reference, digest: Digest, content: Content | None
+    session: Session, engine: Engine, remote: RemoteRepository, tag: Tag, digest: Digest, content: Content | None
 ) -> str | None:
+    reference = remote.repository.tag(tag)
     if content is None or content.digest != digest:
         if engine.inspect(_name(session, reference)) is None:
             return None
-        content = session.remote(reference.repository).get(digest)
+        content = remote.get(digest)
     return stale_copy(session, engine, reference, content)
 
 
 def stale_copy(session: Session, engine: Engine, reference: Reference, content: Content) -> str | None:
     """What the engine calls `reference`, if it holds another image than `content` under that name; else None."""
     name = _name(session, reference)
-    held = engine.inspect(name)
+    image = engine.inspect(name)
     ours = {str(content.digest)} | ({str(content.config.digest)} if isinstance(content, Manifest) else set())
-    if held is None or held.id in ours or any(text.endswith(f"@{content.digest}") for text in held.repo_digests):
+    if image is None or image.id in ours or any(text.endswith(f"@{content.digest}") for text in image.repo_digests):
         return None
     return name
 

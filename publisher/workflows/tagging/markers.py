@@ -12,32 +12,31 @@ from publisher.model.plan import Kind
 from publisher.model.reference import Tag
 from publisher.planning.rules import MARKER
 from publisher.registry.image import send_blobs
+from publisher.workflows.tagging.survey import read_tag
 from publisher.workflows.tagging.writer import Step
 
 if TYPE_CHECKING:
     from publisher.model.digest import Digest
     from publisher.model.manifest import Manifest
-    from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
-    from publisher.workflows.session import Session
-    from publisher.workflows.tagging.writer import Ledger
+    from publisher.workflows.destination import Destination
+    from publisher.workflows.tagging.writer import TagWriter
 
 
-def marking(session: Session, repository: Repository, exact: str, version: str | None, digest: Digest) -> Step:
+def marking(destination: Destination, exact: Tag, version: str | None, digest: Digest) -> Step:
     """The write that yanks the version which the exact tag names."""
-    reference = repository.tag(MARKER + exact)
-    found = session.remote(repository).head(Tag(MARKER + exact))
-    before = found.digest if found else None
-    return Step(reference=reference, kind=Kind.REF, version=version, before=before, wanted=digest)
+    marker = Tag.parse(MARKER + exact)
+    before = read_tag(destination.remote, marker)
+    return Step(destination=destination, tag=marker, kind=Kind.REF, version=version, before=before, goal=digest)
 
 
-def lift(session: Session, ledger: Ledger, step: Step) -> None:
+def lift(writer: TagWriter, step: Step) -> None:
     """Take a marker away; where tags can't be deleted alone, it is pointed at nothing."""
     try:
-        ledger.write([step])
+        writer.write([step])
     except Refused:
-        empty = _put_nothing(session.remote(step.reference.repository))
-        ledger.write([replace(step, wanted=empty.digest, content=empty)])
+        empty = _put_nothing(step.destination.remote)
+        writer.write([replace(step, goal=empty.digest, content=empty)])
 
 
 def _put_nothing(remote: RemoteRepository) -> Manifest:

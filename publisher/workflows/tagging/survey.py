@@ -1,12 +1,14 @@
-"""What registries hold before a plan: few requests, side by side."""
+"""What registries hold: few requests, side by side; as much as a plan needs, or a whole repository by its rules."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from publisher.model.reference import Tag
-from publisher.planning.candidates import to_read
-from publisher.planning.lines import Published
+from publisher.model.value import Value
+from publisher.planning.candidates import PlanRequest, bound_rules, to_read
+from publisher.planning.lines import LineState, Published, survey, survey_reads
+from publisher.workflows.jobs import jobs, request_of
 from publisher.workflows.tagging.stated_versions import ask_images
 
 if TYPE_CHECKING:
@@ -16,21 +18,30 @@ if TYPE_CHECKING:
     from publisher.model.manifest import Descriptor
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
+    from publisher.planning.lines import Survey
+    from publisher.planning.rules import Ruleset
     from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.destination import Destination
+    from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.session import Session
 
 
-def read_registries(session: Session, asked: Candidates) -> dict[Repository, Published]:
+# What a plan needs.
+
+
+def read_registries(
+    session: Session, candidates: Candidates, destinations: Iterable[Destination]
+) -> dict[Repository, Published]:
     """One tag list for each repository, and one HEAD for each tag that the plan depends on."""
-    repositories = [image.repository for image in asked.images]
-    found = session.parallel(lambda repository: read_repository(session, asked, repository), repositories)
-    return dict(zip(repositories, found, strict=True))
+    remotes = [destination.remote for destination in destinations]
+    states = session.parallel(lambda remote: read_repository(session, candidates, remote), remotes)
+    return {remote.repository: state for remote, state in zip(remotes, states, strict=True)}
 
 
 def read_repository(
     session: Session,
-    asked: Candidates,
-    repository: Repository,
+    candidates: Candidates,
+    remote: RemoteRepository,
     *,
     written: Iterable[str] = (),
     others: bool = True,
@@ -40,21 +51,83 @@ def read_repository(
     written: tags that must be there, whether or not the list shows them yet: lists may lag behind.
     others: whether lines that the release doesn't touch are read too.
     """
-    remote = session.remote(repository)
     tags = frozenset((*remote.tags(), *written))
-    state = Published(tags, read_tags(session, remote, to_read(asked, tags, others=others)))
-    return ask_images(session, remote, asked.ruleset, state, asked.versions)
+    state = Published(tags, read_tags(session, remote, to_read(candidates, tags, others=others)))
+    return ask_images(session, remote, candidates.ruleset, state, candidates.versions)
+
+
+def read_tag(remote: RemoteRepository, tag: Tag) -> Digest | None:
+    """The digest of what a tag holds, None where it isn't there."""
+    descriptor = remote.head(tag)
+    return descriptor.digest if descriptor else None
 
 
 def read_tags(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Digest]:
     """The digests of those of `tags` that are there."""
-    found = {tag: held.digest for tag, held in read_heads(session, remote, tags).items()}
-    session.saw(found)
-    return found
+    digests = {tag: descriptor.digest for tag, descriptor in read_heads(session, remote, tags).items()}
+    session.saw(digests)
+    return digests
 
 
 def read_heads(session: Session, remote: RemoteRepository, tags: Iterable[str]) -> dict[str, Descriptor]:
     """What each of `tags` holds, one HEAD for each; those that aren't there are left out."""
-    asked = sorted(tags)
-    found = session.parallel(lambda tag: remote.head(Tag(tag)), asked)
-    return {tag: held for tag, held in zip(asked, found, strict=True) if held is not None}
+    names = sorted(tags)
+    descriptors = session.parallel(lambda tag: remote.head(Tag(tag)), names)
+    return {tag: descriptor for tag, descriptor in zip(names, descriptors, strict=True) if descriptor is not None}
+
+
+# A whole repository.
+
+
+class SurveyedRepository(Value, frozen=True):
+    """How a repository's floating tags stand to its versions."""
+
+    destination: Destination
+    state: Published
+    survey: Survey
+
+
+def configured_destinations(session: Session, wish: PlanOptions) -> tuple[Destination, ...]:
+    """The repositories that configuration and options name, each with its image's rules."""
+    rulesets: dict[Repository, Ruleset] = {}
+    for job in jobs(session.settings, wish):
+        ruleset = bound_rules(request_of(session, job, wish), session.facts)
+        for repository in job.repositories:
+            rulesets.setdefault(repository, ruleset)
+    session.aim(rulesets)
+    return tuple(session.destination(repository, ruleset) for repository, ruleset in rulesets.items())
+
+
+def destination_of(session: Session, repository: Repository, wish: PlanOptions) -> Destination:
+    """One repository, with the rules of the image that names it, else those of the options, else the default ones."""
+    return session.destination(repository, bound_rules(_request_for(session, repository, wish), session.facts))
+
+
+def _request_for(session: Session, repository: Repository, wish: PlanOptions) -> PlanRequest:
+    settings = session.settings
+    for job in jobs(settings, wish, nameless=True) if settings.images else ():
+        if repository in job.repositories:
+            return request_of(session, job, wish)
+    return PlanRequest(rules=wish.rules or settings.tags.rules, flavor=wish.flavor or settings.tags.flavor)
+
+
+def survey_repository(session: Session, destination: Destination) -> SurveyedRepository:
+    """One tag list, and one HEAD for each tag that is a version, a marker, or may float.
+
+    A floating tag that the list doesn't show is asked for too: lists may lag behind.
+    """
+    remote, ruleset = destination.remote, destination.ruleset
+    tags = frozenset(remote.tags())
+    state = Published(tags, read_tags(session, remote, survey_reads(ruleset, tags)))
+    state = ask_images(session, remote, ruleset, state)
+    surveyed = survey(ruleset, state)
+    late = read_tags(session, remote, (line.tag for line in surveyed.lines if line.state is LineState.MISSING))
+    if late:
+        state = Published(tags | late.keys(), {**state.held, **late}, state.stated)
+        surveyed = survey(ruleset, state)
+    for tag in surveyed.untold:
+        where = f"{tag} of {destination.repository.familiar}"
+        session.progress.warn(
+            f"{where} stays where it is: another tag may be a newer version, and its image doesn't say"
+        )
+    return SurveyedRepository(destination, state, surveyed)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from publisher.model.digest import Digest
 from publisher.model.documents import (
     FloatingStatus,
     RepositoryStatus,
@@ -22,6 +23,7 @@ from publisher.model.documents import (
 from publisher.model.errors import ConfigError
 from publisher.model.plan import Action, Kind, Move, Plan, Plans
 from publisher.model.receipt import Change, Failure, Outcome, Receipt, ReleasedImage, State, Verification
+from publisher.model.reference import Repository
 from publisher.report.github_files import OUTPUTS, encode_outputs, write_outputs, write_summary
 from publisher.report.outputs import outputs_of
 from publisher.report.progress import Stopwatch
@@ -34,17 +36,18 @@ if TYPE_CHECKING:
 
     from publisher.model.protocols import Meter
 
-DIGEST, OLD, NEWER = (f"sha256:{two * 32}" for two in ("ab", "01", "fe"))
+DIGEST, OLD, NEWER = (Digest.parse(f"sha256:{two * 32}") for two in ("ab", "01", "fe"))
+REPOSITORY = Repository.parse("docker.io/ann/app")
 VERSIONS = {OLD: "1.2.2", NEWER: "2.0.0"}
 
 
 def move(
-    tag: str, kind: Kind, action: Action, version: str = "1.2.3", reason: str = "new", before: str | None = None
+    tag: str, kind: Kind, action: Action, version: str = "1.2.3", reason: str = "new", before: Digest | None = None
 ) -> Move:
     """One line of a plan."""
     return Move(
-        reference=f"docker.io/ann/app:{tag}", tag=tag, kind=kind, version=version, action=action, before=before,
-        after=before if action is Action.KEEP else DIGEST, reason=reason,
+        reference=REPOSITORY.tag(tag), tag=tag, kind=kind, version=version, action=action,
+        before=before, after=before if action is Action.KEEP else DIGEST, reason=reason,
     )  # fmt: skip
 
 
@@ -91,7 +94,7 @@ def test_outputs_of_a_plan() -> None:
     """Lists are one a line, labels `key=value`."""
     outputs = outputs_of(PLAN)
     assert outputs.keys() <= set(OUTPUTS)
-    assert (outputs["version"], outputs["digest"]) == ("1.2.3", DIGEST)
+    assert (outputs["version"], outputs["digest"]) == ("1.2.3", str(DIGEST))
     assert outputs["tags"] == "ann/app:1.2.3\nann/app:1.2"
     assert outputs["moved"] == "docker.io/ann/app:1.2.3\ndocker.io/ann/app:1.2"
     assert outputs["kept"] == "docker.io/ann/app:latest"
@@ -145,7 +148,7 @@ def test_one_picture_for_repositories_that_look_the_same() -> None:
     """A second repository in the same state is named beside the first, and not drawn again."""
 
     def there(one: Move) -> Move:
-        return msgspec.structs.replace(one, reference=one.reference.replace("docker.io", "ghcr.io"))
+        return msgspec.structs.replace(one, reference=Repository.parse("ghcr.io/ann/app").tag(one.tag))
 
     both = msgspec.structs.replace(PLAN, moves=(*PLAN.moves, *map(there, PLAN.moves)))
     text = "\n".join(summary_of(both, VERSIONS))
@@ -158,15 +161,15 @@ def test_status_verdicts_and_errors() -> None:
     line = FloatingStatus(tag="latest", digest=OLD, desired=DIGEST, version="1.2.3", state="drift")
     good = FloatingStatus(tag="1.2", digest=DIGEST, desired=DIGEST, version="1.2.3", state="ok")
     versions = (VersionStatus(version="1.2.3", tag="1.2.3", digest=DIGEST, yanked=False),)
-    one = RepositoryStatus(repository="docker.io/ann/app", versions=versions, floating=(line, good), foreign=())
+    one = RepositoryStatus(repository=REPOSITORY, versions=versions, floating=(line, good), foreign=())
     status = Status(repositories=(one,))
     found = outputs_of(status)
-    assert (found["version"], found["digest"], found["tags"]) == ("1.2.3", DIGEST, "ann/app:1.2")
+    assert (found["version"], found["digest"], found["tags"]) == ("1.2.3", str(DIGEST), "ann/app:1.2")
     text = "\n".join(summary_of(status))
     assert "| `latest` | `010101010101` | 1.2.3 `abababababab` | drift |" in text
     assert '-. "holds" .-> ' in text
     verdict = Verdict(
-        reference="docker.io/ann/app:1", digest=OLD, platforms=("linux/arm64",), state=VerdictState.EQUAL, detail="a|b"
+        reference=REPOSITORY.tag("1"), digest=OLD, platforms=("linux/arm64",), state=VerdictState.EQUAL, detail="a|b"
     )
     verdicts = Verdicts(results=(verdict,))
     assert outputs_of(verdicts)["tags"] == "ann/app:1"

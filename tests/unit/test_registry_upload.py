@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.registry.upload import Feed
+from publisher.registry.upload import ReplayBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,27 +22,27 @@ def test_every_rewind_that_is_granted_gives_the_same_bytes(
 ) -> None:
     """Whatever was sent before, the bytes from a granted offset on are the source's own."""
     whole = b"".join(chunks)
-    feed = Feed(iter(chunks), lambda: window)
+    buffer = ReplayBuffer(iter(chunks), lambda: window)
     for back in steps:
-        b"".join(feed.take(most))
-        if feed.rewind(max(0, feed.position - back)):
-            begin = feed.position
-            assert b"".join(feed.take(most)) == whole[begin : begin + most]
-    begin = feed.position
-    assert b"".join(feed.take(1 << 20)) == whole[begin:]
-    assert feed.is_over()
-    assert feed.pulled == len(whole)
+        b"".join(buffer.read(most))
+        if buffer.seek(max(0, buffer.offset - back)):
+            start = buffer.offset
+            assert b"".join(buffer.read(most)) == whole[start : start + most]
+    start = buffer.offset
+    assert b"".join(buffer.read(1 << 20)) == whole[start:]
+    assert buffer.is_exhausted()
+    assert buffer.received == len(whole)
 
 
 @given(chunks=CHUNKS, window=st.integers(0, 30), most=st.integers(1, 9))
 def test_what_lies_in_the_window_can_be_sent_again(chunks: list[bytes], window: int, most: int) -> None:
     """A rewind by no more than the window is always granted."""
-    feed = Feed(iter(chunks), lambda: window)
-    while not feed.is_over():
-        b"".join(feed.take(most))
-        here = feed.position
-        assert feed.rewind(max(0, here - window))
-        assert feed.rewind(here)
+    buffer = ReplayBuffer(iter(chunks), lambda: window)
+    while not buffer.is_exhausted():
+        b"".join(buffer.read(most))
+        here = buffer.offset
+        assert buffer.seek(max(0, here - window))
+        assert buffer.seek(here)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_what_lies_in_the_window_can_be_sent_again(chunks: list[bytes], window: 
 )
 def test_a_small_blob_is_seen_whole(chunks: list[bytes], most: int, expected: bytes | None) -> None:
     """A blob within the bound is given whole, and stays to be sent."""
-    feed = Feed(iter(chunks), lambda: 0)
-    assert feed.whole(most) == expected
-    assert b"".join(feed.take(99)) == b"".join(chunks)
+    buffer = ReplayBuffer(iter(chunks), lambda: 0)
+    assert buffer.read_all(most) == expected
+    assert b"".join(buffer.read(99)) == b"".join(chunks)
 
 
 def test_a_failing_source_never_looks_like_an_end() -> None:
@@ -68,8 +68,8 @@ def test_a_failing_source_never_looks_like_an_end() -> None:
         yield b"ab"
         raise OSError("disk gone")
 
-    feed = Feed(broken(), lambda: 9)
+    buffer = ReplayBuffer(broken(), lambda: 9)
     for _ in range(2):
         with pytest.raises(OSError, match="disk gone"):
-            b"".join(feed.take(9))
-    assert isinstance(feed.failure, OSError)
+            b"".join(buffer.read(9))
+    assert isinstance(buffer.failure, OSError)

@@ -15,9 +15,8 @@ import pytest
 
 from publisher.archives import layer as layer_module
 from publisher.archives.docker_archive import DockerArchive, SavedImageFile, open_docker_archive
-from publisher.archives.engine_export import EngineLayout, open_engine_layout
+from publisher.archives.engine_export import EngineLayout, open_engine_layout, open_saved_archive
 from publisher.archives.oci_layout import open_oci_archive, open_oci_layout
-from publisher.archives.saved import open_saved_archive
 from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive, DiskFull, SourceNotFound

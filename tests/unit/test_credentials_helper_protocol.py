@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from publisher.credentials.helper_protocol import LARGEST, Helper, HelperError
-from publisher.model.credential import Absent, Answer, Broken, Credential, Found
+from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 
 HUB = "https://index.docker.io/v1/"
 NOT_FOUND = "credentials not found in native keychain"
@@ -23,23 +23,23 @@ NO_USER = "no credentials username"
 class Memory:
     """A keyring of the test's own."""
 
-    held: dict[str, tuple[str, str]] = field(default_factory=dict)
+    logins: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def find(self, registry: str, repository: str = "") -> Answer:
         """Ask for one; what is called broken is."""
         del repository
         if registry == "broken.example":
             return Broken("the keyring is locked")
-        pair = self.held.get(registry)
-        return Found(Credential(*pair)) if pair else Absent()
+        pair = self.logins.get(registry)
+        return Present(Credential(*pair)) if pair else Absent()
 
     def store(self, registry: str, username: str, secret: str) -> None:
         """Keep one."""
-        self.held[registry] = (username, secret)
+        self.logins[registry] = (username, secret)
 
     def erase(self, registry: str) -> None:
         """Forget one."""
-        self.held.pop(registry, None)
+        self.logins.pop(registry, None)
 
 
 class Shop:
@@ -49,10 +49,10 @@ class Shop:
         self.keeper = Memory({HUB: ("me", "s3cret"), "reg.example:5000": ("<token>", "refresh")})
         self.index = {HUB: "me", "reg.example:5000": "<token>", "broken.example": "me"}
 
-    def __call__(self, action: str, given: str) -> str:
+    def __call__(self, action: str, text: str) -> str:
         """One call of the helper, as docker makes it."""
         try:
-            return Helper(self.keeper, self.index, lambda changed: self.save(dict(changed))).answer(action, given)
+            return Helper(self.keeper, self.index, lambda changed: self.save(dict(changed))).answer(action, text)
         except HelperError as error:
             return f"error: {error}"
 
@@ -91,10 +91,10 @@ GET = [
 ]
 
 
-@pytest.mark.parametrize(("given", "said"), GET, ids=lambda text: ascii(text[:30]))
-def test_get(given: str, said: str) -> None:
+@pytest.mark.parametrize(("text", "expected"), GET, ids=lambda text: ascii(text[:30]))
+def test_get(text: str, expected: str) -> None:
     """One line of JSON that echoes the trimmed request; one answer alone means "not found"."""
-    assert Shop()("get", given) == said
+    assert Shop()("get", text) == expected
 
 
 def payload(server: object = "new.example", user: object = "you", secret: object = "s", **more: object) -> str:
@@ -127,15 +127,15 @@ STORE = [
 ]
 
 
-@pytest.mark.parametrize(("given", "held"), STORE, ids=lambda value: ascii(str(value)[:40]))
-def test_store(given: str, held: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("text", "login"), STORE, ids=lambda value: ascii(str(value)[:40]))
+def test_store(text: str, login: tuple[str, str]) -> None:
     """It says nothing, keeps exactly what came, and lists it; what was there stays."""
     shop = Shop()
-    assert shop("store", given) == ""
-    assert shop.keeper.held["new.example"] == held
-    assert shop.index["new.example"] == held[0]
+    assert shop("store", text) == ""
+    assert shop.keeper.logins["new.example"] == login
+    assert shop.index["new.example"] == login[0]
     assert shop("get", HUB) == got(HUB, "me", "s3cret")
-    assert shop("get", "new.example") == got("new.example", *held)
+    assert shop("get", "new.example") == got("new.example", *login)
 
 
 REFUSED = [
@@ -157,15 +157,15 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("given", "said"), REFUSED, ids=lambda text: ascii(text[:40]))
-def test_store_of_too_little(given: str, said: str) -> None:
+@pytest.mark.parametrize(("text", "expected"), REFUSED, ids=lambda text: ascii(text[:40]))
+def test_store_of_too_little(text: str, expected: str) -> None:
     """In docker's own words; nothing is kept, and nothing of the input is told."""
     shop = Shop()
-    before = dict(shop.keeper.held)
-    answer = shop("store", given)
-    assert answer.startswith(f"error: {said}")
-    assert "you" not in answer.removeprefix(f"error: {said}")
-    assert shop.keeper.held == before
+    before = dict(shop.keeper.logins)
+    answer = shop("store", text)
+    assert answer.startswith(f"error: {expected}")
+    assert "you" not in answer.removeprefix(f"error: {expected}")
+    assert shop.keeper.logins == before
 
 
 ERASE = [
@@ -178,19 +178,19 @@ ERASE = [
 ]
 
 
-@pytest.mark.parametrize(("given", "said", "left"), ERASE, ids=[ascii(row[0]) for row in ERASE])
-def test_erase(given: str, said: str, left: set[str]) -> None:
+@pytest.mark.parametrize(("text", "expected", "servers"), ERASE, ids=[ascii(row[0]) for row in ERASE])
+def test_erase(text: str, expected: str, servers: set[str]) -> None:
     """That one and no other; one that isn't there is gone already."""
     shop = Shop()
-    assert shop("erase", given) == said
-    assert set(shop.keeper.held) == left
-    assert shop("get", given.strip() or "x") == f"error: {NOT_FOUND}"
+    assert shop("erase", text) == expected
+    assert set(shop.keeper.logins) == servers
+    assert shop("get", text.strip() or "x") == f"error: {NOT_FOUND}"
 
 
-@pytest.mark.parametrize("given", ["", "unused", "unused\n"], ids=ascii)
-def test_list(given: str) -> None:
+@pytest.mark.parametrize("text", ["", "unused", "unused\n"], ids=ascii)
+def test_list(text: str) -> None:
     """Servers and users, no secret, and the keyring isn't asked."""
-    answer = Shop()("list", given)
+    answer = Shop()("list", text)
     assert json.loads(answer) == {HUB: "me", "reg.example:5000": "<token>", "broken.example": "me"}
     assert answer.endswith("}\n")
     assert "s3cret" not in answer

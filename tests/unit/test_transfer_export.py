@@ -71,7 +71,7 @@ class Export:
         self.config = self.config or json.dumps(document).encode()
 
     @contextmanager
-    def layers(self, wanted: frozenset[Digest]) -> Iterator[Iterator[tuple[Digest | None, Layer]]]:
+    def layers(self, needed: frozenset[Digest]) -> Iterator[Iterator[tuple[Digest | None, Layer]]]:
         self.passes += 1
         self.open += 1
         try:
@@ -109,16 +109,16 @@ class Store:
         self.uploads += 1
         number = self.uploads
         while True:
-            kept: list[bytes] = []
+            chunks: list[bytes] = []
             try:
                 for piece, content in enumerate(blob.chunks()):
                     self._fail(number, piece)
-                    kept.append(content)
+                    chunks.append(content)
             except ConnectionResetError:
                 continue
-            made = blob.descriptor()
-            self.blobs[made.digest] = b"".join(kept)
-            return made
+            descriptor = blob.descriptor()
+            self.blobs[descriptor.digest] = b"".join(chunks)
+            return descriptor
 
     def put_manifest(self, content: Content) -> None:
         raise AssertionError
@@ -141,10 +141,10 @@ def test_manifest_lists_the_layers_in_the_configs_order() -> None:
 
 def test_same_image_gives_the_same_manifest_twice() -> None:
     """Nothing of the clock or of the threads' order gets into it."""
-    made = {
+    manifests = {
         send_loose(Export([layer(1), layer(2)]), Store(), Compression(), {}, Quiet()).manifest.digest for _ in range(3)
     }
-    assert len(made) == 1
+    assert len(manifests) == 1
 
 
 def test_layer_that_stands_twice_is_sent_once() -> None:
@@ -168,7 +168,7 @@ def test_known_layers_are_neither_compressed_nor_sent() -> None:
     second = send_loose(Export([layer(1), layer(2)], ahead=True), store, Compression(), known, Quiet())
     assert store.uploads == 4
     assert second.manifest.layers[0] == first.layers[0]
-    assert (set(second.there.held), set(second.sent)) == ({Digest.of(layer(1))}, {Digest.of(layer(2))})
+    assert (set(second.present.layers), set(second.sent)) == ({Digest.of(layer(1))}, {Digest.of(layer(2))})
 
 
 def test_nothing_is_exported_when_all_layers_are_known() -> None:
@@ -196,7 +196,7 @@ def test_layer_of_another_repository_is_mounted_or_sent(mounts: bool) -> None:
     store = Store(elsewhere={Digest.of(b"made"): b"made"} if mounts else {})
     known = guess(layer(1), blob, "127.0.0.1:1/base")
     delivery = send_loose(Export([layer(1)]), store, Compression(), known, Quiet())
-    assert (blob in delivery.manifest.layers, bool(delivery.there.mounted), bool(delivery.sent)) == (
+    assert (blob in delivery.manifest.layers, bool(delivery.present.mounted), bool(delivery.sent)) == (
         mounts,
         mounts,
         not mounts,
@@ -205,15 +205,15 @@ def test_layer_of_another_repository_is_mounted_or_sent(mounts: bool) -> None:
 
 def test_what_is_sent_is_remembered_before_its_upload_is_closed() -> None:
     """A run that is killed right after it sends no blob again."""
-    told: dict[Digest, tuple[Descriptor, bool]] = {}
+    remembered: dict[Digest, tuple[Descriptor, bool]] = {}
     store = Store()
 
     def remember(diff_id: Digest, blob: Descriptor) -> None:
-        told.setdefault(diff_id, (blob, blob.digest in store.blobs))
+        remembered.setdefault(diff_id, (blob, blob.digest in store.blobs))
 
-    made = send_loose(Export([layer(1), layer(2)]), store, Compression(), {}, Quiet(), remember)
-    assert {diff_id: blob for diff_id, (blob, _held) in told.items()} == made.sent
-    assert not any(held for _blob, held in told.values())
+    delivery = send_loose(Export([layer(1), layer(2)]), store, Compression(), {}, Quiet(), remember)
+    assert {diff_id: blob for diff_id, (blob, _was_closed) in remembered.items()} == delivery.sent
+    assert not any(was_closed for _blob, was_closed in remembered.values())
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -233,12 +233,12 @@ def test_lost_start_is_read_again_from_the_export(seed: int) -> None:
     assert (export.passes, export.open) == (2, 0)
 
 
-@pytest.mark.parametrize("at", range(1, 5))
-def test_failing_upload_ends_all_and_is_the_error(at: int) -> None:
+@pytest.mark.parametrize("failing", range(1, 5))
+def test_failing_upload_ends_all_and_is_the_error(failing: int) -> None:
     """The first cause comes out, the export is closed, no thread stays."""
 
     def fail(upload: int, piece: int) -> None:
-        if upload == at:
+        if upload == failing:
             raise Unreachable("gone")
 
     export = Export([layer(number, 12_000_000) for number in range(3)])

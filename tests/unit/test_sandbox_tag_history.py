@@ -17,7 +17,7 @@ def test_a_change_is_seen_after_the_lag() -> None:
     """Until then reads give what was there before."""
     moves = History(OLD)
     moves.move(10, NEW, lag=2)
-    assert [moves.at(moment - 2) for moment in (10, 11.9, 12, 99)] == [OLD, OLD, NEW, NEW]
+    assert [moves.digest_at(moment - 2) for moment in (10, 11.9, 12, 99)] == [OLD, OLD, NEW, NEW]
     assert moves.latest == NEW
 
 
@@ -25,7 +25,7 @@ def test_a_tag_that_goes_is_seen_a_while() -> None:
     """Deleting lags as writing does."""
     moves = History(OLD)
     moves.move(10, None, lag=2)
-    assert (moves.at(9), moves.at(10)) == (OLD, None)
+    assert (moves.digest_at(9), moves.digest_at(10)) == (OLD, None)
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.sampled_from([OLD, NEW, None]))), st.floats(0, 10))
@@ -38,5 +38,5 @@ def test_what_is_forgotten_cannot_be_seen(changes: list[tuple[float, Digest | No
         full.append((moment, digest))
         for now in (moment, moment + lag / 2, moment + lag):
             seen = [held for when, held in full if when <= now - lag] or [None]
-            assert moves.at(now - lag) == seen[-1]
+            assert moves.digest_at(now - lag) == seen[-1]
     assert all(first[0] <= second[0] for first, second in pairwise(full))

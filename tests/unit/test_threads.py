@@ -1,4 +1,4 @@
-"""Signals that wait: nothing is broken off in the midst of a lock, and each is raised in the end."""
+"""Threads: what an interrupt waits for, what a deadline doesn't, and signals that wait until they may be raised."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import signal
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from publisher.model.errors import Interrupted
-from publisher.threads import postponed, side_by_side
+from publisher.threads import deferred_signals, run_parallel, run_to_end, run_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,9 +40,9 @@ def _obeyed() -> Iterator[None]:
 def test_a_signal_waits_for_the_end() -> None:
     """It is noted, and raised once the block has ended, whatever else came of it."""
     done = False
-    with pytest.raises(Interrupted) as raised, postponed() as signals:  # noqa: PT012 - the block is what is tested
+    with pytest.raises(Interrupted) as raised, deferred_signals() as signals:  # noqa: PT012 - the block is what is tested
         _kill(signal.SIGTERM)
-        assert signals.asked == signal.SIGTERM
+        assert signals.pending == signal.SIGTERM
         done = True
         raise ValueError
     assert done
@@ -52,7 +53,7 @@ def test_a_signal_waits_for_the_end() -> None:
 
 def test_a_signal_is_raised_where_the_block_looks() -> None:
     """Once, and not again at the end."""
-    with postponed() as signals:
+    with deferred_signals() as signals:
         signals.check()
         _kill()
         with pytest.raises(Interrupted):
@@ -62,7 +63,7 @@ def test_a_signal_is_raised_where_the_block_looks() -> None:
 
 def test_the_first_signal_counts() -> None:
     """SIGTERM after Ctrl-C ends the run as Ctrl-C does."""
-    with pytest.raises(Interrupted) as raised, postponed():  # noqa: PT012 - the block is what is tested
+    with pytest.raises(Interrupted) as raised, deferred_signals():  # noqa: PT012 - the block is what is tested
         _kill(signal.SIGINT)
         _kill(signal.SIGTERM)
     assert raised.value.signal == signal.SIGINT
@@ -71,8 +72,8 @@ def test_the_first_signal_counts() -> None:
 def test_blocks_within_blocks() -> None:
     """The inner one hands its signal to the outer one."""
     reached = False
-    with pytest.raises(Interrupted), postponed():  # noqa: PT012 - the block is what is tested
-        with postponed():
+    with pytest.raises(Interrupted), deferred_signals():  # noqa: PT012 - the block is what is tested
+        with deferred_signals():
             _kill()
         reached = True
     assert reached
@@ -81,18 +82,18 @@ def test_blocks_within_blocks() -> None:
 def test_what_is_ignored_stays_ignored() -> None:
     """As in a background job of a shell."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with postponed() as signals:
+    with deferred_signals() as signals:
         _kill()
-        assert signals.asked is None
+        assert signals.pending is None
 
 
-def test_other_threads_postpone_nothing() -> None:
+def test_other_threads_defer_nothing() -> None:
     """Python runs handlers in the main thread alone."""
     seen = list[int | None]()
 
     def work() -> None:
-        with postponed() as signals:
-            seen.append(signals.asked)
+        with deferred_signals() as signals:
+            seen.append(signals.pending)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -100,7 +101,7 @@ def test_other_threads_postpone_nothing() -> None:
     assert seen == [None]
 
 
-def test_results_and_errors() -> None:
+def test_results_and_errors_of_many() -> None:
     """Results in the order of the items; after the first error nothing new begins."""
     begun = list[int]()
 
@@ -109,10 +110,10 @@ def test_results_and_errors() -> None:
         time.sleep(0.002 * (3 - item))
         return 12 // item
 
-    assert side_by_side(3, "test", work, (1, 2, 3)) == [12, 6, 4]
+    assert run_parallel(work, (1, 2, 3), threads=3, name="test") == [12, 6, 4]
     begun.clear()
     with pytest.raises(ZeroDivisionError):
-        side_by_side(1, "test", work, (0, 1, 2, 3, 4, 5))
+        run_parallel(work, (0, 1, 2, 3, 4, 5), threads=1, name="test")
     assert len(begun) <= 2
 
 
@@ -126,7 +127,63 @@ def test_signals_at_any_moment() -> None:
 
     for _ in range(1_000):
         try:
-            side_by_side(3, "test", work, (moments.uniform(0, 3e-4), 0, 1e-5))
+            run_parallel(work, (moments.uniform(0, 3e-4), 0, 1e-5), threads=3, name="test")
         except Interrupted:
             ends["interrupted"] += 1
     assert ends == {"interrupted": 1_000}
+
+
+class Stop(BaseException):
+    """What a signal raises."""
+
+
+@contextmanager
+def interrupted_after(*seconds: float) -> Iterator[None]:
+    """SIGINT raises Stop, in the main thread, once after each of `seconds`."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGINT, stop)
+    timers = [threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT)) for after in seconds]
+    try:
+        for timer in timers:
+            timer.start()
+        yield
+    finally:
+        for timer in timers:
+            timer.join()
+        signal.signal(signal.SIGINT, before)
+
+
+def test_results_and_errors() -> None:
+    """They are the work's own."""
+    assert run_to_end(lambda: 7) == 7
+    assert run_within(lambda: 7, 5) == 7
+    with pytest.raises(ZeroDivisionError):
+        run_to_end(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        run_within(lambda: 1 // 0, 5)
+
+
+@pytest.mark.parametrize("seconds", [(0.05,), (0.05, 0.1)], ids=["once", "twice"])
+def test_an_interrupt_waits_for_the_end(seconds: tuple[float, ...]) -> None:
+    """It is raised once what was begun is done, however often it comes."""
+    done = threading.Event()
+
+    def work() -> None:
+        time.sleep(0.4)
+        done.set()
+
+    with interrupted_after(*seconds), pytest.raises(Stop):
+        run_to_end(work)
+    assert done.is_set()
+
+
+def test_a_deadline_does_not_wait() -> None:
+    """What takes longer is None, and goes on by itself."""
+    done = threading.Event()
+    began = time.monotonic()
+    assert run_within(lambda: done.wait(20), 0.1) is None
+    assert time.monotonic() - began < 10
+    done.set()

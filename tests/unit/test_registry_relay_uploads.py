@@ -76,10 +76,10 @@ def test_a_second_start_is_refused() -> None:
         blob.chunks()
 
 
-def test_an_abandoned_upload_ends(threads: ThreadPoolExecutor) -> None:
+def test_a_cancelled_upload_ends(threads: ThreadPoolExecutor) -> None:
     """An engine that hangs up leaves no thread behind."""
     upload = RelayedUpload(lambda blob: (b"".join(blob.chunks()), blob.descriptor())[1], threads)
     upload.write(b"half")
-    upload.abandon("the engine hung up")
+    upload.cancel("the engine hung up")
     with pytest.raises(Unreachable, match="hung up"):
         finish(upload)

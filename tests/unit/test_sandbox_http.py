@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from publisher.model.errors import UsageError
 from publisher.sandbox.application import is_loopback
-from publisher.sandbox.http import Refusal, asked_part
+from publisher.sandbox.http import Refusal, requested_range
 from publisher.sandbox.options import Options
-from publisher.sandbox.routes import Route
+from publisher.sandbox.routes import ApiRoute
 
 
 @pytest.mark.parametrize(
@@ -40,20 +40,20 @@ def test_only_loopback_names_are_ours(host: str, ours: bool) -> None:
 @pytest.mark.parametrize(
     ("path", "route"),
     [
-        ("/v2/a/manifests/latest", Route("a", "manifests", "latest")),
-        ("/v2/a/b/c/blobs/sha256:12", Route("a/b/c", "blobs", "sha256:12")),
-        ("/v2/a/blobs/uploads/", Route("a", "uploads", "")),
-        ("/v2/a/blobs/uploads", Route("a", "uploads", "")),
-        ("/v2/a/blobs/uploads/x-y", Route("a", "uploads", "x-y")),
-        ("/v2/a/tags/list", Route("a", "tags", "")),
-        ("/v2/a/referrers/sha256:12", Route("a", "referrers", "sha256:12")),
-        ("/v2/blobs/manifests/tags/list", Route("blobs/manifests", "tags", "")),
-        ("/v2/manifests/manifests/manifests", Route("manifests", "manifests", "manifests")),
+        ("/v2/a/manifests/latest", ApiRoute("a", "manifests", "latest")),
+        ("/v2/a/b/c/blobs/sha256:12", ApiRoute("a/b/c", "blobs", "sha256:12")),
+        ("/v2/a/blobs/uploads/", ApiRoute("a", "uploads", "")),
+        ("/v2/a/blobs/uploads", ApiRoute("a", "uploads", "")),
+        ("/v2/a/blobs/uploads/x-y", ApiRoute("a", "uploads", "x-y")),
+        ("/v2/a/tags/list", ApiRoute("a", "tags", "")),
+        ("/v2/a/referrers/sha256:12", ApiRoute("a", "referrers", "sha256:12")),
+        ("/v2/blobs/manifests/tags/list", ApiRoute("blobs/manifests", "tags", "")),
+        ("/v2/manifests/manifests/manifests", ApiRoute("manifests", "manifests", "manifests")),
     ],
 )
-def test_path_is_read(path: str, route: Route) -> None:
+def test_path_is_read(path: str, route: ApiRoute) -> None:
     """A path names a repository and what of it, whatever the repository is called."""
-    assert Route.parse(path) == route
+    assert ApiRoute.parse(path) == route
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_path_is_read(path: str, route: Route) -> None:
 def test_path_that_leads_nowhere(path: str, status: int) -> None:
     """What isn't a route is 404, a name that can't be is 400."""
     with pytest.raises(Refusal) as caught:
-        Route.parse(path)
+        ApiRoute.parse(path)
     assert caught.value.status == status
 
 
@@ -81,7 +81,7 @@ def test_path_that_leads_nowhere(path: str, status: int) -> None:
 def test_any_path_is_read_or_refused(text: str) -> None:
     """No path makes the reader fail, and no name can lead out of anything."""
     try:
-        route = Route.parse(f"/v2/{text}")
+        route = ApiRoute.parse(f"/v2/{text}")
     except Refusal:
         return
     assert ".." not in route.name.split("/")
@@ -104,14 +104,14 @@ def test_any_path_is_read_or_refused(text: str) -> None:
 )
 def test_range_is_read(header: str, part: range | None) -> None:
     """One range of bytes is honoured; what isn't understood means the whole."""
-    assert asked_part(header, 10) == part
+    assert requested_range(header, 10) == part
 
 
 @pytest.mark.parametrize("header", ["bytes=10-", "bytes=10-11", "bytes=-0"])
 def test_range_of_nothing(header: str) -> None:
     """A range without any byte is 416, and says how many there are."""
     with pytest.raises(Refusal) as caught:
-        asked_part(header, 10)
+        requested_range(header, 10)
     assert (caught.value.status, caught.value.headers) == (416, {"Content-Range": "bytes */10"})
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from publisher.cli.program import COMMANDS, GlobalOptions, Secrets, program, run
+from publisher.cli.context import GlobalOptions, Secrets
+from publisher.cli.program import COMMANDS, program, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

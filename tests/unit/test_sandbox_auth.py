@@ -45,7 +45,7 @@ def test_asking_for_more_gives_less(asked: str, rights: tuple[str, ...], given_:
     """What is granted is what was asked for and is allowed."""
     scope = Scope.parse(asked)
     assert scope
-    assert str(scope.narrowed(rights)) == given_
+    assert str(scope.narrow(rights)) == given_
 
 
 def test_token_says_what_it_allows() -> None:
@@ -90,9 +90,9 @@ def test_token_of_somebody_else(change: str) -> None:
 def test_access_token_refreshes_nothing() -> None:
     """Only a refresh token gives more tokens."""
     mint = TokenIssuer(60)
-    assert mint.refreshed(mint.refresh("ann")) == "ann"
+    assert mint.refresh_user(mint.refresh("ann")) == "ann"
     with pytest.raises(BadToken):
-        mint.refreshed(mint.access("ann", []))
+        mint.refresh_user(mint.access("ann", []))
 
 
 @pytest.mark.parametrize("header", ["", "Basic", "Basic !!!", "Basic bm9jb2xvbg==", "Bearer YTpi", "Basic /w=="])

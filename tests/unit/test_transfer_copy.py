@@ -52,8 +52,8 @@ class Image:
     def single(self, name: str) -> Descriptor:
         config = self.blob(b'{"os":"%s"}' % name.encode(), media.OCI_CONFIG)
         layers = (self.blob(name.encode() * 1000, media.OCI_LAYER_GZIP), self.blob(b"common", media.OCI_LAYER_GZIP))
-        made = self.add(compose_manifest(config, layers))
-        return Descriptor(made.media_type, made.digest, made.size, Platform("linux", name))
+        manifest = self.add(compose_manifest(config, layers))
+        return Descriptor(manifest.media_type, manifest.digest, manifest.size, Platform("linux", name))
 
     def root(self) -> Content:
         assert self.top
@@ -69,9 +69,9 @@ class Image:
 
 
 class Store:
-    def __init__(self, there: tuple[Digest, ...] = (), nearby: tuple[Digest, ...] = ()) -> None:
+    def __init__(self, blobs: tuple[Digest, ...] = (), nearby: tuple[Digest, ...] = ()) -> None:
         self.repository = Repository.parse("127.0.0.1:1/t")
-        self.sizes: dict[Digest, int] = dict.fromkeys(there, 6)
+        self.sizes: dict[Digest, int] = dict.fromkeys(blobs, 6)
         self.events: list[str] = []
         self._nearby = nearby
 
@@ -111,14 +111,14 @@ def test_blobs_go_before_manifests_and_the_root_goes_last() -> None:
 
 def test_blob_that_is_there_is_not_sent() -> None:
     """A HEAD is enough."""
-    image, store = two_platforms(), Store(there=(Digest.of(b"common"),))
+    image, store = two_platforms(), Store(blobs=(Digest.of(b"common"),))
     send_stored(image, store, Quiet())
     assert f"upload {Digest.of(b'common')}" not in store.events
 
 
 def test_blob_of_another_size_is_sent_again() -> None:
     """What is torn in the registry isn't taken for the blob."""
-    image, store = two_platforms(), Store(there=(Digest.of(b"amd64" * 1000),))
+    image, store = two_platforms(), Store(blobs=(Digest.of(b"amd64" * 1000),))
     send_stored(image, store, Quiet())
     assert f"upload {Digest.of(b'amd64' * 1000)}" in store.events
 
