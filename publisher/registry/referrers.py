@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from publisher.registry.repository import RemoteRepository
 
 _MERGES: Final = 8
-_SHORTEST_WAIT: Final = 0.5
+_SHORTEST_WAIT: Final = 0.4
 _LONGEST_WAIT: Final = 2.0
 _CONTENDED_WAIT: Final = 1.0
 """Where others have written to the list, the slowest of them may still be between its look and its write."""
