@@ -255,11 +255,12 @@ def _job(session: Session) -> DoctorCheck:
 
 
 def _key(session: Session, name: str) -> DoctorCheck:
+    from publisher.workflows.signatures import configured_key
     from publisher.workflows.signers import key_signer
 
     said = session.environ.get("COSIGN_PASSWORD")
     try:
-        signer = key_signer(session, name, lambda: None if said is None else said.encode())
+        signer = key_signer(session, configured_key(session, name), lambda: None if said is None else said.encode())
     except PublishError as error:
         return _broken("signing", error)
     return DoctorCheck(name="signing", health=Health.OK, detail=f"{name} opens: {signer.identity}")

@@ -168,9 +168,18 @@ def default_signers(session: Session) -> tuple[str, ...]:
     if settings and settings.verify:
         return settings.verify
     if settings and settings.by != "ci":
-        return (settings.by,)
+        name = configured_key(session, settings.by)
+        public = f"{name.removesuffix('.key')}.pub"
+        # The public half, where it lies beside the key as cosign leaves it, takes no password.
+        return (public if name.endswith(".key") and read_key(session, public) else name,)
     project = session.facts.project.source.removeprefix("https://")
     return (project,) if project.startswith(("github.com/", "gitlab.com/")) else ()
+
+
+def configured_key(session: Session, by: str) -> str:
+    """`[sign] by` as a name that works here: a path there is relative to the file."""
+    folder = session.configuration.folder
+    return by if by.startswith("env://") or folder == session.directory else str(folder / by)
 
 
 def read_key(session: Session, name: str) -> bytes | None:

@@ -14,6 +14,7 @@ from publisher.model.errors import ConfigError, Refused, UsageError
 from publisher.model.settings import SignSettings
 from publisher.model.value import Value
 from publisher.sigstore.client import Services
+from publisher.workflows.signatures import configured_key
 from publisher.workflows.signers import JobSigner, KeySigner, job_signer, key_signer
 
 if TYPE_CHECKING:
@@ -83,9 +84,10 @@ def _refuse_lone_sbom(options: SignOptions) -> None:
 
 
 def _signer(session: Session, table: SignSettings | None, options: SignOptions) -> KeySigner | JobSigner:
-    by = options.key or (table.by if table else "ci")
-    if by != "ci":
-        return key_signer(session, by, options.password)
+    if options.key:
+        return key_signer(session, options.key, options.password)
+    if table and table.by != "ci":
+        return key_signer(session, configured_key(session, table.by), options.password)
     return job_signer(session, _services(session, table))
 
 

@@ -386,6 +386,23 @@ def test_bad_input_is_refused_before_any_tag(bench: Bench, words: list[str], cod
         assert "1.2.3" not in remote.tags()
 
 
+def test_the_configuration_names_the_key_and_who_must_have_signed(bench: Bench) -> None:
+    """Its paths are relative to the file; a check takes the public half beside the key, and asks for no password."""
+    (bench.folder / "publish.toml").write_text(f'images = ["{bench.image}"]\n[sign]\nby = "cosign.key"\n')
+    make_layout(bench.folder / "layout", bench.name)
+    sub = bench.folder / "sub"
+    sub.mkdir()
+    start, password = ["--config", "../publish.toml"], {"COSIGN_PASSWORD": PASSWORD.decode()}
+    asked = [*start, "release", "oci:../layout", "-y", "--version"]
+    planned = bench.publish(*start, "plan", "oci:../layout", "--version", "1.2.3", "--format", "json", cwd=sub)
+    assert planned.document["signing"]["by"] == "key"
+    assert bench.publish(*asked, "1.2.3", cwd=sub, environ=password).code == 0
+    assert bench.publish(*start, "verify", f"{bench.image}:1.2.3", cwd=sub).code == 0
+    make_layout(bench.folder / "layout", f"{bench.name} other")
+    assert bench.publish(*asked, "1.2.4", "--no-sign", cwd=sub).code == 0
+    assert bench.publish(*start, "verify", f"{bench.image}:1.2.4", cwd=sub).code == 5
+
+
 # Tampering: refused here, and by both cosigns alike.
 
 
