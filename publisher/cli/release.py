@@ -14,6 +14,7 @@ from publisher.cli.options import (
     can_ask,
     credentials,
     formats,
+    key_password,
     make_plan_options,
     open_session,
     planning,
@@ -24,6 +25,7 @@ from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
+    from publisher.model.attestation import SignOptions
     from publisher.model.plan import Plan
     from publisher.transfer.compression import Compression
     from publisher.workflows.jobs import PlanOptions, ReleaseDraft
@@ -55,6 +57,10 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
     compression_level: int | None
     pull_local: bool
     receipt: Path | None
+    sign: bool
+    key: str | None
+    no_sign: bool
+    sbom: str | None
     username: str | None
     password_stdin: bool
     yes: bool
@@ -81,7 +87,15 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
             compression=self._compression(),
             pull_local=self.pull_local,
             receipt=self.receipt,
+            sign=self._sign_options(),
         )
+
+    def _sign_options(self) -> SignOptions:
+        from publisher.model.attestation import SignOptions
+
+        if self.no_sign and (self.sign or self.key or self.sbom):
+            raise click.UsageError("--no-sign leaves out what --sign, --key and --sbom ask for")
+        return SignOptions(sign=self.sign, key=self.key, leave_out=self.no_sign, sbom=self.sbom, password=key_password)
 
     def _compression(self) -> Compression | None:
         """None where neither its name nor its level is given."""
@@ -114,6 +128,10 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 @click.option("--compression-level", type=int, metavar="N", help="Its level; 1 by default.")
 @click.option("--pull-local", is_flag=True, help="Pull the moved tags that the engine holds an older image of.")
 @click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Write the receipt to FILE too.")
+@click.option("--sign", is_flag=True, help="Sign it, in CI by the job's identity.")
+@click.option("--key", metavar="FILE|env://NAME", help="Sign it with this key.")
+@click.option("--no-sign", is_flag=True, help="Leave out what [sign] asks for.")
+@click.option("--sbom", metavar="FILE|syft|trivy", help="The SBOM to sign, or what makes it.")
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @formats("json")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from publisher.workflows.content.sources import Source
     from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
+    from publisher.workflows.signing import Signing
 
 
 class PlanOptions(Value, frozen=True, kw_only=True):
@@ -70,6 +71,7 @@ class ReleaseDraft(Value, frozen=True):
     sources: tuple[Source, ...]
     known: Known | None
     plan: Plan
+    signing: Signing | None = None
 
 
 def request_of(session: Session, job: Job, wish: PlanOptions) -> PlanRequest:
@@ -124,6 +126,7 @@ def _top_level(settings: Settings, images: tuple[str, ...]) -> ImageSettings:
         source=settings.source,
         tags=settings.tags,
         build=settings.build,
+        sign=settings.sign,
         smoke=settings.smoke,
         labels=settings.labels,
         transfer=settings.transfer,

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from publisher.model.attestation import Signatures, SignOptions
     from publisher.model.facts import Facts
+    from publisher.model.manifest import Content
     from publisher.planning.candidates import Candidates
     from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
@@ -111,9 +113,38 @@ def planned(session: Session, job: Job, wish: PlanOptions, sources: Sequence[str
     """The plan for `publish plan`: a source that isn't there only leaves the content unknown."""
     names = tuple(sources) or ((job.settings.source,) if job.settings.source else ())
     try:
-        return draft(session, job, wish, names, offline=offline).plan
+        return with_expected_signing(session, draft(session, job, wish, names, offline=offline))
     except (SourceNotFound, EngineUnavailable) as error:
         if sources:
             raise
         session.progress.warn(f"{error.message}: the content is unknown")
-        return draft(session, job, wish, (), offline=offline).plan
+        return with_expected_signing(session, draft(session, job, wish, (), offline=offline))
+
+
+def with_signing(session: Session, draft: ReleaseDraft, options: SignOptions) -> ReleaseDraft:
+    """Preflight of a signature: what only a signed release needs is imported, opened and asked for only there."""
+    if not (options.is_asked or draft.job.settings.sign or session.settings.sign):
+        return draft
+    from publisher.workflows.signing import prepare_signing
+
+    signing = prepare_signing(session, draft.job.settings, options)
+    plan = replace(draft.plan, signing=signing.planned()) if signing else draft.plan
+    return replace(draft, signing=signing, plan=plan)
+
+
+def with_expected_signing(session: Session, draft: ReleaseDraft) -> Plan:
+    """What `[sign]` would do, as far as that is known without a key's password or a job's token."""
+    if not (draft.job.settings.sign or session.settings.sign) or session.facts.is_pull_request:
+        return draft.plan
+    from publisher.workflows.signing import expected_signing
+
+    return replace(draft.plan, signing=expected_signing(session, draft.job.settings))
+
+
+def sign_draft(session: Session, draft: ReleaseDraft, content: Content) -> Signatures:
+    """The last step before the first tag: whoever pulls by a tag finds the signature there."""
+    if draft.signing is None:
+        return msgspec.UNSET
+    from publisher.workflows.sign import sign
+
+    return sign(session, draft.signing, draft.plan, content, draft.job.repositories)

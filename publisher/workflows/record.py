@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from publisher.model.attestation import Signatures
     from publisher.model.digest import Digest
     from publisher.model.plan import Move, Plan
     from publisher.model.reference import TagReference
@@ -127,6 +128,7 @@ class RunStart(Value, frozen=True, kw_only=True):
     plan: Plan | None = None
     via: str | None = None
     adopted: bool = False
+    signatures: Signatures = msgspec.UNSET
 
 
 def _image(content: Content, start: RunStart) -> ReleasedImage:
@@ -178,6 +180,7 @@ class RunRecord:
             verification=start.verification,
             moves=self.changes,
             sandbox=True if session.sandbox else msgspec.UNSET,
+            signatures=start.signatures,
         )
 
     # Where the tags are.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from publisher.model.attestation import SignOptions
 from publisher.model.errors import (
     DirtyTree,
     ExactTagTaken,
@@ -30,6 +31,7 @@ from publisher.workflows.content.send import Pushed, Shipping, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
 from publisher.workflows.hub import create_missing, describe_after_release, prove_push, refuse_frozen
 from publisher.workflows.plan import draft as make_draft
+from publisher.workflows.plan import sign_draft, with_signing
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
@@ -71,6 +73,7 @@ class ReleaseOptions(Value, frozen=True, kw_only=True):
     receipt: Path | None = None
     saved: SavedPlans | None = None
     early_tag: bool = False
+    sign: SignOptions = SignOptions()
 
 
 def prepare(
@@ -98,7 +101,7 @@ def prepare(
         smokes = bool(job.settings.smoke) and options.smoke
         refuse_unreadable(session, compression, level_of(session, options.verify), smokes=smokes)
     refuse_frozen(session, draft)
-    return draft
+    return with_signing(session, draft, options.sign)
 
 
 def _named_or_built(
@@ -168,6 +171,7 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
         try:
             proof = _verify(session, draft, content, options)
             proof = _smoke(session, draft, content, proof, options)
+            signatures = sign_draft(session, draft, content)
         except PublishError as error:
             raise _wrote_early(draft, error) from error
         start = RunStart(
@@ -181,6 +185,7 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
             plan=draft.plan,
             via=via,
             adopted=adopted,
+            signatures=signatures,
         )
         earlier = earlier_run(session, draft.plan, content.digest)
         record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
@@ -195,7 +200,8 @@ def _open_entry(session: Session, draft: ReleaseDraft) -> JournalEntry:
 
 def _final_plan(draft: ReleaseDraft, content: Content) -> Plan:
     known = draft.known or Known()
-    return make_plan(draft.candidates, draft.published, replace(known, digest=content.digest))
+    plan = make_plan(draft.candidates, draft.published, replace(known, digest=content.digest))
+    return replace(plan, signing=draft.plan.signing)
 
 
 # Push.

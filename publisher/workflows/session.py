@@ -91,6 +91,11 @@ class Session:
 
         return RetryPolicy(sleep=self.pause)
 
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How long to try, and by which clock."""
+        return self._retry_policy
+
     def redact(self, text: str) -> str:
         """`text` without the run's secrets."""
         return self._redactor(text) if self._redactor else text

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from publisher.transfer.compression import Compression
     from publisher.workflows.record import RecordedTag
     from publisher.workflows.session import Session
+    from publisher.workflows.signatures import SignatureDemand
 
 _PIECE = 1 << 20
 _DEEPEST = 8
@@ -135,13 +136,14 @@ def _download(session: Session, remote: RemoteRepository, inventory: Inventory) 
 class Expectation(Value, frozen=True):
     """What references are held against: a level, a source that they should be, the engine's own copy.
 
-    recorded: what receipts say that exact tags hold, by reference.
+    recorded: what receipts say that exact tags hold, by reference. signed: who must have signed, and what is demanded.
     """
 
     level: str = "digest"
     source: str | None = None
     local: bool = False
     recorded: Mapping[Reference, RecordedTag] = msgspec.field(default_factory=dict)
+    signed: SignatureDemand | None = None
 
 
 def verify_references(
@@ -163,6 +165,7 @@ def _verdict(session: Session, reference: Reference, expectation: Expectation, s
             return _say(reference, VerdictState.DIFFERENT, problem, content.digest)
         proof = verify_content(session, remote, content.digest, expectation.level)
         shown = platforms(remote, content)
+        signed = expectation.signed.check(session, remote, reference, content) if expectation.signed else None
     except VerificationFailed as error:
         return _say(reference, VerdictState.DIFFERENT, error.message)
     except PublishError as error:
@@ -170,7 +173,11 @@ def _verdict(session: Session, reference: Reference, expectation: Expectation, s
             raise
         return _say(reference, VerdictState.UNKNOWN, error.message)
     checked = f"{proof.verification.blobs} blobs checked"
-    return _say(reference, VerdictState.EQUAL, checked, content.digest, shown)
+    if signed is None:
+        return _say(reference, VerdictState.EQUAL, checked, content.digest, shown)
+    state = VerdictState.DIFFERENT if signed.problem else VerdictState.EQUAL
+    detail = signed.problem or f"{checked}; {signed.detail}"
+    return replace(_say(reference, state, detail, content.digest, shown), signatures=signed.records)
 
 
 def _difference(
