@@ -49,6 +49,21 @@ class BuildSettings(Table, frozen=True, kw_only=True):
         return self.contexts
 
 
+class SignSettings(Table, frozen=True, kw_only=True):
+    """`[sign]`: having this table signs every release. `by`: "ci", a key file, or env://NAME.
+
+    sbom: a file, or "syft" or "trivy". legacy: cosign's older form too. verify: who must have signed. trust and
+    signing_config: files of a private Sigstore, instead of the public one.
+    """
+
+    by: str = "ci"
+    sbom: str | None = None
+    legacy: bool = False
+    verify: tuple[str, ...] = ()
+    trust: str | None = None
+    signing_config: str | None = None
+
+
 class HttpCheck(Table, frozen=True, kw_only=True):
     """`http` of `[smoke]`: a request to the running container."""
 
@@ -127,6 +142,7 @@ class ImageSettings(Table, frozen=True, kw_only=True):
     version_prefix: str = ""
     tags: TagSettings = TagSettings()
     build: BuildSettings | None = None
+    sign: SignSettings | None = None
     smoke: SmokeSettings | None = None
     labels: dict[str, str] = {}
     transfer: TransferSettings = TransferSettings()
@@ -141,6 +157,7 @@ class Settings(Table, frozen=True, kw_only=True):
     source: str | None = None
     tags: TagSettings = TagSettings()
     build: BuildSettings | None = None
+    sign: SignSettings | None = None
     smoke: SmokeSettings | None = None
     labels: dict[str, str] = {}
     transfer: TransferSettings = TransferSettings()

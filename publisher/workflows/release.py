@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from publisher.model.attestation import SignOptions
 from publisher.model.errors import (
     DirtyTree,
     ExactTagTaken,
@@ -30,11 +31,12 @@ from publisher.workflows.content.send import Pushed, Shipping, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
 from publisher.workflows.hub import create_missing, describe_after_release, prove_push, refuse_frozen
 from publisher.workflows.plan import draft as make_draft
+from publisher.workflows.plan import sign_draft, with_signing
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
 from publisher.workflows.tagging.writer import TagWriter
-from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
+from publisher.workflows.verify import Proof, config_of, level_of, refuse_unreadable, take_inventory, verify_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +73,7 @@ class ReleaseOptions(Value, frozen=True, kw_only=True):
     receipt: Path | None = None
     saved: SavedPlans | None = None
     early_tag: bool = False
+    sign: SignOptions = SignOptions()
 
 
 def prepare(
@@ -98,7 +101,7 @@ def prepare(
         smokes = bool(job.settings.smoke) and options.smoke
         refuse_unreadable(session, compression, level_of(session, options.verify), smokes=smokes)
     refuse_frozen(session, draft)
-    return draft
+    return with_signing(session, draft, options.sign)
 
 
 def _named_or_built(
@@ -168,18 +171,21 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
         try:
             proof = _verify(session, draft, content, options)
             proof = _smoke(session, draft, content, proof, options)
+            signatures = sign_draft(session, draft, content)
         except PublishError as error:
             raise _wrote_early(draft, error) from error
         start = RunStart(
             command="release",
             started=started,
             content=content,
+            config=config_of(draft.destinations[0].remote, content, proof.inventory),
             platforms=_platforms(draft, content),
             size=_size(session, draft, content, proof),
             verification=proof.verification,
             plan=draft.plan,
             via=via,
             adopted=adopted,
+            signatures=signatures,
         )
         earlier = earlier_run(session, draft.plan, content.digest)
         record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
@@ -188,13 +194,14 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
 
 def _open_entry(session: Session, draft: ReleaseDraft) -> JournalEntry:
     images = [str(repository) for repository in draft.job.repositories]
-    identities = [str(sorted(source.identity)) for source in draft.sources]
+    identities = [source.key for source in draft.sources]
     return session.journal.open([*sorted(images), draft.plan.version or "", *identities])
 
 
 def _final_plan(draft: ReleaseDraft, content: Content) -> Plan:
     known = draft.known or Known()
-    return make_plan(draft.candidates, draft.published, replace(known, digest=content.digest))
+    plan = make_plan(draft.candidates, draft.published, replace(known, digest=content.digest))
+    return replace(plan, signing=draft.plan.signing)
 
 
 # Push.
@@ -236,7 +243,8 @@ def _wrote_early(draft: ReleaseDraft, error: PublishError) -> PublishError:
 
 def _send(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Pushed:
     compression, annotations = _compression(draft.job, options), dict(draft.plan.annotations)
-    how = Shipping(options.via, compression, annotations, earlier_releases(draft))
+    is_explicit = options.compression is not None or compression != Compression()
+    how = Shipping(options.via, compression, annotations, earlier_releases(draft), is_explicit)
     return push(session, draft.sources, [destination.remote for destination in draft.destinations], how)
 
 

@@ -81,7 +81,8 @@ class Session:
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
         self._seen: dict[str, Digest] = {}
-        self._folders = ExitStack()
+        self.at_end = ExitStack()
+        """What is to be done before the connections are closed."""
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
 
     @cached_property
@@ -89,6 +90,11 @@ class Session:
         from publisher.http.retry import RetryPolicy
 
         return RetryPolicy(sleep=self.pause)
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How long to try, and by which clock."""
+        return self._retry_policy
 
     def redact(self, text: str) -> str:
         """`text` without the run's secrets."""
@@ -282,7 +288,7 @@ class Session:
         """A folder that goes with the run."""
         from tempfile import TemporaryDirectory
 
-        return Path(self._folders.enter_context(TemporaryDirectory(prefix="publish-", ignore_cleanup_errors=True)))
+        return Path(self.at_end.enter_context(TemporaryDirectory(prefix="publish-", ignore_cleanup_errors=True)))
 
     def read_until(self, read: Callable[[], Result], is_settled: Callable[[Result], bool]) -> Result:
         """What `read` returns once it is settled, or at the end of a bounded wait: a registry's reads may lag."""
@@ -295,8 +301,8 @@ class Session:
         return result
 
     def close(self) -> None:
-        """Cancel upload sessions nobody used, close the connections, remove what was only needed meanwhile."""
-        self._folders.close()
+        """End and remove what was needed meanwhile, cancel upload sessions nobody used, close the connections."""
+        self.at_end.close()
         for remote in self._remotes.values():
             remote.close()
         for name in ("client", "_anonymous_client", "engine"):

@@ -6,10 +6,10 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.parts import CLASSIC, add_buildx
 
 from tests.support.builds import BUILDS
 from tests.support.engine import BUSYBOX
+from tests.support.parts import CLASSIC, add_buildx
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -101,7 +101,6 @@ def test_a_pull_keeps_an_image_without_a_name(
     assert connection.need(image_id).id == image_id
 
 
-@pytest.mark.not_yet("containerd", reason="the digest is read of the classic store's pushes only")
 def test_a_pull_of_a_new_image_leaves_nothing(
     engine: EngineProcess, connection: Connection, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
@@ -114,7 +113,6 @@ def test_a_pull_of_a_new_image_leaves_nothing(
     assert connection.inspect(image_id) is None
 
 
-@pytest.mark.not_yet("containerd", reason="the digest is read of the classic store's pushes only")
 def test_a_pull_leaves_no_name(
     engine: EngineProcess, connection: Connection, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:

@@ -28,8 +28,6 @@ def environ(publish_with_engine: Publish) -> dict[str, str]:
     return {**publish_with_engine.environ, **who, "PATH": path, "DOCKER_BUILDKIT": "0", "COLUMNS": "160"}
 
 
-@pytest.mark.not_yet("containerd", "run", "data", reason="a smoke run asks Docker Hub about the engine's own image")
-@pytest.mark.not_yet("containerd", "share", reason="an export may hold older images too", strict=False)
 @pytest.mark.parametrize("page", PAGES)
 def test_commands(page: str, environ: dict[str, str], engine: EngineProcess, tmp_path: Path) -> None:
     """All of them succeed and print what the page shows, in one shell that begins as docs/README.md says."""

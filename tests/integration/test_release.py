@@ -43,7 +43,6 @@ def actions(document: dict[str, Any]) -> dict[str, str]:
     return {move["tag"]: move["action"] for move in document["moves"]}
 
 
-@pytest.mark.not_yet("containerd", reason="the image is copied from an export, whatever --via says")
 @pytest.mark.parametrize("via", ["direct", "engine"])
 @pytest.mark.parametrize("kind", ["open", "htpasswd"])
 def test_release_of_a_built_image(

@@ -174,7 +174,6 @@ def test_screens(
     compare(shown, width, color=color, update=request.config.getoption("update_screens"))
 
 
-@pytest.mark.not_yet("containerd", reason="a smoke run asks Docker Hub about the engine's own image")
 @pytest.mark.parametrize("width", [80, 140])
 def test_screens_of_an_engine(
     width: int, publish_with_engine: Publish, home: Path, request: pytest.FixtureRequest

@@ -71,7 +71,6 @@ def test_nonsense_is_refused_before_anything_is_sent(smoking: SmokeRuns, registr
     assert len(registry.requests()) == sent
 
 
-@pytest.mark.not_yet("containerd", reason="the image is copied from an export, whatever --via says")
 @pytest.mark.parametrize("via", ["direct", "engine"])
 def test_ways(via: str, smoking: SmokeRuns, registry: RegistryProcess, name: str) -> None:
     """Either way the bytes that were sent are pulled again, and run."""
