@@ -25,6 +25,7 @@ from tests.bench.store import store_rows
 from tests.support.command import Publish
 from tests.support.engine import run_engine
 from tests.support.network import live_apart
+from tests.support.parts import add_buildx
 from tests.support.registry import run_registry
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def _measured(folder: Path, parts: set[str]) -> Iterator[Row]:
         if "store" in parts:
             with run_engine(8, "containerd") as engine:
                 publish = Publish(folder / "home", {"DOCKER_HOST": engine.host})
+                add_buildx(folder / "home" / "docker")
                 yield from store_rows(Machine(engine, registry, publish, folder))
         if parts - {"store"}:
             with run_engine(7, "classic") as engine:

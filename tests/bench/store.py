@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.bench.link import slow_link
-from tests.bench.machine import Cost, alternately
+from tests.bench.machine import OPTIONS, Cost, alternately
 from tests.bench.memory import peak
 from tests.bench.row import Row
 from tests.support.registry import run_registry
@@ -35,6 +35,8 @@ def store_rows(machine: Machine) -> Iterator[Row]:
     yield against_push(machine, "stored", f"{what}, 4 tags", 4, 5, 0.9)
     yield over_a_slow_link(machine, "stored", what)
     yield from without_blobs(machine, "stored", what)
+    yield built_and_sent(machine, "stored", f"{what}, built from its cache, 1 tag", 1)
+    yield built_and_sent(machine, "stored", f"{what}, built from its cache, 4 tags", 4)
     make_noise(machine, "gigabyte", 1_000_000_000)
     yield against_push(machine, "gigabyte", "1 GB in a containerd store, 1 tag", 1, 3, 0.85)
     yield peak(machine, "gigabyte", "direct")
@@ -151,3 +153,25 @@ def without_blobs(machine: Machine, source: str, what: str) -> Iterator[Row]:
     for name, cost in zip(works, ours, strict=True):
         detail = f"{cost} / {theirs}"
         yield Row(f"{what}: {name} / repeated docker push", cost.wall / theirs.wall, 3.0, False, detail)
+
+
+def built_and_sent(machine: Machine, source: str, what: str, tags: int) -> Row:
+    """`docker buildx build --push`, and a release that builds: each takes all steps from the cache."""
+    folder = machine.folder / source
+    (folder / "publish.toml").write_text("[build]\n")
+
+    def theirs(_number: int) -> Cost:
+        with _new_registry(machine) as fresh:
+            names = [word for number in range(tags) for word in ("-t", f"{fresh.registry.host}/pushed/a:{number}")]
+            words = ("buildx", "build", "-q", "--push", "--provenance=false", *names, str(folder))
+            return fresh.cost(partial(fresh.engine.docker, *words))
+
+    def ours(_number: int) -> Cost:
+        words = _ALONE if tags == 1 else ()
+        with _new_registry(machine) as fresh:
+            image = f"{fresh.registry.host}/ours/a"
+            config = ("--config", str(folder / "publish.toml"))
+            return fresh.cost(partial(fresh.run, *config, "release", "--build", "--image", image, *OPTIONS, *words))
+
+    push, release = alternately(5, theirs, ours)
+    return Row(f"{what}: buildx --push / release", push.wall / release.wall, 0.8, True, f"{push} / {release}")
