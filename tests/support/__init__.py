@@ -7,6 +7,7 @@ Real programs:
 - `command`: publish itself, run as users run it.
 - `cosign`: both versions of it, offline.
 - `engine`: a Docker Engine of our own.
+- `engine_requests`: what is asked of an engine: a way to it that writes every request down
 - `parts`: today's parts, which scripts/parts sets up.
 - `podman`: podman as a second engine.
 - `process`: ports, waiting, and the end of processes.

@@ -24,7 +24,7 @@ CLASSIC = pytest.mark.parametrize("engine", ["classic"], indirect=True)
 
 
 @dataclass(frozen=True)
-class Part:
+class InstalledPart:
     """A program; `root` is the folder that is its /: the system's own, or that of Debian trixie."""
 
     name: str
@@ -33,12 +33,12 @@ class Part:
 
 
 @cache
-def find_part(name: str) -> Part:
+def find_part(name: str) -> InstalledPart:
     """Where it is."""
     for line in _versions().splitlines():
         found, version, root = line.split()
         if found == name:
-            return Part(name, version, Path(root))
+            return InstalledPart(name, version, Path(root))
     raise AssertionError(f"scripts/parts knows no {name}")
 
 
