@@ -36,7 +36,7 @@ from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, no
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
 from publisher.workflows.tagging.writer import TagWriter
-from publisher.workflows.verify import Proof, config_of, level_of, refuse_unreadable, take_inventory, verify_content
+from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,13 +174,14 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
             signatures = sign_draft(session, draft, content)
         except PublishError as error:
             raise _wrote_early(draft, error) from error
+        inventory = proof.inventory or take_inventory(session, draft.destinations[0].remote, content)
         start = RunStart(
             command="release",
             started=started,
             content=content,
-            config=config_of(draft.destinations[0].remote, content, proof.inventory),
+            config=inventory.config,
             platforms=_platforms(draft, content),
-            size=_size(session, draft, content, proof),
+            size=inventory.size,
             verification=proof.verification,
             plan=draft.plan,
             via=via,
@@ -363,13 +364,6 @@ def _write_exact(session: Session, draft: ReleaseDraft, promotion: Promotion, op
 def _tally(receipt: Receipt) -> str:
     done = sum(change.state is State.DONE for change in receipt.moves)
     return f"{done} of {len(receipt.moves)} tags written"
-
-
-def _size(session: Session, draft: ReleaseDraft, content: Content, proof: Proof) -> int:
-    if isinstance(content, Manifest):
-        return sum(blob.size for blob in content.blobs)
-    inventory = proof.inventory or take_inventory(session, draft.destinations[0].remote, content)
-    return inventory.size
 
 
 def _platforms(draft: ReleaseDraft, content: Content) -> tuple[str, ...]:

@@ -44,6 +44,14 @@ class Inventory(Value, frozen=True):
         """The sum of the blobs in bytes."""
         return sum(blob.size for blob in self.blobs)
 
+    @property
+    def config(self) -> Digest | None:
+        """That of an image for one platform, whether an index lists it, beside attestations, or not; else None."""
+        root = self.manifests[0]
+        images = {entry.digest for entry in root.images} if isinstance(root, Index) else {root.digest}
+        configs = [one.config.digest for one in self.manifests if isinstance(one, Manifest) and one.digest in images]
+        return configs[0] if len(configs) == len(images) == 1 else None
+
 
 def take_inventory(session: Session, remote: RemoteRepository, root: Content) -> Inventory:
     """Read every manifest below `root` back, hashed; raises VerificationFailed where one is missing or different."""
@@ -59,17 +67,6 @@ def _descend(session: Session, remote: RemoteRepository, content: Content, depth
     if isinstance(content, Index):
         for child in session.parallel(lambda entry: remote.get(entry.digest), content.manifests):
             yield from _descend(session, remote, child, depth + 1)
-
-
-def config_of(remote: RemoteRepository, content: Content, read: Inventory | None) -> Digest | None:
-    """The config of an image for one platform, whether an index lists it, beside attestations, or not; else None."""
-    if isinstance(content, Manifest):
-        return content.config.digest
-    if len(content.images) != 1:
-        return None
-    digest = content.images[0].digest
-    child = next((one for one in (read.manifests if read else ()) if one.digest == digest), None) or remote.get(digest)
-    return child.config.digest if isinstance(child, Manifest) else None
 
 
 class Proof(Value, frozen=True):
