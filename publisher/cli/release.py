@@ -10,6 +10,7 @@ import click
 from msgspec.structs import replace
 
 from publisher.cli.options import (
+    LINES,
     can_ask,
     credentials,
     formats,
@@ -44,6 +45,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
     only: str | None
     plan_file: Path | None
     dry_run: bool
+    platforms: tuple[str, ...]
     via: str
     verify: str | None
     build: bool
@@ -66,9 +68,10 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 
     def plan_options(self) -> PlanOptions:
         """What they say of the plan; raises click.UsageError."""
-        return make_plan_options(
+        options = make_plan_options(
             self.images, self.rules, self.flavor, self.labels, self.version, self.only, force=self.force
         )
+        return replace(options, platforms=self.platforms)
 
     def release_options(self) -> ReleaseOptions:
         """What they say of how it is released."""
@@ -113,6 +116,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
     "--plan", "plan_file", type=click.Path(path_type=Path), metavar="FILE", help="Exactly this saved plan, or refuse."
 )
 @click.option("--dry-run", is_flag=True, help="Plan and preflight; write nothing.")
+@click.option("--platform", "platforms", multiple=True, type=LINES, metavar="OS/ARCH", help="Only this one (repeat).")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @click.option("--verify", type=click.Choice(["none", "digest", "pull", "deep"]), help="How much is proven.")
 @click.option("--build", is_flag=True, help="Build it first, as [build] says.")

@@ -22,12 +22,31 @@ class TagSettings(Table, frozen=True, kw_only=True):
 
 
 class BuildSettings(Table, frozen=True, kw_only=True):
-    """`[build]`: paths are relative to the file."""
+    """`[build]`: paths are relative to the file; what has no type of its own is spelled as buildx spells it."""
 
     context: str = "."
     dockerfile: str = "Dockerfile"
     args: dict[str, str] = {}
     target: str | None = None
+    platforms: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    ssh: str | tuple[str, ...] = ()
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    contexts: tuple[str, ...] | dict[str, str] = ()
+    provenance: bool | str | None = None
+    sbom: bool | str | None = None
+    builder: str | None = None
+    network: str | None = None
+    shm_size: str | None = None
+    ulimits: tuple[str, ...] = ()
+
+    @property
+    def context_values(self) -> tuple[str, ...]:
+        """`contexts` as NAME=VALUE, however they are written."""
+        if isinstance(self.contexts, dict):
+            return tuple(f"{name}={value}" for name, value in self.contexts.items())
+        return self.contexts
 
 
 class SignSettings(Table, frozen=True, kw_only=True):

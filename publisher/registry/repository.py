@@ -17,7 +17,7 @@ from publisher.registry.answers import BlobUnknown, DigestPushRefused, ErrorResp
 from publisher.registry.blobs import BlobReader
 from publisher.registry.pages import gather_tags, pages
 from publisher.registry.sessions import UploadSessions, stated_digest
-from publisher.registry.upload import upload_blob
+from publisher.registry.upload import push_blob, upload_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -304,6 +304,10 @@ class RemoteRepository:
     def upload(self, blob: Upload) -> Descriptor:
         """Send a blob; returns once the registry has said that it holds it."""
         return upload_blob(self._sessions, blob)
+
+    def push_blob(self, blob: Descriptor, body: Iterator[memoryview]) -> None:
+        """Send a blob that is known beforehand in one request; raises NotTaken where it has to go piece by piece."""
+        push_blob(self._sessions, blob, body)
 
     def prove_push(self) -> None:
         """Open an upload session, which shows the right to push; the next upload uses it."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class PlanOptions(Value, frozen=True, kw_only=True):
-    """What the options of `plan` and `release` say of the plan."""
+    """What the options of `plan` and `release` say of the plan. platforms: these of the source only, where any are."""
 
     images: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
@@ -37,6 +37,7 @@ class PlanOptions(Value, frozen=True, kw_only=True):
     version: str | None = None
     only: str | None = None
     force: bool = False
+    platforms: tuple[str, ...] = ()
 
 
 class Job(Value, frozen=True):

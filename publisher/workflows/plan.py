@@ -96,13 +96,14 @@ def draft(
     if offline:
         return ReleaseDraft(job, candidates, (), {}, (), None, make_plan(candidates, {}))
     # A plan that asks nobody starts without what speaks to registries and reads images.
-    from publisher.workflows.content.sources import find_known, find_source
+    from publisher.workflows.content.sources import begin_source, find_known, settle_source
     from publisher.workflows.tagging.survey import read_registries
 
     session.aim(job.repositories)
-    images = tuple(find_source(session, source) for source in sources)
+    begun = [begin_source(session, source, wish.platforms) for source in sources]
     destinations = tuple(session.destination(image.repository, candidates.ruleset) for image in candidates.images)
     published = read_registries(session, candidates, destinations)
+    images = tuple(settle_source(session, source, wish.platforms) for source in begun)
     known = find_known(images, candidates, destinations, published)
     plan = make_plan(candidates, published, known)
     return ReleaseDraft(job, candidates, destinations, published, images, known, plan)

@@ -115,12 +115,13 @@ class Run(Value, frozen=True):
 class RunStart(Value, frozen=True, kw_only=True):
     """What a run has found out before its first tag. `size` is the sum of the content's blobs in bytes.
 
-    content: None for a run that brings none of its own.
+    content: None for a run that brings none of its own. config: of an image that is for one platform.
     """
 
     command: str
     started: str
     content: Content | None = None
+    config: Digest | None = None
     platforms: tuple[str, ...] = ()
     size: int = 0
     verification: Verification | None = None
@@ -133,7 +134,7 @@ class RunStart(Value, frozen=True, kw_only=True):
 def _image(content: Content, start: RunStart) -> ReleasedImage:
     return ReleasedImage(
         digest=content.digest,
-        config=content.config.digest if isinstance(content, Manifest) else None,
+        config=start.config or (content.config.digest if isinstance(content, Manifest) else None),
         platforms=start.platforms,
         size=start.size,
     )

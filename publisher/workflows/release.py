@@ -29,14 +29,14 @@ from publisher.workflows.content.layer_hints import earlier_releases
 from publisher.workflows.content.receipt_artifact import file_receipt
 from publisher.workflows.content.send import Pushed, Shipping, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
-from publisher.workflows.hub import create_missing, describe_after_release, refuse_frozen
+from publisher.workflows.hub import create_missing, describe_after_release, prove_push, refuse_frozen
 from publisher.workflows.plan import draft as make_draft
 from publisher.workflows.plan import sign_draft, with_signing
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
 from publisher.workflows.tagging.writer import TagWriter
-from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
+from publisher.workflows.verify import Proof, config_of, level_of, refuse_unreadable, take_inventory, verify_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +118,21 @@ def _named_or_built(
         return chosen_sources(sources, job.settings.source)
     from publisher.workflows.build import built_source
 
-    return built_source(session, job, wish, dry_run=options.dry_run)
+    _preflight(session, job, wish, options)
+    return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
+
+
+def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:
+    """Nobody waits for a build that can't be released."""
+    draft = make_draft(session, job, wish, ())
+    if options.saved:
+        options.saved.hold(job.name, draft.plan)
+    if options.dry_run:
+        return
+    refuse(draft.plan)
+    refuse_frozen(session, draft)
+    if _writes(draft.plan):
+        prove_push(draft)
 
 
 def refuse(plan: Plan) -> None:
@@ -164,6 +178,7 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
             command="release",
             started=started,
             content=content,
+            config=config_of(draft.destinations[0].remote, content, proof.inventory),
             platforms=_platforms(draft, content),
             size=_size(session, draft, content, proof),
             verification=proof.verification,
@@ -179,7 +194,7 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
 
 def _open_entry(session: Session, draft: ReleaseDraft) -> JournalEntry:
     images = [str(repository) for repository in draft.job.repositories]
-    identities = [str(sorted(source.identity)) for source in draft.sources]
+    identities = [source.key for source in draft.sources]
     return session.journal.open([*sorted(images), draft.plan.version or "", *identities])
 
 
@@ -199,9 +214,7 @@ def _bring(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> tu
         return _adopt(session, draft, *holder)
     for destination in draft.destinations:
         create_missing(session, draft, destination)
-        # On Docker Hub the first write would create the repository, with the account's default visibility.
-        if not destination.repository.on_hub or draft.published[destination.repository].tags:
-            destination.remote.prove_push()
+    prove_push(draft)
     if options.early_tag:
         _allow_early_tags(draft)
     session.progress.step(f"push     {', '.join(str(source.name) for source in draft.sources)}")
@@ -230,7 +243,8 @@ def _wrote_early(draft: ReleaseDraft, error: PublishError) -> PublishError:
 
 def _send(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Pushed:
     compression, annotations = _compression(draft.job, options), dict(draft.plan.annotations)
-    how = Shipping(options.via, compression, annotations, earlier_releases(draft))
+    is_explicit = options.compression is not None or compression != Compression()
+    how = Shipping(options.via, compression, annotations, earlier_releases(draft), is_explicit)
     return push(session, draft.sources, [destination.remote for destination in draft.destinations], how)
 
 

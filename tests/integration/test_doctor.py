@@ -53,8 +53,9 @@ def test_the_engine(any_engine: EngineProcess, publish_with_any: Publish, tmp_pa
     kind = {"docker": "Docker", "podman": "podman"}[any_engine.kind]
     assert checks["engine"]["detail"] == f"{kind} {version} at {any_engine.host}, storage {driver}"
     assert "GB left in" in checks["disk"]["detail"]
-    assert "without a name" in checks["dangling images"]["detail"]
-    assert checks["dangling images"]["advice"] == "docker image prune"
+    if any_engine.store == "classic":  # containerd forgets an image with its last name
+        assert "without a name" in checks["dangling images"]["detail"]
+        assert checks["dangling images"]["advice"] == "docker image prune"
 
 
 def test_no_engine(publish: Publish) -> None:

@@ -3,9 +3,11 @@
 Real programs:
 
 - `base_image`: a base image with this machine's Python, in place of one of Docker Hub.
+- `builds`: Dockerfiles of today, a buildx that tells what it is told, and OCI layouts that it made.
 - `command`: publish itself, run as users run it.
 - `cosign`: both versions of it, offline.
 - `engine`: a Docker Engine of our own.
+- `parts`: today's parts, which scripts/parts sets up.
 - `podman`: podman as a second engine.
 - `process`: ports, waiting, and the end of processes.
 - `registry`: a real registry, CNCF distribution.
