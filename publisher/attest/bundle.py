@@ -48,8 +48,8 @@ class Bundle(Value, frozen=True):
     @property
     def log_index(self) -> int | None:
         """Where the public log holds it."""
-        stated = str(self.log_entries[0].get("logIndex", "")) if self.log_entries else ""
-        return int(stated) if stated.isascii() and stated.isdecimal() else None
+        index = str(self.log_entries[0].get("logIndex", "")) if self.log_entries else ""
+        return int(index) if index.isascii() and index.isdecimal() else None
 
 
 def read_bundle(content: bytes) -> Bundle:

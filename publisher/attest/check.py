@@ -71,11 +71,11 @@ class Checker:
         """What a layer of cosign's older form says of `digest`; raises BadAttestation."""
         if CERTIFICATE_ANNOTATION in layer.annotations:
             raise BadAttestation("the layer was signed by a certificate: only its bundle is read here")
-        read = read_payload(payload)
-        if read.digest != digest:
-            raise BadAttestation(f"the signature speaks of {read.digest}, not of {digest}")
+        simple = read_payload(payload)
+        if simple.digest != digest:
+            raise BadAttestation(f"the signature speaks of {simple.digest}, not of {digest}")
         signer = self._owner(signature_of(layer), payload)
-        subject = Subject(digest, read.reference, read.optional)
+        subject = Subject(digest, simple.reference, simple.optional)
         return Attestation(
             statement=Statement(SIGNATURE, (subject,), {}), subject=subject, signer=signer, payload=payload
         )
@@ -98,13 +98,13 @@ class Checker:
         refusals = [signer.refusal(certificate) for signer in self._identities]
         if all(refusals):
             raise BadAttestation(refusals[0])
-        named = self._identities[refusals.index("")]
-        return str(certificate) if isinstance(named, ProjectSigner) else str(named)
+        signer = self._identities[refusals.index("")]
+        return str(certificate) if isinstance(signer, ProjectSigner) else str(signer)
 
 
 def _subject_of(statement: Statement, digest: Digest, platforms: Sequence[Digest]) -> Subject:
-    named = {subject.digest: subject for subject in statement.subjects}
-    inner = next((platform for platform in platforms if platform in named), None)
-    if digest not in named and inner and statement.predicate_type != SIGNATURE:
-        return named[inner]
+    subjects = {subject.digest: subject for subject in statement.subjects}
+    inner = next((platform for platform in platforms if platform in subjects), None)
+    if digest not in subjects and inner and statement.predicate_type != SIGNATURE:
+        return subjects[inner]
     return statement.subject(digest)

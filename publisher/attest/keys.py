@@ -131,9 +131,9 @@ def read_signing_key(content: bytes, name: str, password: Callable[[], bytes | N
     label = _label(content)
     _refuse_label(label, name)
     if label in _COSIGN:
-        return _load(_decrypt(content, name, _known(password, name)), name, None, der=True)
+        return _load(_decrypt(content, name, _asked_password(password, name)), name, None, der=True)
     encrypted = label == "ENCRYPTED PRIVATE KEY" or b"Proc-Type: 4,ENCRYPTED" in content
-    return _load(content, name, _known(password, name) if encrypted else None)
+    return _load(content, name, _asked_password(password, name) if encrypted else None)
 
 
 def _label(content: bytes) -> str:
@@ -156,11 +156,11 @@ def _unreadable(name: str) -> ConfigError:
     return ConfigError(f"{name} is not a key that can be read", reference=name, hint=hint)
 
 
-def _known(password: Callable[[], bytes | None], name: str) -> bytes:
-    known = password()
-    if known is None:
+def _asked_password(password: Callable[[], bytes | None], name: str) -> bytes:
+    secret = password()
+    if secret is None:
         raise Denied(f"{name} is encrypted, and nobody gave its password", reference=name, hint="set COSIGN_PASSWORD")
-    return known
+    return secret
 
 
 def _wrong(name: str) -> Denied:

@@ -38,10 +38,10 @@ class Sbom(Value, frozen=True):
 
     def refuse_other(self, images: Collection[Digest], name: str) -> None:
         """Raise Refused where it is of another image."""
-        stated = self.digests()
-        if stated and not stated & set(images):
+        digests = self.digests()
+        if digests and not digests & set(images):
             raise Refused(
-                f"{name} is of another image: it names {min(stated)}",
+                f"{name} is of another image: it names {min(digests)}",
                 reference=name,
                 hint="make it anew from the image that is released, or pass --sbom syft",
             )

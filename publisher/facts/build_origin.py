@@ -28,25 +28,27 @@ def read_build_origin(environ: Mapping[str, str], facts: Facts, claims: Mapping[
     )
 
 
-def _github(said: Mapping[str, str], server: str) -> BuildOrigin:
+def _github(variables: Mapping[str, str], server: str) -> BuildOrigin:
     """Source: docs.github.com, "OpenID Connect reference"; actions/attest, provenance."""
-    repository, definition = said.get("repository", ""), said.get("workflow_ref", "")
+    repository, definition = variables.get("repository", ""), variables.get("workflow_ref", "")
     path, _at, path_ref = definition.removeprefix(f"{repository}/").partition("@")
-    run = f"{server}/{repository}/actions/runs/{said.get('run_id', '')}/attempts/{said.get('run_attempt', '')}"
+    run = (
+        f"{server}/{repository}/actions/runs/{variables.get('run_id', '')}/attempts/{variables.get('run_attempt', '')}"
+    )
     return BuildOrigin(
         system="github",
         server=server,
         repository=f"{server}/{repository}",
-        ref=said.get("ref", ""),
-        revision=said.get("sha", ""),
+        ref=variables.get("ref", ""),
+        revision=variables.get("sha", ""),
         path=path,
         path_ref=path_ref,
-        builder=f"{server}/{said.get('job_workflow_ref') or definition}",
+        builder=f"{server}/{variables.get('job_workflow_ref') or definition}",
         invocation=run,
-        event=said.get("event_name", ""),
-        repository_id=said.get("repository_id", ""),
-        owner_id=said.get("repository_owner_id", ""),
-        runner=said.get("runner_environment", ""),
+        event=variables.get("event_name", ""),
+        repository_id=variables.get("repository_id", ""),
+        owner_id=variables.get("repository_owner_id", ""),
+        runner=variables.get("runner_environment", ""),
     )
 
 

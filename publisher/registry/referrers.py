@@ -77,8 +77,8 @@ def read_referrers(remote: RemoteRepository, subject: Digest) -> ReferrerList:
     for page in pages(remote.url(f"referrers/{subject}"), fetch):
         if page.status != _OK:
             # Of a repository that doesn't exist yet, registries with the API say this too.
-            known = page.status == _NOT_FOUND and "NAME_UNKNOWN" not in ErrorResponse.read(page).codes
-            remote.lists_referrers = False if known else None
+            is_final = page.status == _NOT_FOUND and "NAME_UNKNOWN" not in ErrorResponse.read(page).codes
+            remote.lists_referrers = False if is_final else None
             return ReferrerList(_tagged(remote, subject), by_api=False)
         content = parse_manifest(page.content, media.OCI_INDEX)
         entries.extend(content.manifests if isinstance(content, Index) else ())
@@ -98,17 +98,17 @@ def list_referrers(remote: RemoteRepository, subject: Digest, artifacts: Sequenc
     apart than a write takes, show the same. Raises Unreachable where it can't be kept.
     """
     entries = [referrer_entry(artifact) for artifact in artifacts]
-    held = read_referrers(remote, subject)
-    if held.by_api:
-        _await_api(remote, subject, entries, held)
-    elif held.lacks(entries):
-        _merge(remote, subject, entries, held.entries)
-    return held.by_api
+    listing = read_referrers(remote, subject)
+    if listing.by_api:
+        _await_api(remote, subject, entries, listing)
+    elif listing.lacks(entries):
+        _merge(remote, subject, entries, listing.entries)
+    return listing.by_api
 
 
-def _await_api(remote: RemoteRepository, subject: Digest, entries: Sequence[Descriptor], held: ReferrerList) -> None:
+def _await_api(remote: RemoteRepository, subject: Digest, entries: Sequence[Descriptor], listing: ReferrerList) -> None:
     """Lists may lag behind what was written."""
-    there = {entry.digest for entry in held.entries}
+    there = {entry.digest for entry in listing.entries}
     for seconds in _API_DELAYS:
         if all(entry.digest in there for entry in entries):
             return
@@ -119,15 +119,15 @@ def _await_api(remote: RemoteRepository, subject: Digest, entries: Sequence[Desc
 
 
 def _merge(
-    remote: RemoteRepository, subject: Digest, entries: Sequence[Descriptor], listed: Sequence[Descriptor]
+    remote: RemoteRepository, subject: Digest, entries: Sequence[Descriptor], current: Sequence[Descriptor]
 ) -> None:
-    """`listed`: what the list has just been seen to hold."""
+    """current: what the list has just been seen to hold."""
     policy = remote.retry_policy
     own = {entry.digest for entry in entries}
     for attempt in range(_MERGES):
         began = policy.clock()
-        listed = _tagged(remote, subject) if attempt else listed
-        others = [entry for entry in listed if entry.digest not in own]
+        current = _tagged(remote, subject) if attempt else current
+        others = [entry for entry in current if entry.digest not in own]
         index = compose_index((*others, *entries))
         remote.put(index, fallback_tag(subject))
         # Others' writes take about as long as ours did.
@@ -147,10 +147,10 @@ def _is_kept(
     before = index.manifests
     for _look in range(_MERGES):
         remote.retry_policy.sleep(window * random.uniform(1, 1.5))
-        listed = _tagged(remote, subject)
-        if listed == before or ReferrerList(listed, by_api=False).lacks(entries):
-            return listed == before
-        before, window = listed, max(window, _CONTENDED_WAIT)
+        current = _tagged(remote, subject)
+        if current == before or ReferrerList(current, by_api=False).lacks(entries):
+            return current == before
+        before, window = current, max(window, _CONTENDED_WAIT)
     return True
 
 

@@ -151,10 +151,10 @@ class SigstoreLookAlike:
         builder = f"https://github.com/{claims['job_workflow_ref']}" if "job_workflow_ref" in claims else ""
         email = claims.get("email")
         name = x509.RFC822Name(email) if email else x509.UniformResourceIdentifier(builder)
-        said = {**claims, "builder": builder, "source": f"https://github.com/{claims.get('repository', '')}"}
-        stated = {number: str(said[key]) for number, key in _EXTENSIONS.items() if said.get(key)}
+        values = {**claims, "builder": builder, "source": f"https://github.com/{claims.get('repository', '')}"}
+        extensions = {number: str(values[key]) for number, key in _EXTENSIONS.items() if values.get(key)}
         if email:
-            stated = {8: stated[8]}
+            extensions = {8: extensions[8]}
         return [
             (_usage(certificates=False), True),
             (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), False),
@@ -163,7 +163,7 @@ class SigstoreLookAlike:
             (x509.SubjectAlternativeName([name]), True),
             *(
                 (x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.3.6.1.4.1.57264.1.{number}"), _utf8(text)), False)
-                for number, text in stated.items()
+                for number, text in extensions.items()
             ),
         ]
 

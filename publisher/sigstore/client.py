@@ -91,10 +91,14 @@ class SigstoreClient:
                     reference=self._services.fulcio,
                     hint="the job needs 'permissions: id-token: write'; on GitLab an id_token with aud: sigstore",
                 )
-            found = _path(_object(response), "signedCertificateEmbeddedSct", "chain", "certificates")
-        if response.status not in _SUCCESS or not isinstance(found, list) or not all(isinstance(x, str) for x in found):
+            certificates = _path(_object(response), "signedCertificateEmbeddedSct", "chain", "certificates")
+        if (
+            response.status not in _SUCCESS
+            or not isinstance(certificates, list)
+            or not all(isinstance(x, str) for x in certificates)
+        ):
             raise self._strange(self._services.fulcio, response)
-        return tuple(certificate.encode() for certificate in found)
+        return tuple(certificate.encode() for certificate in certificates)
 
     def record(self, envelope: Mapping[str, Any], certificate: bytes) -> dict[str, Any]:
         """Put an envelope into the public log, for good; its entry, as it stands in a bundle.

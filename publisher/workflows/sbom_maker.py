@@ -26,15 +26,15 @@ def make_sbom(session: Session, maker: str, repository: Repository, name: str) -
         "trivy": ("trivy", "image", "--quiet", "--image-src", "remote", "--format", "spdx-json", name),
     }[maker]
     try:
-        done = subprocess.run(  # noqa: S603 - words without a shell; the image is named by its digest
+        result = subprocess.run(  # noqa: S603 - words without a shell; the image is named by its digest
             words, capture_output=True, env=_environment(session, maker, repository), timeout=_LONGEST, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(f"{maker} could not make the SBOM: {error}", reference=name) from error
-    if done.returncode:
-        said = session.redact(" ".join(done.stderr.decode("utf-8", "replace").split()))[-_SHOWN:]
-        raise ConfigError(f"{maker} could not make the SBOM: {said}", reference=name)
-    return done.stdout
+    if result.returncode:
+        text = session.redact(" ".join(result.stderr.decode("utf-8", "replace").split()))[-_SHOWN:]
+        raise ConfigError(f"{maker} could not make the SBOM: {text}", reference=name)
+    return result.stdout
 
 
 def _environment(session: Session, maker: str, repository: Repository) -> dict[str, str]:

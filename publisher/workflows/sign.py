@@ -46,19 +46,19 @@ def sign(
     released = read_released(session, session.remote(repositories[0]), content)
     if signing.sbom:
         signing.sbom.refuse_other((*released.digests, *released.configs), signing.sbom_name)
-    made = _made_sboms(session, signing, released, repositories[0])
-    written = False
+    sboms = _made_sboms(session, signing, released, repositories[0])
+    wrote_any = False
     for repository in repositories:
         remote = session.remote(repository)
         built = built_statements(session, remote, released, sboms=not (signing.sbom or signing.maker))
-        own = [msgspec.structs.replace(one, subjects=_renamed(one, repository)) for one in made]
+        own = [msgspec.structs.replace(one, subjects=_renamed(one, repository)) for one in sboms]
         drafts = compose_statements(signing, released, repository, signed_version(plan), [*own, *built])
-        wrote, stored = _sign_in(session, signing, remote, released, drafts, signed_version(plan))
-        written = written or wrote
-        records += [one.record(repository, content.digest) for one in stored]
-    word = "signed  " if written else "signed already"
-    named = dict.fromkeys(_word(record.predicate, signing) for record in records)
-    session.progress.step(f"{word} by {_who(signing)}: {', '.join(named)}")
+        wrote, attestations = _sign_in(session, signing, remote, released, drafts, signed_version(plan))
+        wrote_any = wrote_any or wrote
+        records += [one.record(repository, content.digest) for one in attestations]
+    word = "signed  " if wrote_any else "signed already"
+    words = dict.fromkeys(_word(record.predicate, signing) for record in records)
+    session.progress.step(f"{word} by {_who(signing)}: {', '.join(words)}")
     return tuple(records)
 
 
@@ -92,7 +92,7 @@ def _sign_in(
     """In one repository: what stands already stays, the rest is signed; all is read back and checked."""
     root = released.root
     before = read_signatures(session, remote, root, _checker(session, signing), older=False)
-    missing = [draft for draft in drafts if not any(draft.is_in(one) and one.bundle for one in before.stored)]
+    missing = [draft for draft in drafts if not any(draft.is_in(one) and one.bundle for one in before.attestations)]
     # All are signed before any is sent: one certificate's ten minutes are enough for that.
     bundles = [signing.signer.bundle(draft.statement.content()) for draft in missing]
     _send(remote, bundles)
@@ -103,11 +103,11 @@ def _sign_in(
     if signing.legacy and isinstance(signing.signer, KeySigner):
         wrote |= _sign_simply(session, signing, remote, root.digest, version)
     after = read_signatures(session, remote, root, _checker(session, signing)) if wrote else before
-    stored = tuple(_stored(draft, after, remote) for draft in drafts)
+    attestations = tuple(_kept_attestation(draft, after, remote) for draft in drafts)
     if released.platforms and (by_api if by_api is not None else read_referrers(remote, root.digest).by_api):
         for platform in released.platforms:
-            _attach_to_platform(remote, platform, stored)
-    return wrote, stored
+            _attach_to_platform(remote, platform, attestations)
+    return wrote, attestations
 
 
 def _send(remote: RemoteRepository, bundles: Sequence[bytes]) -> None:
@@ -125,29 +125,31 @@ def _attach(remote: RemoteRepository, bundle: bytes, statement: Statement, subje
     return artifact
 
 
-def _attach_to_platform(remote: RemoteRepository, platform: Manifest, stored: Sequence[StoredAttestation]) -> None:
+def _attach_to_platform(
+    remote: RemoteRepository, platform: Manifest, attestations: Sequence[StoredAttestation]
+) -> None:
     """Where the registry lists them itself, each platform has its own: no tag is made for it."""
-    own = [one for one in stored if any(s.digest == platform.digest for s in one.attestation.statement.subjects)]
-    listed = {entry.digest for entry in read_referrers(remote, platform.digest).entries}
+    own = [one for one in attestations if any(s.digest == platform.digest for s in one.attestation.statement.subjects)]
+    present = {entry.digest for entry in read_referrers(remote, platform.digest).entries}
     artifacts = []
     for one in own:
         kind = one.attestation.statement.predicate_type
-        if bundle_artifact(one.bundle, kind, platform.descriptor)[0].digest not in listed:
+        if bundle_artifact(one.bundle, kind, platform.descriptor)[0].digest not in present:
             artifacts.append(_attach(remote, one.bundle, one.attestation.statement, platform))
     if artifacts:
         list_referrers(remote, platform.digest, artifacts)
 
 
-def _stored(draft: DraftStatement, after: ImageSignatures, remote: RemoteRepository) -> StoredAttestation:
-    found = next((one for one in after.stored if draft.is_in(one) and one.bundle), None)
-    if found is None:
+def _kept_attestation(draft: DraftStatement, after: ImageSignatures, remote: RemoteRepository) -> StoredAttestation:
+    match = next((one for one in after.attestations if draft.is_in(one) and one.bundle), None)
+    if match is None:
         why = f": {after.problems[-1]}" if after.problems else ""
         raise VerificationFailed(
             f"the {draft.statement.word} that was just signed doesn't verify in {remote.repository}{why}",
             reference=remote.repository,
             hint="no tag was moved: run the same command again",
         )
-    return found
+    return match
 
 
 def _sign_simply(

@@ -57,19 +57,21 @@ class StoredAttestation(Value, frozen=True):
 class ImageSignatures(Value, frozen=True):
     """What holds of one image. problems: one sentence for each statement that doesn't count."""
 
-    stored: tuple[StoredAttestation, ...]
+    attestations: tuple[StoredAttestation, ...]
     problems: tuple[str, ...]
 
     @property
     def signature(self) -> Attestation | None:
         """The image's signature; one with a version comes first."""
-        found = [one.attestation for one in self.stored if one.attestation.statement.predicate_type == SIGNATURE]
-        return next((one for one in found if one.version), found[0] if found else None)
+        signatures = [
+            one.attestation for one in self.attestations if one.attestation.statement.predicate_type == SIGNATURE
+        ]
+        return next((one for one in signatures if one.version), signatures[0] if signatures else None)
 
     @property
     def words(self) -> tuple[str, ...]:
         """What there is beside the signature, each once."""
-        words = (one.attestation.word for one in self.stored)
+        words = (one.attestation.word for one in self.attestations)
         return tuple(dict.fromkeys(word for word in words if word != "signature"))
 
 
@@ -77,22 +79,22 @@ def read_signatures(
     session: Session, remote: RemoteRepository, content: Content, checker: Checker, *, older: bool = True
 ) -> ImageSignatures:
     """Read all that refers to an image, cheapest first; where that holds no signature, cosign's older tag too."""
-    stored: list[StoredAttestation] = []
+    attestations: list[StoredAttestation] = []
     problems: list[str] = []
 
-    def take(found: Iterator[StoredAttestation], where: object) -> None:
+    def take(attested: Iterator[StoredAttestation], where: object) -> None:
         try:
-            stored.extend(found)
+            attestations.extend(attested)
         except VerificationFailed as error:
             problems.append(f"{remote.repository}@{where}: {error.message}")
 
     for entry in _candidates(read_referrers(remote, content.digest).entries):
         take(_read_bundle(remote, entry, content, checker), entry.digest)
-    if older and ImageSignatures(tuple(stored), ()).signature is None:
+    if older and ImageSignatures(tuple(attestations), ()).signature is None:
         take(_read_simple(remote, content.digest, checker), signature_tag(content.digest))
     for problem in problems:
         session.tell(f"not counted: {problem}")
-    return ImageSignatures(tuple(stored), tuple(problems))
+    return ImageSignatures(tuple(attestations), tuple(problems))
 
 
 def _candidates(entries: Sequence[Descriptor]) -> list[Descriptor]:
@@ -237,32 +239,32 @@ class SignatureDemand(Value, frozen=True):
         self, session: Session, remote: RemoteRepository, reference: Reference, content: Content
     ) -> SignedVerdict:
         """Hold one image against it; all that is read is read by its digest."""
-        found = read_signatures(session, remote, content, self.checker)
-        records = tuple(one.record(remote.repository, content.digest) for one in found.stored)
-        signature = found.signature
-        problem = self._problem(found, reference.tag)
+        signatures = read_signatures(session, remote, content, self.checker)
+        records = tuple(one.record(remote.repository, content.digest) for one in signatures.attestations)
+        signature = signatures.signature
+        problem = self._problem(signatures, reference.tag)
         if signature is None or problem:
             return SignedVerdict(problem or "", "", records)
         if self.folder:
-            _write_statements(self.folder, content.digest, found.stored)
-        others = f"; {', '.join(found.words)}" if found.words else ""
+            _write_statements(self.folder, content.digest, signatures.attestations)
+        others = f"; {', '.join(signatures.words)}" if signatures.words else ""
         return SignedVerdict("", f"signed by {signature.signer}{others}", records)
 
-    def _problem(self, found: ImageSignatures, tag: Tag | None) -> str | None:
-        if found.signature is None:
-            why = f": {found.problems[0]}" if found.problems else ""
-            return f"it is not signed by whom it should be{why}" if found.problems else "it is not signed"
-        missing = [word for word in self.attested if word not in found.words]
+    def _problem(self, signatures: ImageSignatures, tag: Tag | None) -> str | None:
+        if signatures.signature is None:
+            why = f": {signatures.problems[0]}" if signatures.problems else ""
+            return f"it is not signed by whom it should be{why}" if signatures.problems else "it is not signed"
+        missing = [word for word in self.attested if word not in signatures.words]
         if missing:
             return f"it is signed, and has no {' and no '.join(missing)} by the same signer"
-        return version_difference(tag, found.signature)
+        return version_difference(tag, signatures.signature)
 
 
-def _write_statements(folder: Path, digest: Digest, stored: Sequence[StoredAttestation]) -> None:
+def _write_statements(folder: Path, digest: Digest, attestations: Sequence[StoredAttestation]) -> None:
     """Each statement as it was signed, and what it says by itself, for tools that read SBOMs or provenance."""
     folder.mkdir(parents=True, exist_ok=True)
     counts: dict[str, int] = {}
-    for one in stored:
+    for one in attestations:
         attestation = one.attestation
         word = attestation.word if "/" not in attestation.word else "statement"
         counts[word] = number = counts.get(word, 0) + 1

@@ -124,8 +124,8 @@ class JobSigner:
         token = self._token()
         self._certificate = self._client.certificate(token.text, request.public_bytes(Encoding.PEM))[0]
         self._made = time.monotonic()
-        named = read_certificate(load_pem_x509_certificate(self._certificate))
-        self._who = PersonSigner(named.name, named.issuer)
+        certificate = read_certificate(load_pem_x509_certificate(self._certificate))
+        self._who = PersonSigner(certificate.name, certificate.issuer)
 
 
 def key_signer(session: Session, name: str, password: Callable[[], bytes | None]) -> KeySigner:

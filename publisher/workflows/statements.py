@@ -35,13 +35,13 @@ class DraftStatement(Value, frozen=True):
     statement: Statement
     once: bool = False
 
-    def is_in(self, stored: StoredAttestation) -> bool:
+    def is_in(self, other: StoredAttestation) -> bool:
         """Whether it stands there already."""
-        other = stored.attestation.statement
-        if other.predicate_type != self.statement.predicate_type:
+        statement = other.attestation.statement
+        if statement.predicate_type != self.statement.predicate_type:
             return False
-        same_subjects = {one.digest for one in other.subjects} == {one.digest for one in self.statement.subjects}
-        return same_subjects if self.once else stored.attestation.payload == self.statement.content()
+        same_subjects = {one.digest for one in statement.subjects} == {one.digest for one in self.statement.subjects}
+        return same_subjects if self.once else other.attestation.payload == self.statement.content()
 
 
 class ReleasedContent(Value, frozen=True):
@@ -65,8 +65,8 @@ class ReleasedContent(Value, frozen=True):
 def read_released(session: Session, remote: RemoteRepository, root: Content) -> ReleasedContent:
     """Read the manifests of its platforms."""
     entries = root.images if isinstance(root, Index) else ()
-    read = session.parallel(lambda entry: remote.get(entry.digest), entries)
-    return ReleasedContent(root, tuple(one for one in read if isinstance(one, Manifest)))
+    manifests = session.parallel(lambda entry: remote.get(entry.digest), entries)
+    return ReleasedContent(root, tuple(one for one in manifests if isinstance(one, Manifest)))
 
 
 def compose_statements(
@@ -116,9 +116,9 @@ def _built_statement(
         raw = stream.read()
     try:
         statement = read_statement(raw)
-        named = next(one for one in released.platforms if str(one.digest) == entry.annotations.get(_SUBJECT))
-        statement.subject(named.digest)
+        platform = next(one for one in released.platforms if str(one.digest) == entry.annotations.get(_SUBJECT))
+        statement.subject(platform.digest)
     except (BadAttestation, StopIteration):
         session.progress.warn(f"{layer.digest} in the index speaks of no platform of it, and is not signed")
         return None
-    return Statement(statement.predicate_type, (Subject(named.digest, str(remote.repository)),), statement.predicate)
+    return Statement(statement.predicate_type, (Subject(platform.digest, str(remote.repository)),), statement.predicate)

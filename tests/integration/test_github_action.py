@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / ".github" / "actions" / "publish"
-OUTPUTS = {"version", "tags", "digest", "json", "labels", "annotations", "receipt", "moved", "kept"}
+OUTPUTS = {"version", "tags", "digest", "json", "labels", "annotations", "receipt", "signer", "moved", "kept"}
 TAGGED = {"ref": "refs/tags/v1.2.3"}
 HOSTILE = [
     before + core + after
@@ -195,6 +195,15 @@ def test_a_rehearsal_goes_to_the_sandbox(runner: Callable[..., Runner]) -> None:
     assert done.document["sandbox"] is True
     assert done.outputs["moved"].splitlines()[-1] == "docker.io/me/app:latest"
     assert "(rehearsal)" in done.summary.replace("\\", "")
+
+
+def test_a_rehearsal_signs_too(runner: Callable[..., Runner]) -> None:
+    """By an identity of the sandbox's, and says who that is, as `publish verify` takes it."""
+    given = {"images": "me/app", "source": "oci:lay out", "sandbox": "true", "sign": "true"}
+    done = runner(TAGGED).use(ACTION, given)
+    assert done.code == 0, done.raw
+    assert done.outputs["signer"].startswith("github.com/")
+    assert "publish verify me/app@sha256:" in done.summary.replace("\\", "")
 
 
 def test_a_fork_plans_and_never_pushes(runner: Callable[..., Runner], registry: RegistryProcess, name: str) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-_CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-PARTS = Path(os.environ.get("PUBLISH_TEST_PARTS") or Path(_CACHE) / "publish-tests")
+from tests.support.parts import PARTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 # A trust root without any service: what a key's signature needs.
 NO_SERVICES = '{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}'
 
