@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from publisher.model.settings import BuildSettings
     from publisher.planning.candidates import Candidates, PlanRequest
     from publisher.planning.lines import Published
-    from publisher.planning.plan import Known
+    from publisher.planning.plan import ReleasedContent
     from publisher.workflows.content.sources import Source
     from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
@@ -67,7 +67,7 @@ class ReleaseDraft(Value, frozen=True):
     destinations: tuple[Destination, ...]
     published: Mapping[Repository, Published]
     sources: tuple[Source, ...]
-    known: Known | None
+    known: ReleasedContent | None
     plan: Plan
 
 

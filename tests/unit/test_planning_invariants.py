@@ -18,7 +18,7 @@ from publisher.model.plan import Action, Kind
 from publisher.model.reference import Repository
 from publisher.planning.candidates import Candidates, PlanRequest, bound_rules, candidates, to_read
 from publisher.planning.lines import Published, to_ask
-from publisher.planning.plan import Known, make_plan
+from publisher.planning.plan import ReleasedContent, make_plan
 from publisher.planning.tag_reader import tag_reader
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class History:
         if asked is None or asked.release is None:
             return
         digest = Digest.of(ref.encode())
-        plan = make_plan(asked, {HUB: self.read(asked)}, Known(digest, frozenset({digest})))
+        plan = make_plan(asked, {HUB: self.read(asked)}, ReleasedContent(digest, frozenset({digest})))
         self.told = self.told and not any("in several ways" in warning for warning in plan.warnings)
         if any(move.action is Action.REFUSE for move in plan.moves):
             return

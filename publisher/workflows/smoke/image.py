@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-class Chosen(Value, frozen=True):
+class ImageToRun(Value, frozen=True):
     """An image to run: its settings, what the engine calls it, and whether it may be pulled where that lacks it."""
 
     settings: SmokeSettings
@@ -28,7 +28,7 @@ class Chosen(Value, frozen=True):
     may_be_pulled: bool
 
 
-def chosen(session: Session, image: str | None, only: str | None) -> Chosen:
+def image_to_run(session: Session, image: str | None, only: str | None) -> ImageToRun:
     """What IMAGE, the configured source or the first image mean; raises ConfigError where there is no `[smoke]`."""
     job = only_job(session.settings, PlanOptions(labels={}, only=only))
     session.aim(job.repositories)
@@ -44,14 +44,14 @@ def chosen(session: Session, image: str | None, only: str | None) -> Chosen:
             )
         name = source.rest if source else text
         # Nobody means an image of Docker Hub's own library by a name that the engine doesn't know.
-        return Chosen(settings, name, "/" in name or text.startswith("docker://"))
+        return ImageToRun(settings, name, "/" in name or text.startswith("docker://"))
     if not job.repositories:
         raise ConfigError("no image is named to run", hint="name one: publish smoke IMAGE")
-    return Chosen(settings, f"{job.repositories[0].familiar}:latest", may_be_pulled=True)
+    return ImageToRun(settings, f"{job.repositories[0].familiar}:latest", may_be_pulled=True)
 
 
 @contextmanager
-def at_hand(session: Session, image: Chosen) -> Iterator[str]:
+def at_hand(session: Session, image: ImageToRun) -> Iterator[str]:
     """What the engine calls the image; one that it lacks is pulled by its digest, and given back when the block ends.
 
     The engine's own copy of a tag is used as `docker run` uses it, and told where the registry has another image.
