@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from publisher.model.errors import ConfigError
 from publisher.model.image_name import read_images
-from publisher.model.settings import ImageSettings, Settings
+from publisher.model.settings import ImageSettings, ReleaseSettings, Settings
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
@@ -118,17 +118,8 @@ def only_job(settings: Settings, wish: PlanOptions) -> Job:
 
 
 def _top_level(settings: Settings, images: tuple[str, ...]) -> ImageSettings:
-    return ImageSettings(
-        repositories=images,
-        source=settings.source,
-        tags=settings.tags,
-        build=settings.build,
-        smoke=settings.smoke,
-        labels=settings.labels,
-        transfer=settings.transfer,
-        hub=settings.hub,
-        retention=settings.retention,
-    )
+    shared = {name: getattr(settings, name) for name in ReleaseSettings.__struct_fields__}
+    return ImageSettings(repositories=images, **shared)
 
 
 def _named_jobs(tables: Mapping[str, ImageSettings], wish: PlanOptions) -> tuple[Job, ...]:
