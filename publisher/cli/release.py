@@ -16,7 +16,6 @@ from publisher.model.value import Value
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
     from publisher.model.plan import Plan
-    from publisher.transfer.compression import Compression
     from publisher.workflows.jobs import PlanOptions, ReleaseDraft
     from publisher.workflows.record import Run
     from publisher.workflows.release import ReleaseOptions
@@ -58,6 +57,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 
     def release_options(self) -> ReleaseOptions:
         """What they say of how it is released."""
+        from publisher.transfer.compression import Compression
         from publisher.workflows.release import ReleaseOptions
 
         return ReleaseOptions(
@@ -67,21 +67,10 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
             smoke=not self.no_smoke,
             allow_dirty=self.allow_dirty,
             early_tag=self.allow_early_tag,
-            compression=self._compression(),
+            compression=Compression.of(self.compression, self.compression_level),
             pull_local=self.pull_local,
             receipt=self.receipt,
         )
-
-    def _compression(self) -> Compression | None:
-        """None where neither its name nor its level is given."""
-        if self.compression is None and self.compression_level is None:
-            return None
-        from publisher.transfer.compression import Compression
-
-        level = 1 if self.compression_level is None else self.compression_level
-        compression = Compression(self.compression or "gzip", level)
-        compression.check()
-        return compression
 
 
 @click.command("release")

@@ -108,9 +108,9 @@ def jobs(settings: Settings, wish: PlanOptions, *, nameless: bool = False) -> tu
     return (Job(None, images, _top_level(settings, images)),)
 
 
-def only_job(settings: Settings, wish: PlanOptions) -> Job:
+def only_job(settings: Settings, wish: PlanOptions, *, nameless: bool = True) -> Job:
     """As jobs, for what works on one image; raises ConfigError where there are several."""
-    job, *others = jobs(settings, wish, nameless=True)
+    job, *others = jobs(settings, wish, nameless=nameless)
     if others:
         names = ", ".join(str(each.name) for each in (job, *others))
         raise ConfigError(f"there are several images: {names}", hint="pick one with --only NAME")
