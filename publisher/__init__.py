@@ -6,37 +6,28 @@ The names in `__all__` are what programs may use; docs/library.md shows how. Eac
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Session": "publisher.workflows.session",
-    "Teller": "publisher.report.progress",
+    "plan": "publisher.library",
+    "release": "publisher.library",
+    "retag": "publisher.library",
+    "status": "publisher.library",
+    "verify": "publisher.library",
+    "Session": "publisher.library",
     "PlanOptions": "publisher.workflows.jobs",
-    "Job": "publisher.workflows.jobs",
-    "jobs": "publisher.workflows.jobs",
-    "planned": "publisher.workflows.plan",
-    "ReleaseDraft": "publisher.workflows.jobs",
     "ReleaseOptions": "publisher.workflows.release",
-    "prepare": "publisher.workflows.release",
-    "release": "publisher.workflows.release",
-    "Run": "publisher.workflows.record",
     "RetagOptions": "publisher.workflows.retag",
-    "retag": "publisher.workflows.retag",
-    "Expectation": "publisher.workflows.verify",
-    "verify_references": "publisher.workflows.verify",
-    "status": "publisher.workflows.status",
-    "reconcile": "publisher.workflows.reconcile",
-    "Reference": "publisher.model.reference",
-    "Repository": "publisher.model.reference",
-    "Digest": "publisher.model.digest",
+    "Run": "publisher.workflows.record",
+    "Teller": "publisher.report.progress",
     "Plan": "publisher.model.plan",
-    "Move": "publisher.model.plan",
     "Receipt": "publisher.model.receipt",
-    "Change": "publisher.model.receipt",
+    "Status": "publisher.model.documents",
+    "Verdicts": "publisher.model.documents",
     "encode": "publisher.model.codec",
+    "history_svg": "publisher.report.history_plot",
     "PublishError": "publisher.model.errors",
     "Sandbox": "publisher.sandbox.server",
     "SandboxOptions": "publisher.sandbox.options",
-    "history_svg": "publisher.report.history_plot",
 }
-_OTHERWISE = {"SandboxOptions": "Options"}
+_OTHERWISE = {"Session": "LibrarySession", "SandboxOptions": "Options"}
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the stub beside it lists them one by one
 
 

@@ -87,6 +87,13 @@ def selection(command: Command) -> Command:
     return command
 
 
+def repairing(command: Command) -> Command:
+    """The options of commands that put tags right: whether they write, and where else the receipt goes."""
+    path = click.Path(path_type=Path)
+    command = click.option("--receipt", type=path, metavar="FILE", help="Write the receipt to FILE too.")(command)
+    return click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")(command)
+
+
 def select_plan_options(
     images: Sequence[str], rules: Sequence[str], flavor: Sequence[str], only: str | None
 ) -> PlanOptions:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import agree, credentials, formats, open_session, select_plan_options, selection
+from publisher.cli.options import agree, credentials, formats, open_session, repairing, select_plan_options, selection
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from publisher.cli.context import GlobalOptions
 
 
 @click.command("reconcile")
 @selection
-@click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
-@click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Write the receipt to FILE too.")
+@repairing
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @formats("json")

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
     from publisher.model.attestation import SignOptions
     from publisher.model.plan import Plan
-    from publisher.transfer.compression import Compression
     from publisher.workflows.jobs import PlanOptions, ReleaseDraft
     from publisher.workflows.record import Run
     from publisher.workflows.release import ReleaseOptions
@@ -75,6 +74,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 
     def release_options(self) -> ReleaseOptions:
         """What they say of how it is released."""
+        from publisher.transfer.compression import Compression
         from publisher.workflows.release import ReleaseOptions
 
         return ReleaseOptions(
@@ -84,7 +84,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
             smoke=not self.no_smoke,
             allow_dirty=self.allow_dirty,
             early_tag=self.allow_early_tag,
-            compression=self._compression(),
+            compression=Compression.of(self.compression, self.compression_level),
             pull_local=self.pull_local,
             receipt=self.receipt,
             sign=self._sign_options(),
@@ -96,17 +96,6 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
         if self.no_sign and (self.sign or self.key or self.sbom):
             raise click.UsageError("--no-sign leaves out what --sign, --key and --sbom ask for")
         return SignOptions(sign=self.sign, key=self.key, leave_out=self.no_sign, sbom=self.sbom, password=key_password)
-
-    def _compression(self) -> Compression | None:
-        """None where neither its name nor its level is given."""
-        if self.compression is None and self.compression_level is None:
-            return None
-        from publisher.transfer.compression import Compression
-
-        level = 1 if self.compression_level is None else self.compression_level
-        compression = Compression(self.compression or "gzip", level)
-        compression.check()
-        return compression
 
 
 @click.command("release")

@@ -39,11 +39,11 @@ def command(
     publish smoke yeongyin/goalapp:1.2.0 --keep
     """
     from publisher.cli.rendering import show_error, show_json, show_text
-    from publisher.workflows.smoke.image import at_hand, chosen
+    from publisher.workflows.smoke.image import at_hand, image_to_run
     from publisher.workflows.smoke.run import SmokeOptions, failure, open_terminal, running_of, smoke
 
     with open_session(options) as session:
-        target = chosen(session, image, only)
+        target = image_to_run(session, image, only)
         if only_print:
             show_text(running_of(session, target.settings, target.name).line() + "\n")
             return 0

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from publisher.cli.context import GlobalOptions
     from publisher.model.documents import Verdict
-    from publisher.workflows.session import Session
-    from publisher.workflows.signatures import SignatureDemand
 
 
 @click.command("verify")
@@ -46,16 +44,18 @@ def command(
     publish verify yeongyin/goalapp:1.2.0 --signed-by cosign.pub --attested sbom -o statements
     """
     from publisher.cli.github import report
+    from publisher.cli.options import key_password
     from publisher.cli.rendering import show_json, show_text
     from publisher.model.documents import Verdicts
     from publisher.model.reference import Reference
     from publisher.report.tables import all_equal, verdicts_text
+    from publisher.workflows.signatures import signature_demand
     from publisher.workflows.verify import Expectation, verify_references
 
     targets = [Reference.parse(text) for text in references]
     with open_session(options, username, password_stdin=password_stdin) as session:
         session.aim([reference.repository for reference in targets])
-        demand = _demand(session, signers, attested, output)
+        demand = signature_demand(session, signers, attested, output, key_password)
         results = verify_references(session, targets, Expectation(level, source, local, signed=demand))
     report(Verdicts(results=results))
     if form == "json":
@@ -71,19 +71,3 @@ def _code(results: Sequence[Verdict]) -> int:
 
     states = {result.state for result in results}
     return 6 if not states & {VerdictState.DIFFERENT, VerdictState.MISSING} else 5
-
-
-def _demand(
-    session: Session, signers: tuple[str, ...], attested: tuple[str, ...], output: Path | None
-) -> SignatureDemand | None:
-    """Whom the command line names, else `[sign] verify`, else the key's public half or the git remote's CI."""
-    settings = session.settings.sign
-    if not (signers or attested or output or settings):
-        return None
-    from publisher.cli.options import key_password
-    from publisher.workflows.signatures import SignatureDemand, checker_of, default_signers
-
-    who = signers or default_signers(session)
-    if not who:
-        raise click.UsageError("--signed-by must say who has to have signed: a key file, or github.com/OWNER/REPO")
-    return SignatureDemand(checker_of(session, who, key_password), attested, output)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from msgspec.structs import replace
 
 from publisher.cli.completing import versions
-from publisher.cli.options import agree, can_ask, credentials, formats, open_session, select_plan_options, selection
+from publisher.cli.options import (
+    agree,
+    can_ask,
+    credentials,
+    formats,
+    open_session,
+    repairing,
+    select_plan_options,
+    selection,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from publisher.cli.context import GlobalOptions
 
 
@@ -20,8 +30,7 @@ if TYPE_CHECKING:
 @selection
 @click.option("--undo", is_flag=True, help="Let the version count again.")
 @click.option("--delete", is_flag=True, help="Delete its tags too, as far as single tags can be deleted.")
-@click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
-@click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Write the receipt to FILE too.")
+@repairing
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask; --delete needs it where there is no terminal.")
 @formats("json")

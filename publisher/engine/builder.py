@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
-from docker.errors import APIError
 from docker.utils.build import exclude_paths
 from msgspec.structs import replace
 
-from publisher.engine.errors import translated_errors
+from publisher.engine.errors import bad_request_as, translated_errors
 from publisher.model.errors import BuildFailed, ConfigError
 from publisher.model.manifest import Platform
 from publisher.model.printable import printable
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     import docker
@@ -36,7 +34,6 @@ _STEP: Final = re.compile(
 _CACHED: Final = re.compile(r" ?--+> Using cache\b|#\d+ CACHED")
 _SUCCESS: Final = re.compile(r"Successfully built ([0-9a-f]+)")
 _SHOWN: Final = 20
-_BAD_REQUEST: Final = 400
 
 
 class BuildStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +173,7 @@ def _build_once(
 ) -> tuple[Mapping[str, Any], _EventReader]:
     """Build without a name; what the engine says of the image."""
     untyped: Any = api
-    with translated_errors(str(request.context)), _build_errors():
+    with translated_errors(str(request.context)), bad_request_as(_refused_build):
         events = untyped.build(
             path=str(request.context),
             dockerfile=request.dockerfile,
@@ -207,15 +204,9 @@ def name_also(api: Any, image: str, names: Iterable[str]) -> None:
         api.tag(image, repository if has_tag else name, tag if has_tag else "latest")
 
 
-@contextmanager
-def _build_errors() -> Iterator[None]:
+def _refused_build(text: str) -> BuildFailed:
     """A build that the engine refuses to begin: a stage that isn't there, an instruction that it doesn't know."""
-    try:
-        yield
-    except APIError as error:
-        if error.status_code != _BAD_REQUEST:
-            raise
-        raise BuildFailed(f"the engine refuses to build it: {error.explanation}") from error
+    return BuildFailed(f"the engine refuses to build it: {text}")
 
 
 class StepReader:

@@ -6,14 +6,14 @@ import io
 import resource
 import tarfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from docker.errors import APIError, NotFound
 from docker.types import Mount, Ulimit
 
-from publisher.engine.errors import translated_errors
+from publisher.engine.errors import bad_request_as, translated_errors
 from publisher.engine.run_options import LABEL
 from publisher.model.errors import ConfigError, PublishError
 from publisher.model.value import Value
@@ -102,7 +102,6 @@ def _remove_container(engine: Engine, container: str) -> None:
 
 _LOG_BYTES: Final = 1 << 20
 _MOMENT: Final = 0.5
-_BAD_REQUEST: Final = 400
 _PODMAN_FILES: Final = 1_048_576
 _KERNEL_PROCESSES: Final = 32_768
 _BUILT_IN: Final = frozenset({"none", "host", "bridge", "default"})
@@ -133,7 +132,7 @@ class Containers:
     def _create(self, options: RunOptions) -> str:
         self._make_volumes(options)
         labels, settings = {LABEL: options.run}, options.settings
-        with translated_errors(options.image), _as_configured():
+        with translated_errors(options.image), bad_request_as(_misconfigured):
             container = self._api.create_container(
                 options.image,
                 command=list(settings.command) if settings.command is not None else None,
@@ -274,16 +273,10 @@ class Containers:
             run_to_end(partial(_remove_container, self._engine, container))
 
 
-@contextmanager
-def _as_configured() -> Iterator[None]:
+def _misconfigured(text: str) -> ConfigError:
     """What the engine calls a bad request is what `[smoke]` says."""
-    try:
-        yield
-    except APIError as error:
-        if error.status_code != _BAD_REQUEST:
-            raise
-        hint = "[smoke] in publish.toml says how it is run"
-        raise ConfigError(f"the engine can't run the image so: {error.explanation}", hint=hint) from error
+    hint = "[smoke] in publish.toml says how it is run"
+    return ConfigError(f"the engine can't run the image so: {text}", hint=hint)
 
 
 def _own_limits() -> list[Ulimit]:

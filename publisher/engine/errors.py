@@ -12,12 +12,13 @@ from docker.errors import APIError, InvalidVersion
 from publisher.model.errors import Denied, DiskFull, EngineUnavailable, PublishError, SourceNotFound, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from publisher.engine.address import Address
 
 BREAKS: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What a connection that ends too early raises, by the layer that notices."""
+_BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
 
 
@@ -30,6 +31,17 @@ def translated_errors(reference: str) -> Iterator[None]:
         raise _api_error(error, reference) from error
     except BREAKS as error:
         raise broken_off(reference, error) from error
+
+
+@contextmanager
+def bad_request_as(refusal: Callable[[str], PublishError]) -> Iterator[None]:
+    """Raise `refusal` of the engine's own words where it calls a request bad: what it was asked for makes no sense."""
+    try:
+        yield
+    except APIError as error:
+        if error.status_code != _BAD_REQUEST:
+            raise
+        raise refusal(str(error.explanation)) from error
 
 
 def broken_off(reference: str, error: Exception) -> Unreachable:

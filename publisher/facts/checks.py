@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from publisher.model.settings import (
         HubSettings,
-        ImageSettings,
         RegistrySettings,
+        ReleaseSettings,
         RetentionSettings,
         Settings,
         SmokeSettings,
@@ -36,7 +36,7 @@ _MEMORY: Final = re.compile(r"\d+[bkmg]?", re.IGNORECASE)
 
 
 def check(settings: Settings) -> None:
-    """Check every value that can be judged without looking elsewhere; raises Complaint."""
+    """Check every value that can be judged without looking elsewhere; raises InvalidSetting."""
     _tables((), settings)
     if isinstance(settings.images, dict):
         for name, image in settings.images.items():
@@ -48,7 +48,7 @@ def check(settings: Settings) -> None:
         _registry(("registry", host), host, registry)
 
 
-def _tables(key: Key, tables: Settings | ImageSettings) -> None:
+def _tables(key: Key, tables: ReleaseSettings) -> None:
     _labels((*key, "labels"), tables.labels)
     _transfer((*key, "transfer"), tables.transfer)
     _hub((*key, "hub"), tables.hub)

@@ -134,33 +134,29 @@ class RegistrySettings(Table, frozen=True, kw_only=True):
     trusted_realms: tuple[str, ...] = ()
 
 
-class ImageSettings(Table, frozen=True, kw_only=True):
+class ReleaseSettings(Table, frozen=True, kw_only=True):
+    """What the top of the file and each of several images say alike."""
+
+    source: str | None = None
+    tags: TagSettings = TagSettings()
+    build: BuildSettings | None = None
+    sign: SignSettings | None = None
+    smoke: SmokeSettings | None = None
+    labels: dict[str, str] = {}
+    transfer: TransferSettings = TransferSettings()
+    hub: HubSettings = HubSettings()
+    retention: RetentionSettings | None = None
+
+
+class ImageSettings(ReleaseSettings, frozen=True, kw_only=True):
     """`[images.NAME]`: one of several images of a source repository."""
 
     repositories: tuple[str, ...]
-    source: str | None = None
     version_prefix: str = ""
-    tags: TagSettings = TagSettings()
-    build: BuildSettings | None = None
-    sign: SignSettings | None = None
-    smoke: SmokeSettings | None = None
-    labels: dict[str, str] = {}
-    transfer: TransferSettings = TransferSettings()
-    hub: HubSettings = HubSettings()
-    retention: RetentionSettings | None = None
 
 
-class Settings(Table, frozen=True, kw_only=True):
+class Settings(ReleaseSettings, frozen=True, kw_only=True):
     """The whole file. `images` is a list of repositories, or a table of named images."""
 
     images: tuple[str, ...] | dict[str, ImageSettings] = ()
-    source: str | None = None
-    tags: TagSettings = TagSettings()
-    build: BuildSettings | None = None
-    sign: SignSettings | None = None
-    smoke: SmokeSettings | None = None
-    labels: dict[str, str] = {}
-    transfer: TransferSettings = TransferSettings()
-    hub: HubSettings = HubSettings()
-    retention: RetentionSettings | None = None
     registry: dict[str, RegistrySettings] = {}

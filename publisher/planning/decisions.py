@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from publisher.planning.version import Version
 
 
-class Known(Value, frozen=True):
+class ReleasedContent(Value, frozen=True):
     """The content that is released, as far as it is known.
 
     digest: of its manifest, None before there is one. same: digests in registries that are the same image.
@@ -52,7 +52,7 @@ class RepositoryState(Value, frozen=True):
     asked: Candidates
     image: ImageName
     state: Published
-    content: Known | None
+    content: ReleasedContent | None
     here: Mapping[Version, PublishedVersion]
     spelled: Mapping[str, Digest]
     after: Digest | None
@@ -67,7 +67,7 @@ class RepositoryState(Value, frozen=True):
 
 
 def assess(
-    asked: Candidates, image: ImageName, state: Published, content: Known | None, adopted: Digest | None
+    asked: Candidates, image: ImageName, state: Published, content: ReleasedContent | None, adopted: Digest | None
 ) -> RepositoryState:
     """Put together what is known about one repository.
 
@@ -120,7 +120,7 @@ def _asked_for(asked: Candidates, previous: Mapping[str, Version], *, yanked: bo
     return {tag: version for tag, version in wanted.items() if tag not in previous or version > previous[tag]}
 
 
-def held_already(asked: Candidates, state: Published, content: Known | None) -> Digest | None:
+def held_already(asked: Candidates, state: Published, content: ReleasedContent | None) -> Digest | None:
     """Find the manifest that a repository has for the release: the same image, so its bytes are taken as they are.
 
     An exact tag's counts even when the content is unknown: a release goes on only if it is the same image.
@@ -136,22 +136,22 @@ def held_already(asked: Candidates, state: Published, content: Known | None) -> 
     return found[0] if found else None
 
 
-def _stays_yanked(asked: Candidates, state: Published, content: Known | None, after: Digest | None) -> bool:
+def _stays_yanked(asked: Candidates, state: Published, content: ReleasedContent | None, after: Digest | None) -> bool:
     """Whether a marker points at what the release's exact tags will hold; other content lifts a yank."""
     names = (*asked.spellings, *asked.spelled(state))
     marked = {held for tag in names if (held := state.held.get(MARKER + tag))}
     return any(held == after or (content is not None and content.is_image(held)) for held in marked)
 
 
-def decide(scene: RepositoryState, name: Name) -> Move:
+def decide(repository: RepositoryState, name: Name) -> Move:
     """Decide about one tag of a repository that was looked at."""
     match name.kind:
         case Kind.EXACT:
-            return _exact(scene, name)
+            return _exact(repository, name)
         case Kind.FLOATING:
-            return _floating(scene, name)
+            return _floating(repository, name)
         case Kind.REF:
-            return _ref(scene, name)
+            return _ref(repository, name)
 
 
 def decide_unseen(asked: Candidates, image: ImageName, name: Name, after: Digest | None) -> Move:
@@ -160,88 +160,90 @@ def decide_unseen(asked: Candidates, image: ImageName, name: Name, after: Digest
     return _move(image, name, Action.CREATE, name.version, after=after, reason=reason)
 
 
-def _exact(scene: RepositoryState, name: Name) -> Move:
-    held = scene.state.held.get(name.tag)
+def _exact(repository: RepositoryState, name: Name) -> Move:
+    held = repository.state.held.get(name.tag)
     if name.clash and held is None:
-        return _of(scene, name, Action.REFUSE, held, name.clash)
-    elsewhere = _conflict(scene, name)
-    if elsewhere and not scene.asked.force:
+        return _of(repository, name, Action.REFUSE, held, name.clash)
+    elsewhere = _conflict(repository, name)
+    if elsewhere and not repository.asked.force:
         reason = f"{elsewhere} is the same version and holds another image; a published version never changes"
-        return _of(scene, name, Action.REFUSE, held, reason)
+        return _of(repository, name, Action.REFUSE, held, reason)
     if held is None:
-        return _of(scene, name, Action.CREATE, None, _why_new(scene, name))
-    if not scene.is_other(held):
-        return _of(scene, name, Action.UNCHANGED, held, _why_same(scene, name))
-    if scene.asked.force:
-        return _of(scene, name, Action.MOVE, held, f"{name.tag} holds another image, and --force overwrites it")
+        return _of(repository, name, Action.CREATE, None, _why_new(repository, name))
+    if not repository.is_other(held):
+        return _of(repository, name, Action.UNCHANGED, held, _why_same(repository, name))
+    if repository.asked.force:
+        return _of(repository, name, Action.MOVE, held, f"{name.tag} holds another image, and --force overwrites it")
     reason = f"{name.tag} already holds another image; a published version never changes unless --force is given"
-    return _of(scene, name, Action.REFUSE, held, f"{reason}{_dropped(scene, name)}")
+    return _of(repository, name, Action.REFUSE, held, f"{reason}{_dropped(repository, name)}")
 
 
-def _dropped(scene: RepositoryState, name: Name) -> str:
+def _dropped(repository: RepositoryState, name: Name) -> str:
     """That two git tags which differ in their build metadata alone get one name."""
-    built, plus, build = scene.asked.origin.name.partition("+")
+    built, plus, build = repository.asked.origin.name.partition("+")
     if not plus or name.version is None or name.version.build:
         return ""
     return f"; {{{{version}}}} leaves '+{build}' out, so {built}+{build} is written as {name.tag}: {{{{raw}}}} keeps it"
 
 
-def _conflict(scene: RepositoryState, name: Name) -> str | None:
+def _conflict(repository: RepositoryState, name: Name) -> str | None:
     """Another spelling of the version that holds another image, if there is one."""
     if name.version is None:
         return None
-    for tag, held in scene.spelled.items():
-        differs = scene.content is None and held != scene.spelled.get(name.tag, held)
-        if tag != name.tag and (scene.is_other(held) or differs):
+    for tag, held in repository.spelled.items():
+        differs = repository.content is None and held != repository.spelled.get(name.tag, held)
+        if tag != name.tag and (repository.is_other(held) or differs):
             return tag
     return None
 
 
-def _why_new(scene: RepositoryState, name: Name) -> str:
-    other = next(iter(scene.spelled), None)
-    if other and not scene.is_other(scene.spelled[other]):
+def _why_new(repository: RepositoryState, name: Name) -> str:
+    other = next(iter(repository.spelled), None)
+    if other and not repository.is_other(repository.spelled[other]):
         return f"{other} is the same version and holds this image; {name.tag} gets the same bytes"
     if name.version is None:
         return f"{name.tag} is not there yet"
     return f"version {name.version} is not published here yet"
 
 
-def _why_same(scene: RepositoryState, name: Name) -> str:
-    if scene.content is None:
+def _why_same(repository: RepositoryState, name: Name) -> str:
+    if repository.content is None:
         return f"{name.tag} is published already, and stays as it is: only the same image can be released again"
     return f"{name.tag} already holds this image, and the manifest that is there is used"
 
 
-def _floating(scene: RepositoryState, name: Name) -> Move:
-    held = scene.state.held.get(name.tag)
-    owner = scene.owners.get(name.tag)
-    if held is not None and str(name.tag) in scene.contested:
-        return _of(scene, name, Action.KEEP, held, _why_contested(scene, name), after=held)
+def _floating(repository: RepositoryState, name: Name) -> Move:
+    held = repository.state.held.get(name.tag)
+    owner = repository.owners.get(name.tag)
+    if held is not None and str(name.tag) in repository.contested:
+        return _of(repository, name, Action.KEEP, held, _why_contested(repository, name), after=held)
     if name.version is None and owner is None:
-        return _written(scene, name, held, f"no stable version is published that {name.tag} could belong to")
+        return _written(repository, name, held, f"no stable version is published that {name.tag} could belong to")
     if owner is None or owner != name.version:
-        return _kept(scene, name, held, owner)
-    if held is not None and held == scene.after:
-        return _of(scene, name, Action.UNCHANGED, held, f"{name.tag} already points to {owner}, its newest version")
-    return _written(scene, name, held, _why_newest(scene, name))
+        return _kept(repository, name, held, owner)
+    if held is not None and held == repository.after:
+        return _of(
+            repository, name, Action.UNCHANGED, held, f"{name.tag} already points to {owner}, its newest version"
+        )
+    return _written(repository, name, held, _why_newest(repository, name))
 
 
-def _why_contested(scene: RepositoryState, name: Name) -> str:
-    tags = scene.contested[str(name.tag)]
+def _why_contested(repository: RepositoryState, name: Name) -> str:
+    tags = repository.contested[str(name.tag)]
     return f"{tags[0]} may be newer than {name.version or 'what is built'}, and its image doesn't say: {name.tag} stays"
 
 
-def _why_newest(scene: RepositoryState, name: Name) -> str:
-    before = scene.previous.get(name.tag)
+def _why_newest(repository: RepositoryState, name: Name) -> str:
+    before = repository.previous.get(name.tag)
     if before is None:
         return f"{name.version} is the first version that {name.tag} can point to"
     return f"{name.version} is newer than {before}, the newest version that {name.tag} could point to before"
 
 
-def _kept(scene: RepositoryState, name: Name, held: Digest | None, owner: Version | None) -> Move:
+def _kept(repository: RepositoryState, name: Name, held: Digest | None, owner: Version | None) -> Move:
     if owner is None and name.version and name.version.is_prerelease:
         reason = f"{name.version} is a prerelease, which takes no floating tag; {name.tag} stays as it is"
-    elif owner is None and not scene.yanked:
+    elif owner is None and not repository.yanked:
         reason = f"no rule gives {name.version} a tag of its own, so {name.tag} can't follow it"
     elif owner is None:
         reason = f"{name.version} is yanked and no other version is left for {name.tag}; it stays where it is"
@@ -249,35 +251,37 @@ def _kept(scene: RepositoryState, name: Name, held: Digest | None, owner: Versio
         reason = f"{name.version} is a prerelease, which takes no floating tag, so {name.tag} stays with {owner}"
     elif name.version is None:
         reason = f"{name.tag} belongs to {owner}, the newest published version; a build without a version leaves it"
-    elif name.version not in scene.asked.published:
+    elif name.version not in repository.asked.published:
         reason = f"no rule gives {name.version} a tag of its own, so {name.tag} stays with {owner}"
-    elif scene.yanked:
+    elif repository.yanked:
         reason = f"{name.version} is yanked, so {name.tag} stays with {owner}"
     else:
         reason = f"{owner} is newer than {name.version}, so {name.tag} stays with it"
-    return _move(scene.image, name, Action.KEEP, owner, before=held, after=held, reason=reason)
+    return _move(repository.image, name, Action.KEEP, owner, before=held, after=held, reason=reason)
 
 
-def _ref(scene: RepositoryState, name: Name) -> Move:
-    held = scene.state.held.get(name.tag)
-    if held is None or not _holds(scene, held):
-        return _written_ref(scene, name, held)
-    return _of(scene, name, Action.UNCHANGED, held, f"{name.tag} already holds this image")
+def _ref(repository: RepositoryState, name: Name) -> Move:
+    held = repository.state.held.get(name.tag)
+    if held is None or not _holds(repository, held):
+        return _written_ref(repository, name, held)
+    return _of(repository, name, Action.UNCHANGED, held, f"{name.tag} already holds this image")
 
 
-def _written_ref(scene: RepositoryState, name: Name, held: Digest | None) -> Move:
-    subject = _subject(scene.asked, name)
-    is_version = bool(tag_reader(scene.asked.ruleset).versions(name.tag))
-    if held is None or not is_version or scene.asked.force:
-        return _written(scene, name, held, subject)
-    return _of(scene, name, Action.REFUSE, held, f"{subject}, but it is a published version's tag, which never changes")
+def _written_ref(repository: RepositoryState, name: Name, held: Digest | None) -> Move:
+    subject = _subject(repository.asked, name)
+    is_version = bool(tag_reader(repository.asked.ruleset).versions(name.tag))
+    if held is None or not is_version or repository.asked.force:
+        return _written(repository, name, held, subject)
+    return _of(
+        repository, name, Action.REFUSE, held, f"{subject}, but it is a published version's tag, which never changes"
+    )
 
 
-def _holds(scene: RepositoryState, held: Digest) -> bool:
+def _holds(repository: RepositoryState, held: Digest) -> bool:
     """A source with a manifest of its own passes byte for byte; another one is content with the same image."""
-    if held == scene.after:
+    if held == repository.after:
         return True
-    return scene.content is not None and scene.content.digest is None and scene.content.is_image(held)
+    return repository.content is not None and repository.content.digest is None and repository.content.is_image(held)
 
 
 def _subject(asked: Candidates, name: Name) -> str:
@@ -296,15 +300,21 @@ def _subject(asked: Candidates, name: Name) -> str:
     return f"{name.tag} follows the {kind} {asked.origin.name}"
 
 
-def _written(scene: RepositoryState, name: Name, held: Digest | None, reason: str) -> Move:
-    return _of(scene, name, Action.CREATE if held is None else Action.MOVE, held, reason)
+def _written(repository: RepositoryState, name: Name, held: Digest | None, reason: str) -> Move:
+    return _of(repository, name, Action.CREATE if held is None else Action.MOVE, held, reason)
 
 
 def _of(
-    scene: RepositoryState, name: Name, action: Action, held: Digest | None, reason: str, *, after: Digest | None = None
+    repository: RepositoryState,
+    name: Name,
+    action: Action,
+    held: Digest | None,
+    reason: str,
+    *,
+    after: Digest | None = None,
 ) -> Move:
-    after = after or (held if action is Action.UNCHANGED else scene.after)
-    return _move(scene.image, name, action, name.version, before=held, after=after, reason=reason)
+    after = after or (held if action is Action.UNCHANGED else repository.after)
+    return _move(repository.image, name, action, name.version, before=held, after=after, reason=reason)
 
 
 def _move(

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from publisher.model.plan import Action, Kind, Move, Plan
-from publisher.planning.decisions import Known, assess, decide, decide_unseen, held_already
+from publisher.planning.decisions import ReleasedContent, assess, decide, decide_unseen, held_already
 from publisher.planning.lines import LineState, desired, eligible, line_of
 from publisher.planning.tag_reader import tag_reader
 from publisher.planning.version import is_exact_name
@@ -69,14 +69,14 @@ def _move(saved: Move, fresh: Move) -> Iterator[str]:
         yield f"{saved.reference}: was {saved.action} for {saved.version}, is {fresh.action} for {fresh.version} now"
 
 
-__all__ = ["Known", "make_plan"]
+__all__ = ["ReleasedContent", "make_plan"]
 
 _SHOWN: Final = 5
 _LISTED: Final = frozenset({Action.CREATE, Action.MOVE, Action.UNCHANGED})
 
 
 def make_plan(
-    asked: Candidates, published: Mapping[Repository, Published | None], content: Known | None = None
+    asked: Candidates, published: Mapping[Repository, Published | None], content: ReleasedContent | None = None
 ) -> Plan:
     """Decide about every tag in every repository.
 
@@ -108,7 +108,7 @@ def make_plan(
 
 
 def _adopted(
-    asked: Candidates, published: Mapping[Repository, Published | None], content: Known | None
+    asked: Candidates, published: Mapping[Repository, Published | None], content: ReleasedContent | None
 ) -> Digest | None:
     """Find the manifest that the release has already, in the first repository that has one."""
     states = (published.get(image.repository) for image in asked.images)
@@ -117,22 +117,26 @@ def _adopted(
 
 
 def _one(
-    asked: Candidates, image: ImageName, state: Published | None, content: Known | None, adopted: Digest | None
+    asked: Candidates,
+    image: ImageName,
+    state: Published | None,
+    content: ReleasedContent | None,
+    adopted: Digest | None,
 ) -> tuple[list[Move], list[str]]:
     if state is None:
         after = adopted or (content.digest if content else None)
         return [decide_unseen(asked, image, name, after) for name in asked.names], []
-    scene = assess(asked, image, state, content, adopted)
-    moves = [decide(scene, name) for name in asked.names]
-    return moves, list(_warnings(scene, moves))
+    repository = assess(asked, image, state, content, adopted)
+    moves = [decide(repository, name) for name in asked.names]
+    return moves, list(_warnings(repository, moves))
 
 
-def _taken_lines(scene: RepositoryState, moves: list[Move]) -> Iterator[str]:
+def _taken_lines(repository: RepositoryState, moves: list[Move]) -> Iterator[str]:
     """Ref tags that are written though they look like floating ones: that is what their rules ask for."""
-    reader = tag_reader(scene.asked.ruleset)
+    reader = tag_reader(repository.asked.ruleset)
     taken = [move for move in moves if move.kind is Kind.REF and move.action.writes and reader.floats(move.tag)]
-    makers = desired(replace(scene.asked.ruleset, claimed=frozenset()), eligible(scene.here)) if taken else {}
-    where, release = scene.image.written, scene.asked.release
+    makers = desired(replace(repository.asked.ruleset, claimed=frozenset()), eligible(repository.here)) if taken else {}
+    where, release = repository.image.written, repository.asked.release
     for move in taken:
         if move.tag in makers:
             yield f"{move.tag} of {where} is also the tag of version {makers[move.tag]}, which it would replace"
@@ -140,31 +144,31 @@ def _taken_lines(scene: RepositoryState, moves: list[Move]) -> Iterator[str]:
             yield f"{move.tag} of {where} would point to the prerelease {release}, as its rule asks"
 
 
-def _overwritten_versions(scene: RepositoryState, moves: list[Move]) -> Iterator[str]:
+def _overwritten_versions(repository: RepositoryState, moves: list[Move]) -> Iterator[str]:
     """Tags that look like a version's whatever the rules, and are written over as their rule asks."""
     for move in moves:
         if move.kind is Kind.REF and move.action is Action.MOVE and is_exact_name(move.tag):
             yield (
-                f"{move.tag} of {scene.image.written} looks like a version's own tag and would get another image, "
+                f"{move.tag} of {repository.image.written} looks like a version's own tag and would get another image, "
                 "as its rule asks; type=semver,pattern={{version}} beside it would hold it"
             )
 
 
-def _warnings(scene: RepositoryState, moves: list[Move]) -> Iterator[str]:
-    where, release = scene.image.written, scene.asked.release
-    if scene.yanked:
+def _warnings(repository: RepositoryState, moves: list[Move]) -> Iterator[str]:
+    where, release = repository.image.written, repository.asked.release
+    if repository.yanked:
         yield f"{release} is yanked in {where}, so no floating tag moves to it; `publish yank --undo {release}`"
-    yield from _taken_lines(scene, moves)
-    yield from _overwritten_versions(scene, moves)
+    yield from _taken_lines(repository, moves)
+    yield from _overwritten_versions(repository, moves)
     for move in moves:
-        if move.action is Action.KEEP and move.tag in scene.contested:
+        if move.action is Action.KEEP and move.tag in repository.contested:
             yield (
-                f"{move.tag} of {where} keeps what it holds: {scene.contested[move.tag][0]} can be read in "
+                f"{move.tag} of {where} keeps what it holds: {repository.contested[move.tag][0]} can be read in "
                 "several ways, and its image doesn't say which version it is; label it org.opencontainers.image.version"
             )
-    others = ((tag, owner) for tag, owner in scene.owners.items() if owner not in scene.asked.versions)
-    others = ((tag, owner) for tag, owner in others if tag not in scene.contested)
-    found = [line_of(tag, scene.here[owner], scene.state) for tag, owner in others]
+    others = ((tag, owner) for tag, owner in repository.owners.items() if owner not in repository.asked.versions)
+    others = ((tag, owner) for tag, owner in others if tag not in repository.contested)
+    found = [line_of(tag, repository.here[owner], repository.state) for tag, owner in others]
     if lines := [line for line in found if line.state is not LineState.OK]:
         shown = ", ".join(f"{line.tag} ({line.state}, belongs to {line.version})" for line in lines[:_SHOWN])
         more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""

@@ -6,7 +6,7 @@ import hashlib
 import struct
 import sys
 import zlib
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from isal import isal_zlib
 
@@ -111,6 +111,15 @@ class Compression(Value, frozen=True):
 
     name: str = "gzip"
     level: int = 1
+
+    @classmethod
+    def of(cls, name: str | None, level: int | None) -> Self | None:
+        """What options say of it, None where they say nothing; raises ConfigError as check."""
+        if name is None and level is None:
+            return None
+        compression = cls(name or "gzip", 1 if level is None else level)
+        compression.check()
+        return compression
 
     def check(self) -> None:
         """Raise ConfigError for a way or a level that there isn't."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from publisher.model.errors import ConfigError
 from publisher.model.image_name import read_images
-from publisher.model.settings import ImageSettings, Settings
+from publisher.model.settings import ImageSettings, ReleaseSettings, Settings
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from publisher.model.settings import BuildSettings
     from publisher.planning.candidates import Candidates, PlanRequest
     from publisher.planning.lines import Published
-    from publisher.planning.plan import Known
+    from publisher.planning.plan import ReleasedContent
     from publisher.workflows.content.sources import Source
     from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
@@ -69,7 +69,7 @@ class ReleaseDraft(Value, frozen=True):
     destinations: tuple[Destination, ...]
     published: Mapping[Repository, Published]
     sources: tuple[Source, ...]
-    known: Known | None
+    known: ReleasedContent | None
     plan: Plan
     signing: Signing | None = None
 
@@ -111,9 +111,9 @@ def jobs(settings: Settings, wish: PlanOptions, *, nameless: bool = False) -> tu
     return (Job(None, images, _top_level(settings, images)),)
 
 
-def only_job(settings: Settings, wish: PlanOptions) -> Job:
+def only_job(settings: Settings, wish: PlanOptions, *, nameless: bool = True) -> Job:
     """As jobs, for what works on one image; raises ConfigError where there are several."""
-    job, *others = jobs(settings, wish, nameless=True)
+    job, *others = jobs(settings, wish, nameless=nameless)
     if others:
         names = ", ".join(str(each.name) for each in (job, *others))
         raise ConfigError(f"there are several images: {names}", hint="pick one with --only NAME")
@@ -121,18 +121,8 @@ def only_job(settings: Settings, wish: PlanOptions) -> Job:
 
 
 def _top_level(settings: Settings, images: tuple[str, ...]) -> ImageSettings:
-    return ImageSettings(
-        repositories=images,
-        source=settings.source,
-        tags=settings.tags,
-        build=settings.build,
-        sign=settings.sign,
-        smoke=settings.smoke,
-        labels=settings.labels,
-        transfer=settings.transfer,
-        hub=settings.hub,
-        retention=settings.retention,
-    )
+    shared = {name: getattr(settings, name) for name in ReleaseSettings.__struct_fields__}
+    return ImageSettings(repositories=images, **shared)
 
 
 def _named_jobs(tables: Mapping[str, ImageSettings], wish: PlanOptions) -> tuple[Job, ...]:

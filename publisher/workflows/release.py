@@ -21,7 +21,7 @@ from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
 from publisher.model.receipt import State, Verification
 from publisher.model.value import Value
-from publisher.planning.plan import Known, make_plan
+from publisher.planning.plan import ReleasedContent, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
 from publisher.workflows.content.copy import carry
@@ -200,7 +200,7 @@ def _open_entry(session: Session, draft: ReleaseDraft) -> JournalEntry:
 
 
 def _final_plan(draft: ReleaseDraft, content: Content) -> Plan:
-    known = draft.known or Known()
+    known = draft.known or ReleasedContent()
     plan = make_plan(draft.candidates, draft.published, replace(known, digest=content.digest))
     return replace(plan, signing=draft.plan.signing)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
     from publisher.workflows.signatures import ImageSignatures, StoredAttestation
     from publisher.workflows.signing import Signing
-    from publisher.workflows.statements import DraftStatement, ReleasedContent
+    from publisher.workflows.statements import DraftStatement, SigningSubject
 
 _MERGES: Final = 8
 
@@ -85,7 +85,7 @@ def _sign_in(
     session: Session,
     signing: Signing,
     remote: RemoteRepository,
-    released: ReleasedContent,
+    released: SigningSubject,
     drafts: Sequence[DraftStatement],
     version: str | None,
 ) -> tuple[bool, tuple[StoredAttestation, ...]]:
@@ -182,7 +182,7 @@ def _sign_simply(
 
 
 def _made_sboms(
-    session: Session, signing: Signing, released: ReleasedContent, repository: Repository
+    session: Session, signing: Signing, released: SigningSubject, repository: Repository
 ) -> list[Statement]:
     """One for each platform, by an installed program, from what was pushed."""
     if signing.maker is None:

@@ -16,7 +16,7 @@ from publisher.attest.simple import MOST, signature_tag
 from publisher.attest.statements import SIGNATURE, word_of
 from publisher.model.artifact import EMPTY_TYPE
 from publisher.model.attestation import SignatureRecord
-from publisher.model.errors import BadAttestation, ConfigError, VerificationFailed
+from publisher.model.errors import BadAttestation, ConfigError, UsageError, VerificationFailed
 from publisher.model.manifest import Index, Manifest
 from publisher.model.value import Value
 from publisher.planning.version import version_of
@@ -162,6 +162,27 @@ def checker_of(session: Session, texts: Sequence[str], password: Callable[[], by
         parse_signer(text, lambda name: read_key(session, name), password) for text in dict.fromkeys(texts)
     ]
     return Checker(signers, keyless_of(session))
+
+
+def signature_demand(
+    session: Session,
+    signers: Sequence[str],
+    attested: Sequence[str],
+    folder: Path | None,
+    password: Callable[[], bytes | None],
+) -> SignatureDemand | None:
+    """What a user asks of signatures: those named, else `[sign] verify`, else the key's public half or the remote's CI.
+
+    None where nothing is asked; raises UsageError where nobody is named who could have signed.
+    """
+    if not (signers or attested or folder or session.settings.sign):
+        return None
+    who = tuple(signers) or default_signers(session)
+    if not who:
+        raise UsageError(
+            "nobody is named who must have signed", hint="name a key file, or github.com/OWNER/REPO: --signed-by WHO"
+        )
+    return SignatureDemand(checker_of(session, who, password), tuple(attested), folder)
 
 
 def default_signers(session: Session) -> tuple[str, ...]:

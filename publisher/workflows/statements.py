@@ -44,7 +44,7 @@ class DraftStatement(Value, frozen=True):
         return same_subjects if self.once else other.attestation.payload == self.statement.content()
 
 
-class ReleasedContent(Value, frozen=True):
+class SigningSubject(Value, frozen=True):
     """What is signed: its root, and the manifests of its platforms."""
 
     root: Content
@@ -62,15 +62,15 @@ class ReleasedContent(Value, frozen=True):
         return tuple(one.config.digest for one in (*single, *self.platforms))
 
 
-def read_released(session: Session, remote: RemoteRepository, root: Content) -> ReleasedContent:
+def read_released(session: Session, remote: RemoteRepository, root: Content) -> SigningSubject:
     """Read the manifests of its platforms."""
     entries = root.images if isinstance(root, Index) else ()
     manifests = session.parallel(lambda entry: remote.get(entry.digest), entries)
-    return ReleasedContent(root, tuple(one for one in manifests if isinstance(one, Manifest)))
+    return SigningSubject(root, tuple(one for one in manifests if isinstance(one, Manifest)))
 
 
 def compose_statements(
-    signing: Signing, released: ReleasedContent, repository: Repository, version: str | None, sboms: Sequence[Statement]
+    signing: Signing, released: SigningSubject, repository: Repository, version: str | None, sboms: Sequence[Statement]
 ) -> tuple[DraftStatement, ...]:
     """What is said of an image in one repository; the version belongs to the released digest alone."""
     annotations = {VERSION_ANNOTATION: version} if version else {}
@@ -93,7 +93,7 @@ def signed_version(plan: Plan) -> str | None:
 
 
 def built_statements(
-    session: Session, remote: RemoteRepository, released: ReleasedContent, *, sboms: bool
+    session: Session, remote: RemoteRepository, released: SigningSubject, *, sboms: bool
 ) -> Iterator[Statement]:
     """What BuildKit has put into the index, unsigned: its predicate as it is, of the platform that it names."""
     root = released.root
@@ -108,7 +108,7 @@ def built_statements(
 
 
 def _built_statement(
-    session: Session, remote: RemoteRepository, layer: Descriptor, entry: Descriptor, released: ReleasedContent
+    session: Session, remote: RemoteRepository, layer: Descriptor, entry: Descriptor, released: SigningSubject
 ) -> Statement | None:
     if _PREDICATE_TYPE not in layer.annotations or layer.size > _LARGEST:
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -123,36 +122,6 @@ def test_links() -> None:
     for page in (ROOT / "README.md", *DOCS.rglob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
-
-
-def test_the_library_page(publish: Publish, tmp_path: Path) -> None:
-    """Its examples, one after another in one program, print what the page shows."""
-    page = DOCS / "library.md"
-    script = "\n".join(block.text for block in blocks(page, "python"))
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=publish.environ, cwd=tmp_path, capture_output=True, text=True, check=False,
-        timeout=120,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "".join(block.text for block in blocks(page, "text"))
-
-
-def test_the_library_is_what_its_page_shows() -> None:
-    """`publisher.__all__`, its stub and the page's table have the same names, and each can be imported."""
-    rows = [line.split("|")[1] for line in (DOCS / "library.md").read_text().splitlines() if line.startswith("| `")]
-    documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    stub = (ROOT / "publisher" / "__init__.pyi").read_text()
-    public = set(publisher.__all__) - {"__version__"}
-    assert documented == public
-    assert set(re.findall(r" as (\w+)$", stub, re.MULTILINE)) == public
-    for name in public:
-        found = getattr(publisher, name)
-        assert found.__doc__, name
-        assert f"from {found.__module__} import {found.__name__} as {name}" in stub.replace(
-            "import Options as", "import Options as"
-        )
-    with pytest.raises(AttributeError):
-        publisher.nothing  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_the_error_page_is_the_code() -> None:

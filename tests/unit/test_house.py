@@ -30,9 +30,8 @@ NOUNS = """
 """
 DOCUMENTS = {kind.__name__ for kind in documents().values()}
 LIBRARY = """
-    Change Digest Expectation Job Move Plan PlanOptions PublishError Receipt Reference ReleaseDraft ReleaseOptions
-    Repository RetagOptions Run Sandbox SandboxOptions Session Teller __version__ encode history_svg jobs planned
-    prepare reconcile release retag status verify_references
+    Plan PlanOptions PublishError Receipt ReleaseOptions RetagOptions Run Sandbox SandboxOptions Session Status
+    Teller Verdicts __version__ encode history_svg plan release retag status verify
 """
 
 

@@ -18,7 +18,7 @@ from publisher.model.plan import Action, Kind
 from publisher.model.reference import Repository
 from publisher.planning.candidates import Candidates, PlanRequest, bound_rules, candidates, to_read
 from publisher.planning.lines import Published, to_ask
-from publisher.planning.plan import Known, make_plan
+from publisher.planning.plan import ReleasedContent, make_plan
 from publisher.planning.tag_reader import tag_reader
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class History:
         if asked is None or asked.release is None:
             return
         digest = Digest.of(ref.encode())
-        plan = make_plan(asked, {HUB: self.read(asked)}, Known(digest, frozenset({digest})))
+        plan = make_plan(asked, {HUB: self.read(asked)}, ReleasedContent(digest, frozenset({digest})))
         self.told = self.told and not any("in several ways" in warning for warning in plan.warnings)
         if any(move.action is Action.REFUSE for move in plan.moves):
             return
@@ -361,7 +361,7 @@ def test_a_dropped_plus_is_told() -> None:
     asked = asked_for(history.rules, (), "v1.2.3+second")
     assert asked
     digest = Digest.of(b"second")
-    plan = make_plan(asked, {HUB: history.read(asked)}, Known(digest, frozenset({digest})))
+    plan = make_plan(asked, {HUB: history.read(asked)}, ReleasedContent(digest, frozenset({digest})))
     move = plan.moves[0]
     assert (move.action, move.tag) == (Action.REFUSE, "1.2.3")
     assert "{{version}} leaves '+second' out" in move.reason
@@ -381,7 +381,7 @@ def test_a_fixed_word_over_a_version_is_warned_of() -> None:
     asked = asked_for(("type=raw,value=1.1.9",), (), "v2.0.0")
     assert asked
     digest = Digest.of(b"b")
-    plan = make_plan(asked, {HUB: Published(frozenset(held), held)}, Known(digest, frozenset({digest})))
+    plan = make_plan(asked, {HUB: Published(frozenset(held), held)}, ReleasedContent(digest, frozenset({digest})))
     assert [move.action for move in plan.moves] == [Action.MOVE]
     assert any("1.1.9" in warning and "looks like a version's own tag" in warning for warning in plan.warnings)
 
@@ -391,6 +391,6 @@ def test_a_name_that_reads_back_as_another_version_is_refused() -> None:
     asked = asked_for((r"type=match,pattern=(\d+\.\d+\.\d+),group=1",), (), "v1.2.3-rc.1")
     assert asked
     digest = Digest.of(b"a")
-    plan = make_plan(asked, {HUB: Published()}, Known(digest, frozenset({digest})))
+    plan = make_plan(asked, {HUB: Published()}, ReleasedContent(digest, frozenset({digest})))
     assert plan.moves[0].action is Action.REFUSE
     assert "1.2.3 is the tag of version 1.2.3, and this is 1.2.3-rc.1" in plan.moves[0].reason

@@ -17,14 +17,14 @@ from publisher.model.reference import Repository, Tag
 from publisher.planning.candidates import Candidates, PlanRequest, candidates
 from publisher.planning.lines import Published
 from publisher.planning.names import Name
-from publisher.planning.plan import Known, make_plan
+from publisher.planning.plan import ReleasedContent, make_plan
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HUB = Repository.parse("a/b")
 OTHER = Repository.parse("ghcr.io/a/b")
 OLD, NEW, AGAIN, HIGH = (Digest.of(text) for text in (b"old", b"new", b"same image, other bytes", b"high"))
-RELEASED = Known(NEW, frozenset({NEW, AGAIN}))
-LOOSE = Known(None, frozenset({AGAIN}))
+RELEASED = ReleasedContent(NEW, frozenset({NEW, AGAIN}))
+LOOSE = ReleasedContent(None, frozenset({AGAIN}))
 
 
 def asked(version: str | None = "1.2.3", images: tuple[str, ...] = ("a/b",), **known: Any) -> Candidates:
@@ -72,7 +72,7 @@ def move_of(plan: Plan, tag: str) -> Move:
     ],
 )
 def test_exact_tag(
-    state: Published, content: Known | None, force: bool, expected: tuple[str, str | None, str | None]
+    state: Published, content: ReleasedContent | None, force: bool, expected: tuple[str, str | None, str | None]
 ) -> None:
     """An exact tag is created, adopted or refused; only force overwrites it."""
     assert rows(make_plan(asked(force=force), {HUB: state}, content))["1.2.3"] == expected
@@ -196,7 +196,9 @@ def test_prerelease_floats_nothing() -> None:
         pytest.param(held(main=AGAIN), LOOSE, ("unchanged", "again", "again"), id="same-image-without-manifest"),
     ],
 )
-def test_ref_tag(state: Published, content: Known | None, expected: tuple[str, str | None, str | None]) -> None:
+def test_ref_tag(
+    state: Published, content: ReleasedContent | None, expected: tuple[str, str | None, str | None]
+) -> None:
     """A branch's tag is written as asked, unless it holds the image already."""
     assert rows(make_plan(asked(None), {HUB: state}, content))["main"] == expected
 

@@ -17,7 +17,7 @@ from publisher.model.reference import Reference, Repository
 from publisher.planning.candidates import Candidates, PlanRequest, candidates, to_read
 from publisher.planning.lines import LineState, Published, desired, eligible, published_versions, survey, survey_reads
 from publisher.planning.names import version_names
-from publisher.planning.plan import Known, make_plan
+from publisher.planning.plan import ReleasedContent, make_plan
 from publisher.planning.rules import DEFAULT
 from publisher.planning.version import Version
 
@@ -37,10 +37,10 @@ VERSION = st.builds(
 STEP = st.tuples(st.sampled_from(["release", "release", "release", "yank", "unyank"]), VERSION)
 
 
-def content_of(version: str) -> Known:
+def content_of(version: str) -> ReleasedContent:
     """Each version has an image of its own."""
     digest = Digest.of(version.encode())
-    return Known(digest, frozenset({digest}))
+    return ReleasedContent(digest, frozenset({digest}))
 
 
 @dataclass

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
-    from publisher.planning.plan import Known
+    from publisher.planning.plan import ReleasedContent
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
@@ -212,9 +212,9 @@ def find_known(
     candidates: Candidates,
     destinations: Iterable[Destination],
     published: Mapping[Repository, Published],
-) -> Known | None:
+) -> ReleasedContent | None:
     """What is known of the content: its digest where one source has a manifest, and who holds the same image."""
-    from publisher.planning.plan import Known
+    from publisher.planning.plan import ReleasedContent
 
     if not sources:
         return None
@@ -225,7 +225,7 @@ def find_known(
         for held in _decisive(candidates, published[destination.repository])
         if held != digest and _is_same(destination.remote, held, sources)
     }
-    return Known(digest, frozenset(same))
+    return ReleasedContent(digest, frozenset(same))
 
 
 def _joined(sources: Sequence[Source]) -> Identity:

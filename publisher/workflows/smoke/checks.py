@@ -51,7 +51,7 @@ class ContainerSnapshot(Value, frozen=True):
 class Evaluate(Protocol):
     """One check."""
 
-    def look(self, scene: ContainerSnapshot) -> Check:
+    def evaluate(self, snapshot: ContainerSnapshot) -> Check:
         """Look at the container as it is now."""
 
 
@@ -106,15 +106,15 @@ class _Http(Value, frozen=True):
     wanted: HttpCheck
     port: str
 
-    def look(self, scene: ContainerSnapshot) -> Check:
+    def evaluate(self, snapshot: ContainerSnapshot) -> Check:
         """Ask once; a connection that is refused may be taken later."""
         name = f"http {self.wanted.path}"
-        if shut := _shut(name, scene.state, self.port):
+        if shut := _shut(name, snapshot.state, self.port):
             return shut
         try:
             with requests.Session() as session:
                 session.trust_env = False
-                url = f"http://{scene.host}:{scene.state.ports[self.port]}{self.wanted.path}"
+                url = f"http://{snapshot.host}:{snapshot.state.ports[self.port]}{self.wanted.path}"
                 answer = session.get(url, timeout=_SECONDS, allow_redirects=False, stream=True)
                 body = answer.raw.read(_BODY, decode_content=True).decode("utf-8", "replace")
         except (requests.RequestException, OSError) as error:
@@ -129,13 +129,13 @@ class _Http(Value, frozen=True):
 class _Tcp(Value, frozen=True):
     port: str
 
-    def look(self, scene: ContainerSnapshot) -> Check:
+    def evaluate(self, snapshot: ContainerSnapshot) -> Check:
         """Connect once."""
         name = f"tcp {self.port.removesuffix('/tcp')}"
-        if shut := _shut(name, scene.state, self.port):
+        if shut := _shut(name, snapshot.state, self.port):
             return shut
         try:
-            with socket.create_connection((scene.host, scene.state.ports[self.port]), _SECONDS) as connection:
+            with socket.create_connection((snapshot.host, snapshot.state.ports[self.port]), _SECONDS) as connection:
                 # The engine's own proxy takes every connection, and closes it where nobody listens behind.
                 connection.settimeout(0.2)
                 closed = connection.recv(1) == b""
@@ -147,13 +147,13 @@ class _Tcp(Value, frozen=True):
 
 
 class _Health(Value, frozen=True):
-    def look(self, scene: ContainerSnapshot) -> Check:
+    def evaluate(self, snapshot: ContainerSnapshot) -> Check:
         """The image's own HEALTHCHECK."""
-        found = scene.containers.health(scene.container, scene.state)
+        found = snapshot.containers.health(snapshot.container, snapshot.state)
         if not found:
             return Check(name="healthcheck", passed=False, detail="the image has no HEALTHCHECK", final=True)
-        final = found == "unhealthy" or not scene.state.running
-        said = scene.state.probe.strip()[-_SAID:]
+        final = found == "unhealthy" or not snapshot.state.running
+        said = snapshot.state.probe.strip()[-_SAID:]
         detail = f"{found}: {said}" if said and found != "healthy" else found
         return Check(name="healthcheck", passed=found == "healthy", detail=detail, final=final)
 
@@ -161,44 +161,46 @@ class _Health(Value, frozen=True):
 class _Output(Value, frozen=True):
     pattern: re.Pattern[str]
 
-    def look(self, scene: ContainerSnapshot) -> Check:
+    def evaluate(self, snapshot: ContainerSnapshot) -> Check:
         """What it printed so far."""
-        found = self.pattern.search(scene.containers.logs(scene.container)) is not None
+        found = self.pattern.search(snapshot.containers.logs(snapshot.container)) is not None
         detail = "" if found else f"nothing that it printed matches '{self.pattern.pattern}'"
-        return Check(name="output", passed=found, detail=detail, final=not found and not scene.state.running)
+        return Check(name="output", passed=found, detail=detail, final=not found and not snapshot.state.running)
 
 
 class _Exit(Value, frozen=True):
     code: int
 
-    def look(self, scene: ContainerSnapshot) -> Check:
+    def evaluate(self, snapshot: ContainerSnapshot) -> Check:
         """Whether it has ended, and how."""
-        if scene.state.running:
+        if snapshot.state.running:
             return Check(name="exit code", passed=False, detail="it is still running")
         return Check(
             name="exit code",
-            passed=scene.state.exit_code == self.code,
-            detail=f"{_ended(scene.state)}, wanted {self.code}",
+            passed=snapshot.state.exit_code == self.code,
+            detail=f"{_ended(snapshot.state)}, wanted {self.code}",
             final=True,
         )
 
 
 class _Stays(Value, frozen=True):
-    def look(self, scene: ContainerSnapshot) -> Check:
+    def evaluate(self, snapshot: ContainerSnapshot) -> Check:
         """What is asked something has to go on running."""
-        detail = "" if scene.state.running else _ended(scene.state)
-        return Check(name="keeps running", passed=scene.state.running, detail=detail, final=not scene.state.running)
+        detail = "" if snapshot.state.running else _ended(snapshot.state)
+        return Check(
+            name="keeps running", passed=snapshot.state.running, detail=detail, final=not snapshot.state.running
+        )
 
 
 class _Exec(Value, frozen=True):
     command: tuple[str, ...]
 
-    def look(self, scene: ContainerSnapshot) -> Check:
+    def evaluate(self, snapshot: ContainerSnapshot) -> Check:
         """A command inside has to end with 0."""
         name = f"exec {' '.join(self.command)}"
-        if not scene.state.running:
-            return Check(name=name, passed=False, detail=_ended(scene.state), final=True)
-        ended = scene.containers.execute(scene.container, self.command, max(scene.seconds, _LEAST))
+        if not snapshot.state.running:
+            return Check(name=name, passed=False, detail=_ended(snapshot.state), final=True)
+        ended = snapshot.containers.execute(snapshot.container, self.command, max(snapshot.seconds, _LEAST))
         if ended is None:
             return Check(name=name, passed=False, detail="it is still running")
         code, output = ended
@@ -209,12 +211,12 @@ class _Exec(Value, frozen=True):
 class _Left(Value, frozen=True):
     path: str
 
-    def look(self, scene: ContainerSnapshot) -> Check:
+    def evaluate(self, snapshot: ContainerSnapshot) -> Check:
         """A file that the first run has to leave."""
-        there = scene.containers.read(scene.container, self.path) is not None
+        there = snapshot.containers.read(snapshot.container, self.path) is not None
         detail = "" if there else "absent"
         return Check(
-            name=f"persist {self.path}", passed=there, detail=detail, final=not there and not scene.state.running
+            name=f"persist {self.path}", passed=there, detail=detail, final=not there and not snapshot.state.running
         )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-class Chosen(Value, frozen=True):
+class ImageToRun(Value, frozen=True):
     """An image to run: its settings, what the engine calls it, and whether its registry may be asked about it.
 
     may_be_pulled: whether it may come from there, where the engine lacks it.
@@ -33,7 +33,7 @@ class Chosen(Value, frozen=True):
     may_be_pulled: bool
 
 
-def chosen(session: Session, image: str | None, only: str | None) -> Chosen:
+def image_to_run(session: Session, image: str | None, only: str | None) -> ImageToRun:
     """What IMAGE, the configured source or the first image mean; raises ConfigError where there is no `[smoke]`."""
     job = only_job(session.settings, PlanOptions(labels={}, only=only))
     session.aim(job.repositories)
@@ -49,10 +49,10 @@ def chosen(session: Session, image: str | None, only: str | None) -> Chosen:
             )
         name = source.rest if source else text
         published = text.startswith("docker://") or _is_published(job, name)
-        return Chosen(settings, name, published, published and not text.startswith("docker-daemon:"))
+        return ImageToRun(settings, name, published, published and not text.startswith("docker-daemon:"))
     if not job.repositories:
         raise ConfigError("no image is named to run", hint="name one: publish smoke IMAGE")
-    return Chosen(settings, f"{job.repositories[0].familiar}:latest", is_published=True, may_be_pulled=True)
+    return ImageToRun(settings, f"{job.repositories[0].familiar}:latest", is_published=True, may_be_pulled=True)
 
 
 def _is_published(job: Job, name: str) -> bool:
@@ -71,7 +71,7 @@ def _is_published(job: Job, name: str) -> bool:
 
 
 @contextmanager
-def at_hand(session: Session, image: Chosen) -> Iterator[str]:
+def at_hand(session: Session, image: ImageToRun) -> Iterator[str]:
     """What the engine calls the image; one that it lacks is pulled by its digest, and given back when the block ends.
 
     The engine's own copy of a tag is used as `docker run` uses it, and told where the registry has another image.

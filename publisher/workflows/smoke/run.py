@@ -65,7 +65,7 @@ class _Run(Value, frozen=True):
     deadline: float
     checks: tuple[Evaluate, ...]
 
-    def scene(self, container: str) -> ContainerSnapshot:
+    def snapshot(self, container: str) -> ContainerSnapshot:
         """The container as it is now."""
         state, left = self.containers.state(container), self.deadline - time.monotonic()
         return ContainerSnapshot(self.containers, container, state, host_of(self.session.engine), left)
@@ -184,8 +184,8 @@ def _first(run: _Run, image: str, options: SmokeOptions) -> SmokeReport:
 def _until(run: _Run, container: str) -> tuple[Check, ...]:
     """Look again and again until every check has passed, one can't pass any more, or time is up."""
     while True:
-        scene = run.scene(container)
-        found = tuple(check.look(scene) for check in run.checks)
+        snapshot = run.snapshot(container)
+        found = tuple(check.evaluate(snapshot) for check in run.checks)
         over = time.monotonic() >= run.deadline
         if all(one.passed for one in found) or any(one.final for one in found) or over:
             late = f"not within {run.smoke.timeout:g} s: "

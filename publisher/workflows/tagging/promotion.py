@@ -8,7 +8,7 @@ from publisher.model.errors import ExactTagTaken, Unreachable
 from publisher.model.plan import Kind
 from publisher.model.receipt import State
 from publisher.planning.decisions import assess
-from publisher.planning.plan import Known
+from publisher.planning.plan import ReleasedContent
 from publisher.workflows.tagging.survey import read_repository, read_tag
 from publisher.workflows.tagging.writer import LOOKS, ROUNDS, Step, in_order
 
@@ -176,14 +176,14 @@ def _taken(reference: TagReference) -> ExactTagTaken:
 
 def belongings(candidates: Candidates, image: ImageName, state: Published, digest: Digest) -> dict[str, Digest]:
     """Where each floating tag of this release belongs: the digest under its version's exact tag."""
-    scene = assess(candidates, image, state, Known(digest), None)
+    repository = assess(candidates, image, state, ReleasedContent(digest), None)
     goals: dict[str, Digest] = {}
     for name in candidates.of_kind(Kind.FLOATING):
-        owner = scene.owners.get(name.tag)
-        if str(name.tag) in scene.contested and name.tag in state.held:
+        owner = repository.owners.get(name.tag)
+        if str(name.tag) in repository.contested and name.tag in state.held:
             continue
         if owner in candidates.versions or (owner is None and name.version is None):
             goals[name.tag] = digest
-        elif owner is not None and (owned := scene.here[owner].digest) is not None:
+        elif owner is not None and (owned := repository.here[owner].digest) is not None:
             goals[name.tag] = owned
     return goals
