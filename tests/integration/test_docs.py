@@ -35,9 +35,28 @@ CONFIGURATION = """
 description = "A small app"
 readme = "README.md"
 """
+FROM_GIT = f"git+https://github.com/OWNER/publish@{'0' * 40}"
+DOCTOR_IN_AN_IMAGE = (
+    'docker run --rm -v "$PWD:/work:ro" -v /var/run/docker.sock:/var/run/docker.sock '
+    '--group-add "$(stat -c %g /var/run/docker.sock)" publish doctor'
+)
 # What a page shows and no test may do as it stands: it would change the machine, or take minutes. Where it is tested.
 ELSEWHERE = {
-    "pip install 'publish[sandbox]'": "test_stranger",
+    "pipx install .": "test_stranger",
+    "uv tool install .": "test_stranger, by pip",
+    "python3 -m venv ~/publish": "test_stranger",
+    "~/publish/bin/pip install .": "test_stranger",
+    "~/publish/bin/publish --version": "test_stranger",
+    "sudo apt install pipx git": "changes the machine",
+    "sudo apt install python3-venv git": "changes the machine; scripts/environment does the same",
+    f"pipx install {FROM_GIT}": "test_stranger, by pip",
+    f"uv tool install {FROM_GIT}": "test_stranger, by pip",
+    f"~/publish/bin/pip install {FROM_GIT}": "test_stranger",
+    "~/publish/bin/pip install --require-hashes --only-binary :all: -r requirements/publish.txt": "test_github_action",
+    "~/publish/bin/pip install --no-index --no-deps --no-build-isolation .": "test_github_action",
+    "docker build -t publish .": "test_github_workflows: this project releases itself",
+    "docker run --rm publish --version": "test_github_workflows: its smoke run",
+    DOCTOR_IN_AN_IMAGE: "needs the engine's socket of the machine",
     "scripts/demo": "test_stranger",
     "scripts/test": "what runs this test",
     "python -m tests.bench": "tests/bench",
@@ -47,7 +66,7 @@ ELSEWHERE = {
 }
 # Those that one learns from are run by test_pages, each in one shell.
 LEARNED = [f"docs/{name}.md" for name in ("README", "build", "data", "images", "run", "share")]
-CONSOLE = ["README.md", "docs/errors.md", "docs/migration.md", "docs/sandbox.md", "docs/security.md"]
+CONSOLE = ["README.md", "docs/errors.md", "docs/install.md", "docs/migration.md", "docs/sandbox.md", "docs/security.md"]
 
 
 def _world(publish: Publish, folder: Path, sandbox: Sandbox) -> dict[str, str]:
