@@ -16,11 +16,14 @@ _UNKNOWN: Final = "install publish once more, from where it was installed"
 
 def reinstall_hint(extra: str = "") -> str:
     """A command that installs this same copy again, with an extra; a sentence where nothing tells where it is from."""
-    try:
-        text = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
-    except metadata.PackageNotFoundError:
-        text = None
-    return install_command(text, extra, Path(sys.prefix)) or _unknown(extra)
+    return install_command(_direct_url(), extra, Path(sys.prefix)) or _unknown(extra)
+
+
+def installed_commit() -> tuple[str, str]:
+    """The git repository's address and the commit that this copy was installed from; both empty for any other copy."""
+    origin: dict[str, Any] = json.loads(_direct_url() or "{}")
+    commit = str(origin.get("vcs_info", {}).get("commit_id", ""))
+    return (str(origin["url"]), commit) if commit else ("", "")
 
 
 def install_command(direct_url: str | None, extra: str, prefix: Path) -> str:
@@ -33,6 +36,13 @@ def install_command(direct_url: str | None, extra: str, prefix: Path) -> str:
         return ""
     words = [*_installer(prefix), *_requirement(origin, f"[{extra}]" if extra else "")]
     return shlex.join(words)
+
+
+def _direct_url() -> str | None:
+    try:
+        return metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _unknown(extra: str) -> str:
