@@ -152,7 +152,7 @@ def _dockerfiles(directory: Path) -> tuple[PurePosixPath, ...]:
 def _configuration(here: Surroundings, repositories: Sequence[Repository]) -> str:
     several = len(here.dockerfiles) > 1
     parts = [
-        "# What `publish release` builds and publishes. Every key: docs/configuration.md of publish.",
+        "# What `publish release` builds and publishes; every key: docs/configuration.md",
         _several_images(here, repositories) if several else _one_image(here, repositories),
         _hub(here, repositories),
     ]

@@ -66,7 +66,15 @@ ELSEWHERE = {
 }
 # Those that one learns from are run by test_pages, each in one shell.
 LEARNED = [f"docs/{name}.md" for name in ("README", "build", "data", "images", "run", "share")]
-CONSOLE = ["README.md", "docs/errors.md", "docs/install.md", "docs/migration.md", "docs/sandbox.md", "docs/security.md"]
+CONSOLE = [
+    "README.md",
+    "docs/configuration.md",
+    "docs/errors.md",
+    "docs/install.md",
+    "docs/migration.md",
+    "docs/sandbox.md",
+    "docs/security.md",
+]
 
 
 def _world(publish: Publish, folder: Path, sandbox: Sandbox) -> dict[str, str]:
@@ -107,13 +115,20 @@ def test_commands(
 ) -> None:
     """Every console block of the page, one after another in one folder."""
     environ = _world(publish_with_engine, tmp_path, sandbox)
-    (tmp_path / "hub.toml").write_text(CONFIGURATION if page == "docs/migration.md" else "")
+    (tmp_path / "hub.toml").write_text(_configuration(page))
     shutil.copy(BUSYBOX, tmp_path / "busybox")
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY busybox /bin/busybox\n")
     engine.docker("build", "-q", "-t", "goalapp", str(tmp_path))
     for block in runnable(page):
         if commands(block):
             run(block, environ, tmp_path, _without_engine)
+
+
+def _configuration(page: str) -> str:
+    """The one that the page's commands need; of its own page, the example of several images."""
+    if page == "docs/configuration.md":
+        return next(block.text for block in blocks(ROOT / page, "toml") if "[images.web]" in block.text)
+    return CONFIGURATION if page == "docs/migration.md" else ""
 
 
 def _without_engine(command: str) -> str:
