@@ -176,19 +176,17 @@ def _credentials(session: Session) -> Iterator[DoctorCheck]:
             yield DoctorCheck(name=name, health=health, detail="none", advice=f"publish login {registry}")
         else:
             yield DoctorCheck(name=name, health=Health.OK, detail=f"{found.username}, from {found.source}")
-    yield _keyring(session)
+    yield _keyring()
     yield from _plain_text(session)
 
 
-def _keyring(session: Session) -> DoctorCheck:
+def _keyring() -> DoctorCheck:
     from publisher.credentials.vault import backend_name
-    from publisher.workflows.login import logins
 
     try:
         return DoctorCheck(name="keyring", health=Health.OK, detail=backend_name())
     except PublishError as error:
-        # Headless machines have none, and need none until a login was stored.
-        return _broken("keyring", error, Health.WARNING if logins(session).index else Health.OK)
+        return _broken("keyring", error, Health.WARNING)
 
 
 def _plain_text(session: Session) -> Iterator[DoctorCheck]:

@@ -95,9 +95,9 @@ STORY = (
     Screen("hub-describe", "publish hub describe", answers=YES),
     Screen("hub-settings", "publish hub settings --dry-run"),
     Screen("hub-limits", "publish hub limits"),
-    Screen("login", "publish login HOST --store docker", answers={"Username:": USER, "Password or token:": SECRET}),
+    Screen("login", "publish login HOST --store docker", answers={"Username at": USER, "Password or token of": SECRET}),
     Screen("whoami", "publish whoami HOST"),
-    Screen("logout", "publish logout HOST --docker"),
+    Screen("logout", "publish logout HOST"),
     Screen("schema", "publish schema"),
     Screen("doctor", "publish doctor", 6),
 )
