@@ -11,7 +11,7 @@ from publisher.cli.options import LINES, can_ask, formats
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
-    from publisher.workflows.init import NewFiles, Surroundings
+    from publisher.workflows.init import NewFiles, ProjectSurvey
 
 
 @click.command("init")
@@ -49,7 +49,7 @@ def command(
     return 0
 
 
-def _ask(here: Surroundings, *, yes: bool) -> tuple[str, ...]:
+def _ask(here: ProjectSurvey, *, yes: bool) -> tuple[str, ...]:
     """On a terminal, what the image is called; Enter takes what git suggests."""
     from publisher.workflows.init import suggested_image
 

@@ -48,7 +48,7 @@ class InitOptions(Value, frozen=True, kw_only=True):
     gitlab: bool = False
 
 
-class Surroundings(Value, frozen=True, kw_only=True):
+class ProjectSurvey(Value, frozen=True, kw_only=True):
     """What is in a folder. dockerfiles: from the folder itself, else of the folders in it."""
 
     name: str
@@ -60,13 +60,13 @@ class Surroundings(Value, frozen=True, kw_only=True):
     is_root: bool
 
 
-def survey(directory: Path, environ: Mapping[str, str] = os.environ) -> Surroundings:
+def survey(directory: Path, environ: Mapping[str, str] = os.environ) -> ProjectSurvey:
     """Look at git's remote, the Dockerfiles and the project's own metadata."""
     project = read_project(directory, read_upstream(directory, environ).remote)
     within = next(
         (index for index, folder in enumerate((directory, *directory.parents)) if (folder / ".git").exists()), 0
     )
-    return Surroundings(
+    return ProjectSurvey(
         name=directory.name,
         page=project.source,
         title=project.title,
@@ -77,7 +77,7 @@ def survey(directory: Path, environ: Mapping[str, str] = os.environ) -> Surround
     )
 
 
-def suggested_image(here: Surroundings) -> str:
+def suggested_image(here: ProjectSurvey) -> str:
     """The repository that the git remote's page suggests; "" where there is none."""
     host, _, path = here.page.partition("://")[2].partition("/")
     name = "/".join(path.lower().split("/")[-2:])
@@ -88,7 +88,7 @@ def suggested_image(here: Surroundings) -> str:
         return ""
 
 
-def new_files(here: Surroundings, options: InitOptions) -> tuple[NewFile, ...]:
+def new_files(here: ProjectSurvey, options: InitOptions) -> tuple[NewFile, ...]:
     """The files, as they are to be; raises UsageError where nothing tells what the image is called."""
     images = options.images or tuple(filter(None, [suggested_image(here)]))
     if not images:
@@ -149,7 +149,7 @@ def _dockerfiles(directory: Path) -> tuple[PurePosixPath, ...]:
     )
 
 
-def _configuration(here: Surroundings, repositories: Sequence[Repository]) -> str:
+def _configuration(here: ProjectSurvey, repositories: Sequence[Repository]) -> str:
     several = len(here.dockerfiles) > 1
     parts = [
         "# What `publish release` builds and publishes; every key: docs/configuration.md",
@@ -159,7 +159,7 @@ def _configuration(here: Surroundings, repositories: Sequence[Repository]) -> st
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _one_image(here: Surroundings, repositories: Sequence[Repository]) -> str:
+def _one_image(here: ProjectSurvey, repositories: Sequence[Repository]) -> str:
     images = f"images = [{', '.join(_quoted(repository.familiar) for repository in repositories)}]"
     if not here.dockerfiles:
         name = repositories[0].name.rpartition("/")[2]
@@ -167,7 +167,7 @@ def _one_image(here: Surroundings, repositories: Sequence[Repository]) -> str:
     return f"{images}\n\n[build]\n{_build(here.dockerfiles[0])}"
 
 
-def _several_images(here: Surroundings, repositories: Sequence[Repository]) -> str:
+def _several_images(here: ProjectSurvey, repositories: Sequence[Repository]) -> str:
     """One image for each folder with a Dockerfile, released by git tags as `api/v1.2.3`."""
     tables = []
     for file in here.dockerfiles:
@@ -191,7 +191,7 @@ def _build(file: PurePosixPath) -> str:
     return "\n".join(lines)
 
 
-def _hub(here: Surroundings, repositories: Sequence[Repository]) -> str:
+def _hub(here: ProjectSurvey, repositories: Sequence[Repository]) -> str:
     """Docker Hub's page of the image: shown and asked for by `publish hub describe` only."""
     if not any(repository.on_hub for repository in repositories) or len(here.dockerfiles) > 1:
         return ""
