@@ -34,8 +34,8 @@ class ImageEntry(Value, frozen=True):
     tags: tuple[str, ...]
 
     def is_called(self, name: str) -> bool:
-        """Whether one of its tags is `name`, as docker understands both."""
-        return full_name(name) in {full_name(tag) for tag in self.tags}
+        """Whether one of its names is `name`, as docker understands both, or has it as its tag."""
+        return any(full_name(name) == full_name(tag) or name == tag.rpartition(":")[2] for tag in self.tags)
 
 
 def full_name(name: str) -> str:

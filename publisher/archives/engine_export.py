@@ -1,78 +1,70 @@
-"""What an engine writes of an image: its export, an OCI layout in a tar stream, and the archive of `docker save`."""
+"""What an engine writes of an image: the stream of its containerd store's export, and the archive of `docker save`."""
 
 from __future__ import annotations
 
-import errno
-import os
-import tempfile
+import re
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from publisher.archives.docker_archive import SavedImageFile, read_diff_ids, read_entry
 from publisher.archives.oci_layout import OciLayout, blob_path, choose_image
 from publisher.archives.packed import PackedFiles
-from publisher.model.errors import BadArchive, DiskFull
-from publisher.model.manifest import Content, Index, compose_index, read_document
+from publisher.archives.tar import Tar
+from publisher.model import media
+from publisher.model.digest import Digest
+from publisher.model.errors import BadArchive
+from publisher.model.manifest import Index, parse_manifest, read_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from publisher.model.manifest import Descriptor
-
-_PIECE: Final = 1 << 20
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_BLOB: Final = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]{64,128})")
 
 
-class EngineLayout:
-    """An exported image: of its index only the platforms that the engine holds, since it may have pulled but one."""
+class ExportedBlob:
+    """A blob that passes now: its digest by its name, its size in bytes."""
 
-    def __init__(self, layout: OciLayout) -> None:
-        self._layout = layout
+    def __init__(self, digest: Digest, size: int, read: Callable[[int], bytes]) -> None:
+        self.digest = digest
+        self.size = size
+        self._read = read
 
-    def root(self) -> Content:
-        """The index as it is where all of it is here; else what is here of it: one manifest, or a new index."""
-        root = self._layout.root()
-        if not isinstance(root, Index):
-            return root
-        entries = tuple(entry for entry in root.manifests if self._layout.holds(entry))
-        if len(entries) == len(root.manifests):
-            return root
-        if all(entry.is_attestation for entry in entries):
-            raise BadArchive(f"the engine holds no whole platform of {root.digest}")
-        return self.manifest(entries[0]) if len(entries) == 1 else compose_index(entries, dict(root.annotations))
-
-    def manifest(self, descriptor: Descriptor) -> Content:
-        """A manifest of the export, checked against its digest."""
-        return self._layout.manifest(descriptor)
-
-    def open_blob(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
-        """A stream of a blob's bytes."""
-        return self._layout.open_blob(descriptor)
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`; empty at the end."""
+        return self._read(size)
 
 
-def open_engine_layout(open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> EngineLayout:
-    """Keep the export in a temporary file, since its index comes last; it has no name, so nothing stays behind.
+class EngineExport:
+    """An export, read in one pass and kept nowhere. open_export: opens it anew, from its start.
 
-    Raises what `choose_image` raises, and DiskFull.
+    listing: its index.json, once a pass has come to its end.
     """
-    return EngineLayout(choose_image(PackedFiles(_spool(open_export), "the engine's export"), ""))
+
+    def __init__(self, open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> None:
+        self._open = open_export
+        self.listing: Index | None = None
+
+    @contextmanager
+    def blobs(self) -> Iterator[Iterator[ExportedBlob]]:
+        """The blobs in the archive's order; each must be read before the next is taken, or is passed over."""
+        with self._open() as stream:
+            yield self._walk(Tar(stream))
+
+    def _walk(self, tar: Tar) -> Iterator[ExportedBlob]:
+        for member in tar:
+            if member.name == "index.json":
+                listing = parse_manifest(tar.read_whole(member), media.OCI_INDEX)
+                if not isinstance(listing, Index):
+                    raise BadArchive("the index.json of the engine's export is not an index")
+                self.listing = listing
+            elif named := _BLOB.fullmatch(member.name):
+                yield ExportedBlob(Digest.parse(f"{named[1]}:{named[2]}"), member.size, partial(tar.read, member))
 
 
-def _spool(open_export: Callable[[], AbstractContextManager[BinaryIO]]) -> int:
-    try:
-        with tempfile.TemporaryFile(prefix="publish-", buffering=0) as file, open_export() as export:
-            while piece := export.read(_PIECE):
-                file.write(piece)
-            return os.dup(file.fileno())
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        folder = tempfile.gettempdir()
-        raise DiskFull(f"no room for the engine's export in {folder}", hint="set TMPDIR to a larger disk") from error
-
-
-def open_saved_archive(path: Path, name: str = "") -> SavedImageFile | EngineLayout:
+def open_saved_archive(path: Path, name: str = "") -> SavedImageFile | OciLayout:
     """An image in a file that `docker save` wrote: its manifests where they are in it, else config and layers.
 
     A containerd store writes the manifests that it has, with compressed blobs; the classic store of engines since 25
@@ -80,15 +72,19 @@ def open_saved_archive(path: Path, name: str = "") -> SavedImageFile | EngineLay
     Raises SourceNotFound where the file or the name is absent, BadArchive where its content is bad.
     """
     files = PackedFiles.open_file(path, f"docker-archive:{path}")
-    if files.find("index.json") is not None and not _is_loose(files, name):
-        return EngineLayout(choose_image(files, name))
+    if files.find("index.json") is None:
+        return SavedImageFile(files, *read_entry(files, name))
+    if files.find("manifest.json") is None:
+        return choose_image(files, name)
+    layout = choose_image(files, name)
+    # An index lists what a manifest of ours could not: platforms, attestations.
+    if layout.is_index or not _is_loose(files, name):
+        return layout
     return SavedImageFile(files, *read_entry(files, name))
 
 
 def _is_loose(files: PackedFiles, name: str) -> bool:
     """Whether the layers stand under their diffIDs, so uncompressed."""
-    if files.find("manifest.json") is None:
-        return False
     entry, config = read_entry(files, name)
     diff_ids = read_diff_ids(read_document(config))
     blobs = {name for name in entry.layers if name.startswith("blobs/")}

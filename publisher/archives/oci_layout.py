@@ -15,7 +15,7 @@ from publisher.model.manifest import LARGEST, Content, Index, parse_manifest
 from publisher.model.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -85,6 +85,13 @@ class OciLayout:
     def __init__(self, files: Files, descriptor: Descriptor) -> None:
         self._files = files
         self._descriptor = descriptor
+        self.annotations: Mapping[str, str] = descriptor.annotations
+        """What index.json says of the image."""
+
+    @property
+    def is_index(self) -> bool:
+        """Whether an index was chosen, by its media type."""
+        return self._descriptor.media_type in media.INDEXES
 
     def root(self) -> Content:
         """The manifest or index that was chosen."""
@@ -105,13 +112,8 @@ class OciLayout:
         return self._files.open(blob_path(descriptor.digest))
 
     def holds(self, descriptor: Descriptor) -> bool:
-        """Whether a manifest is here with all that it lists, each with the size that it states."""
-        if not self._files.holds(blob_path(descriptor.digest), descriptor.size):
-            return False
-        content = self.manifest(descriptor)
-        if isinstance(content, Index):
-            return all(self.holds(entry) for entry in content.manifests)
-        return all(self._files.holds(blob_path(blob.digest), blob.size) for blob in content.blobs)
+        """Whether a manifest or blob is here, with the size that it should have."""
+        return self._files.holds(blob_path(descriptor.digest), descriptor.size)
 
 
 def blob_path(digest: Digest) -> str:

@@ -16,43 +16,55 @@ if TYPE_CHECKING:
     from publisher.workflows.build import BuildReport
 
 
+_BUILD_FLAGS = (
+    "names", "platforms", "target", "secrets", "ssh", "cache_from", "cache_to", "provenance", "sbom", "builder", "pull",
+)  # fmt: skip
+
+
 @click.command("build")
 @click.argument("context", required=False, metavar="[CONTEXT]", type=click.Path(path_type=Path))
 @click.option("-f", "--file", type=click.Path(path_type=Path), metavar="FILE", help="The Dockerfile.")
 @click.option("-t", "--tag", "names", multiple=True, type=LINES, metavar="NAME", help="Name it NAME (repeat).")
-@click.option("--platform", metavar="P", help="Build for P, as linux/arm64, where the engine can.")
+@click.option("--platform", "platforms", multiple=True, type=LINES, metavar="P", help="Build for P (repeat or commas).")
 @click.option("--target", metavar="STAGE", help="Build this stage.")
 @click.option("--build-arg", "args", multiple=True, type=LINES, metavar="K=V", help="An argument (repeat).")
+@click.option("--secret", "secrets", multiple=True, type=LINES, metavar="S", help="As id=npm,env=NPM_TOKEN (repeat).")
+@click.option("--ssh", multiple=True, type=LINES, metavar="ID", help="An SSH agent or key, as default (repeat).")
+@click.option("--cache-from", multiple=True, type=LINES, metavar="C", help="Read a cache, as type=registry,ref=NAME.")
+@click.option("--cache-to", multiple=True, type=LINES, metavar="C", help="Write a cache, as type=local,dest=FOLDER.")
+@click.option("--provenance", metavar="P", help="true, false or mode=max: how the image was made, within it.")
+@click.option("--sbom", metavar="S", help="true or false: what is in the image, within it.")
+@click.option("--builder", metavar="NAME", help="One that 'docker buildx ls' shows.")
 @click.option("--pull", is_flag=True, help="Ask the registry for a newer base image.")
 @click.option("--no-cache", is_flag=True, help="Make every step anew.")
+@click.option("-o", "--output", metavar="DEST", help="oci:DIR or oci-archive:FILE, instead of the engine.")
 @planning
 @formats("json")
 @click.pass_obj
 def command(
-    options: GlobalOptions, /, context: Path | None, file: Path | None, names: tuple[str, ...], platform: str | None,
-    target: str | None, args: tuple[str, ...], form: str, *, pull: bool, no_cache: bool, **flags: Any,
+    options: GlobalOptions, /, context: Path | None, file: Path | None, args: tuple[str, ...], output: str | None,
+    form: str, *, no_cache: bool, **flags: Any,
 ) -> int:  # fmt: skip
     r"""Build the image that [build] describes; shows which steps came from the cache, and what could be better.
 
-    CONTEXT and --file stand in for [build] context and dockerfile.
+    CONTEXT and --file stand in for [build] context and dockerfile. BuildKit builds, by docker's buildx plugin; where
+    there is none the engine's own builder does what it can.
 
     \b
     publish build
     publish build -t goalapp:dev --build-arg BASE=node:22-alpine
-    publish build ./web --file web.Dockerfile --image me/web
+    publish build --platform linux/amd64,linux/arm64 -o oci:image
     """
     from publisher.cli.rendering import show_json, show_text
     from publisher.model.settings import BuildSettings
-    from publisher.workflows.build import BuildOptions, build_image, tell_advice
+    from publisher.workflows.build import build_image, tell_advice
+    from publisher.workflows.build_request import BuildOptions, read_output
     from publisher.workflows.jobs import only_job
 
-    pairs = [text.partition("=") for text in args]
-    if bad := next((key for key, equals, _ in pairs if not equals or not key), None):
-        raise click.UsageError(f"--build-arg {bad}: expected KEY=VALUE")
+    build_flags = {name: flags.pop(name) for name in _BUILD_FLAGS}
     build_options = BuildOptions(
-        names=names, target=target, platform=platform, args={key: value for key, _, value in pairs}, pull=pull,
-        cache=not no_cache,
-    )  # fmt: skip
+        args=_arguments(args), cache=not no_cache, output=read_output(output, Path.cwd()), **build_flags
+    )
     plan_options = make_plan_options(**flags)
     with open_session(options) as session:
         job = only_job(session.settings, plan_options)
@@ -66,6 +78,18 @@ def command(
         show_text(f"{report.images[0]} {report.id}\n")
     _report(report)
     return 0
+
+
+def _arguments(texts: tuple[str, ...]) -> dict[str, str]:
+    """KEY=VALUE; KEY alone is the variable of that name, and nothing where there is none."""
+    from publisher.model.build_values import is_own
+
+    pairs = [
+        (key, value if equals else os.environ.get(key)) for key, equals, value in (t.partition("=") for t in texts)
+    ]
+    if any(not key or ("=" not in text and is_own(key)) for text, (key, _) in zip(texts, pairs, strict=True)):
+        raise click.UsageError("--build-arg: expected KEY=VALUE, or a KEY that is no credential")
+    return {key: value for key, value in pairs if value is not None}
 
 
 def _report(report: BuildReport) -> None:

@@ -201,3 +201,14 @@ def _credential(username: str | None, *, password_stdin: bool) -> Credential | N
 def uses_color(options: GlobalOptions) -> bool:
     """Whether results on stdout get colours."""
     return options.color and sys.stdout.isatty()
+
+
+def key_password() -> bytes | None:
+    """A key's password: COSIGN_PASSWORD, which may be empty, else asked on a terminal."""
+    password = os.environ.get("COSIGN_PASSWORD")
+    if password is not None:
+        return password.encode("utf-8", "surrogateescape")
+    if not can_ask(yes=False):
+        return None
+    answer: str = click.prompt("Password of the key", hide_input=True, default="", show_default=False, err=True)
+    return answer.encode()

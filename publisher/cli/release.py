@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from publisher.cli.options import can_ask, credentials, formats, make_plan_options, open_session, planning, uses_color
+from publisher.cli.options import (
+    LINES,
+    can_ask,
+    credentials,
+    formats,
+    key_password,
+    make_plan_options,
+    open_session,
+    planning,
+    uses_color,
+)
 from publisher.model.errors import PublishError
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
+    from publisher.model.attestation import SignOptions
     from publisher.model.plan import Plan
     from publisher.transfer.compression import Compression
     from publisher.workflows.jobs import PlanOptions, ReleaseDraft
@@ -34,6 +45,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
     only: str | None
     plan_file: Path | None
     dry_run: bool
+    platforms: tuple[str, ...]
     via: str
     verify: str | None
     build: bool
@@ -45,6 +57,10 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
     compression_level: int | None
     pull_local: bool
     receipt: Path | None
+    sign: bool
+    key: str | None
+    no_sign: bool
+    sbom: str | None
     username: str | None
     password_stdin: bool
     yes: bool
@@ -52,9 +68,10 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 
     def plan_options(self) -> PlanOptions:
         """What they say of the plan; raises click.UsageError."""
-        return make_plan_options(
+        options = make_plan_options(
             self.images, self.rules, self.flavor, self.labels, self.version, self.only, force=self.force
         )
+        return replace(options, platforms=self.platforms)
 
     def release_options(self) -> ReleaseOptions:
         """What they say of how it is released."""
@@ -70,7 +87,15 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
             compression=self._compression(),
             pull_local=self.pull_local,
             receipt=self.receipt,
+            sign=self._sign_options(),
         )
+
+    def _sign_options(self) -> SignOptions:
+        from publisher.model.attestation import SignOptions
+
+        if self.no_sign and (self.sign or self.key or self.sbom):
+            raise click.UsageError("--no-sign leaves out what --sign, --key and --sbom ask for")
+        return SignOptions(sign=self.sign, key=self.key, leave_out=self.no_sign, sbom=self.sbom, password=key_password)
 
     def _compression(self) -> Compression | None:
         """None where neither its name nor its level is given."""
@@ -91,6 +116,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
     "--plan", "plan_file", type=click.Path(path_type=Path), metavar="FILE", help="Exactly this saved plan, or refuse."
 )
 @click.option("--dry-run", is_flag=True, help="Plan and preflight; write nothing.")
+@click.option("--platform", "platforms", multiple=True, type=LINES, metavar="OS/ARCH", help="Only this one (repeat).")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @click.option("--verify", type=click.Choice(["none", "digest", "pull", "deep"]), help="How much is proven.")
 @click.option("--build", is_flag=True, help="Build it first, as [build] says.")
@@ -102,6 +128,10 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 @click.option("--compression-level", type=int, metavar="N", help="Its level; 1 by default.")
 @click.option("--pull-local", is_flag=True, help="Pull the moved tags that the engine holds an older image of.")
 @click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Write the receipt to FILE too.")
+@click.option("--sign", is_flag=True, help="Sign it, in CI by the job's identity.")
+@click.option("--key", metavar="FILE|env://NAME", help="Sign it with this key.")
+@click.option("--no-sign", is_flag=True, help="Leave out what [sign] asks for.")
+@click.option("--sbom", metavar="FILE|syft|trivy", help="The SBOM to sign, or what makes it.")
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @formats("json")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from publisher.cli.completing import references as known_references
-from publisher.cli.options import credentials, formats, open_session, uses_color
+from publisher.cli.options import LINES, credentials, formats, open_session, uses_color
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from publisher.cli.context import GlobalOptions
+    from publisher.model.documents import Verdict
+    from publisher.workflows.session import Session
+    from publisher.workflows.signatures import SignatureDemand
 
 
 @click.command("verify")
@@ -18,18 +24,26 @@ if TYPE_CHECKING:
 @click.option("--verify", "level", type=click.Choice(["digest", "pull", "deep"]), default="digest", help="How much.")
 @click.option("--source", metavar="SOURCE", help="Is it this image?")
 @click.option("--local", is_flag=True, help="Is the engine's copy under this tag stale?")
+@click.option("--signed-by", "signers", multiple=True, type=LINES, metavar="WHO", help="Who must have signed (repeat).")
+@click.option(
+    "--attested", multiple=True, type=click.Choice(["sbom", "provenance"]), help="What must be attested (repeat)."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the statements there.")
 @credentials
 @formats("json")
 @click.pass_obj
 def command(
     options: GlobalOptions, /, references: tuple[str, ...], *, level: str, source: str | None, local: bool,
-    username: str | None, password_stdin: bool, form: str,
+    signers: tuple[str, ...], attested: tuple[str, ...], output: Path | None, username: str | None,
+    password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Check that references hold what they should.
 
     \b
     publish verify yeongyin/goalapp:1.2.0 yeongyin/goalapp:latest
     publish verify --local yeongyin/goalapp:latest
+    publish verify yeongyin/goalapp:1.2.0 --signed-by github.com/yeongyin/goalapp
+    publish verify yeongyin/goalapp:1.2.0 --signed-by cosign.pub --attested sbom -o statements
     """
     from publisher.cli.github import report
     from publisher.cli.rendering import show_json, show_text
@@ -41,10 +55,35 @@ def command(
     targets = [Reference.parse(text) for text in references]
     with open_session(options, username, password_stdin=password_stdin) as session:
         session.aim([reference.repository for reference in targets])
-        results = verify_references(session, targets, Expectation(level, source, local))
+        demand = _demand(session, signers, attested, output)
+        results = verify_references(session, targets, Expectation(level, source, local, signed=demand))
     report(Verdicts(results=results))
     if form == "json":
         show_json(Verdicts(results=results))
     else:
         show_text(verdicts_text(results, color=uses_color(options)))
-    return 0 if all_equal(results) else 5
+    return 0 if all_equal(results) else _code(results)
+
+
+def _code(results: Sequence[Verdict]) -> int:
+    """What is different, or missing, is worse than what nobody could tell."""
+    from publisher.model.documents import VerdictState
+
+    states = {result.state for result in results}
+    return 6 if not states & {VerdictState.DIFFERENT, VerdictState.MISSING} else 5
+
+
+def _demand(
+    session: Session, signers: tuple[str, ...], attested: tuple[str, ...], output: Path | None
+) -> SignatureDemand | None:
+    """Whom the command line names, else `[sign] verify`, else the key's public half or the git remote's CI."""
+    settings = session.settings.sign
+    if not (signers or attested or output or settings):
+        return None
+    from publisher.cli.options import key_password
+    from publisher.workflows.signatures import SignatureDemand, checker_of, default_signers
+
+    who = signers or default_signers(session)
+    if not who:
+        raise click.UsageError("--signed-by must say who has to have signed: a key file, or github.com/OWNER/REPO")
+    return SignatureDemand(checker_of(session, who, key_password), attested, output)

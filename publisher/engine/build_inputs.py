@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.engine.builder import BuildRequest, BuildStep
+    from publisher.engine.dockerfile import Instruction
 
 _NAMED: Final = 3
 
@@ -88,11 +89,17 @@ def _guess(step: BuildStep) -> str:
     return "the instruction, an argument or the labels have changed"
 
 
+def _reads(instruction: Instruction, path: str) -> bool:
+    """Whether a file of the context goes into a step; a RUN that mounts the context may read any."""
+    mounts = instruction.word == "RUN" and "--mount=" in instruction.rest and "type=bind" in instruction.rest
+    return mounts or instruction.takes(path)
+
+
 def _reasons(step: BuildStep, previous: BuildInputs, now: BuildInputs) -> Iterator[str]:
     """What is different from the last build, and bears on the step."""
     instruction = read_dockerfile(step.instruction)[0]
     has_reason = False
-    if paths := [path for path in _changed_keys(previous.files, now.files) if instruction.takes(path)]:
+    if paths := [path for path in _changed_keys(previous.files, now.files) if _reads(instruction, path)]:
         has_reason = True
         yield _enumerate(_describe_change(path, previous, now) for path in paths)
     if instruction.word == "LABEL" and (keys := _changed_keys(previous.labels, now.labels)):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import msgspec
 from docker.errors import APIError
 from docker.utils.build import exclude_paths
+from msgspec.structs import replace
 
 from publisher.engine.errors import translated_errors
 from publisher.model.errors import BuildFailed, ConfigError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import docker
+
+    from publisher.engine.connection import Engine
+    from publisher.model.build_values import BuildCache, BuildContext, BuildSecret
 
 # "Step 2/3 : COPY …" is docker's, "[1/2] STEP 2/3: COPY …" podman's and buildah's, "#6 [stage 2/3] COPY …" buildx's.
 _STEP: Final = re.compile(
@@ -36,21 +40,29 @@ _BAD_REQUEST: Final = 400
 
 
 class BuildStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step: whether it came from the cache, and how long it took in seconds."""
+    """One step: whether it came from the cache, and how long it took in seconds.
+
+    stage: which of several it belongs to, with its platform where several are built; "" where there is one.
+    """
 
     number: int
     instruction: str
     cached: bool
     seconds: float
+    stage: str = ""
 
     def line(self, total: int) -> str:
         """It in a line, as one of `total`."""
         how = "cached" if self.cached else f"{self.seconds:.1f} s"
-        return f"build    {self.number}/{total} {printable(self.instruction[:100])} ({how})"
+        stage = f"{self.stage} " if self.stage else ""
+        return f"build    {stage}{self.number}/{total} {printable(self.instruction[:100])} ({how})"
 
 
 class BuildRequest(Value, frozen=True, kw_only=True):
-    """What to build: a context folder, the Dockerfile within it, and docker's own options."""
+    """What to build: a context folder, the Dockerfile within it, and docker's own options.
+
+    What only BuildKit can do stands behind `cache`, in the spelling of buildx.
+    """
 
     context: Path
     dockerfile: str
@@ -58,9 +70,30 @@ class BuildRequest(Value, frozen=True, kw_only=True):
     args: Mapping[str, str]
     labels: Mapping[str, str]
     target: str | None = None
-    platform: str | None = None
+    platforms: tuple[str, ...] = ()
+    network: str | None = None
+    shm_size: str | None = None
     pull: bool = False
     cache: bool = True
+    secrets: tuple[BuildSecret, ...] = ()
+    ssh: tuple[str, ...] = ()
+    cache_from: tuple[BuildCache, ...] = ()
+    cache_to: tuple[BuildCache, ...] = ()
+    contexts: tuple[BuildContext, ...] = ()
+    provenance: str | None = None
+    sbom: str | None = None
+    builder: str | None = None
+    ulimits: tuple[str, ...] = ()
+
+    @property
+    def platform(self) -> str | None:
+        """The one platform that is asked for."""
+        return self.platforms[0] if len(self.platforms) == 1 else None
+
+    @property
+    def text(self) -> str:
+        """What the Dockerfile says."""
+        return (self.context / self.dockerfile).read_text(errors="replace")
 
     def check(self) -> None:
         """Raise ConfigError where there is no Dockerfile."""
@@ -84,19 +117,16 @@ class BuildResult(Value, frozen=True):
     @classmethod
     def of(
         cls,
-        request: BuildRequest,
         document: Mapping[str, Any],
+        platform: str | None,
         steps: Iterable[BuildStep],
         warnings: Iterable[str] = (),
     ) -> Self:
-        """From what the engine says of the image; raises BuildFailed for one of another platform.
-
-        The classic builder makes images of its own platform, whatever it is asked.
-        """
-        platform = Platform.parse(request.platform) if request.platform else None
-        actual = (str(document.get("Os")), str(document.get("Architecture")))
-        if platform and (platform.os, platform.architecture) != actual:
-            raise BuildFailed(f"the builder made an image for {'/'.join(actual)}, not for {platform}")
+        """From what the engine says of the image; raises BuildFailed for one of another platform than `platform`."""
+        if not is_for(document, platform):
+            actual = f"{document.get('Os')}/{document.get('Architecture')}"
+            hint = f"pass --platform {actual} if that is what you want"
+            raise BuildFailed(f"the builder made an image for {actual}, not for {platform}", hint=hint)
         config = document.get("Config") or {}
         ports = (name.partition("/")[0] for name in config.get("ExposedPorts") or ())
         return cls(
@@ -108,25 +138,55 @@ class BuildResult(Value, frozen=True):
         )
 
 
-def context_files(context: Path) -> tuple[str, ...]:
+def is_for(document: Mapping[str, Any], platform: str | None) -> bool:
+    """Whether the engine's description of an image says this platform; None is any."""
+    wanted = Platform.parse(platform) if platform else None
+    actual = (str(document.get("Os")), str(document.get("Architecture")))
+    return wanted is None or (wanted.os, wanted.architecture) == actual
+
+
+def context_files(context: Path, dockerfile: str) -> tuple[str, ...]:
     """What the context ships by its .dockerignore: paths relative to it, folders among them."""
-    ignore = context / ".dockerignore"
+    ignore = context / f"{dockerfile}.dockerignore"
+    if not ignore.is_file():
+        ignore = context / ".dockerignore"
     patterns = ignore.read_text().splitlines() if ignore.is_file() else []
     return tuple(sorted(exclude_paths(str(context), [line for line in patterns if line and not line.startswith("#")])))
 
 
-def build(api: docker.APIClient, request: BuildRequest, show: Callable[[str], None]) -> BuildResult:
-    """Build and name an image; `show` gets one line a step. Raises BuildFailed with the builder's last words."""
+def build(engine: Engine, request: BuildRequest, show: Callable[[str], None]) -> BuildResult:
+    """Build by the engine's own builder; `show` gets one line a step. Raises BuildFailed with the builder's last words.
+
+    The image is named at the end, when it is known to be the right one: podman's cache knows no platforms, so that it
+    may give an image of another one.
+    """
+    platform = request.platform or (str(engine.platform) if engine.is_podman else None)
+    document, reader = _build_once(engine.api, request, show)
+    if engine.is_podman and request.cache and not is_for(document, platform):
+        show(f"build    the cache held an image for {document.get('Architecture')}: again without it")
+        document, reader = _build_once(engine.api, replace(request, cache=False), show)
+    built = BuildResult.of(document, platform, reader.steps, reader.warnings)
+    with translated_errors(request.names[0]):
+        name_also(engine.api, built.id, request.names)
+    return built
+
+
+def _build_once(
+    api: docker.APIClient, request: BuildRequest, show: Callable[[str], None]
+) -> tuple[Mapping[str, Any], _EventReader]:
+    """Build without a name; what the engine says of the image."""
     untyped: Any = api
     with translated_errors(str(request.context)), _build_errors():
         events = untyped.build(
             path=str(request.context),
             dockerfile=request.dockerfile,
-            tag=request.names[0],
             buildargs=dict(request.args),
             labels=dict(request.labels),
             target=request.target,
             platform=request.platform,
+            network_mode=request.network,
+            shmsize=request.shm_size,
+            cache_from=[cache.reference for cache in request.cache_from],
             pull=request.pull,
             nocache=not request.cache,
             rm=True,
@@ -135,9 +195,8 @@ def build(api: docker.APIClient, request: BuildRequest, show: Callable[[str], No
         )
         reader = _EventReader(show)
         reader.read(events)
-        name_also(untyped, reader.image, request.names[1:])
-        document = untyped.inspect_image(reader.image)
-    return BuildResult.of(request, document, reader.steps, reader.warnings)
+        document: Mapping[str, Any] = untyped.inspect_image(reader.image)
+    return document, reader
 
 
 def name_also(api: Any, image: str, names: Iterable[str]) -> None:

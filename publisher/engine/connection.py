@@ -143,6 +143,13 @@ class Engine:
             _raise_refusal(answer)
             return bool(answer.json().get("Status") == "healthy")
 
+    def podman_healthcheck(self, image: str) -> bool:
+        """Whether an image has a HEALTHCHECK: in docker's words podman never says so."""
+        with translated_errors(image):
+            answer = self._api.get(f"{self._api.base_url}/v4.0.0/libpod/images/{image}/json", timeout=_GREETING_SECONDS)
+            _raise_refusal(answer)
+            return bool(answer.json().get("Healthcheck"))
+
     @property
     def loopback_is_ours(self) -> bool:
         """Whether 127.0.0.1 is the same to the engine as to this process.
@@ -162,10 +169,11 @@ class Engine:
                 document = self._api.inspect_image(name)  # type: ignore[no-untyped-call]  # the stubs lack it
             except NotFound:
                 return None
-        return EngineImage.read(document, classic=not (document.get("Descriptor") or self._stores_in_containerd()))
+        return EngineImage.read(document, classic=not (document.get("Descriptor") or self.has_containerd_store))
 
-    def _stores_in_containerd(self) -> bool:
-        """Engines before 28 don't say it with the image."""
+    @property
+    def has_containerd_store(self) -> bool:
+        """Whether containerd keeps its images; engines before 28 don't say it with the image."""
         return any(_CONTAINERD in pair for pair in self.about().get("DriverStatus") or ())
 
     def need(self, name: str) -> EngineImage:
@@ -197,6 +205,10 @@ class Engine:
                 reference=f"docker-daemon:{image}",
                 hint=f"name it, docker tag {image} NAME, or push it with --via direct",
             )
+        return self.push_named(image, remote, tag)
+
+    def push_named(self, image: str, remote: str, tag: str) -> Digest:
+        """As `push`, of an image that is known to have another name."""
         name = f"{remote}:{tag}"
         with translated_errors(image):
             self._api.tag(image, remote, tag, force=True)
@@ -212,17 +224,22 @@ class Engine:
             images = self._api.images(filters={"dangling": True})
         return len(images), sum(int(image.get("Size") or 0) for image in images)
 
-    def pull(self, reference: str, credential: Credential | None) -> PullResult:
-        """Pull `repository@digest`; the name that the pull leaves is removed unless it was there before."""
-        with self.temporary_pull(reference, credential) as pulled:
+    def pull(self, reference: str, credential: Credential | None, platform: Platform | None = None) -> PullResult:
+        """Pull `repository@digest`; the name that the pull leaves is removed unless it was there before.
+
+        platform: which of its images; None for the engine's own.
+        """
+        with self.temporary_pull(reference, credential, platform) as pulled:
             return pulled
 
     @contextmanager
-    def temporary_pull(self, reference: str, credential: Credential | None) -> Iterator[PullResult]:
+    def temporary_pull(
+        self, reference: str, credential: Credential | None, platform: Platform | None = None
+    ) -> Iterator[PullResult]:
         """As `pull`, with the name held until the block ends."""
         before = _BeforePull(reference, self._is_named(reference), self._ids())
         try:
-            downloaded = self.pull_tag(reference, credential)
+            downloaded = self.pull_tag(reference, credential, platform)
             image = self.inspect(reference)
             if image is None:
                 raise Unreachable("the engine pulled it and doesn't have it", reference=reference)
@@ -250,9 +267,10 @@ class Engine:
         with translated_errors(self.address):
             return frozenset(self._api.images(quiet=True, all=True))
 
-    def pull_tag(self, reference: str, credential: Credential | None) -> str:
+    def pull_tag(self, reference: str, credential: Credential | None, platform: Platform | None = None) -> str:
         """Pull a tag, so that the engine's copy under it is the registry's; "none", "manifest" or "layers" came."""
         parameters = {"fromImage": reference} if "@" in reference else _split(reference)
+        parameters |= {"platform": str(platform)} if platform else {}
         with self._request("POST", "/images/create", reference, parameters, _auth_header(credential)) as response:
             return read_pull(pieces(response, reference), reference)
 

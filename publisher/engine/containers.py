@@ -36,6 +36,7 @@ class Leftovers:
 
     def __init__(self, engine: Engine, run: str | None = None) -> None:
         self._api: Any = engine.api
+        self._engine = engine
         self._label = f"{LABEL}={run}" if run else LABEL
 
     def names(self) -> dict[str, list[str]]:
@@ -62,7 +63,7 @@ class Leftovers:
     def _remove(self, leftovers: dict[str, dict[str, str]]) -> PublishError | None:
         """One round; the first thing that could not be removed doesn't keep the others."""
         removals: list[Callable[[], object]] = []
-        removals += [partial(self._api.remove_container, key, v=True, force=True) for key in leftovers["containers"]]
+        removals += [partial(_remove_container, self._engine, key) for key in leftovers["containers"]]
         removals += [partial(self._api.remove_volume, key, force=True) for key in leftovers["volumes"]]
         removals += [partial(self._api.remove_network, key) for key in leftovers["networks"]]
         removals += [partial(self._api.remove_image, key, force=True) for key in leftovers["images"]]
@@ -89,6 +90,14 @@ class Leftovers:
             "networks": {entry["Id"]: str(entry["Name"]) for entry in networks},
             "images": {entry["Id"]: str((entry.get("RepoTags") or [entry["Id"]])[0]) for entry in images},
         }
+
+
+def _remove_container(engine: Engine, container: str) -> None:
+    """Running or not, with its anonymous volumes. podman's own removal waits 10 seconds for one to heed SIGTERM."""
+    if engine.is_podman:
+        with suppress(APIError):  # it isn't running
+            engine.api.kill(container)
+    engine.api.remove_container(container, v=True, force=True)
 
 
 _LOG_BYTES: Final = 1 << 20
@@ -262,7 +271,7 @@ class Containers:
     def remove(self, container: str) -> None:
         """Take a container away, running or not, with its anonymous volumes."""
         with translated_errors(container), suppress(NotFound):
-            run_to_end(partial(self._api.remove_container, container, v=True, force=True))
+            run_to_end(partial(_remove_container, self._engine, container))
 
 
 @contextmanager

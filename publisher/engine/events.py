@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -70,6 +71,8 @@ def _words(piece: bytes) -> str:
         return piece[:500].decode(errors="replace")
 
 
+_PUSHED: Final = re.compile(r": digest: (\S+) size: \d+$")
+"""What an engine with a containerd store says at the end, and says nowhere else."""
 _LONGEST_LINE: Final = 1 << 20
 _DOWNLOADED: Final = frozenset({"Download complete", "Pull complete"})
 
@@ -81,9 +84,13 @@ def read_push(pieces: Iterable[bytes], reference: str) -> Digest:
         aux = event.get("aux")
         if isinstance(aux, dict) and "Digest" in aux:
             value = _digest(aux["Digest"], reference)
-            if digest not in {None, value}:
-                raise Unreachable("the engine's push reports two digests", reference=reference)
-            digest = value
+        elif match := _PUSHED.search(str(event.get("status", ""))):
+            value = _digest(match[1], reference)
+        else:
+            continue
+        if digest not in {None, value}:
+            raise Unreachable("the engine's push reports two digests", reference=reference)
+        digest = value
     if digest is None:
         raise Unreachable("the engine's push ended without a digest", reference=reference)
     return digest

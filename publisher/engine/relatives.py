@@ -62,5 +62,6 @@ def layer_sizes(engine: Engine, name: str) -> tuple[int, ...]:
     layers above an empty one.
     """
     with translated_errors(name):
-        steps: list[dict[str, Any]] = engine.api.history(name)  # type: ignore[no-untyped-call]  # the stubs lack it
-    return tuple(size for step in reversed(steps) if (size := int(step.get("Size") or 0)))
+        steps: list[dict[str, Any]] | None = engine.api.history(name)  # type: ignore[no-untyped-call]  # the stubs lack it
+    # An image that another tool wrote may have none.
+    return tuple(size for step in reversed(steps or ()) if (size := int(step.get("Size") or 0)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from publisher.facts.build_checks import check_build
 from publisher.facts.config_errors import InvalidSetting, Key, show
 from publisher.model.errors import BadReference, ConfigError
 from publisher.model.image_name import ImageName
@@ -52,6 +53,8 @@ def _tables(key: Key, tables: Settings | ImageSettings) -> None:
     _transfer((*key, "transfer"), tables.transfer)
     _hub((*key, "hub"), tables.hub)
     _retention((*key, "retention"), tables.retention)
+    if tables.build:
+        check_build((*key, "build"), tables.build)
     if tables.smoke:
         _smoke((*key, "smoke"), tables.smoke)
 

@@ -45,6 +45,13 @@ class Payload:
             value = value.get(key) if isinstance(value, dict) else None
         return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
+    def flag(self, *path: str) -> bool:
+        """Whether the value at `path` is true."""
+        found = self._document
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else None
+        return found is True
+
 
 class Pipeline(Value, frozen=True, kw_only=True):
     """A CI's run; the fields are those of Facts, empty where the CI doesn't say. Outside CI all of them are."""

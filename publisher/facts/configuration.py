@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from publisher.facts.build_checks import check_build_paths
 from publisher.facts.checks import check
 from publisher.facts.config_errors import InvalidSetting
 from publisher.facts.conversion import convert
@@ -54,6 +55,7 @@ def load(file: Path | None, directory: Path) -> Configuration:
     try:
         settings = convert(source.document)
         check(settings)
+        check_build_paths(settings, source.file.parent)
     except InvalidSetting as invalid:
         raise invalid.error(source.file, source.text, source.table) from invalid
     return Configuration(settings, source.file, source.file.parent)

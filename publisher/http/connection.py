@@ -184,7 +184,7 @@ class _GuardedConnection(HTTPConnection):
 
     def send(self, data: Any) -> None:
         """In pieces: a socket's time is for a whole call, which must not hold megabytes of a slow line."""
-        if not isinstance(data, bytes) or len(data) <= _PIECE:
+        if not isinstance(data, bytes | memoryview) or len(data) <= _PIECE:
             super().send(data)
             return
         view = memoryview(data)

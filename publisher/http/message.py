@@ -15,7 +15,7 @@ from publisher.model.value import Value
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-Body = bytes | Iterator[bytes] | None
+Body = bytes | Iterator[bytes] | Iterator[memoryview] | None
 
 _PIECE = 256 * 1024
 

@@ -10,7 +10,7 @@ from publisher.model.digest import Digest
 from publisher.model.manifest import Descriptor, Manifest, compose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 RECEIPT_TYPE: Final = "application/vnd.publish.receipt.v1+json"
@@ -37,7 +37,10 @@ EMPTY: Final = SmallBlob(EMPTY_TYPE, b"{}")
 
 
 def compose_artifact(
-    artifact_type: str, document: SmallBlob | None = None, subject: Descriptor | None = None
+    artifact_type: str,
+    document: SmallBlob | None = None,
+    subject: Descriptor | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> tuple[Manifest, tuple[SmallBlob, ...]]:
     """An artifact and the blobs that it needs; without a document it is as empty as can be.
 
@@ -54,6 +57,8 @@ def compose_artifact(
     if subject:
         plain = Descriptor(subject.media_type, subject.digest, subject.size)
         fields["subject"] = plain.document()
+    if annotations:
+        fields["annotations"] = dict(sorted(annotations.items()))
     manifest = compose(fields)
     assert isinstance(manifest, Manifest)  # noqa: S101 - by its media type
     return manifest, (EMPTY,) if document is None else (EMPTY, document)

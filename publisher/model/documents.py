@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from publisher.model.attestation import Signatures
 from publisher.model.digest import Digest
 from publisher.model.reference import Reference, Repository
 
@@ -103,6 +104,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     platforms: tuple[str, ...]
     state: VerdictState
     detail: str
+    signatures: Signatures = msgspec.UNSET
 
 
 class Verdicts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.verify/1"):

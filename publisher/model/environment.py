@@ -15,7 +15,12 @@ SECRET_VARIABLES: Final = (
     "DOCKERHUB_TOKEN",
     "DOCKER_AUTH_CONFIG",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "SIGSTORE_ID_TOKEN",
+    "COSIGN_PASSWORD",
+    "COSIGN_PRIVATE_KEY",
 )
+
+_KEY: Final = "PRIVATE KEY-----"
 
 
 def secrets_in(environ: Mapping[str, str]) -> list[str]:
@@ -31,8 +36,8 @@ def split_credential(line: str) -> list[str]:
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a child process: without secrets."""
-    return {name: value for name, value in environ.items() if name not in SECRET_VARIABLES}
+    """The environment for a child process: without secrets. A private key is one whatever its variable is called."""
+    return {name: value for name, value in environ.items() if name not in SECRET_VARIABLES and _KEY not in value}
 
 
 def home_folder(environ: Mapping[str, str]) -> Path:

@@ -133,6 +133,12 @@ class BadManifest(VerificationFailed):
     kind = "bad-manifest"
 
 
+class BadAttestation(VerificationFailed):
+    """A signed statement that can't be read, doesn't hold, or speaks of something else."""
+
+    kind = "bad-attestation"
+
+
 class BadArchive(VerificationFailed):
     """An image archive or layout that is malformed or hostile."""
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from publisher.model.attestation import PlannedSigning
 from publisher.model.digest import Digest
 from publisher.model.reference import TagReference
 
@@ -64,6 +65,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="p
     annotations: dict[str, str] = {}
     warnings: tuple[str, ...] = ()
     sandbox: bool | msgspec.UnsetType = msgspec.UNSET
+    signing: PlannedSigning | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def refusals(self) -> tuple[Move, ...]:

@@ -65,6 +65,23 @@ class LooseImage(Protocol):
         """
 
 
+class StreamedBlob(Protocol):
+    """A blob that passes in an archive: its digest by its name."""
+
+    digest: Digest
+    size: int
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`; empty at the end."""
+
+
+class BlobStream(Protocol):
+    """An archive whose blobs come one after another."""
+
+    def blobs(self) -> AbstractContextManager[Iterator[StreamedBlob]]:
+        """Read them once more, from the start; each must be read before the next is taken, or is passed over."""
+
+
 ImageSource = StoredImage | LooseImage
 
 

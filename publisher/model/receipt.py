@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from publisher.model.attestation import Signatures
 from publisher.model.digest import Digest
 from publisher.model.plan import Action, Kind, Plan
 from publisher.model.reference import TagReference
@@ -99,6 +100,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag
     verification: Verification | None
     moves: tuple[Change, ...]
     sandbox: bool | msgspec.UnsetType = msgspec.UNSET
+    signatures: Signatures = msgspec.UNSET
 
 
 class Receipts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.receipts/1"):

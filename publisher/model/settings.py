@@ -22,12 +22,46 @@ class TagSettings(Table, frozen=True, kw_only=True):
 
 
 class BuildSettings(Table, frozen=True, kw_only=True):
-    """`[build]`: paths are relative to the file."""
+    """`[build]`: paths are relative to the file; what has no type of its own is spelled as buildx spells it."""
 
     context: str = "."
     dockerfile: str = "Dockerfile"
     args: dict[str, str] = {}
     target: str | None = None
+    platforms: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    ssh: str | tuple[str, ...] = ()
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    contexts: tuple[str, ...] | dict[str, str] = ()
+    provenance: bool | str | None = None
+    sbom: bool | str | None = None
+    builder: str | None = None
+    network: str | None = None
+    shm_size: str | None = None
+    ulimits: tuple[str, ...] = ()
+
+    @property
+    def context_values(self) -> tuple[str, ...]:
+        """`contexts` as NAME=VALUE, however they are written."""
+        if isinstance(self.contexts, dict):
+            return tuple(f"{name}={value}" for name, value in self.contexts.items())
+        return self.contexts
+
+
+class SignSettings(Table, frozen=True, kw_only=True):
+    """`[sign]`: having this table signs every release. `by`: "ci", a key file, or env://NAME.
+
+    sbom: a file, or "syft" or "trivy". legacy: cosign's older form too. verify: who must have signed. trust and
+    signing_config: files of a private Sigstore, instead of the public one.
+    """
+
+    by: str = "ci"
+    sbom: str | None = None
+    legacy: bool = False
+    verify: tuple[str, ...] = ()
+    trust: str | None = None
+    signing_config: str | None = None
 
 
 class HttpCheck(Table, frozen=True, kw_only=True):
@@ -108,6 +142,7 @@ class ImageSettings(Table, frozen=True, kw_only=True):
     version_prefix: str = ""
     tags: TagSettings = TagSettings()
     build: BuildSettings | None = None
+    sign: SignSettings | None = None
     smoke: SmokeSettings | None = None
     labels: dict[str, str] = {}
     transfer: TransferSettings = TransferSettings()
@@ -122,6 +157,7 @@ class Settings(Table, frozen=True, kw_only=True):
     source: str | None = None
     tags: TagSettings = TagSettings()
     build: BuildSettings | None = None
+    sign: SignSettings | None = None
     smoke: SmokeSettings | None = None
     labels: dict[str, str] = {}
     transfer: TransferSettings = TransferSettings()

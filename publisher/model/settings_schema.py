@@ -1,4 +1,7 @@
-"""The JSON Schema of the configuration, as editors take it: each key with its title, description and an example."""
+"""The JSON Schema of the configuration, as editors take it: each key with its title, description and an example.
+
+It stands alone because the page of the configuration is written from it too, by scripts/configuration.
+"""
 
 from __future__ import annotations
 

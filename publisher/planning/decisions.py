@@ -180,10 +180,10 @@ def _exact(scene: RepositoryState, name: Name) -> Move:
 
 def _dropped(scene: RepositoryState, name: Name) -> str:
     """That two git tags which differ in their build metadata alone get one name."""
-    built = scene.asked.origin.version
-    if built is None or not built.build or name.version is None or name.version.build:
+    built, plus, build = scene.asked.origin.name.partition("+")
+    if not plus or name.version is None or name.version.build:
         return ""
-    return f"; {{{{version}}}} leaves '+{built.build}' out, so {built} is written as {name.tag}: {{{{raw}}}} keeps it"
+    return f"; {{{{version}}}} leaves '+{build}' out, so {built}+{build} is written as {name.tag}: {{{{raw}}}} keeps it"
 
 
 def _conflict(scene: RepositoryState, name: Name) -> str | None:

@@ -40,6 +40,8 @@ def _heads(saved: Plan, fresh: Plan) -> Iterator[str]:
         yield f"the plan is for version {saved.release or 'none'}, but this is {fresh.release or 'none'}"
     if (saved.sandbox is True) != (fresh.sandbox is True):
         yield "one of the two is a rehearsal against the sandbox"
+    if saved.signing and fresh.signing and saved.signing.by != fresh.signing.by:
+        yield f"the plan is signed by {saved.signing.identity}, this by {fresh.signing.identity}"
 
 
 def _moves(saved: Plan, fresh: Plan) -> Iterator[str]:

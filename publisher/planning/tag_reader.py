@@ -10,10 +10,19 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from publisher.model.plan import Kind
 from publisher.planning.flavor import Latest
 from publisher.planning.match_group import match_group
 from publisher.planning.rules import MARKER, PLACEHOLDER, RuleType
-from publisher.planning.version import ANY_SCHEME, Version, is_exact_name, is_stable, parse_version
+from publisher.planning.version import (
+    ANY_SCHEME,
+    Version,
+    is_exact_name,
+    is_floating_name,
+    is_stable,
+    parse_version,
+    version_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,6 +96,17 @@ class TagReader:
     def floats(self, tag: str) -> bool:
         """Whether it looks like a floating tag, whatever the version."""
         return self._lines.fullmatch(tag) is not None or any(form.floats(tag) for form in self._matching)
+
+    def kind_of(self, tag: str) -> Kind:
+        """What kind of tag it is to somebody who moves it by hand: by the rules, else by what people call tags."""
+        if self.versions(tag) or is_exact_name(tag):
+            return Kind.EXACT
+        return Kind.FLOATING if self.floats(tag) or is_floating_name(tag) else Kind.REF
+
+    def version_of(self, tag: str) -> Version | None:
+        """The version that an exact tag names at first sight, by the rules, else by what people call tags."""
+        versions = self.versions(tag)
+        return versions[0] if versions else version_of(tag)
 
     def is_marker(self, tag: str) -> bool:
         """Whether it marks a version as yanked."""

@@ -227,12 +227,3 @@ def version_of(tag: str) -> Version | None:
     """The version that an exact name states, a suffix read as semver reads it; None for any other tag."""
     match = _EXACT.fullmatch(tag)
     return parse_version(match["version"], (Scheme.SEMVER, Scheme.DOTTED)) if match else None
-
-
-def lowers(tag: str, current: str, new: str) -> bool:
-    """Whether moving the tag from the exact name `current` to `new` would lower it.
-
-    Only floating names can be lowered; a name without a version is never known to be lower.
-    """
-    before, after = version_of(current), version_of(new)
-    return is_floating_name(tag) and before is not None and after is not None and after < before

@@ -11,13 +11,13 @@ from publisher.http.retry import RetryPolicy
 from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import Refused, VerificationFailed
-from publisher.model.manifest import Content, Descriptor, Index, compose_index, parse_manifest
+from publisher.model.manifest import Content, Descriptor, parse_manifest
 from publisher.model.reference import Tag
 from publisher.registry.answers import BlobUnknown, DigestPushRefused, ErrorResponse, refusal
 from publisher.registry.blobs import BlobReader
 from publisher.registry.pages import gather_tags, pages
 from publisher.registry.sessions import UploadSessions, stated_digest
-from publisher.registry.upload import upload_blob
+from publisher.registry.upload import push_blob, upload_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from publisher.http.message import Body
     from publisher.model.errors import PublishError
     from publisher.model.protocols import Upload
-    from publisher.model.reference import Repository
+    from publisher.model.reference import Repository, Tag
     from publisher.registry.endpoint import Endpoint
 
 _PAGE: Final = 1000
@@ -60,10 +60,13 @@ class RemoteRepository:
         self._push = f"repository:{endpoint.path}:pull,push"
         self._delete = f"repository:{endpoint.path}:pull,delete"
         self._needs_push = False
-        self._sessions = UploadSessions(self, retry_policy or RetryPolicy())
+        self.retry_policy = retry_policy or RetryPolicy()
+        self._sessions = UploadSessions(self, self.retry_policy)
         self.early_tag: Tag | None = None
         """What a manifest may be put under where the registry takes none by its digest."""
         self.wrote_early = False
+        self.lists_referrers: bool | None = None
+        """Whether the registry has the referrers API; None until it was asked."""
 
     # How requests are made.
 
@@ -302,6 +305,10 @@ class RemoteRepository:
         """Send a blob; returns once the registry has said that it holds it."""
         return upload_blob(self._sessions, blob)
 
+    def push_blob(self, blob: Descriptor, body: Iterator[memoryview]) -> None:
+        """Send a blob that is known beforehand in one request; raises NotTaken where it has to go piece by piece."""
+        push_blob(self._sessions, blob, body)
+
     def prove_push(self) -> None:
         """Open an upload session, which shows the right to push; the next upload uses it."""
         self._sessions.ensure_spare()
@@ -309,38 +316,6 @@ class RemoteRepository:
     def close(self) -> None:
         """Cancel sessions that nobody used."""
         self._sessions.close()
-
-    # Referrers.
-
-    def referrers(self, digest: Digest) -> tuple[Descriptor, ...]:
-        """What refers to `digest`: by the API, else by the tag that stands in for it."""
-        url = self.url(f"referrers/{digest}")
-        referrers: list[Descriptor] = []
-        for page in pages(url, lambda address: self.request("GET", address, headers={"Accept": media.OCI_INDEX})):
-            if page.status != _OK:
-                return self._fallback_referrers(digest)
-            content = parse_manifest(page.content, media.OCI_INDEX)
-            referrers.extend(content.manifests if isinstance(content, Index) else ())
-        return tuple(referrers)
-
-    def _fallback_referrers(self, digest: Digest) -> tuple[Descriptor, ...]:
-        content = self.find(fallback_tag(digest))
-        return content.manifests if isinstance(content, Index) else ()
-
-    def add_referrer(self, entry: Descriptor, subject: Digest) -> None:
-        """Let an artifact that is there be found by its subject.
-
-        A registry with the referrers API does so by itself; elsewhere the tag that stands in for it lists the artifact.
-        Source: distribution-spec, "Pushing manifests with subject".
-        """
-        entries = self.referrers(subject)
-        if all(other.digest != entry.digest for other in entries):
-            self.put(compose_index((*entries, entry)), fallback_tag(subject))
-
-
-def fallback_tag(subject: Digest) -> Tag:
-    """The tag that lists what refers to `subject` where there is no API for it. Source: distribution-spec."""
-    return Tag(f"{subject.algorithm}-{subject.hex}"[:128])
 
 
 def _descriptor_of(response: Response, target: Tag | Digest) -> Descriptor | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from publisher.http.message import ConnectionLost, Response
 from publisher.http.retry import TEMPORARY
-from publisher.model.errors import PublishError, Unreachable, VerificationFailed
+from publisher.model.errors import Denied, PublishError, Refused, Unreachable, VerificationFailed
 from publisher.registry.answers import ErrorResponse
 from publisher.registry.sessions import stated_digest, with_digest
 
@@ -142,6 +142,37 @@ def upload_blob(sessions: UploadSessions, blob: Upload) -> Descriptor:
             raise
 
 
+def check_digest(sessions: UploadSessions, response: Response, blob: Descriptor) -> None:
+    """Raise VerificationFailed where the registry says that it holds another blob than was sent."""
+    digest = stated_digest(response)
+    if digest and digest.algorithm == blob.digest.algorithm and digest != blob.digest:
+        raise VerificationFailed(
+            f"sent {blob.digest}, the registry says it holds {digest}", reference=sessions.remote.repository
+        )
+
+
+class NotTaken(Unreachable):
+    """A blob that was sent in one request did not arrive; piece by piece it may."""
+
+
+def push_blob(sessions: UploadSessions, blob: Descriptor, body: Iterator[memoryview]) -> None:
+    """Send a blob that is known beforehand in one request, as engines do; raises NotTaken where that fails."""
+    location = sessions.next_session()
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)}
+    try:
+        with sessions.request("PUT", with_digest(location, blob.digest), body=body, headers=headers) as response:
+            if response.status in _SUCCESS:
+                return check_digest(sessions, response, blob)
+            error = sessions.remote.error(response, "push to")
+    except ConnectionLost as lost:
+        sessions.cancel_later(location)
+        raise NotTaken(lost.message, reference=lost.reference, hint=lost.hint) from lost
+    sessions.cancel_later(location)
+    if isinstance(error, Denied | Refused):
+        raise error
+    raise NotTaken(error.message, reference=error.reference, hint=error.hint) from error
+
+
 class _BlobUpload:
     """One blob on its way."""
 
@@ -249,7 +280,8 @@ class _BlobUpload:
         address = with_digest(location, descriptor.digest)
         with self._sessions.request("PUT", address, body=body, headers=headers) as response:
             if response.status in _SUCCESS:
-                return self._check_digest(response, descriptor)
+                check_digest(self._sessions, response, descriptor)
+                return descriptor
             error = self._sessions.remote.error(response, "push to")
             codes = ErrorResponse.read(response).codes
         # An answer may have been lost and the request sent again: then the blob is there and its session isn't.
@@ -260,15 +292,6 @@ class _BlobUpload:
         if response.status in TEMPORARY | {404, 416} or codes & _SESSION_GONE:
             raise _UploadBroken(error, gone=True)
         raise error
-
-    def _check_digest(self, response: Response, descriptor: Descriptor) -> Descriptor:
-        digest = stated_digest(response)
-        if digest and digest.algorithm == descriptor.digest.algorithm and digest != descriptor.digest:
-            raise VerificationFailed(
-                f"sent {descriptor.digest}, the registry says it holds {digest}",
-                reference=self._sessions.remote.repository,
-            )
-        return descriptor
 
     def _blob_exists(self, descriptor: Descriptor) -> bool:
         with suppress(Unreachable):

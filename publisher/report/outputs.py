@@ -65,9 +65,16 @@ def _of_receipts(receipts: tuple[Receipt, ...]) -> dict[str, str]:
         **(_of_plans(plans) if plans else tags),
         "digest": str(next((receipt.image.digest for receipt in receipts if receipt.image), "")),
         "receipt": _lines(receipt.id for receipt in receipts),
+        **_signer(plans),
         "moved": _lines(change.reference for change in changes if change.state.is_written),
         "kept": _lines(change.reference for change in changes if change.state is State.KEPT),
     }
+
+
+def _signer(plans: list[Plan]) -> dict[str, str]:
+    """Who has signed, where somebody has."""
+    signed = [plan.signing.identity for plan in plans if plan.signing]
+    return {"signer": signed[0]} if signed else {}
 
 
 def _of_status(status: Status) -> dict[str, str]:

@@ -14,7 +14,7 @@ from publisher.model.printable import printable
 from publisher.model.receipt import Change, Failure, Receipt, Receipts
 from publisher.report.outputs import plans_in, receipts_in
 from publisher.report.progress import size
-from publisher.report.tables import drifting
+from publisher.report.tables import drifting, verifying
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -199,6 +199,7 @@ def _facts(receipt: Receipt, timings: Mapping[str, float]) -> list[tuple[str, st
         repositories = receipt.plan.images if receipt.plan else ()
         facts += [("to pin", code(f"{repository}@{image.digest}")) for repository in repositories]
         facts += [("digest", code(str(image.digest)))]
+        facts += [("to verify", code(line)) for line in verifying(receipt) if line]
         facts += [("platforms", plain(", ".join(image.platforms)))] if image.platforms else []
         facts += [("size", size(image.size))] if image.size else []
     if proof := receipt.verification:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from difflib import unified_diff
 from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
+from publisher.model.attestation import PlannedSigning
 from publisher.model.documents import VerdictState
 from publisher.model.printable import printable
 from publisher.model.receipt import State
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
 
 
 def tags_text(tags: TagList, *, color: bool, width: int | None = None) -> str:
-    """One line a tag; a column that no tag has anything in is left out."""
-    head = ("tag", "digest", "size", "pushed", "pulled", "platforms")
+    """One line a tag; a column that no tag has anything in is left out. What belongs to an image stands in its line."""
+    head = ("tag", "digest", "size", "pushed", "pulled", "platforms", "signed")
+    described = frozenset(filter(None, (described_digest(tag.tag) for tag in tags.tags)))
     rows = [
         (
             tag.tag,
@@ -37,13 +40,27 @@ def tags_text(tags: TagList, *, color: bool, width: int | None = None) -> str:
             _day(tag.pushed),
             _day(tag.pulled),
             ", ".join(tag.platforms),
+            "yes" if str(tag.digest) in described else "",
         )
         for tag in tags.tags
+        if described_digest(tag.tag) is None
     ]
     lines = table(head, rows, color=color, width=width)
     name = tags.repository.familiar
     count = "1 tag" if len(rows) == 1 else f"{len(rows)} tags"
-    return "\n".join([*(lines if rows else []), "", f"{name}: {count}"]) + "\n"
+    lone = len(described - {str(tag.digest) for tag in tags.tags})
+    rest = f", and signatures of {_images(lone)} without a tag" if lone else ""
+    return "\n".join([*(lines if rows else []), "", f"{name}: {count}{rest}"]) + "\n"
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
+
+
+def described_digest(tag: str) -> str | None:
+    """The image that a tag of the kind `sha256-HEX` or `sha256-HEX.sig` speaks of; None for any other tag."""
+    match = _BESIDE.fullmatch(tag)
+    return f"sha256:{match[1]}" if match else None
 
 
 def pruning_text(plan: Pruning, *, color: bool, width: int | None = None) -> str:
@@ -123,6 +140,7 @@ _COLORS: Final = {
 # What a run without a single tag means, by its command.
 _NOTHING: Final = dict.fromkeys(("reconcile", "yank", "undo"), "nothing to do: every floating tag is where it belongs")
 _BOLD, _DIM = "1", "2"
+_BESIDE: Final = re.compile(r"sha256-([0-9a-f]{64})(?:\..+)?")
 _GAP = 2
 
 
@@ -139,9 +157,25 @@ def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
     counts = Counter(str(move.action) for move in plan.moves)
     lines += ["", ", ".join(f"{count} {action}" for action, count in counts.items()) or _without_image(plan)]
     room = width or columns(sys.stdout)
+    if isinstance(plan.signing, PlannedSigning):
+        lines += wrap(_signing(plan.signing), room, "         ")
     for warning in plan.warnings:
         lines += wrap(f"warning: {printable(warning)}", room, "  ")
     return _finish(lines)
+
+
+def verifying(receipt: Receipt) -> list[str]:
+    """The line to hand to whoever pulls a signed image."""
+    plan, image = receipt.plan, receipt.image
+    if plan is None or image is None or not receipt.signatures or not isinstance(plan.signing, PlannedSigning):
+        return []
+    who = plan.signing.identity if plan.signing.by == "ci" else "cosign.pub"
+    return ["", *(f"publish verify {name}@{image.digest} --signed-by {who}" for name in plan.images)]
+
+
+def _signing(signing: PlannedSigning) -> str:
+    what = f"sign {', '.join(signing.statements)} as {signing.identity}"
+    return f"{what}, recorded for good in the public log {signing.log}" if signing.log else what
 
 
 def _without_image(plan: Plan) -> str:
@@ -211,7 +245,7 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
         and all(change.state is not State.UNKNOWN for change in receipt.moves)
     ):
         pins = (f"{image}@{receipt.image.digest}" for image in receipt.plan.images)
-        lines += ["", *(paint(pin, _BOLD, color=color) for pin in pins)]
+        lines += ["", *(paint(pin, _BOLD, color=color) for pin in pins), *verifying(receipt)]
     return _finish(lines)
 
 
@@ -243,10 +277,18 @@ def status_text(status: Status, ages: Mapping[Digest, str], *, color: bool, widt
                 *table(("tag", "holds", "belongs", "version", "age", "state"), floating, color=color, width=width),
             ]
         if repository.foreign:
-            lines += ["", *wrap(f"other tags: {', '.join(repository.foreign)}", width or columns(sys.stdout), "  ")]
+            lines += ["", *wrap(_foreign(repository.foreign), width or columns(sys.stdout), "  ")]
         lines += [""]
     count = len(status.drifted)
     return _finish([*lines, f"{drifting(count)} not in place" if count else "every floating tag is true"])
+
+
+def _foreign(tags: Sequence[str]) -> str:
+    """Tags that no rule speaks of; those that only describe images are counted."""
+    described = frozenset(filter(None, map(described_digest, tags)))
+    shown = [tag for tag in tags if described_digest(tag) is None]
+    texts = [f"other tags: {', '.join(shown)}"] if shown else []
+    return "; ".join([*texts, *([f"signatures of {_images(len(described))}"] if described else [])])
 
 
 def drifting(count: int) -> str:

@@ -20,6 +20,7 @@ from publisher.sandbox.auth import Authenticator
 from publisher.sandbox.http import Refusal, fault_response
 from publisher.sandbox.hub import HubApi, is_hub
 from publisher.sandbox.registry import RegistryApi
+from publisher.sandbox.sigstore import PREFIX, SigstoreLookAlike
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -64,6 +65,7 @@ class Application:
         self._authenticator = Authenticator(url, options)
         self._registry = RegistryApi(store, options, self._authenticator)
         self._hub = HubApi(store, options, self._authenticator)
+        self.sigstore = SigstoreLookAlike(url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -120,6 +122,8 @@ class Application:
                 return await self._authenticator.issue(request)
             if is_hub(request.method, path):
                 return await self._hub.answer(request)
+            if path.startswith(f"{PREFIX}/"):
+                return await self.sigstore.answer(request)
             if path == "/v2" or path.startswith("/v2/"):
                 return await self._registry.answer(request)
         except Refusal as refusal:

@@ -54,7 +54,7 @@ def pick_platforms(index: Index, platforms: Iterable[Platform]) -> tuple[Descrip
     """The entries for `platforms`, each with its attestations; raises UsageError for one that isn't there."""
     entries: list[Descriptor] = []
     for platform in platforms:
-        matches = [entry for entry in index.images if entry.platform and _fits(entry.platform, platform)]
+        matches = [entry for entry in index.images if entry.platform and fits(entry.platform, platform)]
         if not matches:
             available = ", ".join(str(entry.platform) for entry in index.images)
             raise UsageError(f"the image has no platform {platform}", hint=f"it has {available}")
@@ -78,7 +78,7 @@ def narrow(
         return content
     if not isinstance(content, Index):
         platform = platform_of(content)
-        if len(platforms) > 1 or not _fits(platform, platforms[0]):
+        if len(platforms) > 1 or not fits(platform, platforms[0]):
             raise UsageError(f"the image has no platform {platforms[-1]}", hint=f"it has {platform}")
         return content
     entries = pick_platforms(content, platforms)
@@ -87,6 +87,7 @@ def narrow(
     return load(entries[0]) if len(entries) == 1 else compose_index(entries, dict(content.annotations))
 
 
-def _fits(platform: Platform, pattern: Platform) -> bool:
+def fits(platform: Platform, pattern: Platform) -> bool:
+    """Whether an image for one platform is what another asks for; a variant counts where it is asked for."""
     is_same = (platform.os, platform.architecture) == (pattern.os, pattern.architecture)
     return is_same and pattern.variant in {"", platform.variant}

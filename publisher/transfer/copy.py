@@ -61,6 +61,11 @@ def _collect(image: StoredImage, content: Content, manifests: dict[str, Content]
         raise BadManifest(f"the image has more than {MOST_ENTRIES:,} manifests")
 
 
+def blobs_of(manifests: Iterable[Content]) -> dict[Digest, Descriptor]:
+    """The blobs of all manifests, each once."""
+    return {blob.digest: blob for content in manifests if isinstance(content, Manifest) for blob in content.blobs}
+
+
 def _child(image: StoredImage, entry: Descriptor) -> Content:
     content = image.manifest(entry)
     if len(content.content) != entry.size or not entry.digest.matches(content.content):
@@ -79,11 +84,12 @@ class _CopyPass(Value, frozen=True):
     meter: Meter
     halt: Halt
     budget: Budget
+    present: frozenset[Digest]
 
     def send(self, blob: Descriptor) -> None:
         """Bring one blob over, by the cheapest way that works."""
         self.halt.check()
-        if self.store.blob_size(blob.digest) != blob.size and not self._mount(blob):
+        if blob.digest not in self.present and not blob_exists(self.store, blob, self.mountable, self.origins_by_blob):
             share = self.budget.acquire(min(blob.size, _LARGE))
             try:
                 self.store.upload(_CopiedBlob(self.image, blob, self.halt, self.remember))
@@ -91,10 +97,28 @@ class _CopyPass(Value, frozen=True):
                 self.budget.release(share)
         self.meter.advance(blob.size)
 
-    def _mount(self, blob: Descriptor) -> bool:
-        origin = self.origins_by_blob.get(blob.digest)
-        origins = dict.fromkeys((*self.mountable, origin) if origin else self.mountable)
-        return any(self.store.mount(blob.digest, origin) for origin in origins)
+
+def blob_exists(
+    store: PushTarget, blob: Descriptor, mountable: Iterable[Repository], origins_by_blob: Mapping[Digest, Repository]
+) -> bool:
+    """Whether a store holds a blob, or has just taken it over from another repository of its registry."""
+    if store.blob_size(blob.digest) == blob.size:
+        return True
+    origin = origins_by_blob.get(blob.digest)
+    origins = dict.fromkeys((*mountable, origin) if origin else mountable)
+    return any(store.mount(blob.digest, origin) for origin in origins)
+
+
+def find_missing(
+    store: PushTarget, blobs: Iterable[Descriptor], mountable: Iterable[Repository], cache: Cache
+) -> dict[Digest, Descriptor]:
+    """Those blobs that a store lacks and can't take over, by digest; they are asked for side by side."""
+    wanted, origins = list(blobs), tuple(origin for origin in mountable if origin != store.repository)
+    if not wanted:
+        return {}
+    known = cache.origins(store.repository, [blob.digest for blob in wanted])
+    exist = run_parallel(lambda blob: blob_exists(store, blob, origins, known), wanted, threads=_THREADS, name="lookup")
+    return {blob.digest: blob for blob, exists in zip(wanted, exist, strict=True) if not exists}
 
 
 def send_stored(
@@ -105,16 +129,18 @@ def send_stored(
     origins: Iterable[Repository] = (),
     root: Content | None = None,
     cache: Cache | None = None,
+    present: frozenset[Digest] = frozenset(),
 ) -> Content:
     """Send all blobs that are missing, then the manifests by digest, the root last; returns the root.
 
     All manifests are read before anything is sent, so a partial index sends nothing.
     origins: repositories of the same registry that may hold the blobs: they are mounted from there.
     cache: what is remembered of blobs in other repositories of the registry; told of each before its upload ends.
+    present: blobs that the store is known to hold.
     root: what to send instead of `image`'s own root: an index of some of its platforms, or one manifest of it.
     """
     manifests = collect(image, root)
-    blobs = {blob.digest: blob for content in manifests if isinstance(content, Manifest) for blob in content.blobs}
+    blobs = blobs_of(manifests)
     mountable = tuple(origin for origin in origins if origin != store.repository)
     halt = Halt()
     origins_by_blob = cache.origins(store.repository, blobs) if cache else {}
@@ -124,7 +150,9 @@ def send_stored(
             cache.remember_blob(store.repository, blob)
 
     with progress.meter("copy", sum(blob.size for blob in blobs.values())) as meter:
-        copying = _CopyPass(image, store, mountable, origins_by_blob, remember, meter, halt, Budget(_BUDGET, halt))
+        copying = _CopyPass(
+            image, store, mountable, origins_by_blob, remember, meter, halt, Budget(_BUDGET, halt), present
+        )
         # The first failure, or an interrupt, ends the rest, also in the midst of a blob.
         run_parallel(copying.send, blobs.values(), threads=_THREADS, name="copy", on_stop=halt.fail)
     _put_manifests(store, manifests)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +15,7 @@ from publisher.model.manifest import Descriptor, Manifest, compose_manifest, rea
 from publisher.model.value import Value
 from publisher.threads import deferred_signals
 from publisher.transfer.layer_upload import THREADS, ExportPass, LayerUpload, SentLayer
-from publisher.transfer.pipe import Budget, Cancellation, Halt
+from publisher.transfer.pipe import Budget, Halt, halting
 from publisher.transfer.reuse import PresentLayers, look_up
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _run(work: ExportPass, progress: Progress) -> dict[Digest, Descriptor]:
     with ExitStack() as stack:
         stack.enter_context(work.compressors)
         pool = stack.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="upload"))
-        stack.enter_context(_halt_on_error(work.halt))
+        stack.enter_context(halting(work.halt))
         meter = stack.enter_context(progress.meter("push", None))
         with work.image.layers(work.missing) as layers:
             sent.extend(_read(layers, work, pool, meter))
@@ -109,17 +109,6 @@ def _run(work: ExportPass, progress: Progress) -> dict[Digest, Descriptor]:
     if work.halt.cause is not None:
         raise work.halt.cause
     return {layer.diff_id: layer.result() for layer in sent}
-
-
-@contextmanager
-def _halt_on_error(halt: Halt) -> Iterator[None]:
-    """Stop all threads when the reader ends early; that another thread ended first is told by `halt` alone."""
-    try:
-        yield
-    except BaseException as error:
-        halt.fail(error)
-        if not isinstance(error, Cancellation):
-            raise
 
 
 def _read(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,17 @@ class Halt:
         """Raise Cancellation once something failed."""
         if self._event.is_set():
             raise Cancellation
+
+
+@contextmanager
+def halting(halt: Halt) -> Iterator[None]:
+    """Stop all threads when the reader ends early; that another thread ended first is told by `halt` alone."""
+    try:
+        yield
+    except BaseException as error:
+        halt.fail(error)
+        if not isinstance(error, Cancellation):
+            raise
 
 
 class Budget:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from enum import StrEnum
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from publisher.model.digest import Digest
 from publisher.model.errors import EngineUnavailable, PublishError
+from publisher.model.installation import reinstall_hint
 from publisher.model.reference import DOCKER_HUB
 from publisher.workflows.jobs import PlanOptions, jobs
 
@@ -65,6 +68,7 @@ def examine(session: Session) -> Checkup:
         ("dangling images", _nameless),
         ("credentials", _credentials),
         ("rights", _rights),
+        ("signing", _signing),
     )
     found: list[DoctorCheck] = []
     for name, look in looks:
@@ -224,3 +228,51 @@ def _right(session: Session, repository: Repository) -> DoctorCheck:
         return _broken(name, error)
     who = session.client.principal(repository.registry, repository.name)
     return DoctorCheck(name=name, health=Health.OK, detail=f"{len(tags)} tags can be read as {who}")
+
+
+def _signing(session: Session) -> Iterator[DoctorCheck]:
+    """What `[sign]` needs: the extra, a key or an identity, and where the registry keeps its lists."""
+    settings = session.settings.sign
+    if settings is None:
+        return
+    missing = [name for name in ("cryptography", "nacl", "sigstore") if find_spec(name) is None]
+    if missing:
+        detail, advice = f"{', '.join(missing)} is not installed", reinstall_hint("sign")
+        yield DoctorCheck(name="signing", health=Health.BROKEN, detail=detail, advice=advice, code=2)
+        return
+    yield _job(session) if settings.by == "ci" else _key(session, settings.by)
+    for repository in _repositories(session)[:_SHOWN]:
+        yield _lists(session, repository)
+
+
+def _job(session: Session) -> DoctorCheck:
+    names = ("ACTIONS_ID_TOKEN_REQUEST_URL", "SIGSTORE_ID_TOKEN")
+    if session.sandbox or any(session.environ.get(name) for name in names):
+        return DoctorCheck(name="signing", health=Health.OK, detail="the job has an identity to sign by")
+    advice = "in CI: permissions: id-token: write; elsewhere: publish release --key cosign.key"
+    return DoctorCheck(name="signing", health=Health.WARNING, detail="there is no job's identity here", advice=advice)
+
+
+def _key(session: Session, name: str) -> DoctorCheck:
+    from publisher.workflows.signatures import configured_key
+    from publisher.workflows.signers import key_signer
+
+    said = session.environ.get("COSIGN_PASSWORD")
+    try:
+        signer = key_signer(session, configured_key(session, name), lambda: None if said is None else said.encode())
+    except PublishError as error:
+        return _broken("signing", error)
+    return DoctorCheck(name="signing", health=Health.OK, detail=f"{name} opens: {signer.identity}")
+
+
+def _lists(session: Session, repository: Repository) -> DoctorCheck:
+    """Asked for what no image can have."""
+    from publisher.registry.referrers import read_referrers
+
+    name = f"signatures at {repository}"
+    try:
+        by_api = read_referrers(session.remote(repository), Digest.of(b"")).by_api
+    except PublishError as error:
+        return _broken(name, error)
+    kept = "the registry lists them itself" if by_api else "they are listed under a tag sha256-…"
+    return DoctorCheck(name=name, health=Health.OK, detail=kept)

@@ -61,6 +61,14 @@ def _frozen(move: Move, rule: str) -> ImmutableTag:
     )
 
 
+def prove_push(draft: ReleaseDraft) -> None:
+    """Show the right to push by upload sessions; raises Denied."""
+    for destination in draft.destinations:
+        # On Docker Hub the first write would create the repository, with the account's default visibility.
+        if not destination.repository.on_hub or draft.published[destination.repository].tags:
+            destination.remote.prove_push()
+
+
 def create_missing(session: Session, draft: ReleaseDraft, destination: Destination) -> None:
     """With [hub] create the repository is made first: a push would give it the account's default visibility."""
     settings = draft.job.settings.hub

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from publisher.workflows.content.sources import Source
     from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
+    from publisher.workflows.signing import Signing
 
 
 class PlanOptions(Value, frozen=True, kw_only=True):
-    """What the options of `plan` and `release` say of the plan."""
+    """What the options of `plan` and `release` say of the plan. platforms: these of the source only, where any are."""
 
     images: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class PlanOptions(Value, frozen=True, kw_only=True):
     version: str | None = None
     only: str | None = None
     force: bool = False
+    platforms: tuple[str, ...] = ()
 
 
 class Job(Value, frozen=True):
@@ -69,6 +71,7 @@ class ReleaseDraft(Value, frozen=True):
     sources: tuple[Source, ...]
     known: Known | None
     plan: Plan
+    signing: Signing | None = None
 
 
 def request_of(session: Session, job: Job, wish: PlanOptions) -> PlanRequest:
@@ -123,6 +126,7 @@ def _top_level(settings: Settings, images: tuple[str, ...]) -> ImageSettings:
         source=settings.source,
         tags=settings.tags,
         build=settings.build,
+        sign=settings.sign,
         smoke=settings.smoke,
         labels=settings.labels,
         transfer=settings.transfer,

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from publisher.model.attestation import Signatures, SignOptions
     from publisher.model.facts import Facts
+    from publisher.model.manifest import Content
     from publisher.planning.candidates import Candidates
     from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
@@ -94,13 +96,14 @@ def draft(
     if offline:
         return ReleaseDraft(job, candidates, (), {}, (), None, make_plan(candidates, {}))
     # A plan that asks nobody starts without what speaks to registries and reads images.
-    from publisher.workflows.content.sources import find_known, find_source
+    from publisher.workflows.content.sources import begin_source, find_known, settle_source
     from publisher.workflows.tagging.survey import read_registries
 
     session.aim(job.repositories)
-    images = tuple(find_source(session, source) for source in sources)
+    begun = [begin_source(session, source, wish.platforms) for source in sources]
     destinations = tuple(session.destination(image.repository, candidates.ruleset) for image in candidates.images)
     published = read_registries(session, candidates, destinations)
+    images = tuple(settle_source(session, source, wish.platforms) for source in begun)
     known = find_known(images, candidates, destinations, published)
     plan = make_plan(candidates, published, known)
     return ReleaseDraft(job, candidates, destinations, published, images, known, plan)
@@ -110,9 +113,38 @@ def planned(session: Session, job: Job, wish: PlanOptions, sources: Sequence[str
     """The plan for `publish plan`: a source that isn't there only leaves the content unknown."""
     names = tuple(sources) or ((job.settings.source,) if job.settings.source else ())
     try:
-        return draft(session, job, wish, names, offline=offline).plan
+        return with_expected_signing(session, draft(session, job, wish, names, offline=offline))
     except (SourceNotFound, EngineUnavailable) as error:
         if sources:
             raise
         session.progress.warn(f"{error.message}: the content is unknown")
-        return draft(session, job, wish, (), offline=offline).plan
+        return with_expected_signing(session, draft(session, job, wish, (), offline=offline))
+
+
+def with_signing(session: Session, draft: ReleaseDraft, options: SignOptions) -> ReleaseDraft:
+    """Preflight of a signature: what only a signed release needs is imported, opened and asked for only there."""
+    if not (options.is_asked or draft.job.settings.sign or session.settings.sign):
+        return draft
+    from publisher.workflows.signing import prepare_signing
+
+    signing = prepare_signing(session, draft.job.settings, options)
+    plan = replace(draft.plan, signing=signing.planned()) if signing else draft.plan
+    return replace(draft, signing=signing, plan=plan)
+
+
+def with_expected_signing(session: Session, draft: ReleaseDraft) -> Plan:
+    """What `[sign]` would do, as far as that is known without a key's password or a job's token."""
+    if not (draft.job.settings.sign or session.settings.sign) or session.facts.is_pull_request:
+        return draft.plan
+    from publisher.workflows.signing import expected_signing
+
+    return replace(draft.plan, signing=expected_signing(session, draft.job.settings))
+
+
+def sign_draft(session: Session, draft: ReleaseDraft, content: Content) -> Signatures:
+    """The last step before the first tag: whoever pulls by a tag finds the signature there."""
+    if draft.signing is None:
+        return msgspec.UNSET
+    from publisher.workflows.sign import sign
+
+    return sign(session, draft.signing, draft.plan, content, draft.job.repositories)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from publisher.model.attestation import Signatures
     from publisher.model.digest import Digest
     from publisher.model.plan import Move, Plan
     from publisher.model.reference import TagReference
@@ -114,24 +115,26 @@ class Run(Value, frozen=True):
 class RunStart(Value, frozen=True, kw_only=True):
     """What a run has found out before its first tag. `size` is the sum of the content's blobs in bytes.
 
-    content: None for a run that brings none of its own.
+    content: None for a run that brings none of its own. config: of an image that is for one platform.
     """
 
     command: str
     started: str
     content: Content | None = None
+    config: Digest | None = None
     platforms: tuple[str, ...] = ()
     size: int = 0
     verification: Verification | None = None
     plan: Plan | None = None
     via: str | None = None
     adopted: bool = False
+    signatures: Signatures = msgspec.UNSET
 
 
 def _image(content: Content, start: RunStart) -> ReleasedImage:
     return ReleasedImage(
         digest=content.digest,
-        config=content.config.digest if isinstance(content, Manifest) else None,
+        config=start.config or (content.config.digest if isinstance(content, Manifest) else None),
         platforms=start.platforms,
         size=start.size,
     )
@@ -177,6 +180,7 @@ class RunRecord:
             verification=start.verification,
             moves=self.changes,
             sandbox=True if session.sandbox else msgspec.UNSET,
+            signatures=start.signatures,
         )
 
     # Where the tags are.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from publisher.model.attestation import SignOptions
 from publisher.model.errors import (
     DirtyTree,
     ExactTagTaken,
@@ -28,8 +29,9 @@ from publisher.workflows.content.layer_hints import earlier_releases
 from publisher.workflows.content.receipt_artifact import file_receipt
 from publisher.workflows.content.send import Pushed, Shipping, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
-from publisher.workflows.hub import create_missing, describe_after_release, refuse_frozen
+from publisher.workflows.hub import create_missing, describe_after_release, prove_push, refuse_frozen
 from publisher.workflows.plan import draft as make_draft
+from publisher.workflows.plan import sign_draft, with_signing
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
@@ -71,6 +73,7 @@ class ReleaseOptions(Value, frozen=True, kw_only=True):
     receipt: Path | None = None
     saved: SavedPlans | None = None
     early_tag: bool = False
+    sign: SignOptions = SignOptions()
 
 
 def prepare(
@@ -98,7 +101,7 @@ def prepare(
         smokes = bool(job.settings.smoke) and options.smoke
         refuse_unreadable(session, compression, level_of(session, options.verify), smokes=smokes)
     refuse_frozen(session, draft)
-    return draft
+    return with_signing(session, draft, options.sign)
 
 
 def _named_or_built(
@@ -115,7 +118,21 @@ def _named_or_built(
         return chosen_sources(sources, job.settings.source)
     from publisher.workflows.build import built_source
 
-    return built_source(session, job, wish, dry_run=options.dry_run)
+    _preflight(session, job, wish, options)
+    return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
+
+
+def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:
+    """Nobody waits for a build that can't be released."""
+    draft = make_draft(session, job, wish, ())
+    if options.saved:
+        options.saved.hold(job.name, draft.plan)
+    if options.dry_run:
+        return
+    refuse(draft.plan)
+    refuse_frozen(session, draft)
+    if _writes(draft.plan):
+        prove_push(draft)
 
 
 def refuse(plan: Plan) -> None:
@@ -154,18 +171,22 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
         try:
             proof = _verify(session, draft, content, options)
             proof = _smoke(session, draft, content, proof, options)
+            signatures = sign_draft(session, draft, content)
         except PublishError as error:
             raise _wrote_early(draft, error) from error
+        inventory = proof.inventory or take_inventory(session, draft.destinations[0].remote, content)
         start = RunStart(
             command="release",
             started=started,
             content=content,
+            config=inventory.config,
             platforms=_platforms(draft, content),
-            size=_size(session, draft, content, proof),
+            size=inventory.size,
             verification=proof.verification,
             plan=draft.plan,
             via=via,
             adopted=adopted,
+            signatures=signatures,
         )
         earlier = earlier_run(session, draft.plan, content.digest)
         record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
@@ -174,13 +195,14 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
 
 def _open_entry(session: Session, draft: ReleaseDraft) -> JournalEntry:
     images = [str(repository) for repository in draft.job.repositories]
-    identities = [str(sorted(source.identity)) for source in draft.sources]
+    identities = [source.key for source in draft.sources]
     return session.journal.open([*sorted(images), draft.plan.version or "", *identities])
 
 
 def _final_plan(draft: ReleaseDraft, content: Content) -> Plan:
     known = draft.known or Known()
-    return make_plan(draft.candidates, draft.published, replace(known, digest=content.digest))
+    plan = make_plan(draft.candidates, draft.published, replace(known, digest=content.digest))
+    return replace(plan, signing=draft.plan.signing)
 
 
 # Push.
@@ -193,9 +215,7 @@ def _bring(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> tu
         return _adopt(session, draft, *holder)
     for destination in draft.destinations:
         create_missing(session, draft, destination)
-        # On Docker Hub the first write would create the repository, with the account's default visibility.
-        if not destination.repository.on_hub or draft.published[destination.repository].tags:
-            destination.remote.prove_push()
+    prove_push(draft)
     if options.early_tag:
         _allow_early_tags(draft)
     session.progress.step(f"push     {', '.join(str(source.name) for source in draft.sources)}")
@@ -224,7 +244,8 @@ def _wrote_early(draft: ReleaseDraft, error: PublishError) -> PublishError:
 
 def _send(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Pushed:
     compression, annotations = _compression(draft.job, options), dict(draft.plan.annotations)
-    how = Shipping(options.via, compression, annotations, earlier_releases(draft))
+    is_explicit = options.compression is not None or compression != Compression()
+    how = Shipping(options.via, compression, annotations, earlier_releases(draft), is_explicit)
     return push(session, draft.sources, [destination.remote for destination in draft.destinations], how)
 
 
@@ -343,13 +364,6 @@ def _write_exact(session: Session, draft: ReleaseDraft, promotion: Promotion, op
 def _tally(receipt: Receipt) -> str:
     done = sum(change.state is State.DONE for change in receipt.moves)
     return f"{done} of {len(receipt.moves)} tags written"
-
-
-def _size(session: Session, draft: ReleaseDraft, content: Content, proof: Proof) -> int:
-    if isinstance(content, Manifest):
-        return sum(blob.size for blob in content.blobs)
-    inventory = proof.inventory or take_inventory(session, draft.destinations[0].remote, content)
-    return inventory.size
 
 
 def _platforms(draft: ReleaseDraft, content: Content) -> tuple[str, ...]:

@@ -10,13 +10,14 @@ from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State, Verification
 from publisher.model.reference import Reference, Tag, TagReference
 from publisher.model.value import Value
-from publisher.planning.version import is_exact_name, is_floating_name, lowers, version_of
+from publisher.planning.tag_reader import TagReader, tag_reader
 from publisher.transfer.assemble import narrow
 from publisher.workflows.content.copy import carry
 from publisher.workflows.content.send import platform_reader
+from publisher.workflows.jobs import PlanOptions
 from publisher.workflows.record import Run, RunRecord, RunStart, now
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
-from publisher.workflows.tagging.survey import read_tag
+from publisher.workflows.tagging.survey import destination_of, read_tag
 from publisher.workflows.tagging.writer import Step, TagWriter
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.model.digest import Digest
+    from publisher.planning.version import Version
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
@@ -67,6 +69,10 @@ class _Target(Value, frozen=True):
     def reference(self) -> TagReference:
         return self.destination.repository.tag(self.tag)
 
+    @property
+    def reader(self) -> TagReader:
+        return tag_reader(self.destination.ruleset)
+
 
 class _Image(Value, frozen=True):
     """What the tags are to hold. tag: the source's, where it is named by one."""
@@ -95,7 +101,8 @@ def retag(session: Session, source: Reference, targets: Sequence[TagReference], 
 def _look(session: Session, source: Reference, targets: Sequence[TagReference]) -> tuple[_Image, list[_Target]]:
     """Read the source, and what every target holds, side by side: over a slow link the round trips count."""
     origin = session.remote(source.repository)
-    destinations = {target.repository: session.destination(target.repository) for target in targets}
+    repositories = {target.repository for target in targets}
+    destinations = {repository: destination_of(session, repository, PlanOptions()) for repository in repositories}
 
     def read(target: TagReference | None) -> _Target | Content | None:
         if target is None:
@@ -131,13 +138,12 @@ def _start(content: Content, started: str) -> RunStart:
 
 
 def _decide(image: _Image, target: _Target, options: RetagOptions) -> Change:
-    tag = target.tag
-    kind = Kind.EXACT if is_exact_name(tag) else Kind.FLOATING if is_floating_name(tag) else Kind.REF
+    kind = target.reader.kind_of(target.tag)
     is_same = target.digest == image.content.digest
     action = Action.UNCHANGED if is_same else Action.CREATE if target.digest is None else Action.MOVE
     if action is Action.MOVE and not options.force:
         _refuse_move(image, target, kind, options)
-    version = version_of(tag)
+    version = target.reader.version_of(target.tag)
     return Change(
         reference=target.reference,
         kind=kind,
@@ -159,10 +165,10 @@ def _refuse_move(image: _Image, target: _Target, kind: Kind, options: RetagOptio
             reference=reference,
             hint="--force overwrites it",
         )
-    if kind is not Kind.FLOATING or image.tag is None or version_of(image.tag) is None:
+    version = target.reader.version_of(image.tag) if image.tag else None
+    if kind is not Kind.FLOATING or version is None:
         return
-    current = _version_under(target, image.tag)
-    if current and lowers(target.tag, current, image.tag):
+    if current := _version_under(target, version):
         raise Refused(
             f"{reference} holds {current}, and {image.tag} is lower",
             reference=reference,
@@ -170,10 +176,10 @@ def _refuse_move(image: _Image, target: _Target, kind: Kind, options: RetagOptio
         )
 
 
-def _version_under(target: _Target, above: Tag) -> str | None:
-    """The exact tag, higher than `above`, that has the digest a floating tag holds."""
-    remote, floor = target.destination.remote, version_of(above)
-    higher = [(version, tag) for tag in remote.tags() if (version := version_of(tag)) and floor and version > floor]
+def _version_under(target: _Target, floor: Version) -> str | None:
+    """The exact tag of a version above `floor` that has the digest a floating tag holds."""
+    remote, reader = target.destination.remote, target.reader
+    higher = [(version, tag) for tag in remote.tags() if (version := reader.version_of(tag)) and version > floor]
     for _version, tag in sorted(higher, reverse=True)[:_MOST_READ]:
         if read_tag(remote, Tag(tag)) == target.digest:
             return tag

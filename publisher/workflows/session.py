@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
@@ -80,6 +81,8 @@ class Session:
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
         self._seen: dict[str, Digest] = {}
+        self.at_end = ExitStack()
+        """What is to be done before the connections are closed."""
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
 
     @cached_property
@@ -87,6 +90,11 @@ class Session:
         from publisher.http.retry import RetryPolicy
 
         return RetryPolicy(sleep=self.pause)
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How long to try, and by which clock."""
+        return self._retry_policy
 
     def redact(self, text: str) -> str:
         """`text` without the run's secrets."""
@@ -276,6 +284,12 @@ class Session:
         if self._interrupt:
             raise self._interrupt
 
+    def temporary_folder(self) -> Path:
+        """A folder that goes with the run."""
+        from tempfile import TemporaryDirectory
+
+        return Path(self.at_end.enter_context(TemporaryDirectory(prefix="publish-", ignore_cleanup_errors=True)))
+
     def read_until(self, read: Callable[[], Result], is_settled: Callable[[Result], bool]) -> Result:
         """What `read` returns once it is settled, or at the end of a bounded wait: a registry's reads may lag."""
         result = read()
@@ -287,7 +301,8 @@ class Session:
         return result
 
     def close(self) -> None:
-        """Cancel upload sessions nobody used, close the connections."""
+        """End and remove what was needed meanwhile, cancel upload sessions nobody used, close the connections."""
+        self.at_end.close()
         for remote in self._remotes.values():
             remote.close()
         for name in ("client", "_anonymous_client", "engine"):

@@ -14,6 +14,7 @@ from publisher.model.receipt import Verification
 from publisher.model.value import Value
 from publisher.transfer.identity import identity, platform_of
 from publisher.workflows.content.sources import Source, find_source
+from publisher.workflows.pull_back import pull_back
 from publisher.workflows.record import recorded_tags
 from publisher.workflows.tagging.local_copies import stale_copy
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from publisher.transfer.compression import Compression
     from publisher.workflows.record import RecordedTag
     from publisher.workflows.session import Session
+    from publisher.workflows.signatures import SignatureDemand
 
 _PIECE = 1 << 20
 _DEEPEST = 8
@@ -41,6 +43,14 @@ class Inventory(Value, frozen=True):
     def size(self) -> int:
         """The sum of the blobs in bytes."""
         return sum(blob.size for blob in self.blobs)
+
+    @property
+    def config(self) -> Digest | None:
+        """That of an image for one platform, whether an index lists it, beside attestations, or not; else None."""
+        root = self.manifests[0]
+        images = {entry.digest for entry in root.images} if isinstance(root, Index) else {root.digest}
+        configs = [one.config.digest for one in self.manifests if isinstance(one, Manifest) and one.digest in images]
+        return configs[0] if len(configs) == len(images) == 1 else None
 
 
 def take_inventory(session: Session, remote: RemoteRepository, root: Content) -> Inventory:
@@ -78,7 +88,9 @@ def verify_content(session: Session, remote: RemoteRepository, digest: Digest, l
     session.parallel(lambda blob: _check_size(remote, blob), inventory.blobs)
     downloaded = _download(session, remote, inventory) if level == "deep" else 0
     pulls = level == "pull" or (level == "deep" and session.engine_at_hand is not None)
-    pulled = _pull(session, remote, inventory) if pulls else "none"
+    pulled = pull_back(session, remote, inventory.manifests) if pulls else "none"
+    if pulled is None:
+        level, pulled = ("digest" if level == "pull" else level), "none"
     return Proof(Verification(level=level, blobs=len(inventory.blobs), bytes=downloaded, pulled=pulled), inventory)
 
 
@@ -118,28 +130,17 @@ def _download(session: Session, remote: RemoteRepository, inventory: Inventory) 
         return sum(session.parallel(check, inventory.blobs))
 
 
-def _pull(session: Session, remote: RemoteRepository, inventory: Inventory) -> str:
-    """Pull by digest with the engine and compare the image id; needs an engine that reaches the registry."""
-    repository = remote.repository
-    name = f"{session.engine_name(repository)}@{inventory.manifests[0].digest}"
-    pulled = session.engine.pull(name, session.engine_credential(repository))
-    ours = {str(content.digest) for content in inventory.manifests}
-    ours |= {str(content.config.digest) for content in inventory.manifests if isinstance(content, Manifest)}
-    if pulled.id not in ours:
-        raise VerificationFailed(f"the engine pulled {pulled.id} for {name}", reference=name)
-    return pulled.downloaded
-
-
 class Expectation(Value, frozen=True):
     """What references are held against: a level, a source that they should be, the engine's own copy.
 
-    recorded: what receipts say that exact tags hold, by reference.
+    recorded: what receipts say that exact tags hold, by reference. signed: who must have signed, and what is demanded.
     """
 
     level: str = "digest"
     source: str | None = None
     local: bool = False
     recorded: Mapping[Reference, RecordedTag] = msgspec.field(default_factory=dict)
+    signed: SignatureDemand | None = None
 
 
 def verify_references(
@@ -161,6 +162,7 @@ def _verdict(session: Session, reference: Reference, expectation: Expectation, s
             return _say(reference, VerdictState.DIFFERENT, problem, content.digest)
         proof = verify_content(session, remote, content.digest, expectation.level)
         shown = platforms(remote, content)
+        signed = expectation.signed.check(session, remote, reference, content) if expectation.signed else None
     except VerificationFailed as error:
         return _say(reference, VerdictState.DIFFERENT, error.message)
     except PublishError as error:
@@ -168,7 +170,11 @@ def _verdict(session: Session, reference: Reference, expectation: Expectation, s
             raise
         return _say(reference, VerdictState.UNKNOWN, error.message)
     checked = f"{proof.verification.blobs} blobs checked"
-    return _say(reference, VerdictState.EQUAL, checked, content.digest, shown)
+    if signed is None:
+        return _say(reference, VerdictState.EQUAL, checked, content.digest, shown)
+    state = VerdictState.DIFFERENT if signed.problem else VerdictState.EQUAL
+    detail = signed.problem or f"{checked}; {signed.detail}"
+    return replace(_say(reference, state, detail, content.digest, shown), signatures=signed.records)
 
 
 def _difference(

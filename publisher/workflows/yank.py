@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from publisher.model.digest import Digest
     from publisher.planning.lines import PublishedVersion
+    from publisher.workflows.destination import Destination
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.record import Run
     from publisher.workflows.session import Session
@@ -41,13 +42,7 @@ def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -
 
     Raises UsageError for what is no version, Refused where no repository has published it.
     """
-    surveyed = [survey_repository(session, destination) for destination in configured_destinations(session, wish)]
-    parts = [
-        _RepositoryVersion(repository, version) for repository in surveyed if (version := _published(repository, text))
-    ]
-    if not parts:
-        where = ", ".join(repository.destination.repository.familiar for repository in surveyed)
-        raise Refused(f"{text} is not published in {where}", hint="'publish status' lists what is")
+    parts = _find(session, text, configured_destinations(session, wish))
     markers = [step for part in parts if (step := part.marker(options))]
     _refuse_vain_undo(text, parts, options)
     after = [step for part in parts for step in drift(part.supposed(yanked=not options.undo))]
@@ -72,6 +67,16 @@ def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -
                     session.progress.warn(f"{step.reference} stays: {refusal.message}")
 
         return repair(session, writer, destinations, work)
+
+
+def _find(session: Session, text: str, destinations: Iterable[Destination]) -> list[_RepositoryVersion]:
+    """The version in every repository that has published it."""
+    surveyed = [survey_repository(session, destination) for destination in destinations]
+    parts = [_RepositoryVersion(each, version) for each in surveyed if (version := _published(each, text))]
+    if not parts:
+        where = ", ".join(each.destination.repository.familiar for each in surveyed)
+        raise Refused(f"{text} is not published in {where}", hint="'publish status' lists what is")
+    return parts
 
 
 def _refuse_vain_undo(text: str, parts: Iterable[_RepositoryVersion], options: YankOptions) -> None:

@@ -31,10 +31,10 @@ def memory_rows(machine: Machine) -> Iterator[Row]:
     yield peak(machine, "large")
 
 
-def peak(machine: Machine, source: str) -> Row:
-    """Peak resident memory, in MiB, of a direct release whose layer no registry and no cache knows."""
-    words = [machine.publish.program, "release", f"docker-daemon:{source}", *OPTIONS, "--via", "direct"]
-    words += ["--image", f"{machine.registry.host}/memory/{source}"]
+def peak(machine: Machine, source: str, via: str = "direct") -> Row:
+    """Peak resident memory, in MiB, of a release whose layer no registry and no cache knows."""
+    words = [machine.publish.program, "release", f"docker-daemon:{source}", *OPTIONS, "--via", via]
+    words += ["--image", f"{machine.registry.host}/memory-{via}/{source}"]
     done = subprocess.run(
         [sys.executable, "-c", _MEASURE, *words],
         env=machine.publish.environ,
@@ -43,4 +43,4 @@ def peak(machine: Machine, source: str) -> Row:
         text=True,
         check=True,
     )
-    return Row(f"peak memory in MiB, image '{source}'", int(done.stdout.splitlines()[-1]) / 1024, 128, False, "")
+    return Row(f"peak memory in MiB, image '{source}', {via}", int(done.stdout.splitlines()[-1]) / 1024, 128, False, "")

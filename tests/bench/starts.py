@@ -6,11 +6,13 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.row import Row, timed
 from tests.support.layout import make_layout
+from tests.unit.test_planning_properties import crowd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +24,13 @@ _TIMES = 15
 
 def start_rows(publish: Publish, folder: Path) -> list[Row]:
     """All of them; `folder` is for what they write."""
-    return [start_up(publish), plan_offline(publish, folder), credential_helper(publish), rehearsal(publish, folder)]
+    return [
+        start_up(publish),
+        plan_offline(publish, folder),
+        credential_helper(publish),
+        rehearsal(publish, folder),
+        crowded_plan(),
+    ]
 
 
 def start_up(publish: Publish) -> Row:
@@ -54,6 +62,17 @@ def rehearsal(publish: Publish, folder: Path) -> Row:
     words = ("sandbox", "exec", "--", publish.program, *release)
     took = statistics.median(timed(lambda: _succeed(publish, words, folder)) for _ in range(5))
     return Row("seconds of a rehearsed release, small image", took, 3.0, False, "")
+
+
+def crowded_plan() -> Row:
+    """A plan over ten thousand tags, in seconds of the processor."""
+    registry = crowd(10_000)
+    seconds = []
+    for _ in range(5):
+        began = time.process_time()
+        registry.plan("5.5.99")
+        seconds.append(time.process_time() - began)
+    return Row("seconds of a plan over 10,000 tags", statistics.median(seconds), 0.5, False, "")
 
 
 def _succeed(publish: Publish, words: tuple[str, ...], folder: Path) -> None:

@@ -155,6 +155,24 @@ def _tags(world: World) -> dict[str, str]:
     return {tag: digest for tag, digest in tags.items() if world.manifest(NAME, digest).artifact_type != lifted}
 
 
+@pytest.mark.parametrize("name", ["retag", "reconcile", "yank"])
+def test_a_look_back_that_is_refused_once_is_made_again(name: str, tmp_path: Path) -> None:
+    """After a write the tag alone can tell where it is: the command is done as if nothing had happened."""
+    world, run = _begin(REPAIRS[name], Options(), tmp_path / "right")
+    with world:
+        assert REPAIRS[name].act(run).code == 0
+        right, trace = _tags(world), list(run.trace)
+    written = next(number for number, request in enumerate(trace, 1) if request.method == "PUT")
+    assert trace[written].method == "HEAD"
+    world, run = _begin(REPAIRS[name], Options(), tmp_path / "struck")
+    with world:
+        run.fault_of = lambda number, _method, _path: faults.FORBIDDEN if number == written + 1 else None
+        ended = REPAIRS[name].act(run)
+        assert (ended.code, _tags(world)) == (0, right)
+        assert set(ended.states.values()) == {"done"}
+        assert [request.struck for request in run.trace if request.struck] == ["403"]
+
+
 @pytest.mark.parametrize("registry", REGISTRIES)
 def test_undo_restores_every_tag(registry: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A release of any version: what existed is back byte for byte; what was made is deleted, or yanked and told."""

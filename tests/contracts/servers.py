@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from publisher.sandbox.server import Sandbox
+from tests.support.parts import find_tool
 from tests.support.registry import run_registry
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ class Feature(Enum):
 
 
 ALL: Final = frozenset(Feature)
-FEATURES: Final = {"memory": ALL, "folder": ALL, "distribution-2.8": frozenset[Feature]()}
+FEATURES: Final = {
+    "memory": ALL,
+    "folder": ALL,
+    "distribution": frozenset[Feature](),
+    "distribution-today": frozenset({Feature.RANGE_ERROR}),
+}
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,9 @@ class Server:
 @contextmanager
 def run_server(kind: str, folder: Path) -> Iterator[Server]:
     """Start one of FEATURES; it keeps its content in `folder`, if anywhere."""
-    if kind == "distribution-2.8":
-        with run_registry(folder) as registry:
+    if kind.startswith("distribution"):
+        program = find_tool("docker-registry") if kind == "distribution-today" else "docker-registry"
+        with run_registry(folder, program=program) as registry:
             yield Server(registry.url, FEATURES[kind])
     else:
         with Sandbox(store=folder if kind == "folder" else None) as sandbox:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from publisher.sandbox.server import Sandbox
+from tests.support.base_image import WHEELS
 from tests.support.github import Runner, read_yaml
 
 if TYPE_CHECKING:
@@ -29,11 +28,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, St
     Made without any index: what the lock names, in a folder of wheels, is all that it needs.
     """
     folder = tmp_path_factory.mktemp("installed")
-    lock = ACTION.parents[2] / "requirements" / "publish.txt"
-    words = ["download", "--quiet", "--require-hashes", "--only-binary", ":all:", "--requirement", str(lock)]
-    words += ["--dest", str(folder / "wheels")]
-    subprocess.run([sys.executable, "-I", "-m", "pip", *words], check=True, capture_output=True)
-    alone = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder / "wheels"), "PIP_CONFIG_FILE": os.devnull}
+    alone = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(WHEELS), "PIP_CONFIG_FILE": os.devnull}
     runner = Runner(folder, {**os.environ, **alone}, {})
     step = next(step for step in read_yaml(ACTION / "action.yml")["runs"]["steps"] if step.get("id") == "install")
     done = runner.shell(step, {"GITHUB_ACTION_PATH": str(ACTION)}, runner.context())

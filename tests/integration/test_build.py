@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,17 +36,17 @@ CMD ["/bin/busybox", "cat", "/app/page"]
 
 
 @pytest.fixture
-def project(publish_with_engine: Publish, name: str, tmp_path: Path) -> Path:
+def project(publish: Publish, name: str, tmp_path: Path) -> Path:
     """A git repository with a Dockerfile and a version."""
     shutil.copy(BUSYBOX, tmp_path / "busybox")
     (tmp_path / "page").write_text("one")
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
     (tmp_path / ".dockerignore").write_text(".git\nreceipt.json\n")
     (tmp_path / "publish.toml").write_text(f'images = ["me/{name}"]\n[build]\nargs = {{ WHO = "config" }}\n')
-    publish_with_engine.git("init", "-q", cwd=tmp_path)
-    publish_with_engine.git("add", ".", cwd=tmp_path)
-    publish_with_engine.git("commit", "-q", "-m", "x", cwd=tmp_path)
-    publish_with_engine.git("tag", "v1.2.3", cwd=tmp_path)
+    publish.git("init", "-q", cwd=tmp_path)
+    publish.git("add", ".", cwd=tmp_path)
+    publish.git("commit", "-q", "-m", "x", cwd=tmp_path)
+    publish.git("tag", "v1.2.3", cwd=tmp_path)
     return tmp_path
 
 
@@ -87,10 +88,13 @@ def test_the_cache_and_what_broke_it(project: Path, publish_with_engine: Publish
     [
         pytest.param(lambda folder: (folder / "page").touch(), (), "", id="only-touched"),
         pytest.param(lambda folder: None, ("--build-arg", "WHO=me"), "the argument WHO has changed", id="argument"),
-        pytest.param(lambda folder: None, ("--label", "a=b"), "LABEL a=b: the labels have changed (a)", id="label"),
+        # To BuildKit labels, commands and the like are no steps, so that they end no cache.
+        pytest.param(
+            lambda folder: None, ("--label", "a=b"), {"classic": "LABEL a=b: the labels have changed (a)"}, id="label"
+        ),
         pytest.param(
             lambda folder: (folder / "Dockerfile").write_text(DOCKERFILE.replace('"cat"', '"ls"')), (),
-            "the Dockerfile has changed", id="dockerfile",
+            {"classic": "the Dockerfile has changed"}, id="dockerfile",
         ),
         pytest.param(
             lambda folder: (folder / "page").chmod(0o600), (), "COPY page /app/page: page has changed", id="mode"
@@ -98,31 +102,38 @@ def test_the_cache_and_what_broke_it(project: Path, publish_with_engine: Publish
     ],
 )  # fmt: skip
 def test_what_made_the_cache_end(
-    change: object, words: tuple[str, ...], said: str, project: Path, publish_with_engine: Publish
+    change: object,
+    words: tuple[str, ...],
+    said: str | dict[str, str],
+    project: Path,
+    engine: EngineProcess,
+    publish_with_engine: Publish,
 ) -> None:
     """The change since the last build is named: a file, an argument, a label, the Dockerfile; none for a new time."""
+    if isinstance(said, dict):
+        said = said.get(engine.store, "")
     publish_with_engine("build", cwd=project)
     change(project)  # type: ignore[operator] # a function
     miss = publish_with_engine("build", *words, "--format", "json", cwd=project).document["miss"]
     assert (said in miss, bool(miss)) == (True, bool(said)), miss
 
 
-def test_on_podman(project: Path, podman: EngineProcess, publish_with_engine: Publish, name: str) -> None:
+def test_on_podman(project: Path, podman: EngineProcess, publish: Publish, name: str) -> None:
     """Its steps and its cache are read too, and what failed is told."""
     (project / "Dockerfile").write_text(DOCKERFILE.replace("FROM scratch AS runtime", "FROM other AS runtime"))
     there = {"DOCKER_HOST": podman.host}
     words = ("build", "-t", f"{name}:x", "--format", "json")
-    first = publish_with_engine(*words, cwd=project, environ=there)
+    first = publish(*words, cwd=project, environ=there)
     assert first.code == 0, first.stderr
     (project / "page").write_text("two")
-    again = publish_with_engine(*words, cwd=project, environ=there).document
+    again = publish(*words, cwd=project, environ=there).document
     cached = {step["instruction"]: step["cached"] for step in again["steps"]}
     assert (cached["WORKDIR /app"], cached["COPY page /app/page"]) == (True, False), cached
     assert "COPY page /app/page: page has changed; all after it" in again["miss"]
     (project / "page").unlink()
-    failed = publish_with_engine(*words, cwd=project, environ=there)
+    failed = publish(*words, cwd=project, environ=there)
     assert (failed.code, "The build failed at step" in failed.stderr) == (1, True), failed.stderr
-    target = publish_with_engine(*words, "--target", "absent", cwd=project, environ=there)
+    target = publish(*words, "--target", "absent", cwd=project, environ=there)
     assert (target.code, "absent" in target.stderr) == (1, True), target.stderr
 
 
@@ -187,11 +198,12 @@ def test_pull_asks_for_a_newer_base(
 
 def test_the_time_of_a_build(project: Path, engine: EngineProcess, publish_with_engine: Publish, name: str) -> None:
     """SOURCE_DATE_EPOCH is the label's time and an argument; what the classic builder can't keep is said."""
+    told = "writes the time of the build into the image all the same"
     text = DOCKERFILE.replace("ARG WHO=nobody", "ARG WHO=nobody\nARG SOURCE_DATE_EPOCH\nENV THEN=$SOURCE_DATE_EPOCH")
     (project / "Dockerfile").write_text(text)
     words, epoch = ("build", "-t", f"{name}:x"), {"SOURCE_DATE_EPOCH": "1000000000"}
     first = publish_with_engine(*words, cwd=project, environ=epoch)
-    assert "writes the time of the build into the image all the same" in first.stderr
+    assert (told in first.stderr) == (engine.store == "classic")
     config = inspect(engine, f"{name}:x")
     assert "THEN=1000000000" in str(config["Env"])
     assert dict(config["Labels"])["org.opencontainers.image.created"] == "2001-09-09T01:46:40Z"  # type: ignore[call-overload] # JSON
@@ -234,10 +246,14 @@ def _build_table(keys: str) -> Callable[[Path], None]:
     ("change", "code", "said"),
     [
         (lambda folder: (folder / "Dockerfile").unlink(), 2, "There is no Dockerfile"),
-        (lambda folder: (folder / "page").unlink(), 1, "The build failed at step 9 (COPY page /app/page)"),
-        (_build_table('target = "absent"'), 1, "failed to reach build target absent"),
+        (
+            lambda folder: (folder / "page").unlink(),
+            1,
+            r"failed at step (9|4 of runtime) \(COPY page /app/page\)",
+        ),
+        (_build_table('target = "absent"'), 1, r"target (stage )?\"?absent"),
         (_build_table('context = "absent"'), 2, "There is no Dockerfile in"),
-        (_build_table('dockerfile = "page"'), 1, "unknown instruction: ONE"),
+        (_build_table('dockerfile = "page"'), 1, "unknown instruction: (?i:ONE)"),
         (_build_table('args = { WHO = "me", FAILS = "yes" }'), 1, "The build failed at step"),
         (_build_table("args = { WHO = 1 }"), 2, "build.args.WHO"),
     ],
@@ -248,7 +264,7 @@ def test_failures(change: object, code: int, said: str, project: Path, publish_w
     change(project)  # type: ignore[operator] # a function
     result = publish_with_engine("build", cwd=project)
     assert result.code == code, result.stderr
-    assert said in result.stderr
+    assert re.search(said, result.stderr)
 
 
 def test_a_release_builds_first(

@@ -1,15 +1,15 @@
-"""Builds for another platform, by buildah, and by a stand-in for buildx, which no package here has."""
+"""Builds for another platform, by buildah, and by buildx."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.builds import record_buildx
 from tests.support.engine import BUSYBOX
 
 if TYPE_CHECKING:
@@ -19,25 +19,6 @@ if TYPE_CHECKING:
     from tests.support.engine import EngineProcess
 
 DOCKERFILE = "FROM scratch AS first\nARG WHO\nWORKDIR /app\nCOPY page .\nENV WHO=$WHO\nFROM scratch\nENV LAST=1\n"
-# It tells what it was told, and lets buildah do the work.
-BUILDX = """#!{python}
-import json, os, subprocess, sys
-if sys.argv[1] == "docker-cli-plugin-metadata":
-    print(json.dumps({{"SchemaVersion": "0.1.0", "Vendor": "tests", "Version": "1"}}))
-elif sys.argv[2] == "version":
-    print("stand-in")
-else:
-    words = sys.argv[3:]
-    name = words[words.index("--tag") + 1]
-    open(os.environ["BUILDX_TOLD"], "w").write(json.dumps(words))
-    kept = [word for word in words if word not in ("--load", "--progress", "plain")]
-    subprocess.run(["buildah", "build", "--quiet", *kept], check=True, stdout=2)
-    archive = os.environ["BUILDX_TOLD"] + ".tar"
-    os.environ.pop("DOCKER_CONFIG")
-    subprocess.run(["buildah", "push", "--quiet", name, f"docker-archive:{{archive}}:{{name}}"], check=True)
-    subprocess.run(["docker", "load", "--quiet", "--input", archive], check=True, stdout=2)
-    print("#4 [first 1/2] WORKDIR /app\\n#4 CACHED\\n\\n#5 [first 2/2] COPY page .\\n#5 DONE 0.0s")
-"""
 
 
 @pytest.fixture
@@ -110,27 +91,18 @@ def test_the_same_bytes_again(build: object, without_docker: str, project: Path)
     assert len(ids) == 1
 
 
-def test_buildx_comes_first(build: object, engine: EngineProcess, publish_with_engine: Publish, name: str) -> None:
+def test_buildx_comes_first(
+    build: object, engine: EngineProcess, publish_with_engine: Publish, name: str, tmp_path: Path
+) -> None:
     """Where docker has its plugin it is told everything, and its steps are read."""
-    plugins = publish_with_engine.home / "docker" / "cli-plugins"
-    plugins.mkdir(parents=True)
-    (plugins / "docker-buildx").write_text(BUILDX.format(python=sys.executable))
-    (plugins / "docker-buildx").chmod(0o755)
-    told = plugins / "told"
-    result = build("--platform", "linux/arm64", "--label", "a=b", BUILDX_TOLD=str(told))  # type: ignore[operator] # a function
+    recorded = record_buildx(publish_with_engine.home, tmp_path / "recorded")
+    result = build("--platform", "linux/arm64", "--label", "a=b")  # type: ignore[operator] # a function
     assert result.code == 0, result.stderr
-    assert "for linux/arm64 by buildx" in result.stderr
-    words = " ".join(json.loads(told.read_text()))
-    for part in (
-        "--load --progress plain",
-        "--platform linux/arm64",
-        "--build-arg WHO=me",
-        "--label a=b",
-        "--target first",
-    ):
+    words = (recorded / "words").read_text().replace("\n", " ")
+    for part in ("buildx build", "--platform linux/arm64", "--build-arg WHO=me", "--label a=b", "--target first"):
         assert part in words
-    steps = [(step["instruction"], step["cached"]) for step in result.document["steps"]]
-    assert steps == [("WORKDIR /app", True), ("COPY page .", False)]
+    steps = [step["instruction"] for step in result.document["steps"]]
+    assert steps == ["WORKDIR /app", "COPY page ."]
     assert seen(engine, f"{name}:x")[0] == "arm64"
 
 
@@ -152,12 +124,10 @@ def test_a_failing_build(build: object, without_docker: str, project: Path) -> N
     assert (result.code, "Buildah failed: " in result.stderr) == (1, True), result.stderr
 
 
-def test_podman_builds_for_others(
-    podman: EngineProcess, publish_with_engine: Publish, project: Path, name: str
-) -> None:
+def test_podman_builds_for_others(podman: EngineProcess, publish: Publish, project: Path, name: str) -> None:
     """Behind podman's socket is buildah: it is asked as any engine is."""
     shutil.copy(BUSYBOX, project)
     words = ("build", "-t", f"{name}:x", "--version", "1.0.0", "--platform", "linux/arm64")
-    result = publish_with_engine(*words, cwd=project, environ={"DOCKER_HOST": podman.host})
+    result = publish(*words, cwd=project, environ={"DOCKER_HOST": podman.host})
     assert result.code == 0, result.stderr
     assert podman.docker("image", "inspect", "-f", "{{.Architecture}}", f"{name}:x") == "arm64"

@@ -151,7 +151,7 @@ TEXTS = {
     "source": "verify", "context": "release", "file": "release", "target": "release", "build-args": "release",
     "registry": "plan", "username": "plan", "password": "status", "config": "plan", "via": "release",
     "verify": "release", "receipt": "reconcile", "dry-run": "plan", "smoke": "release", "sandbox": "plan",
-    "allow-fork": "plan",
+    "allow-fork": "plan", "sign": "release", "sbom": "release",
 }  # fmt: skip
 
 

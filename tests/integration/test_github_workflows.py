@@ -128,6 +128,7 @@ def test_the_example_rehearses_a_fork(machine: Any, registry: RegistryProcess, n
 
 def test_the_inputs_of_a_build(machine: Any, engine: EngineProcess, sandbox_url: str) -> None:
     """A context, a Dockerfile elsewhere, a stage and arguments, with spaces; labels by the rules; then a release."""
+    name = f"built-{engine.store}"
     on = machine({"event_name": "push", "ref": "refs/tags/v1.2.3"})
     (on.workspace / "the app").mkdir()
     shutil.copy(BUSYBOX, on.workspace / "the app" / "busybox")
@@ -135,7 +136,7 @@ def test_the_inputs_of_a_build(machine: Any, engine: EngineProcess, sandbox_url:
         "FROM scratch AS first\nARG WORDS\nENV WORDS=$WORDS\nCOPY busybox /bin/busybox\nWORKDIR /\n"
         'CMD ["/bin/busybox", "true"]\nFROM first AS last\nENV LAST=1\n'
     )
-    given = {"images": "me/built", "tags": "type=semver,pattern={{version}},suffix=-x", "labels": "a=b c"}
+    given = {"images": f"me/{name}", "tags": "type=semver,pattern={{version}},suffix=-x", "labels": "a=b c"}
     build = {
         "context": "the app",
         "file": "a Dockerfile",
@@ -144,8 +145,8 @@ def test_the_inputs_of_a_build(machine: Any, engine: EngineProcess, sandbox_url:
     }
     done = on.use(ROOT / ".github/actions/publish", {**given, **build}, env={"PUBLISH_SANDBOX": sandbox_url})
     assert done.code == 0, done.raw
-    assert done.outputs["moved"].splitlines() == ["docker.io/me/built:1.2.3-x", "docker.io/me/built:latest"]
-    config = json.loads(engine.docker("image", "inspect", "-f", "{{json .Config}}", "built:1.2.3"))
+    assert done.outputs["moved"].splitlines() == [f"docker.io/me/{name}:1.2.3-x", f"docker.io/me/{name}:latest"]
+    config = json.loads(engine.docker("image", "inspect", "-f", "{{json .Config}}", f"{name}:1.2.3"))
     assert "WORDS=two words" in config["Env"]
     assert "LAST=1" not in config["Env"]
     assert (config["Labels"]["a"], config["Labels"]["org.opencontainers.image.version"]) == ("b c", "1.2.3-x")
@@ -165,8 +166,7 @@ def test_this_project_releases_itself(
     machine: Any, engine: EngineProcess, sandbox_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The own release: its Dockerfile is built and pushed, the image runs as [smoke] says, then the tags move."""
-    lock = ROOT / "requirements" / "publish.txt"
-    make_base(engine, "python:3.13-slim", lock, tmp_path_factory.mktemp("base"))
+    make_base(engine, "python:3.13-slim", tmp_path_factory.mktemp("base"))
     on = machine({"event_name": "push", "ref": "refs/tags/v1.2.3", "actor": "me", "token": "job-token"})
     for path in ("Dockerfile", ".dockerignore", "README.md", "LICENSE", "pyproject.toml", ".github/publish.toml"):
         (on.workspace / path).parent.mkdir(exist_ok=True)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.engine import BUSYBOX, run_engine
 from tests.support.layout import make_layout
+from tests.support.parts import CLASSIC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +78,7 @@ def mounted(asked: list[LoggedRequest]) -> int:
     return sum(one.method == "POST" and "mount=" in one.path and one.status == 201 for one in asked)
 
 
+@CLASSIC
 @pytest.mark.parametrize("forgets", [False, True], ids=["cache", "previous-release"])
 def test_only_the_new_layer_is_sent(workshop: Workshop, name: str, forgets: bool) -> None:
     """What this machine remembers tells, or the release before; the image is whole for the engine all the same."""
@@ -92,6 +94,7 @@ def test_only_the_new_layer_is_sent(workshop: Workshop, name: str, forgets: bool
     assert result.document["verification"]["level"] == "pull"
 
 
+@CLASSIC
 def test_base_of_another_repository_is_mounted(workshop: Workshop, name: str) -> None:
     """The engine knows the base from that registry: its blobs are used as they are, and the digests stay docker's."""
     host = workshop.registry.host
@@ -102,6 +105,7 @@ def test_base_of_another_repository_is_mounted(workshop: Workshop, name: str) ->
     assert "0 layers were there, 2 mounted, 1 compressed and sent" in result.stderr
 
 
+@CLASSIC
 def test_auto_lets_the_engine_push_what_it_knows(workshop: Workshop, name: str) -> None:
     """An export would read the whole base again; -v says why, and the receipt says which way it went."""
     host = workshop.registry.host
@@ -118,6 +122,7 @@ def test_auto_lets_the_engine_push_what_it_knows(workshop: Workshop, name: str) 
     assert "transfer: 0 blobs were there, 2 mounted, 2 sent" in result.stderr
 
 
+@CLASSIC
 def test_another_compression_uses_nothing_of_the_first(workshop: Workshop, name: str) -> None:
     """Who asks for zstd gets it, for every layer; skopeo reads it. An engine that can't is found out before."""
     image = f"{workshop.registry.host}/{name}"
@@ -142,7 +147,7 @@ def test_engine_that_cant_reach_us_is_served_directly(
     registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> None:
     """It runs here and says so, and its loopback is another all the same."""
-    with run_engine(40, apart=True) as far:
+    with run_engine(40, "classic", apart=True) as far:
         image_id = far.build(name, "apart", tmp_path / "context")
         words = ("release", f"docker-daemon:{name}", "--image", f"{registry.host}/{name}", "--version", "1.0.0")
         options = ("--via", "engine", "--verify", "digest", "--format", "json")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.model.settings import SmokeSettings
+from tests.support.parts import ENGINES, PODMANS
 from tests.support.smoke_runs import SERVE, SmokeRuns, make_fixtures
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ FAILS = {
 }
 
 # What is publisher's own, and no engine's, is tried on one of them.
+FIRST, *OTHERS = *ENGINES, *PODMANS
 OWN_PASSES = {
     "exit-code",
     "output",
@@ -96,12 +98,13 @@ OWN_PASSES = {
     "persist-rewritten",
     "timeout",
 }
-PASSING = [("docker", name) for name in PASSES] + [("podman", name) for name in PASSES if name not in OWN_PASSES]
+PASSING = [(FIRST, name) for name in PASSES]
+PASSING += [(engine, name) for engine in OTHERS for name in PASSES if name not in OWN_PASSES]
 ENGINE_FAILS = (
     "command", "ports", "healthcheck-absent", "healthcheck", "volumes-read-only", "persist", "persist-anonymous",
     "user", "network", "memory",
 )  # fmt: skip
-FAILING = [("docker", name) for name in FAILS] + [("podman", name) for name in ENGINE_FAILS]
+FAILING = [(FIRST, name) for name in FAILS] + [(engine, name) for engine in OTHERS for name in ENGINE_FAILS]
 
 NONSENSE = {
     "volume-folder": ('volumes = ["./absent:/data"]', "doesn't exist"),

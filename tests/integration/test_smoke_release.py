@@ -30,7 +30,8 @@ def tags(registry: RegistryProcess, name: str) -> dict[str, str]:
         listed = json.load(answer)["tags"] or ()
     for tag in listed:
         asked = urllib.request.Request(f"{registry.url}/v2/{name}/manifests/{tag}", method="HEAD")
-        asked.add_header("Accept", "application/vnd.oci.image.manifest.v1+json")
+        kinds = ("manifest", "index")
+        asked.add_header("Accept", ", ".join(f"application/vnd.oci.image.{kind}.v1+json" for kind in kinds))
         with urllib.request.urlopen(asked) as answer:
             found[tag] = answer.headers["Docker-Content-Digest"]
     return found

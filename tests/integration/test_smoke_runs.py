@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.command import Publish
+from tests.support.engine_requests import watch
 from tests.support.smoke_runs import SERVE, SmokeRuns, make_fixtures
 
 if TYPE_CHECKING:
@@ -150,6 +152,20 @@ def test_secrets_of_the_environment_are_not_shown(docker_smoking: SmokeRuns) -> 
 
 
 @pytest.mark.usefixtures("networks")
+def test_a_container_that_ignores_sigterm_is_killed(podman: EngineProcess, tmp_path: Path) -> None:
+    """podman's own removal would wait 10 seconds for each."""
+    make_fixtures(tmp_path)
+    with watch(podman) as requests:
+        runs = SmokeRuns(podman, tmp_path)
+        publish = Publish(tmp_path / "home", {"DOCKER_HOST": requests.host})
+        runs.configure('command = ["sh", "-c", "trap : TERM; sleep 600"]\nexec = [["true"]]')
+        done = publish("smoke", runs.checked, cwd=tmp_path)
+        assert done.code == 0, done.stderr
+        ends = requests.matching(r"(POST|DELETE) \S+/containers/[^/?]+(/kill|\?)")
+        assert [request.partition(" ")[0] for request in ends[-2:]] == ["POST", "DELETE"]
+    assert not runs.left()
+
+
 def test_a_network_that_is_there_is_joined(docker_smoking: SmokeRuns) -> None:
     """It is used, and stays; a run's own one goes."""
     docker = docker_smoking.engine.docker

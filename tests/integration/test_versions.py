@@ -160,3 +160,14 @@ def test_a_version_option_names_the_rule_that_takes_it(publish: Publish, tmp_pat
     plan = publish("plan", "--offline", "--image", "me/app", "--version", "2026.02.0", cwd=tmp_path)
     assert plan.code == 2
     assert "type=pep440,pattern={{version}}" in plan.stderr
+
+
+def test_retag_reads_tags_by_the_configured_rules(project: Project, tmp_path: Path) -> None:
+    """Two numbers are a version's own where the repository's rules say so."""
+    rule = r"type=match,pattern=v(\d+\.\d+(?:\.\d+)?),group=1"
+    for ref in ("v0.29", "v0.30"):
+        assert project.release(ref, rule).code == 0
+    (tmp_path / "publish.toml").write_text(f"images = ['me/app']\n[tags]\nrules = ['{rule}']\n")
+    assert project.run("retag", "me/app:0.29", "me/app:0.30").code == 4
+    assert project.run("retag", "me/app:0.29", ":latest").code == 4
+    assert (project.held("0.30"), project.held("latest")) == ("v0.30", "v0.30")

@@ -3,8 +3,12 @@
 Real programs:
 
 - `base_image`: a base image with this machine's Python, in place of one of Docker Hub.
+- `builds`: Dockerfiles of today, a buildx that tells what it is told, and OCI layouts that it made.
 - `command`: publish itself, run as users run it.
+- `cosign`: both versions of it, offline.
 - `engine`: a Docker Engine of our own.
+- `engine_requests`: what is asked of an engine: a way to it that writes every request down
+- `parts`: today's parts, which scripts/parts sets up.
 - `podman`: podman as a second engine.
 - `process`: ports, waiting, and the end of processes.
 - `registry`: a real registry, CNCF distribution.
@@ -30,6 +34,7 @@ The simulation, a registry without sockets in virtual time:
 
 Checks:
 
+- `attest`: what cosign wrote about one image, and keys of every kind.
 - `check_receipt`: whether a document is true of a registry.
 - `order`: the order that every trace of requests keeps, and what every state of a registry is like.
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Wheels are linked against these, too; they stand beside the C library.
 _LIBRARIES = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libgcc_s.so.1", "libstdc++.so.6")
+# What requirements/publish.txt locks, as scripts/environment fetched it.
+WHEELS = Path(sys.prefix) / "wheels"
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "test", "tests", "site-packages", "dist-packages", "config-*")
 _DOCKERFILE = """\
 FROM scratch
@@ -26,8 +28,8 @@ ENV PATH=/usr/bin:/bin PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels
 """
 
 
-def make_base(engine: EngineProcess, name: str, lock: Path, folder: Path) -> None:
-    """Make it under `name`. lock: the hash-locked requirements that its wheels are of."""
+def make_base(engine: EngineProcess, name: str, folder: Path) -> None:
+    """Make it under `name`."""
     root = folder / "root"
     python = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     library = Path(sysconfig.get_path("stdlib"))
@@ -42,9 +44,7 @@ def make_base(engine: EngineProcess, name: str, lock: Path, folder: Path) -> Non
     (root / "tmp").mkdir()
     shutil.copy(BUSYBOX, root / "bin" / "busybox")
     (root / "Dockerfile").write_text(_DOCKERFILE)
-    words = ["download", "--quiet", "--require-hashes", "--only-binary", ":all:", "--requirement", str(lock)]
-    words += ["--dest", str(root / "wheels")]
-    subprocess.run([sys.executable, "-I", "-m", "pip", *words], check=True, capture_output=True)
+    shutil.copytree(WHEELS, root / "wheels")
     engine.docker("build", "-q", "-t", name, str(root))
 
 

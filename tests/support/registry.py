@@ -59,11 +59,16 @@ class TokenService:
 
 @contextmanager
 def run_registry(
-    folder: Path, *, htpasswd: bool = False, tls: bool = False, tokens: TokenService | None = None
+    folder: Path,
+    *,
+    htpasswd: bool = False,
+    tls: bool = False,
+    tokens: TokenService | None = None,
+    program: str = "docker-registry",
 ) -> Iterator[RegistryProcess]:
     """Start a registry that stores in `folder`; with `htpasswd` it wants USER and SECRET, with `tokens` its tokens.
 
-    With `tls` it speaks HTTPS only, by the authority in `folder/ca.pem`.
+    With `tls` it speaks HTTPS only, by the authority in `folder/ca.pem`. program: the system's, if no other is named.
     """
     folder.mkdir(parents=True, exist_ok=True)
     host = f"127.0.0.1:{free_port()}"
@@ -83,9 +88,7 @@ def run_registry(
     (folder / "config.yml").write_text("\n".join(lines) + "\n")
     log = folder / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            ["docker-registry", "serve", str(folder / "config.yml")], stdout=output, stderr=output
-        )
+        process = subprocess.Popen([program, "serve", str(folder / "config.yml")], stdout=output, stderr=output)
     try:
         wait_until(lambda: _answers(f"http://{host}/v2/"), seconds=20, what="docker-registry")
         yield RegistryProcess(host, log)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,13 +14,13 @@ import pytest
 
 from publisher.archives import layer as layer_module
 from publisher.archives.docker_archive import DockerArchive, SavedImageFile, open_docker_archive
-from publisher.archives.engine_export import EngineLayout, open_engine_layout, open_saved_archive
-from publisher.archives.oci_layout import open_oci_archive, open_oci_layout
+from publisher.archives.engine_export import open_saved_archive
+from publisher.archives.oci_layout import OciLayout, open_oci_archive, open_oci_layout
 from publisher.model import media
 from publisher.model.digest import Digest
-from publisher.model.errors import BadArchive, DiskFull, SourceNotFound
+from publisher.model.errors import BadArchive, SourceNotFound
 from publisher.model.manifest import Descriptor, Index, Manifest, Platform, compose_index, compose_manifest
-from publisher.model.protocols import LooseImage, StoredImage
+from publisher.model.protocols import LooseImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -239,9 +238,9 @@ def test_a_config_that_is_not_its_name_is_refused(form: str, tmp_path: Path) -> 
         open_docker_archive(write(tmp_path, archive))
 
 
-@pytest.mark.parametrize("wanted", ["app:1", "docker.io/library/app:1", "other"])
+@pytest.mark.parametrize("wanted", ["app:1", "1", "docker.io/library/app:1", "other"])
 def test_one_of_several_is_chosen_by_name(wanted: str, tmp_path: Path) -> None:
-    """Short and full names mean the same; latest is understood."""
+    """Short and full names mean the same, a tag alone does too; latest is understood."""
     archive = old()
     (one,) = json.loads(archive.members["manifest.json"])
     config = config_of(())
@@ -368,72 +367,30 @@ def replace_platform(found: Descriptor, platform: Platform) -> Descriptor:
 BOTH = ("linux/amd64", "linux/arm64")
 
 
-@pytest.mark.parametrize("attested", [False, True], ids=["plain", "attested"])
-@pytest.mark.parametrize("platforms", [BOTH, BOTH[:1]], ids=["two platforms", "one platform"])
-def test_a_whole_export_passes_byte_for_byte(platforms: tuple[str, ...], attested: bool) -> None:
-    """Its index stays what it is."""
-    archive, index = containerd(platforms, platforms, attested=attested)
-    image = open_engine_layout(opener(archive.written()))
-    assert image.root() == index
-    assert isinstance(image, StoredImage)
-
-
-def test_the_only_whole_platform_is_the_image() -> None:
-    """Its manifest passes byte for byte; the index, which names what isn't there, doesn't."""
-    archive, index = containerd(BOTH, BOTH[1:])
-    image = open_engine_layout(opener(archive.written()))
-    root = image.root()
-    assert isinstance(root, Manifest)
-    assert root.digest == index.manifests[1].digest
-    with image.open_blob(root.layers[0]) as blob:
-        assert gzip.decompress(blob.read()) == b"linux/arm64"
-
-
-def test_an_export_without_any_whole_platform_is_refused() -> None:
-    """There is nothing to release."""
-    archive, _index = containerd(BOTH, ())
-    image = open_engine_layout(opener(archive.written()))
-    with pytest.raises(BadArchive, match="no whole platform"):
-        image.root()
-
-
-def test_a_layer_that_is_too_short_is_not_there() -> None:
-    """A platform whose blob was cut is not whole."""
-    archive, index = containerd(BOTH, BOTH)
-    manifest = image_of(b"linux/amd64")[0]
-    archive.members[f"blobs/sha256/{manifest.layers[0].digest.hex}"] = b"short"
-    assert open_engine_layout(opener(archive.written())).root().digest == index.manifests[1].digest
-
-
-def test_the_export_leaves_nothing_in_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither while it is used nor after."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    archive, _index = containerd(BOTH, BOTH)
-    image = open_engine_layout(opener(archive.written()))
-    assert image.root()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is this machine's disk, where TMPDIR points."""
-
-    class Full(io.BytesIO):
-        def write(self, _content: object) -> int:
-            raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_options: Full())
-    with pytest.raises(DiskFull, match="no room"):
-        open_engine_layout(opener(old().written()))
-
-
 @pytest.mark.parametrize("wanted", ["", "app:1", "1", "docker.io/library/app:1"])
 def test_a_saved_file_of_a_containerd_store_keeps_its_manifests(wanted: str, tmp_path: Path) -> None:
     """docker-archive: gives the exact index, by any of its names."""
     archive, index = containerd(BOTH, BOTH)
-    if wanted == "1":
-        del archive.members["manifest.json"]
     found = open_saved_archive(write(tmp_path, archive), wanted)
-    assert isinstance(found, EngineLayout)
+    assert isinstance(found, OciLayout)
+    assert found.root() == index
+
+
+def test_an_index_over_uncompressed_layers_is_kept(tmp_path: Path) -> None:
+    """It lists platforms or attestations, which a manifest of ours would drop."""
+    archive = new()
+    manifest = compose_manifest(
+        Descriptor(media.OCI_CONFIG, Digest.of(CONFIG), len(CONFIG)),
+        tuple(Descriptor(media.OCI_LAYER_TAR, Digest.of(layer), len(layer)) for layer in LAYERS),
+    )
+    index = compose_index((replace_platform(manifest.descriptor, Platform("linux", "amd64")),))
+    for content in (manifest.content, index.content):
+        archive.blob(content)
+    archive.members["index.json"] = json.dumps(
+        {"schemaVersion": 2, "manifests": [index.descriptor.document()]}
+    ).encode()
+    found = open_saved_archive(write(tmp_path, archive))
+    assert isinstance(found, OciLayout)
     assert found.root() == index
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import tarfile
 from dataclasses import dataclass
+from io import BufferedReader, BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
 
 from publisher.archives.docker_archive import open_docker_archive
-from publisher.archives.engine_export import EngineLayout, open_engine_layout
+from publisher.archives.engine_export import EngineExport
 from publisher.archives.oci_layout import OciLayout, open_oci_archive, open_oci_layout
 from publisher.model import media
 from publisher.model.digest import Digest
@@ -45,7 +45,7 @@ def write(path: Path, entries: list[Entry]) -> Path:
             member = tarfile.TarInfo(entry.name)
             member.type, member.linkname, member.size = entry.kind, entry.link, len(entry.content)
             member.pax_headers = dict(entry.pax)
-            archive.addfile(member, io.BytesIO(entry.content))
+            archive.addfile(member, BytesIO(entry.content))
     return path
 
 
@@ -75,7 +75,7 @@ def read_docker(path: Path) -> bytes:
     return found + image.config
 
 
-def read_layout(layout: OciLayout | EngineLayout) -> bytes:
+def read_layout(layout: OciLayout) -> bytes:
     root = layout.root()
     manifests = [layout.manifest(entry) for entry in root.manifests] if isinstance(root, Index) else [root]
     found = b""
@@ -320,43 +320,36 @@ def test_what_is_not_there_is_told(kind: str, tmp_path: Path) -> None:
         open_oci_layout(tmp_path / "absent")
 
 
-@pytest.mark.parametrize(("platforms", "kept"), [(("linux/amd64", "linux/arm64"), 2), (("linux/amd64",), 1)])
-def test_an_export_of_a_containerd_store(platforms: tuple[str, ...], kept: int, tmp_path: Path) -> None:
-    """Its index passes byte for byte where all is there."""
-    digest = make_layout(tmp_path / "layout", "image", platforms)
-    files = [path for path in (tmp_path / "layout").rglob("*") if path.is_file()]
-    entries = [Entry(str(path.relative_to(tmp_path / "layout")), path.read_bytes()) for path in files]
-    path = write(tmp_path / "a.tar", entries)
-    layout = open_engine_layout(lambda: path.open("rb"))
-    assert layout.root().digest == digest
-    assert read_layout(layout)
+def exported(folder: Path, platforms: tuple[str, ...]) -> bytes:
+    """An export of a containerd store: the blobs first, index.json behind them."""
+    make_layout(folder, "image", platforms)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    path = write(folder / "a.tar", [Entry(str(path.relative_to(folder)), path.read_bytes()) for path in files])
+    return path.read_bytes()
 
 
-def test_an_export_with_an_index_for_one_platform(tmp_path: Path) -> None:
-    """The index is the image, since that is what the engine would push."""
-    make_layout(tmp_path / "layout", "image")
-    listing = json.loads((tmp_path / "layout/index.json").read_text())
-    entry = {**listing["manifests"][0], "platform": {"os": "linux", "architecture": "amd64"}}
-    index = json.dumps({"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": [entry]}).encode()
-    digest = Digest.of(index)
-    (tmp_path / "layout/blobs/sha256" / digest.hex).write_bytes(index)
-    listing["manifests"] = [{"mediaType": media.OCI_INDEX, "digest": str(digest), "size": len(index)}] * 2
-    (tmp_path / "layout/index.json").write_text(json.dumps(listing))
-    files = [path for path in (tmp_path / "layout").rglob("*") if path.is_file()]
-    entries = [Entry(str(path.relative_to(tmp_path / "layout")), path.read_bytes()) for path in files]
-    path = write(tmp_path / "a.tar", entries)
-    assert open_engine_layout(lambda: path.open("rb")).root().content == index
+def test_an_export_of_a_containerd_store_is_read_in_one_pass(tmp_path: Path) -> None:
+    """Every blob under the digest that its bytes have, in a stream that can't go back; then what it lists."""
+    content = exported(tmp_path / "layout", ("linux/amd64", "linux/arm64"))
+    export = EngineExport(lambda: BufferedReader(OneWay(content)))
+    with export.blobs() as blobs:
+        found = {blob.digest: blob.read(1 << 20) for blob in blobs if blob.size}
+    assert len(found) == 7
+    assert all(digest.matches(blob) for digest, blob in found.items())
+    assert export.listing is not None
+    assert export.listing.manifests[0].digest in found
 
 
-def test_an_export_lacks_platforms_that_its_index_lists(tmp_path: Path) -> None:
-    """The one platform that is whole is the image."""
-    make_layout(tmp_path / "layout", "image", ("linux/amd64", "linux/arm64"))
-    listing = json.loads((tmp_path / "layout/index.json").read_text())["manifests"][0]
-    root = json.loads((tmp_path / "layout/blobs" / listing["digest"].replace(":", "/")).read_text())
-    (tmp_path / "layout/blobs" / root["manifests"][1]["digest"].replace(":", "/")).unlink()
-    files = [path for path in (tmp_path / "layout").rglob("*") if path.is_file()]
-    entries = [Entry(str(path.relative_to(tmp_path / "layout")), path.read_bytes()) for path in files]
-    path = write(tmp_path / "a.tar", entries)
-    layout = open_engine_layout(lambda: path.open("rb"))
-    assert str(layout.root().digest) == root["manifests"][0]["digest"]
-    assert read_layout(layout)
+def test_an_export_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    """Whatever had passed until then."""
+    content = exported(tmp_path / "layout", ("linux/amd64",))
+    export = EngineExport(lambda: BytesIO(content[: len(content) // 2]))
+    with export.blobs() as blobs, pytest.raises(BadArchive):
+        list(blobs)
+
+
+class OneWay(BytesIO):
+    """Bytes that come once."""
+
+    def seekable(self) -> bool:
+        return False

@@ -33,6 +33,8 @@ context = "."
 dockerfile = "Dockerfile"
 args = { NODE_ENV = "production" }
 target = "runtime"
+platforms = ["linux/amd64", "linux/arm64"]
+secrets = ["id=npm,env=NPM_TOKEN"]
 
 [smoke]
 command = ["node", "app.js"]

@@ -13,6 +13,7 @@ from publisher.model.codec import decode, encode, encode_readable, schema
 from publisher.model.digest import Digest
 from publisher.model.documents import Verdict, VerdictState
 from publisher.model.plan import Action, Kind, Move
+from publisher.model.receipt import Verification
 from publisher.model.reference import Reference, Repository, Tag, TagReference
 
 DIGEST = Digest.of(b"an image")
@@ -86,3 +87,9 @@ def test_values_of_different_kinds_are_never_equal() -> None:
     assert Digest("sha256", "ab") != "sha256:ab"
     with pytest.raises(TypeError):
         assert sorted([Digest("sha256", "ab"), "sha256:ab"])  # type: ignore[type-var]
+
+
+def test_what_a_smoke_run_found_is_read_as_it_was_written() -> None:
+    """It may be anything: a receipt with it is read at the next release."""
+    found = Verification(level="pull", smoke={"passed": True, "checks": [{"name": "exit code", "seconds": 1.5}]})
+    assert decode(encode(found), Verification) == found

@@ -345,3 +345,45 @@ def test_few_images_are_asked() -> None:
     below = asked_for(rules, (), "v2.1.0")
     assert below
     assert history.read(below).stated.keys() == {"v2.2.0-a"}
+
+
+def test_a_dropped_plus_is_told() -> None:
+    """Two git tags that differ in build metadata alone get one name: the refusal says what was dropped."""
+    history = History(("type=semver,pattern={{version}}",), (), labelled=True)
+    history.release("v1.2.3+first")
+    asked = asked_for(history.rules, (), "v1.2.3+second")
+    assert asked
+    digest = Digest.of(b"second")
+    plan = make_plan(asked, {HUB: history.read(asked)}, Known(digest, frozenset({digest})))
+    move = plan.moves[0]
+    assert (move.action, move.tag) == (Action.REFUSE, "1.2.3")
+    assert "{{version}} leaves '+second' out" in move.reason
+
+
+def test_a_label_keeps_the_plus() -> None:
+    """What a tag can't hold stands in the image's label, so that the tag can be read back."""
+    asked = asked_for(("type=semver,pattern={{raw}},prefix=api-",), (), "v1.2.3+cu118")
+    assert asked
+    assert str(asked.names[0].tag) == "api-v1.2.3-cu118"
+    assert asked.labels["org.opencontainers.image.version"] == "api-v1.2.3+cu118"
+
+
+def test_a_fixed_word_over_a_version_is_warned_of() -> None:
+    """A raw rule alone may write over what looks like a version's own tag, and the plan says so."""
+    held = {"1.1.9": Digest.of(b"a")}
+    asked = asked_for(("type=raw,value=1.1.9",), (), "v2.0.0")
+    assert asked
+    digest = Digest.of(b"b")
+    plan = make_plan(asked, {HUB: Published(frozenset(held), held)}, Known(digest, frozenset({digest})))
+    assert [move.action for move in plan.moves] == [Action.MOVE]
+    assert any("1.1.9" in warning and "looks like a version's own tag" in warning for warning in plan.warnings)
+
+
+def test_a_name_that_reads_back_as_another_version_is_refused() -> None:
+    """A prerelease that a match cuts short would take the name of the version to come."""
+    asked = asked_for((r"type=match,pattern=(\d+\.\d+\.\d+),group=1",), (), "v1.2.3-rc.1")
+    assert asked
+    digest = Digest.of(b"a")
+    plan = make_plan(asked, {HUB: Published()}, Known(digest, frozenset({digest})))
+    assert plan.moves[0].action is Action.REFUSE
+    assert "1.2.3 is the tag of version 1.2.3, and this is 1.2.3-rc.1" in plan.moves[0].reason

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from publisher.planning.version import is_exact_name, is_floating_name, is_stable, lowers, parse_version, version_of
+from publisher.model.plan import Kind
+from publisher.planning.rules import DEFAULT
+from publisher.planning.tag_reader import tag_reader
+from publisher.planning.version import is_exact_name, is_floating_name, is_stable, parse_version, version_of
 
 
 @pytest.mark.parametrize(
@@ -70,10 +73,15 @@ def test_version_of_a_tag(tag: str, version: str) -> None:
         pytest.param("1.2", "1.2.3", "v1.2.3", False, id="the-same"),
         pytest.param("latest", "2.0.0", "2.0.0-rc.1", True, id="prerelease-is-lower"),
         pytest.param("1.2-alpine", "1.2.10-alpine", "1.2.9-alpine", True, id="with-suffix"),
+        pytest.param("latest", "2026.03.0", "2026.02.1", True, id="calendar"),
+        pytest.param("api-latest", "api-1.3.0", "api-1.2.0", True, id="prefix"),
+        pytest.param("latest", "20260203", "20260131", True, id="dates"),
         pytest.param("main", "1.2.3", "1.2.2", False, id="not-floating"),
         pytest.param("latest", "main", "1.2.2", False, id="unknown-version"),
     ],
 )
 def test_lowers(tag: str, current: str, new: str, lower: bool) -> None:
-    """Moving a floating tag to a lower version is known as such."""
-    assert lowers(tag, current, new) is lower
+    """Moving a floating tag to a lower version is known as such, without any rules of the repository's own."""
+    reader = tag_reader(DEFAULT)
+    before, after = reader.version_of(current), reader.version_of(new)
+    assert (reader.kind_of(tag) is Kind.FLOATING and bool(before and after and after < before)) is lower

@@ -5,18 +5,21 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from publisher.model.attestation import PlannedSigning
 from publisher.model.digest import Digest
-from publisher.model.documents import Verdict, VerdictState
+from publisher.model.documents import RepositoryStatus, Status, TagList, TagRow, Verdict, VerdictState
 from publisher.model.plan import Action, Kind, Move, Plan
 from publisher.model.receipt import ReleasedImage, State
-from publisher.model.reference import Reference, TagReference
+from publisher.model.reference import Reference, Repository, TagReference
 from publisher.report.tables import (
     all_equal,
     history_text,
     intended_text,
     plan_text,
     receipt_text,
+    status_text,
     table,
+    tags_text,
     verdicts_text,
 )
 from tests.support.receipts import change, receipt
@@ -81,6 +84,33 @@ def test_receipt_ends_with_the_digest_to_pin() -> None:
     assert receipt_text(done, color=False, width=80).splitlines()[-1] == f"acme/app@{DIGEST}"
     doubt = msgspec.structs.replace(done, moves=(change("1.0", None, None, state=State.UNKNOWN),))
     assert DIGEST not in receipt_text(doubt, color=False, width=80)
+
+
+def test_a_plan_that_signs_says_where_that_will_stand() -> None:
+    """A public log is for good; a key leaves no trace in one."""
+    ci = PlannedSigning(by="ci", identity="github.com/a/b", log="https://rekor", statements=("signature", "sbom"))
+    shown = plan_text(msgspec.structs.replace(a_plan(), signing=ci), color=False, width=200)
+    assert "sign signature, sbom as github.com/a/b, recorded for good in the public log https://rekor" in shown
+    key = PlannedSigning(by="key", identity="the key x", log=None, statements=("signature",))
+    shown = plan_text(msgspec.structs.replace(a_plan(), signing=key), color=False, width=200)
+    assert shown.splitlines()[-1] == "sign signature as the key x"
+
+
+def test_signatures_stand_with_their_image() -> None:
+    """Not as tags between the versions; those whose image no tag holds are counted."""
+    digest, other, gone = Digest("sha256", "a" * 64), Digest("sha256", "c" * 64), "b" * 64
+    tags = ("1.0", f"sha256-{'a' * 64}", f"sha256-{'a' * 64}.sig", f"sha256-{gone}.att", "sha256-notadigest")
+    rows = tuple(TagRow(tag=tag, digest=digest if tag == "1.0" else other) for tag in tags)
+    lines = tags_text(TagList(repository=Repository.parse("ann/app"), tags=rows), color=False, width=200).splitlines()
+    assert [line.split() for line in lines[:3]] == [
+        ["tag", "digest", "signed"], ["1.0", "aaaaaaaaaaaa", "yes"], ["sha256-notadigest", "cccccccccccc"],
+    ]  # fmt: skip
+    assert lines[-1] == "ann/app: 2 tags, and signatures of 1 image without a tag"
+    place = RepositoryStatus(
+        repository=Repository.parse("ann/app"), versions=(), floating=(), foreign=("main", *tags[1:4])
+    )
+    shown = status_text(Status(repositories=(place,)), {}, color=False, width=200)
+    assert "other tags: main; signatures of 2 images" in shown
 
 
 def test_what_a_dry_run_would_write() -> None:

@@ -16,7 +16,7 @@ from publisher.report.progress import safe_lines
 
 OF_PLANS = frozenset({"IMAGES", "TAGS", "FLAVOR"})
 OF_BUILDS = frozenset({"CONTEXT", "FILE", "TARGET", "BUILD_ARGS"})
-OF_RELEASES = OF_PLANS | OF_BUILDS | {"LABELS", "VERSION", "SOURCE", "VIA", "VERIFY", "RECEIPT"}
+OF_RELEASES = OF_PLANS | OF_BUILDS | {"LABELS", "VERSION", "SOURCE", "VIA", "VERIFY", "RECEIPT", "SBOM"}
 # The inputs that say something to each command. A plan takes all of a release's, so that one step can be either.
 TAKES = {
     "release": OF_RELEASES,
@@ -28,7 +28,7 @@ TAKES = {
     "status": OF_PLANS,
 }
 FOR_ALL = frozenset({"COMMAND", "REGISTRY", "USERNAME", "PASSWORD", "CREDENTIALS", "CONFIG"})
-SWITCHES = {"DRY_RUN": "false", "SMOKE": "true", "SANDBOX": "false", "ALLOW_FORK": "false"}
+SWITCHES = {"DRY_RUN": "false", "SMOKE": "true", "SIGN": "false", "SANDBOX": "false", "ALLOW_FORK": "false"}
 WRITES_NOTHING = frozenset({"plan", "verify", "status"})
 
 # In these events the code may be another repository's; in the risky ones the job has secrets all the same.
@@ -41,7 +41,8 @@ SECRETS = (
     "DOCKER_AUTH_CONFIG",
     "DOCKERHUB_OIDC_CONNECTIONID",
 )
-CREDENTIALS = (*SECRETS, "PUBLISH_USERNAME", "DOCKERHUB_USERNAME", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+SIGNING = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "SIGSTORE_ID_TOKEN", "COSIGN_PASSWORD", "COSIGN_PRIVATE_KEY")
+CREDENTIALS = (*SECRETS, "PUBLISH_USERNAME", "DOCKERHUB_USERNAME", *SIGNING)
 
 SHORTEST = 4
 
@@ -256,6 +257,7 @@ def options(command: str, given: Inputs) -> list[str]:
     words = [*one("--receipt", given["RECEIPT"]), *(["--dry-run"] if given.switches["DRY_RUN"] else [])]
     if command == "release":
         words += [*one("--via", given["VIA"]), *level, *([] if given.switches["SMOKE"] else ["--no-smoke"])]
+        words += [*(["--sign"] if given.switches["SIGN"] else []), *one("--sbom", given["SBOM"])]
     return words
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from publisher.http.origin import is_loopback
@@ -16,13 +17,53 @@ from publisher.registry.relay.uploads import RelayClosed, StreamLost, UnknownUpl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedIOBase
 
-    from publisher.registry.relay.push import EnginePush
+    from publisher.model.manifest import Content
+    from publisher.registry.relay.uploads import RelayedUpload
+
+
+class ImagePush(Protocol):
+    """What becomes of a push, request by request."""
+
+    name: str
+    was_reached: bool
+
+    def note_failure(self, error: PublishError) -> None:
+        """Keep what went wrong."""
+
+    def blob_size(self, digest: Digest) -> int | None:
+        """The size of a blob that the engine needn't send."""
+
+    def initiate_upload(self) -> RelayedUpload:
+        """Open a session."""
+
+    def upload(self, name: str) -> RelayedUpload:
+        """A session; raises UnknownUpload."""
+
+    def commit_upload(self, name: str, digest: str) -> Digest:
+        """Complete a session."""
+
+    def cancel_upload(self, name: str) -> None:
+        """Forget a session."""
+
+    def stream_blob(self, name: str, digest: str, length: int, body: BufferedIOBase) -> Digest | None:
+        """Send a blob on that comes in one request; None where it is to be taken piece by piece."""
+
+    def put_manifest(self, target: str, body: bytes, media_type: str) -> Digest:
+        """Take a manifest."""
+
+    def manifest(self, target: str) -> Content | None:
+        """What was put."""
+
 
 _PIECE: Final = 256 * 1024
 _LINGER_SECONDS: Final = 3.0
 _ROUTE: Final = re.compile(r"/v2/(?P<name>.+?)/(?P<kind>manifests|blobs)/(?P<rest>(?:uploads/)?[^/]*)")
 _UPLOADS: Final = "uploads/"
+_TLS: Final = b"\x16"
+"""The first byte of a ClientHello. Source: RFC 8446, 5.1."""
+_NO_TLS: Final = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class RelayHandler(BaseHTTPRequestHandler):
@@ -38,6 +79,17 @@ class RelayHandler(BaseHTTPRequestHandler):
 
     _unread = False
     """Whether a part of this request's body was not read."""
+
+    def handle(self) -> None:
+        """Answer what this connection asks, but not a client that begins with TLS.
+
+        A containerd store tries TLS first, and plain HTTP after it only where the answer begins as HTTP does.
+        """
+        if self.connection.recv(1, socket.MSG_PEEK) == _TLS:
+            self.connection.recv(_PIECE)
+            self.connection.sendall(_NO_TLS)
+        else:
+            super().handle()
 
     def do_GET(self) -> None:
         """Answer a request; every method comes here."""
@@ -65,8 +117,8 @@ class RelayHandler(BaseHTTPRequestHandler):
         """Say nothing: the push is told by the engine's own events."""
 
     @property
-    def _push(self) -> EnginePush:
-        push: EnginePush = self.server.push  # type: ignore[attr-defined]  # the relay's own server made this
+    def _push(self) -> ImagePush:
+        push: ImagePush = self.server.push  # type: ignore[attr-defined]  # the relay's own server made this
         return push
 
     def _length(self) -> int:
@@ -112,6 +164,8 @@ class RelayHandler(BaseHTTPRequestHandler):
             self._write_body(name)
             return self._answer(202, self._upload_headers(name))
         if self.command == "PUT":
+            if sent := self._streamed(name, query.get("digest", "")):
+                return self._created(f"blobs/{sent}", sent)
             self._write_body(name)
             digest = self._push.commit_upload(name, query.get("digest", ""))
             return self._created(f"blobs/{digest}", digest)
@@ -132,6 +186,15 @@ class RelayHandler(BaseHTTPRequestHandler):
             "Docker-Upload-UUID": name,
             "Range": f"0-{max(received - 1, 0)}",
         }
+
+    def _streamed(self, name: str, digest: str) -> Digest | None:
+        """The blob that this request holds whole, sent on as it comes; None where it doesn't, or can't be."""
+        length = self._length()
+        if not length or self._push.upload(name).blob.received:
+            return None
+        sent = self._push.stream_blob(name, digest, length, self.rfile)
+        self._unread = self._unread and sent is None
+        return sent
 
     def _write_body(self, name: str) -> None:
         """Pass this request's body on; a connection that breaks ends the upload."""

@@ -2,87 +2,135 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-from http.server import ThreadingHTTPServer
-from typing import TYPE_CHECKING, Final, Self
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
-from publisher.registry.relay.handler import RelayHandler
-from publisher.registry.relay.push import EnginePush
+from publisher.model.digest import Digest
+from publisher.model.errors import BadManifest
+from publisher.registry.relay.listener import PushListener
+from publisher.registry.relay.uploads import RelayedUpload, UnknownUpload
+from publisher.registry.upload import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import ThreadPoolExecutor
 
+    from publisher.model.manifest import Content, Descriptor
     from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
 
-_LOOPBACK: Final = "127.0.0.1"
+_MOST_CLOSING: Final = 8
+"""Small blobs that the engine has sent and the registry has still to take."""
 
 
-class Relay(EnginePush):
-    """Takes an engine's push of one image to `repository`; a context manager.
+class Relay(PushListener):
+    """Takes an engine's push of one image and sends it to `target`, manifests by digest; the engine gets no credential.
 
-    The engine gets no credential; `repository` holds a random part, so that nobody else on this machine pushes with
-    ours.
+    origins: repositories of the target's registry from which a blob that the engine asks for may be mounted.
     """
 
     def __init__(self, target: RemoteRepository, origins: Sequence[Repository] = ()) -> None:
-        super().__init__(target, origins)
-        self._server = _Server(self, self._threads)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="relay", daemon=True)
+        self.target = target
+        self._origins = tuple(origin for origin in origins if origin != target.repository)
+        super().__init__(target.repository.name.rpartition("/")[2])
+        self.content: Content | None = None
+        """What the engine put last, as it stands in the target."""
+        self._uploads: dict[str, RelayedUpload] = {}
+        self._closing: deque[RelayedUpload] = deque()
+        self._blobs: dict[Digest, int] = {}
+        self._sent: list[int] = []
+        self._mounted = 0
+        self._lock = threading.Lock()
 
     @property
-    def address(self) -> str:
-        """127.0.0.1:PORT."""
-        return f"{_LOOPBACK}:{self._server.server_address[1]}"
+    def tally(self) -> str:
+        """What became of the blobs, in one line."""
+        present = len(self._blobs) - len(self._sent) - self._mounted
+        sent = f"{len(self._sent)} sent ({sum(self._sent):,} bytes)"
+        return f"{present} blobs were there, {self._mounted} mounted, {sent}"
 
-    @property
-    def repository(self) -> str:
-        """What the engine has to call the image, without a tag: 127.0.0.1:PORT/NAME."""
-        return f"{self.address}/{self.name}"
+    def close(self) -> None:
+        """End the uploads that are under way."""
+        for upload in (*self._uploads.values(), *self._closing):
+            upload.cancel("the relay has ended")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    # What the engine's requests do.
 
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self.close()
-        self._server.hang_up()
-        self._server.server_close()
-        self._thread.join()
-        self._threads.shutdown()
+    def blob_size(self, digest: Digest) -> int | None:
+        """The size of a blob that the target holds, or has just taken over from another repository."""
+        if digest not in self._blobs:
+            size = self.target.blob_size(digest)
+            if size is None and any(self.target.mount(digest, origin) for origin in self._origins):
+                size = self.target.blob_size(digest)
+                self._mounted += 1
+            if size is None:
+                return None
+            self._blobs[digest] = size
+        return self._blobs[digest]
+
+    def initiate_upload(self) -> RelayedUpload:
+        """Open a session; the target hears of it with the first byte."""
+        upload = RelayedUpload(self.target.upload, self._threads)
+        with self._lock:
+            self._uploads[upload.name] = upload
+        return upload
+
+    def upload(self, name: str) -> RelayedUpload:
+        """A session; raises UnknownUpload."""
+        try:
+            return self._uploads[name]
+        except KeyError:
+            raise UnknownUpload("no such upload") from None
+
+    def commit_upload(self, name: str, digest: str) -> Digest:
+        """Complete a session; raises BadManifest where the bytes aren't what the engine says.
+
+        A small blob is held whole until the registry has it, so that the engine needn't wait for that: the manifest
+        does.
+        """
+        upload = self.upload(name)
+        try:
+            blob = _complete(upload, digest)
+        except BaseException:
+            self.cancel_upload(name)
+            raise
+        with self._lock:
+            self._uploads.pop(name, None)
+            self._closing.append(upload)
+            self._blobs[blob.digest] = blob.size
+            self._sent.append(blob.size)
+        self.settle(_MOST_CLOSING)
+        return blob.digest
+
+    def settle(self, most: int = 0) -> None:
+        """Wait until at most so many uploads have still to be closed; raises what one of them raised."""
+        while True:
+            with self._lock:
+                if len(self._closing) <= most:
+                    return
+                oldest = self._closing.popleft()
+            oldest.result()
+
+    def cancel_upload(self, name: str) -> None:
+        """Forget a session, ending it where it isn't over."""
+        with self._lock:
+            upload = self._uploads.pop(name, None)
+        if upload:
+            upload.cancel("the engine gave the upload up")
+
+    def accept(self, content: Content) -> None:
+        """Send a manifest on by its digest; its tag is remembered here alone."""
+        self.settle()
+        self.target.put_manifest(content)
+        self.content, self.failure = content, None
 
 
-class _Server(ThreadingHTTPServer):
-    """Listens on a free port of loopback; knows its connections, to end those that the engine keeps open."""
-
-    def __init__(self, push: EnginePush, threads: ThreadPoolExecutor) -> None:
-        self.push = push
-        self._pool = threads
-        self._open: set[socket.socket] = set()
-        super().__init__((_LOOPBACK, 0), RelayHandler)
-
-    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        """Remember the connection; one of the kept threads answers it."""
-        if isinstance(request, socket.socket):
-            self._open.add(request)
-        self._pool.submit(self.process_request_thread, request, client_address)
-
-    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
-        """Forget the connection."""
-        if isinstance(request, socket.socket):
-            self._open.discard(request)
-        super().shutdown_request(request)
-
-    def hang_up(self) -> None:
-        """End every connection, so that no thread waits for the engine."""
-        for connection in tuple(self._open):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-
-    def handle_error(self, *_arguments: object) -> None:
-        """A connection that broke is the engine's to notice."""
+def _complete(upload: RelayedUpload, digest: str) -> Descriptor:
+    """End an upload; one that is too large to be held is waited for."""
+    upload.end()
+    if upload.blob.received > SMALL:
+        upload.result()
+    blob = upload.blob.descriptor()
+    if Digest.parse(digest) != blob.digest:
+        raise BadManifest(f"the engine sent {blob.digest} as {digest}")
+    return blob

@@ -9,14 +9,14 @@ from publisher.model.artifact import RECEIPT_TYPE
 from publisher.model.manifest import Index
 from publisher.model.reference import Tag
 from publisher.registry.image import RemoteImage
-from publisher.registry.repository import fallback_tag
+from publisher.registry.referrers import fallback_tag, list_referrers, read_referrers, referrer_entry
 from publisher.transfer.copy import send_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from publisher.model.digest import Digest
-    from publisher.model.manifest import Content, Descriptor
+    from publisher.model.manifest import Content
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
@@ -57,20 +57,24 @@ def _referrers(
     """By the API or by the tag that stands in for it; what refers to a referrer too. Returns what they are."""
     digests = list(subjects)
     carried: list[str] = []
-    for subject, entries in zip(digests, session.parallel(origin.referrers, digests), strict=True):
-        for entry in entries:
-            if entry.artifact_type == RECEIPT_TYPE or entry.digest in digests:
-                continue
-            copy(session, origin, origin.get(entry.digest), target)
-            target.add_referrer(entry, subject)
-            carried.append(_kind(entry))
+    lists = session.parallel(lambda subject: read_referrers(origin, subject).entries, digests)
+    for subject, entries in zip(digests, lists, strict=True):
+        others = [entry.digest for entry in entries if entry.digest not in digests]
+        artifacts = [one for one in session.parallel(origin.get, others) if _kind(one) != RECEIPT_TYPE]
+        for artifact in artifacts:
+            copy(session, origin, artifact, target)
+        if artifacts:
+            list_referrers(target, subject, artifacts)
+        for artifact in artifacts:
+            carried.append(_kind(artifact))
             if depth < _DEEPEST:
-                carried += _referrers(session, origin, [entry.digest], target, depth + 1)
+                carried += _referrers(session, origin, [artifact.digest], target, depth + 1)
     return carried
 
 
-def _kind(entry: Descriptor) -> str:
-    return entry.artifact_type or entry.media_type
+def _kind(artifact: Content) -> str:
+    """By its own words: lists may be wrong."""
+    return referrer_entry(artifact).artifact_type or artifact.media_type
 
 
 def _beside(

@@ -12,6 +12,7 @@ from publisher.model.errors import PublishError, VerificationFailed
 from publisher.model.manifest import Descriptor, Index, Manifest
 from publisher.model.receipt import Outcome, Receipt
 from publisher.registry.image import send_blobs
+from publisher.registry.referrers import list_referrers, read_referrers
 from publisher.workflows.tagging.survey import configured_destinations, survey_repository
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def file_receipt(session: Session, receipt: Receipt, content: Content, remotes: 
 def _file(remote: RemoteRepository, artifact: Manifest, blobs: Iterable[SmallBlob], subject: Digest) -> None:
     send_blobs(remote, blobs)
     remote.put_manifest(artifact)
-    entry = Descriptor(artifact.media_type, artifact.digest, len(artifact.content), artifact_type=RECEIPT_TYPE)
-    remote.add_referrer(entry, subject)
+    list_referrers(remote, subject, [artifact])
 
 
 def filed_receipt(session: Session, wish: PlanOptions) -> Receipt | None:
@@ -62,7 +62,7 @@ def filed_receipt(session: Session, wish: PlanOptions) -> Receipt | None:
 
 def _receipts(session: Session, remote: RemoteRepository, subject: Digest) -> list[Receipt]:
     found = []
-    for entry in remote.referrers(subject):
+    for entry in read_referrers(remote, subject).entries:
         if entry.artifact_type != RECEIPT_TYPE:
             continue
         receipt = _read(remote, entry)

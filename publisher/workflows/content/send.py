@@ -17,6 +17,8 @@ from publisher.transfer.identity import platform_of
 from publisher.transfer.route import choose_route
 from publisher.workflows.content.copy import carry, carry_referrers
 from publisher.workflows.content.layer_hints import find_layer_hints
+from publisher.workflows.content.sources import unpacked_source
+from publisher.workflows.content.store_image import StoreImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,8 +58,19 @@ def _sizes(session: Session, held: EngineImage) -> tuple[int, ...]:
     return ()
 
 
+def _engine_pushes(session: Session, image: StoreImage, how: Shipping) -> bool:
+    """Whether an engine with a containerd store sends its blobs itself; an option that can't be obeyed is told."""
+    if how.via == "engine" and image.bar:
+        session.progress.warn(f"{image.bar}: sending directly")
+    way = "direct" if how.via == "direct" or image.bar else "engine"
+    session.tell(f"transfer: {way}: {image.bar or 'the engine holds compressed blobs'}")
+    return way == "engine"
+
+
 def _bar(session: Session, source: Source, how: Shipping) -> str:
     """Why the engine can't push this; "" where it can."""
+    if source.held and source.held.id != str(source.held.config):
+        return "the engine would push the layers as its containerd store has them, not compressed"
     if session.engine.is_podman:
         return "podman wants TLS of a relay on this machine"
     if not session.engine.loopback_is_ours:
@@ -106,13 +119,15 @@ class Pushed(Value, frozen=True):
 class Shipping(Value, frozen=True):
     """How content is sent. `annotations` go into indexes that are made here.
 
-    previous: manifests in the first repository whose layers may be used again.
+    previous: manifests in the first repository whose layers may be used again. is_explicit: whether the compression was
+    asked for, and isn't the default.
     """
 
     via: str
     compression: Compression
     annotations: Mapping[str, str]
     previous: tuple[Digest, ...] = ()
+    is_explicit: bool = False
 
 
 def push(session: Session, sources: Sequence[Source], remotes: Sequence[RemoteRepository], how: Shipping) -> Pushed:
@@ -132,6 +147,10 @@ def push(session: Session, sources: Sequence[Source], remotes: Sequence[RemoteRe
 def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipping) -> Pushed:
     if how.via == "engine" and source.name.transport is not Transport.DAEMON:
         raise UsageError(f"--via engine needs an image of the engine, not {source.name}")
+    if how.is_explicit and isinstance(source.image, StoredImage):
+        session.progress.warn(f"{source.name} has blobs of its own, which pass as they are: no compression is applied")
+    if isinstance(source.image, StoreImage):
+        return _send_from_engine(session, source, source.image, remote, how)
     if isinstance(source.image, StoredImage):
         near = _nearby(source, remote)
         cache = session.blob_cache
@@ -147,6 +166,19 @@ def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipp
         except NeverReached as error:
             session.progress.warn(f"{error.message}: sending directly")
     return Pushed(_directly(session, source.image, remote, hints, how), "direct")
+
+
+def _send_from_engine(
+    session: Session, source: Source, image: StoreImage, remote: RemoteRepository, how: Shipping
+) -> Pushed:
+    from publisher.workflows.content.store_send import Unpacked, send_from_store
+
+    by_engine = _engine_pushes(session, image, how)
+    try:
+        content = send_from_store(session, image, source.narrowed, remote, by_engine=by_engine)
+    except Unpacked:
+        return _send(session, unpacked_source(session, source.name, image), remote, how)
+    return Pushed(content, "engine" if by_engine else "direct")
 
 
 def _directly(

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from publisher.archives.source import SourceName, Transport
+from publisher.model.digest import Digest
 from publisher.model.errors import ConfigError, Refused, UsageError
-from publisher.model.manifest import Index, Manifest
+from publisher.model.manifest import Index, Manifest, Platform
 from publisher.model.plan import Kind
 from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
-from publisher.model.value import Value
+from publisher.transfer.assemble import fits, narrow
 from publisher.transfer.identity import Identity, identity, platform_of, single
+from publisher.workflows.content.store_image import StoreImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from publisher.engine.image import EngineImage
-    from publisher.model.digest import Digest
-    from publisher.model.manifest import Content, Platform
-    from publisher.model.protocols import ImageSource
+    from publisher.model.manifest import Content
+    from publisher.model.protocols import ImageSource, LooseImage
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
@@ -30,19 +34,55 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-class Source(Value, frozen=True):
-    """An image that was found: what it is, as far as that is known without reading its layers.
+class Source:
+    """An image that was found: what it is, read no further than it is asked for.
 
-    root: its manifest or index, None for an engine's image, which has none yet. labels: of an engine's image.
-    held: an engine's image of the classic store, as the engine describes it.
+    root: what is released of it, where that isn't the image's own root. labels: of an engine's image.
+    held: an engine's image whose layers have no blobs yet, as the engine describes it.
     """
 
-    name: SourceName
-    image: ImageSource
-    root: Content | None
-    identity: Identity
-    labels: Mapping[str, str]
-    held: EngineImage | None = None
+    def __init__(
+        self,
+        name: SourceName,
+        image: ImageSource,
+        *,
+        root: Content | None = None,
+        labels: Mapping[str, str] | None = None,
+        held: EngineImage | None = None,
+    ) -> None:
+        self.name = name
+        self.image = image
+        self.labels = labels or {}
+        self.held = held
+        self.narrowed = root
+        """What is released of it, where that isn't the image's own root."""
+
+    @cached_property
+    def root(self) -> Content | None:
+        """Its manifest or index; None for a config and layers, which have none yet."""
+        if self.narrowed is None and isinstance(self.image, StoredImage):
+            return self.image.root()
+        return self.narrowed
+
+    @property
+    def digest(self) -> Digest | None:
+        """Of its manifest or index, as far as it has one."""
+        if self.narrowed is None and isinstance(self.image, StoreImage):
+            return self.image.digest
+        return self.root.digest if self.root else None
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What makes it the same image as another."""
+        if isinstance(self.image, StoredImage):
+            assert self.root is not None  # noqa: S101 - as above
+            return identity(self.root, self.image.manifest)
+        return single(str(Digest.of(self.image.config) if self.held is None else self.held.config))
+
+    @property
+    def key(self) -> str:
+        """The same for the same image, of what is known without reading it."""
+        return str(self.digest) if isinstance(self.image, StoreImage) else str(sorted(self.identity))
 
     @property
     def platform(self) -> Platform:
@@ -51,32 +91,77 @@ class Source(Value, frozen=True):
             return self.image.platform
         if not isinstance(self.root, Manifest):
             raise UsageError(f"{self.name} is an index and has no platform of its own")
+        if isinstance(self.image, StoreImage):
+            return self.image.platform_of(self.root)
         return platform_of(self.root, self.image.open_blob)
 
 
-def find_source(session: Session, text: str) -> Source:
-    """Look a source up; raises SourceNotFound, BadReference or UsageError."""
-    name = SourceName.parse(text)
+def find_source(session: Session, text: str, platforms: Sequence[str] = ()) -> Source:
+    """Look a source up; raises SourceNotFound, BadReference, UsageError, or Refused for what isn't whole.
+
+    platforms: those of its platforms that are meant; all where there are none.
+    """
+    return settle_source(session, begin_source(session, text, platforms), platforms)
+
+
+def settle_source(session: Session, source: Source, platforms: Sequence[str] = ()) -> Source:
+    """What was begun, once its manifests are known; raises Refused for an image of the engine that isn't whole."""
+    wanted = [Platform.parse(platform) for platform in platforms]
+    image = source.image
+    # Where only an export would tell, it is too dear for a look.
+    if not isinstance(image, StoreImage) or (image.bar and not wanted):
+        return source
+    if image.is_unpacked:
+        return unpacked_source(session, source.name, image, wanted)
+    whole = image.whole(wanted)
+    return Source(source.name, image, root=whole if wanted else None, labels=source.labels)
+
+
+def begin_source(session: Session, text: str, platforms: Sequence[str] = ()) -> Source:
+    """Begin to look a source up, which goes on beside what is done until `settle_source`."""
+    name, wanted = SourceName.parse(text), [Platform.parse(platform) for platform in platforms]
     if name.transport is Transport.DAEMON:
-        return _of_engine(session, name)
+        return _of_engine(session, name, wanted)
     if name.transport is Transport.DOCKER_ARCHIVE:
-        return _of_docker_archive(session, name)
-    return _of_stored(name, _stored(session, name))
+        return _of_docker_archive(session, name, wanted)
+    stored = _stored(session, name)
+    return Source(name, stored, root=_narrowed(stored, wanted))
 
 
-def _of_docker_archive(session: Session, name: SourceName) -> Source:
-    from publisher.archives.docker_archive import SavedImageFile
+def _narrowed(stored: StoredImage, wanted: Sequence[Platform]) -> Content | None:
+    if not wanted:
+        return None
+    read = partial(_platform_of, stored)
+    return narrow(stored.root(), wanted, stored.manifest, read)
+
+
+def _platform_of(stored: StoredImage, content: Content) -> Platform:
+    if not isinstance(content, Manifest):
+        raise UsageError("an index has no platform of its own")
+    return platform_of(content, stored.open_blob)
+
+
+def _of_docker_archive(session: Session, name: SourceName, wanted: Sequence[Platform]) -> Source:
     from publisher.archives.engine_export import open_saved_archive
+    from publisher.archives.oci_layout import OciLayout
+    from publisher.workflows.content.origins import ArchivedImage, Origins, complete
 
     archive = open_saved_archive(_path(session, name), name.tag)
-    if isinstance(archive, SavedImageFile):
-        return Source(name, archive, None, single(str(archive.config_digest)), {})
-    return _of_stored(name, archive)
+    if not isinstance(archive, OciLayout):
+        return Source(name, _fitting(name, archive, wanted))
+    root = archive.root()
+    image = ArchivedImage(archive, origins := Origins(session, name, root.digest))
+    if isinstance(root, Manifest) and wanted:
+        return Source(name, image, root=_narrowed(image, wanted))
+    return Source(name, image, root=complete(root, image.find, origins, wanted, session.progress.warn))
 
 
-def _of_stored(name: SourceName, stored: StoredImage, labels: Mapping[str, str] | None = None) -> Source:
-    root = stored.root()
-    return Source(name, stored, root, identity(root, stored.manifest), labels or {})
+def _fitting(name: SourceName, image: LooseImage, wanted: Sequence[Platform]) -> LooseImage:
+    """The image, which is for one platform; raises UsageError where another is wanted."""
+    for platform in wanted:
+        if not fits(image.platform, platform):
+            raise UsageError(f"{name} has no platform {platform}", hint=f"it has {image.platform}")
+    return image
 
 
 def _path(session: Session, name: SourceName) -> Path:
@@ -95,17 +180,31 @@ def _stored(session: Session, name: SourceName) -> StoredImage:
     return opened(_path(session, name), name.tag)
 
 
-def _of_engine(session: Session, name: SourceName) -> Source:
-    from publisher.archives.docker_archive import DockerArchive
-    from publisher.archives.engine_export import open_engine_layout
+def _of_engine(session: Session, name: SourceName, wanted: Sequence[Platform]) -> Source:
+    held = session.engine.need(name.rest)
+    if held.config is not None:
+        image = _fitting(name, exported_layers(session, held, held.config), wanted)
+        return Source(name, image, labels=held.labels, held=held)
+    stored = StoreImage(session, name, held)
+    stored.begin()
+    return Source(name, stored, labels=held.labels)
 
-    engine = session.engine
-    found = engine.need(name.rest)
-    if found.config is None:
-        return _of_stored(name, open_engine_layout(lambda: engine.open_export(name.rest)), found.labels)
-    # By id: the name may be moved to another image while we work.
-    export = DockerArchive(lambda: engine.open_export(found.id), found.config, found.diff_ids, found.platform)
-    return Source(name, export, None, single(str(found.config)), found.labels, found)
+
+def unpacked_source(session: Session, name: SourceName, stored: StoreImage, wanted: Sequence[Platform] = ()) -> Source:
+    """An image of a containerd store whose layers are not compressed: they are, as those of a classic store are."""
+    root = stored.root()
+    if not isinstance(root, Manifest):
+        raise UsageError(f"{name} is an index")
+    held = replace(stored.held, config=root.config.digest)
+    image = _fitting(name, exported_layers(session, held, root.config.digest), wanted)
+    return Source(name, image, labels=held.labels, held=held)
+
+
+def exported_layers(session: Session, held: EngineImage, config: Digest) -> LooseImage:
+    """The layers as the engine exports them: by its id, since the name may be moved to another image meanwhile."""
+    from publisher.archives.docker_archive import DockerArchive
+
+    return DockerArchive(lambda: session.engine.open_export(held.id), config, held.diff_ids, held.platform)
 
 
 def find_known(
@@ -119,14 +218,12 @@ def find_known(
 
     if not sources:
         return None
-    root = sources[0].root if len(sources) == 1 else None
-    digest = root.digest if root else None
-    wanted = sources[0].identity if len(sources) == 1 else _joined(sources)
+    digest = sources[0].digest if len(sources) == 1 else None
     same = {
         held
         for destination in destinations
         for held in _decisive(candidates, published[destination.repository])
-        if held != digest and _is_same(destination.remote, held, wanted)
+        if held != digest and _is_same(destination.remote, held, sources)
     }
     return Known(digest, frozenset(same))
 
@@ -150,10 +247,11 @@ def _decisive(candidates: Candidates, state: Published) -> Iterable[Digest]:
     return {state.held[tag] for name in names for tag in (name, MARKER + name) if tag in state.held}
 
 
-def _is_same(remote: RemoteRepository, held: Digest, wanted: Identity) -> bool:
+def _is_same(remote: RemoteRepository, held: Digest, sources: Sequence[Source]) -> bool:
     content = remote.find(held)
     if content is None:
         return False
+    wanted = sources[0].identity if len(sources) == 1 else _joined(sources)
     if isinstance(content, Manifest):
         return single(str(content.config.digest)) == wanted
     loaded = {entry.digest: child for entry in content.images if (child := remote.find(entry.digest)) is not None}

@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 
     from publisher.engine.image import EngineImage
     from publisher.model.settings import SmokeSettings
+    from publisher.workflows.jobs import Job
     from publisher.workflows.session import Session
 
 
 class Chosen(Value, frozen=True):
-    """An image to run: its settings, what the engine calls it, and whether it may be pulled where that lacks it."""
+    """An image to run: its settings, what the engine calls it, and whether its registry may be asked about it.
+
+    may_be_pulled: whether it may come from there, where the engine lacks it.
+    """
 
     settings: SmokeSettings
     name: str
+    is_published: bool
     may_be_pulled: bool
 
 
@@ -43,11 +48,26 @@ def chosen(session: Session, image: str | None, only: str | None) -> Chosen:
                 f"a smoke run needs an image of the engine or a registry, not {text}", hint="docker load it"
             )
         name = source.rest if source else text
-        # Nobody means an image of Docker Hub's own library by a name that the engine doesn't know.
-        return Chosen(settings, name, "/" in name or text.startswith("docker://"))
+        published = text.startswith("docker://") or _is_published(job, name)
+        return Chosen(settings, name, published, published and not text.startswith("docker-daemon:"))
     if not job.repositories:
         raise ConfigError("no image is named to run", hint="name one: publish smoke IMAGE")
-    return Chosen(settings, f"{job.repositories[0].familiar}:latest", may_be_pulled=True)
+    return Chosen(settings, f"{job.repositories[0].familiar}:latest", is_published=True, may_be_pulled=True)
+
+
+def _is_published(job: Job, name: str) -> bool:
+    """Whether a name means a registry's image: its repository is configured, or it says where it is.
+
+    An engine knows every image of its containerd store by a digest, built there or not: that tells nothing. And no
+    registry should hear of names that were never meant for it.
+    """
+    try:
+        repository = Reference.parse(name).repository
+    except BadReference:
+        return False  # an id
+    # podman calls what it has built localhost/NAME.
+    is_stated = name.startswith(f"{repository.registry}/") and repository.registry != "localhost"
+    return repository in job.repositories or is_stated
 
 
 @contextmanager
@@ -58,7 +78,8 @@ def at_hand(session: Session, image: Chosen) -> Iterator[str]:
     """
     held = session.engine.inspect(image.name)
     if held is not None:
-        _tell_if_stale(session, image.name, held)
+        if image.is_published:
+            _tell_if_stale(session, image.name, held)
         yield image.name
         return
     if not image.may_be_pulled:
@@ -82,10 +103,7 @@ def _need(session: Session, name: str) -> None:
 
 def _tell_if_stale(session: Session, name: str, held: EngineImage) -> None:
     """Only of what came from a registry: an image that was built here need not be in any."""
-    try:
-        reference = Reference.parse(name)
-    except BadReference:
-        return  # an id
+    reference = Reference.parse(name)
     known = session.engine_name(reference.repository)
     if reference.digest or not any(text.partition("@")[0] == known for text in held.repo_digests):
         return

@@ -1,67 +1,41 @@
-"""Builds for another platform than the engine's, by buildx or buildah: the engine's own builder can't."""
+"""Builds by buildah, for another platform than the engine's own builder makes, where buildx is missing."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from publisher.engine.builder import BuildResult, StepReader, name_also
+from publisher.engine.child import started
 from publisher.engine.dockerfile import read_dockerfile
 from publisher.engine.errors import translated_errors
 from publisher.model.environment import clean_environment
-from publisher.model.errors import BuildFailed, UsageError
+from publisher.model.errors import BuildFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    import docker
+    from collections.abc import Callable, Mapping
 
     from publisher.engine.builder import BuildRequest, BuildStep
+    from publisher.engine.connection import Engine
 
 
-def other_builder(environ: Mapping[str, str]) -> str | None:
-    """`buildx` or `buildah`, where one is installed."""
-    path = environ.get("PATH")
-    if shutil.which("docker", path=path) and _runs(["docker", "buildx", "version"], environ):
-        return "buildx"
-    return "buildah" if shutil.which("buildah", path=path) else None
+def find_buildah(environ: Mapping[str, str]) -> bool:
+    """Whether it is installed."""
+    return shutil.which("buildah", path=environ.get("PATH")) is not None
 
 
-def _runs(words: list[str], environ: Mapping[str, str]) -> bool:
-    result = subprocess.run(words, env=clean_environment(environ), capture_output=True, check=False)  # noqa: S603 - fixed words
-    return result.returncode == 0
-
-
-def need_builder(request: BuildRequest, platform: str, environ: Mapping[str, str]) -> str:
-    """As `other_builder`; none is a UsageError that says what to do."""
-    builder = other_builder(environ)
-    if builder is None:
-        raise UsageError(
-            f"the engine's own builder makes images for {platform} only, and neither buildx nor buildah is here",
-            reference=request.platform,
-            hint="install docker's buildx plugin or buildah; a RUN for another machine needs qemu-user-static too",
-        )
-    return builder
-
-
-def build_elsewhere(
-    api: docker.APIClient, request: BuildRequest, builder: str, environ: Mapping[str, str], show: Callable[[str], None]
+def build_by_buildah(
+    engine: Engine, request: BuildRequest, environ: Mapping[str, str], show: Callable[[str], None]
 ) -> BuildResult:
-    """Build with `builder`, and leave the image in the engine under its names; raises BuildFailed."""
-    untyped: Any = api
-    if builder == "buildx":
-        words = ["docker", "buildx", "build", "--load", "--progress", "plain", "--tag", request.names[0]]
-        steps = _run([*words, *_common(request)], environ, show)
-    else:
-        steps = _through_archive(untyped, request, environ, show)
+    """Build, and leave the image in the engine under its names; raises BuildFailed."""
+    untyped: Any = engine.api
+    steps = _through_archive(untyped, request, environ, show)
     with translated_errors(request.names[0]):
         document = untyped.inspect_image(request.names[0])
         name_also(untyped, document["Id"], request.names[1:])
-    return BuildResult.of(request, document, steps)
+    return BuildResult.of(document, request.platform, steps)
 
 
 def _through_archive(
@@ -89,12 +63,12 @@ def _through_archive(
 
 def _needs_docker(request: BuildRequest) -> bool:
     """Whether only docker's form of a config holds it all; into that one buildah writes a new host name each time."""
-    text = (request.context / request.dockerfile).read_text(errors="replace")
-    return any(instruction.word in {"HEALTHCHECK", "SHELL", "ONBUILD"} for instruction in read_dockerfile(text))
+    instructions = read_dockerfile(request.text)
+    return any(instruction.word in {"HEALTHCHECK", "SHELL", "ONBUILD"} for instruction in instructions)
 
 
 def _common(request: BuildRequest) -> list[str]:
-    """The options that both take in the same words."""
+    """The options that are spelled as docker spells them."""
     words = ["--platform", request.platform or "", "--file", str(request.context / request.dockerfile)]
     for key, value in request.args.items():
         words += ["--build-arg", f"{key}={value}"]
@@ -107,7 +81,7 @@ def _common(request: BuildRequest) -> list[str]:
 
 
 def _run(words: list[str], environ: Mapping[str, str], show: Callable[[str], None]) -> tuple[BuildStep, ...]:
-    with _open_process(words, environ) as process:
+    with started(words, clean_environment(environ)) as process:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         reader = StepReader(show)
         for line in process.stdout:
@@ -117,22 +91,5 @@ def _run(words: list[str], environ: Mapping[str, str], show: Callable[[str], Non
     if process.returncode:
         reader.show_output()
         last = reader.output[-1] if reader.output else f"exit code {process.returncode}"
-        raise BuildFailed(f"{words[0] if words[0] != 'docker' else 'buildx'} failed: {last}")
+        raise BuildFailed(f"buildah failed: {last}")
     return tuple(reader.steps)
-
-
-@contextmanager
-def _open_process(words: list[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A process whose output is read; an interrupt ends it."""
-    clean = clean_environment(environ)
-    process = subprocess.Popen(  # noqa: S603 - an argument list of our own, no shell
-        words, env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        errors="replace",
-    )  # fmt: skip
-    try:
-        with process:
-            yield process
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise

@@ -1,0 +1,1 @@
+"""Signed statements about images: made, read and checked, without any network."""

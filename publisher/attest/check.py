@@ -1,0 +1,110 @@
+"""The one verifier: what a signature is worth, for one image and those who should have signed it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from publisher.attest.bundle import read_bundle
+from publisher.attest.identity import ProjectSigner
+from publisher.attest.keys import PublicKey
+from publisher.attest.simple import CERTIFICATE_ANNOTATION, read_payload, signature_of
+from publisher.attest.statements import SIGNATURE, VERSION_ANNOTATION, Statement, Subject, read_statement
+from publisher.model.errors import BadAttestation
+from publisher.model.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from publisher.attest.bundle import Bundle
+    from publisher.attest.identity import Signer
+    from publisher.attest.keyless import Keyless
+    from publisher.model.digest import Digest
+    from publisher.model.manifest import Descriptor
+
+
+class Attestation(Value, frozen=True, kw_only=True):
+    """A statement that holds. signer: who signed it, for people. payload: its own bytes. version: as signed."""
+
+    statement: Statement
+    subject: Subject
+    signer: str
+    payload: bytes
+    log_index: int | None = None
+
+    @property
+    def word(self) -> str:
+        """What it is for people: signature, provenance, sbom, or its type."""
+        return self.statement.word
+
+    @property
+    def version(self) -> str | None:
+        """The version that the image was signed as."""
+        return self.subject.annotations.get(VERSION_ANNOTATION)
+
+
+class Checker:
+    """Checks for certain signers; any of them is enough."""
+
+    def __init__(self, signers: Sequence[Signer], keyless: Keyless) -> None:
+        self._keys = [signer for signer in signers if isinstance(signer, PublicKey)]
+        self._identities = [signer for signer in signers if not isinstance(signer, PublicKey)]
+        self._keyless = keyless
+
+    def bundle(self, content: bytes, digest: Digest, platforms: Sequence[Digest] = ()) -> Attestation:
+        """What a bundle says of `digest`; raises BadAttestation unless one of the signers says it.
+
+        platforms: what an index lists: an SBOM may be of one of them, a signature has to be of the index.
+        """
+        bundle = read_bundle(content)
+        statement = read_statement(bundle.envelope.payload)
+        subject = _subject_of(statement, digest, platforms)
+        signer = self._key_of(bundle) if bundle.by_key else self._identity_of(bundle)
+        return Attestation(
+            statement=statement,
+            subject=subject,
+            signer=signer,
+            payload=bundle.envelope.payload,
+            log_index=bundle.log_index,
+        )
+
+    def simple(self, payload: bytes, layer: Descriptor, digest: Digest) -> Attestation:
+        """What a layer of cosign's older form says of `digest`; raises BadAttestation."""
+        if CERTIFICATE_ANNOTATION in layer.annotations:
+            raise BadAttestation("the layer was signed by a certificate: only its bundle is read here")
+        read = read_payload(payload)
+        if read.digest != digest:
+            raise BadAttestation(f"the signature speaks of {read.digest}, not of {digest}")
+        signer = self._owner(signature_of(layer), payload)
+        subject = Subject(digest, read.reference, read.optional)
+        return Attestation(
+            statement=Statement(SIGNATURE, (subject,), {}), subject=subject, signer=signer, payload=payload
+        )
+
+    def _key_of(self, bundle: Bundle) -> str:
+        return self._owner(bundle.envelope.signature, bundle.envelope.signed_bytes)
+
+    def _owner(self, signature: bytes, content: bytes) -> str:
+        if not self._keys:
+            raise BadAttestation("it was signed by a key, and by none of those asked for")
+        for key in self._keys:
+            if key.verifies(signature, content):
+                return str(key)
+        raise BadAttestation(f"it was not signed by {' or '.join(map(str, self._keys))}")
+
+    def _identity_of(self, bundle: Bundle) -> str:
+        if not self._identities:
+            raise BadAttestation("it was signed by a certificate, not by the key asked for")
+        certificate = self._keyless.check(bundle)
+        refusals = [signer.refusal(certificate) for signer in self._identities]
+        if all(refusals):
+            raise BadAttestation(refusals[0])
+        named = self._identities[refusals.index("")]
+        return str(certificate) if isinstance(named, ProjectSigner) else str(named)
+
+
+def _subject_of(statement: Statement, digest: Digest, platforms: Sequence[Digest]) -> Subject:
+    named = {subject.digest: subject for subject in statement.subjects}
+    inner = next((platform for platform in platforms if platform in named), None)
+    if digest not in named and inner and statement.predicate_type != SIGNATURE:
+        return named[inner]
+    return statement.subject(digest)

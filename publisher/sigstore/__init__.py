@@ -1,0 +1,1 @@
+"""Sigstore's services, spoken to over HTTP."""

@@ -1,0 +1,273 @@
+"""The signed statements beside an image, read and checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from publisher.attest.bundle import LARGEST, LARGEST_SBOM, PREDICATE_ANNOTATION, bundle_layer
+from publisher.attest.check import Attestation, Checker
+from publisher.attest.identity import parse_signer
+from publisher.attest.keyless import Keyless
+from publisher.attest.keys import LARGEST as LARGEST_KEY
+from publisher.attest.simple import LARGEST as LARGEST_PAYLOAD
+from publisher.attest.simple import MOST, signature_tag
+from publisher.attest.statements import SIGNATURE, word_of
+from publisher.model.artifact import EMPTY_TYPE
+from publisher.model.attestation import SignatureRecord
+from publisher.model.errors import BadAttestation, ConfigError, VerificationFailed
+from publisher.model.manifest import Index, Manifest
+from publisher.model.value import Value
+from publisher.planning.version import version_of
+from publisher.registry.referrers import read_referrers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from publisher.attest.identity import Signer
+    from publisher.model.digest import Digest
+    from publisher.model.manifest import Content, Descriptor
+    from publisher.model.reference import Reference, Tag
+    from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.session import Session
+
+_BUNDLE_WORD: Final = "sigstore.bundle"
+
+
+class StoredAttestation(Value, frozen=True):
+    """A statement that holds, and the artifact that keeps it."""
+
+    attestation: Attestation
+    artifact: Digest
+    bundle: bytes = b""
+
+    def record(self, repository: object, subject: Digest) -> SignatureRecord:
+        """As receipts and `publish verify` tell it."""
+        return SignatureRecord(
+            repository=str(repository),
+            subject=str(subject),
+            predicate=self.attestation.statement.predicate_type,
+            digest=str(self.artifact),
+            signer=self.attestation.signer,
+            log_index=self.attestation.log_index,
+        )
+
+
+class ImageSignatures(Value, frozen=True):
+    """What holds of one image. problems: one sentence for each statement that doesn't count."""
+
+    stored: tuple[StoredAttestation, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def signature(self) -> Attestation | None:
+        """The image's signature; one with a version comes first."""
+        found = [one.attestation for one in self.stored if one.attestation.statement.predicate_type == SIGNATURE]
+        return next((one for one in found if one.version), found[0] if found else None)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What there is beside the signature, each once."""
+        words = (one.attestation.word for one in self.stored)
+        return tuple(dict.fromkeys(word for word in words if word != "signature"))
+
+
+def read_signatures(
+    session: Session, remote: RemoteRepository, content: Content, checker: Checker, *, older: bool = True
+) -> ImageSignatures:
+    """Read all that refers to an image, cheapest first; where that holds no signature, cosign's older tag too."""
+    stored: list[StoredAttestation] = []
+    problems: list[str] = []
+
+    def take(found: Iterator[StoredAttestation], where: object) -> None:
+        try:
+            stored.extend(found)
+        except VerificationFailed as error:
+            problems.append(f"{remote.repository}@{where}: {error.message}")
+
+    for entry in _candidates(read_referrers(remote, content.digest).entries):
+        take(_read_bundle(remote, entry, content, checker), entry.digest)
+    if older and ImageSignatures(tuple(stored), ()).signature is None:
+        take(_read_simple(remote, content.digest, checker), signature_tag(content.digest))
+    for problem in problems:
+        session.tell(f"not counted: {problem}")
+    return ImageSignatures(tuple(stored), tuple(problems))
+
+
+def _candidates(entries: Sequence[Descriptor]) -> list[Descriptor]:
+    """Lists may be wrong about types, so that only an entry that says it is something else is passed over."""
+    kept = [one for one in entries if _BUNDLE_WORD in one.artifact_type or one.artifact_type in {"", EMPTY_TYPE}]
+    order = {"signature": 0, "provenance": 1}
+    kept.sort(key=lambda one: order.get(word_of(one.annotations.get(PREDICATE_ANNOTATION, "")), 2))
+    return kept[:MOST]
+
+
+def _read_bundle(
+    remote: RemoteRepository, entry: Descriptor, content: Content, checker: Checker
+) -> Iterator[StoredAttestation]:
+    artifact = remote.get(entry.digest)
+    layer = bundle_layer(artifact)
+    if layer is None:
+        return
+    is_sbom = word_of(artifact.annotations.get(PREDICATE_ANNOTATION, "")) == "sbom"
+    bundle = _read_blob(remote, layer, LARGEST_SBOM if is_sbom else LARGEST)
+    platforms = [one.digest for one in content.images] if isinstance(content, Index) else []
+    yield StoredAttestation(checker.bundle(bundle, content.digest, platforms), artifact.digest, bundle)
+
+
+def _read_simple(remote: RemoteRepository, digest: Digest, checker: Checker) -> Iterator[StoredAttestation]:
+    """Every layer is a signature; the bad ones beside a good one don't count."""
+    image = remote.find(signature_tag(digest))
+    if not isinstance(image, Manifest):
+        return
+    problem: BadAttestation | None = None
+    for layer in image.layers[:MOST]:
+        try:
+            attestation = checker.simple(_read_blob(remote, layer, LARGEST_PAYLOAD), layer, digest)
+        except BadAttestation as error:
+            problem = error
+        else:
+            yield StoredAttestation(attestation, image.digest)
+    if problem:
+        raise problem
+
+
+def _read_blob(remote: RemoteRepository, layer: Descriptor, most: int) -> bytes:
+    if layer.size > most:
+        raise BadAttestation(f"it has {layer.size:,} bytes, and {most:,} are read")
+    with remote.open_blob(layer) as stream:
+        return stream.read()
+
+
+def version_difference(tag: Tag | None, attestation: Attestation) -> str | None:
+    """Why an exact tag holds an image that was signed as another version."""
+    published = version_of(tag) if tag else None
+    if published is None or attestation.version is None or attestation.version == tag:
+        return None
+    signed = version_of(attestation.version)
+    if signed == published:
+        return None
+    return f"the tag {tag} holds an image signed as {attestation.version}"
+
+
+# Who must have signed.
+
+
+def checker_of(session: Session, texts: Sequence[str], password: Callable[[], bytes | None]) -> Checker:
+    """Who is named by `--signed-by` and in `[sign] verify`; raises UsageError for what names nobody."""
+    signers: list[Signer] = [
+        parse_signer(text, lambda name: read_key(session, name), password) for text in dict.fromkeys(texts)
+    ]
+    return Checker(signers, keyless_of(session))
+
+
+def default_signers(session: Session) -> tuple[str, ...]:
+    """Who must have signed where nobody is named: `[sign] verify`, else who signs this project's releases."""
+    settings = session.settings.sign
+    if settings and settings.verify:
+        return settings.verify
+    if settings and settings.by != "ci":
+        name = configured_key(session, settings.by)
+        public = f"{name.removesuffix('.key')}.pub"
+        # The public half, where it lies beside the key as cosign leaves it, takes no password.
+        return (public if name.endswith(".key") and read_key(session, public) else name,)
+    project = session.facts.project.source.removeprefix("https://")
+    return (project,) if project.startswith(("github.com/", "gitlab.com/")) else ()
+
+
+def configured_key(session: Session, by: str) -> str:
+    """`[sign] by` as a name that works here: a path there is relative to the file."""
+    folder = session.configuration.folder
+    return by if by.startswith("env://") or folder == session.directory else str(folder / by)
+
+
+def read_key(session: Session, name: str) -> bytes | None:
+    """A key's file, or what `env://NAME` names; None where there is none."""
+    if name.startswith("env://"):
+        text = session.environ.get(name.removeprefix("env://"), "")
+        return text.encode() or None
+    file = session.directory / Path(name).expanduser()
+    try:
+        with file.open("rb") as stream:
+            return stream.read(LARGEST_KEY + 1)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(f"the key can't be read: {error.strerror}", reference=file) from error
+
+
+def keyless_of(session: Session) -> Keyless:
+    """By the public Sigstore's root, `[sign] trust`, or in a sandbox by the sandbox's alone."""
+    if session.sandbox:
+        from publisher.sigstore.client import read_trust
+
+        return Keyless(lambda: read_trust(session.client, str(session.sandbox)))
+    settings = session.settings.sign
+    trust = settings.trust if settings else None
+    if trust is None:
+        return Keyless()
+    file = session.configuration.folder / trust
+
+    def read() -> bytes:
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"[sign] trust can't be read: {error.strerror}", reference=file) from error
+
+    return Keyless(read)
+
+
+class SignedVerdict(Value, frozen=True):
+    """How an image stands to a demand. problem: why it isn't met; empty where it is."""
+
+    problem: str
+    detail: str
+    records: tuple[SignatureRecord, ...]
+
+
+class SignatureDemand(Value, frozen=True):
+    """Who must have signed an image, what must be attested, and where the verified statements are written."""
+
+    checker: Checker
+    attested: tuple[str, ...] = ()
+    folder: Path | None = None
+
+    def check(
+        self, session: Session, remote: RemoteRepository, reference: Reference, content: Content
+    ) -> SignedVerdict:
+        """Hold one image against it; all that is read is read by its digest."""
+        found = read_signatures(session, remote, content, self.checker)
+        records = tuple(one.record(remote.repository, content.digest) for one in found.stored)
+        signature = found.signature
+        problem = self._problem(found, reference.tag)
+        if signature is None or problem:
+            return SignedVerdict(problem or "", "", records)
+        if self.folder:
+            _write_statements(self.folder, content.digest, found.stored)
+        others = f"; {', '.join(found.words)}" if found.words else ""
+        return SignedVerdict("", f"signed by {signature.signer}{others}", records)
+
+    def _problem(self, found: ImageSignatures, tag: Tag | None) -> str | None:
+        if found.signature is None:
+            why = f": {found.problems[0]}" if found.problems else ""
+            return f"it is not signed by whom it should be{why}" if found.problems else "it is not signed"
+        missing = [word for word in self.attested if word not in found.words]
+        if missing:
+            return f"it is signed, and has no {' and no '.join(missing)} by the same signer"
+        return version_difference(tag, found.signature)
+
+
+def _write_statements(folder: Path, digest: Digest, stored: Sequence[StoredAttestation]) -> None:
+    """Each statement as it was signed, and what it says by itself, for tools that read SBOMs or provenance."""
+    folder.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, int] = {}
+    for one in stored:
+        attestation = one.attestation
+        word = attestation.word if "/" not in attestation.word else "statement"
+        counts[word] = number = counts.get(word, 0) + 1
+        name = f"{digest.short}-{word}{f'-{number}' if number > 1 else ''}"
+        (folder / f"{name}.intoto.json").write_bytes(attestation.payload)
+        if attestation.statement.predicate:
+            text = json.dumps(attestation.statement.predicate, indent=2, ensure_ascii=False)
+            (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,124 @@
+"""What is said of a release: composed from facts, before anything is signed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from publisher import __version__
+from publisher.attest.provenance import compose_provenance
+from publisher.attest.statements import PROVENANCE, SIGNATURE, VERSION_ANNOTATION, Statement, Subject, read_statement
+from publisher.model.errors import BadAttestation
+from publisher.model.manifest import Descriptor, Index, Manifest
+from publisher.model.plan import Kind
+from publisher.model.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from publisher.model.digest import Digest
+    from publisher.model.manifest import Content
+    from publisher.model.plan import Plan
+    from publisher.model.reference import Repository
+    from publisher.registry.repository import RemoteRepository
+    from publisher.workflows.session import Session
+    from publisher.workflows.signatures import StoredAttestation
+    from publisher.workflows.signing import Signing
+
+_PREDICATE_TYPE: Final = "in-toto.io/predicate-type"
+_SUBJECT: Final = "vnd.docker.reference.digest"
+_LARGEST: Final = 16 << 20
+
+
+class DraftStatement(Value, frozen=True):
+    """A statement to be signed. once: one of its kind by the same signer is enough, whatever it says."""
+
+    statement: Statement
+    once: bool = False
+
+    def is_in(self, stored: StoredAttestation) -> bool:
+        """Whether it stands there already."""
+        other = stored.attestation.statement
+        if other.predicate_type != self.statement.predicate_type:
+            return False
+        same_subjects = {one.digest for one in other.subjects} == {one.digest for one in self.statement.subjects}
+        return same_subjects if self.once else stored.attestation.payload == self.statement.content()
+
+
+class ReleasedContent(Value, frozen=True):
+    """What is signed: its root, and the manifests of its platforms."""
+
+    root: Content
+    platforms: tuple[Manifest, ...]
+
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        """Of the root, then of the platforms."""
+        return (self.root.digest, *(platform.digest for platform in self.platforms))
+
+    @property
+    def configs(self) -> tuple[Digest, ...]:
+        """By which an engine knows the image."""
+        single = (self.root,) if isinstance(self.root, Manifest) else ()
+        return tuple(one.config.digest for one in (*single, *self.platforms))
+
+
+def read_released(session: Session, remote: RemoteRepository, root: Content) -> ReleasedContent:
+    """Read the manifests of its platforms."""
+    entries = root.images if isinstance(root, Index) else ()
+    read = session.parallel(lambda entry: remote.get(entry.digest), entries)
+    return ReleasedContent(root, tuple(one for one in read if isinstance(one, Manifest)))
+
+
+def compose_statements(
+    signing: Signing, released: ReleasedContent, repository: Repository, version: str | None, sboms: Sequence[Statement]
+) -> tuple[DraftStatement, ...]:
+    """What is said of an image in one repository; the version belongs to the released digest alone."""
+    annotations = {VERSION_ANNOTATION: version} if version else {}
+    first, *others = released.digests
+    subjects = (Subject(first, str(repository), annotations), *(Subject(one, str(repository)) for one in others))
+    predicate = compose_provenance(signing.origin, version, f"publish {__version__}", released.configs)
+    drafts = [
+        DraftStatement(Statement(SIGNATURE, subjects, {})),
+        DraftStatement(Statement(PROVENANCE, subjects, predicate), once=True),
+    ]
+    if signing.sbom:
+        drafts.append(DraftStatement(Statement(signing.sbom.predicate_type, subjects, signing.sbom.document)))
+    drafts += [DraftStatement(one, once=True) for one in sboms]
+    return tuple(drafts)
+
+
+def signed_version(plan: Plan) -> str | None:
+    """The version that is signed along: where the release writes an exact tag."""
+    return plan.version if any(move.kind is Kind.EXACT for move in plan.moves) else None
+
+
+def built_statements(
+    session: Session, remote: RemoteRepository, released: ReleasedContent, *, sboms: bool
+) -> Iterator[Statement]:
+    """What BuildKit has put into the index, unsigned: its predicate as it is, of the platform that it names."""
+    root = released.root
+    for entry in root.manifests if isinstance(root, Index) else ():
+        if not entry.is_attestation:
+            continue
+        artifact = remote.get(entry.digest)
+        for layer in artifact.layers if isinstance(artifact, Manifest) else ():
+            statement = _built_statement(session, remote, layer, entry, released)
+            if statement and (sboms or statement.word != "sbom"):
+                yield statement
+
+
+def _built_statement(
+    session: Session, remote: RemoteRepository, layer: Descriptor, entry: Descriptor, released: ReleasedContent
+) -> Statement | None:
+    if _PREDICATE_TYPE not in layer.annotations or layer.size > _LARGEST:
+        return None
+    with remote.open_blob(layer) as stream:
+        raw = stream.read()
+    try:
+        statement = read_statement(raw)
+        named = next(one for one in released.platforms if str(one.digest) == entry.annotations.get(_SUBJECT))
+        statement.subject(named.digest)
+    except (BadAttestation, StopIteration):
+        session.progress.warn(f"{layer.digest} in the index speaks of no platform of it, and is not signed")
+        return None
+    return Statement(statement.predicate_type, (Subject(named.digest, str(remote.repository)),), statement.predicate)
