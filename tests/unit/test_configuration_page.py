@@ -102,8 +102,6 @@ def test_the_line_for_editors_names_the_file_that_the_command_writes() -> None:
 _OWN = (
     "PUBLISH|DOCKERHUB|DOCKER|XDG|SSL|CI|GITHUB|GITLAB|ACTIONS|SOURCE|NO|REQUESTS|COSIGN|SIGSTORE|BUILDX|BUILDKIT|AWS"
 )
-    "PUBLISH|DOCKERHUB|DOCKER|XDG|SSL|CI|GITHUB|GITLAB|ACTIONS|SOURCE|NO|REQUESTS|COSIGN|SIGSTORE|BUILDX|BUILDKIT|AWS"  # what they begin with
-)
 _VARIABLE = re.compile(rf"[\"']((?:{_OWN})_[A-Z][A-Z_0-9]*[A-Z0-9])[\"']")
 _ELSEWHERE = {
     "PUBLISH_VERBOSE",  # an option's, as the text above the table says
