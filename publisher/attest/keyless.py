@@ -9,6 +9,7 @@ from urllib.parse import quote
 from publisher.attest.dsse import STATEMENT_TYPE
 from publisher.attest.identity import Certificate
 from publisher.model.errors import BadAttestation, ConfigError, UsageError
+from publisher.model.installation import reinstall_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +94,7 @@ def missing_extra(error: ImportError) -> UsageError:
     """The error where the extra isn't installed."""
     return UsageError(
         f"signatures need the extra 'sign': {error.name} is not installed",
-        hint="install publish again as it was installed, with [sign] behind its name",
+        hint=reinstall_hint("sign"),
     )
 
 

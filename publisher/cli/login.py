@@ -48,10 +48,13 @@ def command(
     publish login docker.io/my-org --docker
     """
     from publisher.cli.rendering import show_json, show_text
+    from publisher.credentials.vault import backend_name
     from publisher.workflows.login import LoginTarget, login
 
     target = LoginTarget.parse(registry)
     with open_session(options) as session:
+        if store == "keyring" and not session.sandbox:
+            backend_name()  # before anything is asked for
         credential = _credential(target.registry, username, password_stdin=password_stdin)
         account = login(session, target, credential, store=store, docker=docker)
     if form == "json":
@@ -89,5 +92,6 @@ def _credential(registry: str, username: str | None, *, password_stdin: bool) ->
             "there is no terminal to ask for a password at",
             hint="pipe it in: … | publish login -u USER --password-stdin",
         )
-    user = username or click.prompt("Username", err=True)
-    return Credential(user, click.prompt("Password or token", hide_input=True, err=True), "the terminal")
+    user = username or click.prompt(f"Username at {registry}", err=True)
+    question = f"Password or token of {user}"
+    return Credential(user, click.prompt(question, hide_input=True, err=True), "the terminal")

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @click.command("logout")
 @click.argument("registry", required=False, default="docker.io", metavar="[REGISTRY]", shell_complete=registries)
-@click.option("--docker", is_flag=True, help="Take it out of docker's own configuration too.")
+@click.option("--docker", is_flag=True, help="Take out docker's own entry, and its use of ours, too.")
 @formats("json")
 @click.pass_obj
 def command(options: GlobalOptions, /, registry: str, form: str, *, docker: bool) -> int:
-    r"""Forget the credential for REGISTRY (Docker Hub if none is named).
+    r"""Forget what login stored for REGISTRY (Docker Hub if none is named), and name what is left.
 
     The token itself lives on at the registry until it is deleted there.
 
@@ -29,16 +29,18 @@ def command(options: GlobalOptions, /, registry: str, form: str, *, docker: bool
     """
     from publisher.cli.rendering import show_json, show_text
     from publisher.model.reference import DOCKER_HUB
-    from publisher.workflows.login import LoginTarget, Logout, logout
+    from publisher.workflows.login import LoginTarget, logout
 
     target = LoginTarget.parse(registry)
     with open_session(options) as session:
-        is_forgotten = logout(session, target, docker=docker)
+        result = logout(session, target, docker=docker)
     if form == "json":
-        show_json(Logout(registry=str(target), forgotten=is_forgotten))
+        show_json(result)
         return 0
-    show_text(f"{target}: {'forgotten' if is_forgotten else 'there was no login'}\n")
-    if is_forgotten:
+    show_text(f"{target}: {'forgotten' if result.forgotten else 'there was no login'}\n")
+    for sentence in result.left:
+        click.echo(sentence, err=True)
+    if result.forgotten:
         where = (
             "https://app.docker.com/settings/personal-access-tokens"
             if target.registry == DOCKER_HUB

@@ -167,13 +167,13 @@ def open_session(options: GlobalOptions, username: str | None = None, *, passwor
     """A session as the global options want it."""
     from publisher.cli.github import masks
     from publisher.http.redaction import Redactor
-    from publisher.model.environment import SECRET_VARIABLES
+    from publisher.model.environment import secrets_in
     from publisher.report.progress import Teller
     from publisher.workflows.session import Session
 
     redactor = options.secrets.redact = Redactor(masks())
-    for name in SECRET_VARIABLES:
-        redactor.learn(os.environ.get(name, ""))
+    for secret in secrets_in(os.environ):
+        redactor.learn(secret)
     teller = Teller(quiet=options.quiet, color=options.color, redact=redactor)
     session = Session(
         os.environ,

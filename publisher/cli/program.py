@@ -26,6 +26,7 @@ class CommandEntry(NamedTuple):
 # A command stands in a file of its own name however short it is: it is imported by that name when it runs, so that
 # `publish --version` and `--help` stay quick.
 COMMANDS = {
+    "init": CommandEntry("Release", "Write publish.toml, and a workflow, from what is here."),
     "login": CommandEntry("Release", "Prove a credential to a registry, and keep it in the keyring."),
     "plan": CommandEntry("Release", "Show what a release would do, tag by tag, and why."),
     "build": CommandEntry("Release", "Build the image that [build] describes, with labels from the plan."),

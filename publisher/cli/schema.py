@@ -46,8 +46,10 @@ def command(name: str | None) -> None:
 def schema_of(document: type) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a document's type."""
     from publisher.model.codec import schema
+    from publisher.model.settings import Settings
+    from publisher.model.settings_schema import settings_schema
 
-    return schema(document)
+    return settings_schema() if document is Settings else schema(document)
 
 
 def documents() -> dict[str, type]:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from publisher.model.credential import IDENTITY_TOKEN_USER, Absent, Answer, Broken, Credential, Present
+from publisher.model.credential import (
+    IDENTITY_TOKEN_USER,
+    REGISTRY_TOKEN_USER,
+    Absent,
+    Answer,
+    Broken,
+    Credential,
+    Present,
+)
 from publisher.model.environment import home_folder
 from publisher.model.reference import DOCKER_HUB
 
@@ -17,6 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HUB_KEY = "https://index.docker.io/v1/"
+# What some editors write first.
+_MARKS = {
+    codecs.BOM_UTF8: "a byte order mark",
+    codecs.BOM_UTF16_LE: "a byte order mark of UTF-16",
+    codecs.BOM_UTF16_BE: "a byte order mark of UTF-16",
+}
 _HUB_KEYS = (_HUB_KEY, "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 
 
@@ -27,11 +42,12 @@ class _Login(msgspec.Struct, frozen=True):
     username: str | None = None
     password: str | None = None
     identitytoken: str | None = None
+    registrytoken: str | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether it holds a secret."""
-        return bool(self.auth or self.password or self.identitytoken)
+        return bool(self.auth or self.password or self.identitytoken or self.registrytoken)
 
 
 class _Document(msgspec.Struct, frozen=True, rename={"helpers": "credHelpers", "store": "credsStore"}):
@@ -101,7 +117,23 @@ def plain_logins(environ: Mapping[str, str]) -> tuple[Path, tuple[str, ...]]:
     return path, tuple(key for key, entry in auths.items() if entry and entry.is_plain)
 
 
+def helper_of(environ: Mapping[str, str], registry: str) -> str | None:
+    """The helper that docker asks for this registry by name; None where only its general store may know it."""
+    try:
+        document = _document(config_file(environ).read_bytes(), "")
+    except OSError:
+        return None
+    helpers = {} if isinstance(document, Broken) else document.helpers or {}
+    return next((helper for key in _host_keys(registry) if (helper := helpers.get(key))), None)
+
+
 def _document(content: bytes, source: str) -> _Document | Broken:
+    if not content.strip() or content.strip() == b"null":
+        return _Document()  # as docker takes it: nobody is signed in
+    if mark := next((name for start, name in _MARKS.items() if content.startswith(start)), None):
+        return Broken(
+            f"{source} begins with {mark}, which docker can't read either", "save it as UTF-8 without a byte order mark"
+        )
     try:
         return msgspec.json.decode(content, type=_Document)
     except msgspec.ValidationError as error:
@@ -151,6 +183,8 @@ def _target(key: str) -> str:
 
 
 def _read_auth(entry: _Login, key: str, source: str) -> Answer:
+    if entry.registrytoken:
+        return Present(Credential(REGISTRY_TOKEN_USER, entry.registrytoken, source, registry_only=True))
     if entry.identitytoken:
         return Present(Credential(IDENTITY_TOKEN_USER, entry.identitytoken, source))
     if entry.username and entry.password is not None:
@@ -158,7 +192,9 @@ def _read_auth(entry: _Login, key: str, source: str) -> Answer:
     if not entry.auth:
         return Absent()
     try:
-        username, colon, password = base64.b64decode(entry.auth, validate=True).decode().partition(":")
+        # Go's decoder, which is docker's, passes over line breaks, and over nothing else.
+        text = entry.auth.replace("\r", "").replace("\n", "")
+        username, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
     except ValueError:
         return Broken(f"the entry for {key} in {source} is not base64 of user:secret")
     if not colon or not username:

@@ -45,17 +45,32 @@ class DockerConfigFile:
             auth = base64.b64encode(f"{username}:{secret}".encode()).decode()
             _table(document, "auths")[key_of(target)] = {"auth": auth}
 
-    def forget(self, target: str) -> bool:
-        """Take out our helper, and any plain entry; False if neither was there."""
-        key, was_ours = key_of(target), False
+    def forget_helper(self, target: str) -> bool:
+        """Let docker ask us for this registry no more; False if it didn't."""
+        key = key_of(target)
         if not self.path.exists():
             return False
         with self._editing() as document:
-            helpers, auths = _table(document, "credHelpers"), _table(document, "auths")
-            if helpers.get(key) == HELPER:
-                del helpers[key]
-                was_ours = True
-            return auths.pop(key, None) is not None or was_ours
+            helpers = _table(document, "credHelpers")
+            if helpers.get(key) != HELPER:
+                return False
+            del helpers[key]
+            # The empty entry that makes docker ask goes with it.
+            if not _table(document, "auths").get(key):
+                _table(document, "auths").pop(key, None)
+            return True
+
+    def forget(self, target: str, username: str | None = None) -> bool:
+        """Take out a plain entry, of that user's only if one is named; False if there was none."""
+        key = key_of(target)
+        if not self.path.exists():
+            return False
+        with self._editing() as document:
+            auths = _table(document, "auths")
+            if key not in auths or username not in {None, _user(auths[key])}:
+                return False
+            del auths[key]
+            return True
 
     @contextmanager
     def _editing(self) -> Iterator[dict[str, Any]]:
@@ -65,12 +80,17 @@ class DockerConfigFile:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             text = self.path.read_text() if self.path.exists() else ""
-            document = self._read(text)
+            before, document = self._read(text), self._read(text)
             yield document
             for name in ("credHelpers", "auths"):
                 if not document.get(name):
                     document.pop(name, None)
-            self._save(text, document)
+            if document != before:
+                self._save(text, document)
+        except UnicodeDecodeError as error:
+            raise BrokenCredential(
+                f"{self.path} is not UTF-8", reference=self.path, hint="save it as UTF-8 without a byte order mark"
+            ) from error
         except OSError as error:
             raise BrokenCredential(f"{self.path} can't be changed: {error.strerror}", reference=self.path) from error
         finally:
@@ -79,6 +99,7 @@ class DockerConfigFile:
     def _read(self, text: str) -> dict[str, Any]:
         try:
             document = json.loads(text) if text.strip() else {}
+            document = {} if document is None else document
         except (ValueError, RecursionError) as error:
             raise BrokenCredential(f"{self.path} is not JSON: {error}", reference=self.path) from error
         if not isinstance(document, dict):
@@ -91,6 +112,11 @@ class DockerConfigFile:
         self._write(self.path, content.encode() + (b"\n" if text.endswith("\n") else b""))
         # Rights are kept, but nobody else learns what may be a secret.
         self.path.chmod(mode & 0o700 if "auth" in content else mode)
+
+
+def _user(entry: object) -> str:
+    auth = entry.get("auth") if isinstance(entry, dict) else None
+    return base64.b64decode(auth).partition(b":")[0].decode(errors="replace") if isinstance(auth, str) else ""
 
 
 def _indent(text: str) -> str | int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from publisher.model.credential import Absent, Answer, Broken, Credential, Present
-from publisher.model.errors import ConfigError
+from publisher.model.environment import split_credential
+from publisher.model.errors import BadReference, ConfigError
 from publisher.model.reference import DOCKER_HUB, Repository
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class SandboxCredentials:
 class EnvironmentCredentials:
     """DOCKERHUB_USERNAME and DOCKERHUB_TOKEN for Docker Hub; PUBLISH_USERNAME and PUBLISH_PASSWORD for one host.
 
+    PUBLISH_CREDENTIALS holds several, each for its own host, and comes after them.
+
     destinations: the hosts that this run writes to; without PUBLISH_REGISTRY the pair belongs to their only one.
     """
 
@@ -45,9 +48,10 @@ class EnvironmentCredentials:
             if not isinstance(answer, Absent):
                 return answer
         answer = self._pair("PUBLISH_USERNAME", "PUBLISH_PASSWORD")
-        if isinstance(answer, Absent):
+        if not isinstance(answer, Absent) and self._host() == registry:
             return answer
-        return answer if self._host() == registry else Absent()
+        listed = listed_credentials(self._environ.get("PUBLISH_CREDENTIALS", "")).get(registry)
+        return Present(listed) if listed else Absent()
 
     def _pair(self, username: str, secret: str) -> Answer:
         user, password = self._environ.get(username, ""), self._environ.get(secret, "")
@@ -60,12 +64,12 @@ class EnvironmentCredentials:
 
     def _host(self) -> str:
         if name := self._environ.get("PUBLISH_REGISTRY"):
-            repository = Repository.parse(f"{name}/any/name")
-            if repository.name != "any/name":
+            registry = _registry(name)
+            if registry is None:
                 raise ConfigError(
                     f"PUBLISH_REGISTRY is '{name}', not a registry's host", hint="give a host alone, as in ghcr.io"
                 )
-            return repository.registry
+            return registry
         if len(self._destinations) > 1:
             hosts = ", ".join(sorted(self._destinations))
             raise ConfigError(
@@ -73,6 +77,34 @@ class EnvironmentCredentials:
                 hint="name theirs in PUBLISH_REGISTRY",
             )
         return next(iter(self._destinations), "")
+
+
+def listed_credentials(text: str) -> dict[str, Credential]:
+    """The credentials of PUBLISH_CREDENTIALS by their hosts; raises ConfigError, which never repeats a line's text."""
+    listed: dict[str, Credential] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        parts = split_credential(line)
+        registry = _registry(parts[0])
+        if registry is None or len(parts) != 3 or not all(parts):  # noqa: PLR2004 - host, user, secret
+            raise ConfigError(
+                f"line {number} of PUBLISH_CREDENTIALS can't be read",
+                hint="write HOST USERNAME SECRET, one registry a line, with one blank between them",
+            )
+        if registry in listed:
+            raise ConfigError(f"PUBLISH_CREDENTIALS has two lines for {registry}", hint="leave one of them out")
+        listed[registry] = Credential(parts[1], parts[2], f"line {number} of PUBLISH_CREDENTIALS")
+    return listed
+
+
+def _registry(host: str) -> str | None:
+    """The registry of a host alone; None for anything else."""
+    try:
+        repository = Repository.parse(f"{host}/any/name")
+    except BadReference:
+        return None
+    return repository.registry if repository.name == "any/name" else None
 
 
 class CommandLineCredential:

@@ -16,12 +16,14 @@ import msgspec
 
 from publisher.model.credential import Absent, Answer, Broken, Credential, Present
 from publisher.model.environment import clean_environment
+from publisher.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _NOT_FOUND = "credentials not found in native keychain"
+_LONG_WORD = re.compile(r"[A-Za-z0-9+/_-]{20,}=*|(?<==)\S{4,}")
 _SECONDS = 30
 # Somebody may be typing the keychain's password.
 _SECONDS_AT_A_TERMINAL = 120
@@ -86,12 +88,23 @@ def _collect(stream: int, deadline: float) -> bytes:
     return output
 
 
+def _reason(text: str) -> str:
+    """What it said, if that is a sentence: a failure's reason comes where a secret would stand.
+
+    A single word, or what looks like a document, may be one; so may a long word within a sentence.
+    """
+    line = " ".join(text.split())
+    if " " not in line or any(sign in line for sign in '{}[]"\ufffd'):
+        return ""
+    return f": {printable(_LONG_WORD.sub('***', line), longest=200)}"
+
+
 def _read(program: str, code: int, output: bytes) -> Answer:
     if len(output) > _MOST:
         return Broken(f"{program} answered more than a credential")
     if code != 0:
         text = output.decode("utf-8", "replace").strip()
-        return Absent() if text == _NOT_FOUND else Broken(f"{program} failed with exit code {code}")
+        return Absent() if text == _NOT_FOUND else Broken(f"{program} failed with exit code {code}{_reason(text)}")
     try:
         document = msgspec.json.decode(output)
         username, secret = document["Username"], document["Secret"]

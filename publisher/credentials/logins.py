@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from publisher.credentials.docker_config import key_of, keys_for
 from publisher.credentials.helper_protocol import read_index
-from publisher.credentials.vault import Vault
+from publisher.credentials.vault import WITHOUT_KEYRING, Vault
 from publisher.model.credential import Absent, Answer, Broken, Present
 from publisher.model.environment import config_folder
 from publisher.model.errors import BrokenCredential
@@ -28,6 +28,40 @@ def index_file(environ: Mapping[str, str]) -> Path:
     return config_folder(environ) / "logins.json"
 
 
+def read_logins(file: Path) -> dict[str, str]:
+    """The users by what their logins are kept under; none where there is no such list."""
+    try:
+        return read_index(file.read_text())
+    except (OSError, UnicodeDecodeError):
+        return {}
+
+
+def write_logins(file: Path, index: Mapping[str, str], write: Callable[[Path, bytes], None]) -> None:
+    """Put a list in place of the one that is there. write: puts a file in place, whole or not at all."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write(file, json.dumps(index, indent=2).encode() + b"\n")
+
+
+class DockerLogins:
+    """Which entries of docker's own file are publish's, by `--store docker`: only those are publish's to take out."""
+
+    def __init__(self, environ: Mapping[str, str], write: Callable[[Path, bytes], None]) -> None:
+        self._file = config_folder(environ) / "docker-logins.json"
+        self._write = write
+
+    def add(self, target: str, username: str) -> None:
+        """Remember that the entry is ours."""
+        write_logins(self._file, {**read_logins(self._file), key_of(target): username}, self._write)
+
+    def remove(self, target: str) -> str | None:
+        """Forget that it is; gives the user whom it was for, None where it wasn't ours."""
+        index = read_logins(self._file)
+        username = index.pop(key_of(target), None)
+        if username is not None:
+            write_logins(self._file, index, self._write)
+        return username
+
+
 class Logins:
     """The logins of this user; a CredentialSource. write: puts a file in place, whole or not at all."""
 
@@ -42,10 +76,7 @@ class Logins:
     @property
     def index(self) -> dict[str, str]:
         """The users by what their logins are kept under."""
-        try:
-            return read_index(self._file.read_text())
-        except (OSError, UnicodeDecodeError):
-            return {}
+        return read_logins(self._file)
 
     def find(self, registry: str, repository: str = "") -> Answer:
         """Ask for `registry`, the longest path that fits first; what is not in the list is not looked for."""
@@ -78,8 +109,7 @@ class Logins:
         return True
 
     def _save(self, index: Mapping[str, str]) -> None:
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._write(self._file, json.dumps(index, indent=2).encode() + b"\n")
+        write_logins(self._file, index, self._write)
 
     def _limited(self, work: Callable[[], Result]) -> Result:
         """Do work that may never come back, as a locked keyring's; raises BrokenCredential when time is up."""
@@ -88,6 +118,6 @@ class Logins:
         if results is None:
             raise BrokenCredential(
                 f"the keyring did not answer within {self._seconds:g} seconds: it is locked, or hangs",
-                hint="unlock it, or use environment variables: PUBLISH_USERNAME and PUBLISH_PASSWORD",
+                hint=f"unlock it, or {WITHOUT_KEYRING}",
             )
         return results[0]

@@ -16,6 +16,12 @@ SERVICE: Final = "publish"
 _SECURE = ("keyring.backends.SecretService", "keyring.backends.libsecret", "keyring.backends.kwallet")
 _SECURE_ELSEWHERE = ("keyring.backends.macOS", "keyring.backends.Windows")
 
+WITHOUT_KEYRING: Final = (
+    "keep the login in docker's own file, 'publish login --store docker', or set PUBLISH_USERNAME and PUBLISH_PASSWORD"
+)
+# What backends raise where the keyring is locked, or new, and its question for a password finds no display.
+_LOCKED: Final = frozenset({"KeyringLocked", "InitError", "LockedException", "PromptDismissedException"})
+
 
 class Vault:
     """Credentials in the keyring, one a registry: a JSON object of user and secret under the registry's name."""
@@ -30,7 +36,8 @@ class Vault:
         except BrokenCredential as error:
             return Broken(error.message, error.hint or "")
         except Exception as error:  # noqa: BLE001 - backends raise what their system raises: locked, no D-Bus, gone
-            return Broken(f"{type(error).__name__}: {error}", "unlock the keyring, or use environment variables")
+            failure = _failure(error)
+            return Broken(failure.message, failure.hint or "")
         return _read(text) if text else Absent()
 
     def store(self, registry: str, username: str, secret: str) -> None:
@@ -42,7 +49,7 @@ class Vault:
         except BrokenCredential:
             raise
         except Exception as error:
-            raise BrokenCredential(f"the keyring did not take it: {type(error).__name__}: {error}") from error
+            raise _failure(error) from error
         if not stored or json.loads(stored) != {"Username": username, "Secret": secret}:
             raise BrokenCredential("the keyring did not keep what it was given", reference=registry)
 
@@ -57,13 +64,23 @@ class Vault:
         except BrokenCredential:
             raise
         except Exception as error:
-            raise BrokenCredential(f"the keyring did not answer: {type(error).__name__}: {error}") from error
+            raise _failure(error) from error
 
 
 def backend_name() -> str:
     """The keyring that would be used; raises BrokenCredential where there is none that is secure."""
     backend = _backend()
     return f"{type(backend).__module__}.{type(backend).__name__}"
+
+
+def _failure(error: Exception) -> BrokenCredential:
+    """In one sentence, with what to do next."""
+    if {kind.__name__ for kind in (type(error), type(error.__cause__), type(error.__context__))} & _LOCKED:
+        return BrokenCredential(
+            "the keyring is locked or new, and has no display to ask for its password at",
+            hint=f"unlock it in a desktop's session, or {WITHOUT_KEYRING}",
+        )
+    return BrokenCredential(f"the keyring did not answer: {type(error).__name__}: {error}", hint=WITHOUT_KEYRING)
 
 
 def _read(text: str) -> Answer:
@@ -81,9 +98,8 @@ def _backend() -> KeyringBackend:
     keyring_backend = keyring.get_keyring()
     for backend in getattr(keyring_backend, "backends", None) or [keyring_backend]:
         name = f"{type(backend).__module__}.{type(backend).__name__}"
+        if name.startswith("keyring.backends.fail."):
+            raise BrokenCredential("this machine has no keyring that is running", hint=WITHOUT_KEYRING)
         if not name.startswith((*_SECURE, *_SECURE_ELSEWHERE)):
-            raise BrokenCredential(
-                f"the keyring's backend {name} does not keep secrets safe, or there is none",
-                hint="use environment variables or docker's credential helpers, or start a Secret Service",
-            )
+            raise BrokenCredential(f"the keyring's backend {name} does not keep secrets safe", hint=WITHOUT_KEYRING)
     return keyring_backend

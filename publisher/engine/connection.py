@@ -317,6 +317,8 @@ def _auth_header(credential: Credential | None) -> dict[str, str]:
         fields: dict[str, str] = {}
     elif credential.is_identity_token:
         fields = {"identitytoken": credential.secret}
+    elif credential.is_registry_token:
+        fields = {"registrytoken": credential.secret}
     else:
         fields = {"username": credential.username, "password": credential.secret}
     return {"X-Registry-Auth": encode_header(fields).decode()}

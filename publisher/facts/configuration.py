@@ -61,6 +61,12 @@ def load(file: Path | None, directory: Path) -> Configuration:
     return Configuration(settings, source.file, source.file.parent)
 
 
+def has_shared_table(directory: Path) -> bool:
+    """Whether the folder's pyproject.toml has our table."""
+    file = directory / SHARED_NAME
+    return file.is_file() and _read_shared(file) is not None
+
+
 def _read_stated(file: Path) -> _ConfigFile:
     if not file.is_file():
         problem = "is not a file" if file.exists() else "does not exist"

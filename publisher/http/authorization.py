@@ -74,6 +74,8 @@ class Authorizer:
             if not credential.known:
                 self._redactor.learn(credential.secret, credential.username)
             self._check_transport(origin, host)
+        if credential and credential.is_registry_token and challenge.scheme == "bearer":
+            return f"Bearer {credential.secret}"
         if challenge.scheme == "basic":
             return _basic(credential, origin) if credential else None
         return self._bearer(origin, host, request, challenge, credential, refused_header)
@@ -120,8 +122,9 @@ def _choose_challenge(origin: Origin, refusal: Response) -> Challenge | None:
 
 
 def _basic(credential: Credential, origin: Origin) -> str:
-    if credential.is_identity_token:
-        message = f"{origin.netloc} wants a password, and only an identity token is stored"
+    if credential.is_identity_token or credential.is_registry_token:
+        kind = "an identity token" if credential.is_identity_token else "a registry token"
+        message = f"{origin.netloc} wants a password, and only {kind} is stored"
         raise Denied(message, reference=origin.netloc)
     pair = f"{credential.username}:{credential.secret}".encode()
     return "Basic " + base64.b64encode(pair).decode()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from markdown_it.token import Token
 
@@ -25,7 +26,7 @@ _CODE: Final = r"(?P<code>(?P<quotes>`+)(?!`).*?(?<!`)(?P=quotes)(?!`))"
 _TEXT: Final = r"(?:[^\[\]]|\[[^\[\]]*\]\([^()]*\)|\[[^\[\]]*\])*"
 _TARGET: Final = r"[^\s()<>]+(?:\([^\s()<>]*\)[^\s()<>]*)*"
 _INLINE: Final = rf"(?P<bang>!?)\[(?P<text>{_TEXT})\]\(\s*(?P<angle><?)(?P<target>{_TARGET})"
-_HTML: Final = r"\b(?P<name>src|href)\s*=\s*(?P<mark>[\"'])(?P<address>[^\"']+)(?P=mark)"
+_HTML: Final = r"\b(?P<name>srcset|src|href)\s*=\s*(?P<mark>[\"'])(?P<address>[^\"']+)(?P=mark)"
 _WORDS: Final = re.compile(f"{_CODE}|{_INLINE}|{_HTML}", re.DOTALL)
 _DEFINITION: Final = re.compile(r"^( {0,3}\[[^\]\n]+\]:\s*<?)([^\s<>]+)", re.MULTILINE)
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".avif")
@@ -60,31 +61,43 @@ class Home(Value, frozen=True):
 
 
 class HubText(Value, frozen=True):
-    """What Docker Hub is to show. cut: whether something had to go."""
+    """What Docker Hub is to show. whole: how many bytes of UTF-8 it would have had, more than `text` if it was cut."""
 
     text: str
-    cut: bool = False
+    whole: int
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return len(self.text.encode())
+
+    @property
+    def cut(self) -> bool:
+        """Whether something had to go."""
+        return self.whole > self.size
 
 
 def make_readme(text: str, home: Home, address: str = "", most: int = MOST_README) -> HubText:
-    """A README with absolute links, cut before a heading where it has more than `most` bytes of UTF-8.
+    """A README with absolute links, cut at a good place where it has more than `most` bytes of UTF-8.
 
     address: where the whole of it can be read; "" for nowhere.
     """
     absolute = "".join(_absolute(part, home) if prose else part for part, prose in _parts(text))
-    if len(absolute.encode()) <= most:
-        return HubText(absolute)
+    whole = len(absolute.encode())
+    if whole <= most:
+        return HubText(absolute, whole)
     note = f"\n\n[Read on]({address})\n" if address else "\n\n…\n"
-    return HubText(_cut(absolute, most - len(note.encode())).rstrip() + note, cut=True)
+    return HubText(_cut(absolute, most - len(note.encode())).rstrip() + note, whole)
 
 
 def make_description(text: str, most: int = MOST_DESCRIPTION) -> HubText:
     """A short description in one line, cut after a word where it has more than `most` bytes."""
     line = " ".join(text.split())
-    if len(line.encode()) <= most:
-        return HubText(line)
+    whole = len(line.encode())
+    if whole <= most:
+        return HubText(line, whole)
     start = _first(line, most - len("…".encode()))
-    return HubText((start.rpartition(" ")[0] or start).rstrip(" ,;:-") + "…", cut=True)
+    return HubText((start.rpartition(" ")[0] or start).rstrip(" ,;:-") + "…", whole)
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
@@ -112,6 +125,8 @@ def _absolute(prose: str, home: Home) -> str:
 def _relink(match: re.Match[str], home: Home) -> str:
     if match["code"]:
         return match[0]
+    if match["name"] == "srcset":
+        return f"srcset={match['mark']}{_candidates(match['address'], home)}{match['mark']}"
     if match["name"]:
         address = home.absolute(match["address"], picture=match["name"] == "src")
         return f"{match['name']}={match['mark']}{address}{match['mark']}"
@@ -121,25 +136,54 @@ def _relink(match: re.Match[str], home: Home) -> str:
     return f"{match['bang']}[{text}]({match['angle']}{target}"
 
 
+def _candidates(text: str, home: Home) -> str:
+    """The pictures of a `srcset`, each before its width or density; a comma within an address has no space after it."""
+    parts = (candidate.strip().partition(" ") for candidate in re.split(r",\s+", text))
+    return ", ".join(f"{home.absolute(address, picture=True)}{blank}{size}" for address, blank, size in parts)
+
+
 def _is_picture(target: str) -> bool:
     return urlsplit(target).path.lower().endswith(_PICTURES)
 
 
 def _cut(text: str, most: int) -> str:
-    """The longest beginning that ends before a heading, else after a paragraph, a line, or a character."""
+    """The beginning before the last heading, else row, item, paragraph or line that fits, else as many characters.
+
+    What is left is at least half of what would fit, wherever the headings stand.
+    """
     lines = text.splitlines(keepends=True)
-    ends = [0]
-    for line in lines:
-        ends.append(ends[-1] + len(line.encode()))
     tokens = _parsed(text)
-    headings = [token.map[0] for token in tokens if token.type == _HEADING and token.map and token.level == 0]
-    blocks = [token.map[0] for token in tokens if token.map and token.level == 0]
-    for starts in (headings, blocks):
-        # A first heading alone is no beginning worth showing.
-        starts_within = [line for line in starts if 0 < ends[line] <= most and line > 1]
-        if starts_within:
-            return "".join(lines[: max(starts_within)])
+    ends = list(accumulate((len(line.encode()) for line in lines), initial=0))
+    for starts in _places(tokens, len(lines)):
+        within = [line for line in starts if most // 2 <= ends[line] <= most]
+        if within:
+            return _closed(lines[: max(within)], tokens, most)
     return _first(text, most)
+
+
+def _places(tokens: Sequence[Token], length: int) -> Iterator[Iterable[int]]:
+    """The lines to cut before, by what begins there, the best kind first."""
+    starts = [(token, token.map[0], token.map[1]) for token in tokens if token.map]
+    yield [line for token, line, _ in starts if token.type == _HEADING and token.level == 0]
+    for kind in ("tr_open", "list_item_open"):
+        yield [line for token, line, _ in starts if token.type == kind]
+    yield [line for token, line, _ in starts if token.level == 0]
+    # Between its first and its last line, markup is open.
+    markup = {line for token, start, end in starts if token.type == "html_block" for line in range(start + 1, end)}
+    yield [line for line in range(length) if line not in markup]
+
+
+def _closed(lines: Sequence[str], tokens: Sequence[Token], most: int) -> str:
+    """The lines, and the end of a block of code that they were cut in; a line goes where there is no room for it."""
+    count = len(lines)
+    for token in tokens:
+        if token.type == "fence" and token.map and token.map[0] < count < token.map[1]:
+            opening = lines[token.map[0]]
+            end = opening[: len(opening) - len(opening.lstrip())] + token.markup
+            while count > token.map[0] + 1 and len("".join(lines[:count]).encode()) + len(end) > most:
+                count -= 1
+            return "".join(lines[:count]) + end
+    return "".join(lines)
 
 
 def _first(text: str, most: int) -> str:
@@ -150,4 +194,4 @@ def _parsed(text: str) -> list[Token]:
     """Imported here: a release that describes nothing does without the parser."""
     from markdown_it import MarkdownIt
 
-    return MarkdownIt().parse(text)
+    return MarkdownIt().enable("table").parse(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 SECRET_VARIABLES: Final = (
     "PUBLISH_PASSWORD",
+    "PUBLISH_CREDENTIALS",
     "DOCKERHUB_TOKEN",
     "DOCKER_AUTH_CONFIG",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
@@ -19,6 +21,18 @@ SECRET_VARIABLES: Final = (
 )
 
 _KEY: Final = "PRIVATE KEY-----"
+
+
+def secrets_in(environ: Mapping[str, str]) -> list[str]:
+    """The secrets as they may come up elsewhere: of PUBLISH_CREDENTIALS what stands behind host and user too."""
+    values = [environ.get(name, "") for name in SECRET_VARIABLES]
+    lines = environ.get("PUBLISH_CREDENTIALS", "").splitlines()
+    return [*filter(None, values), *(part[2] for line in lines if len(part := split_credential(line)) == 3)]  # noqa: PLR2004 - host, user, secret
+
+
+def split_credential(line: str) -> list[str]:
+    """A line of PUBLISH_CREDENTIALS: HOST USERNAME SECRET, split at the first two blanks."""
+    return re.split(r"[ \t]", line.lstrip(), maxsplit=2)
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.errors import Unreachable, UsageError
+from publisher.model.installation import reinstall_hint
 from publisher.model.manifest import Content, Descriptor, Platform, compose_index, compose_manifest
 from publisher.sandbox.faults import Faults
 from publisher.sandbox.options import Options
@@ -92,7 +93,7 @@ class Sandbox:
 
     port: 0 for a free one. store: a folder that is kept; without one all is gone at the end. faults: see Fault.
     `requests` are those so far: method, path with query, status (0: hung up), bytes received and sent.
-    Raises UsageError for a bad rule, a port or a folder that can't be used, or where its extra isn't installed.
+    Raises UsageError for a bad rule, a port or a folder that can't be used, or where what it needs isn't installed.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Sandbox:
             from publisher.sandbox.application import Application
         except ImportError as error:
             raise UsageError(
-                "the sandbox needs starlette and uvicorn", hint="pip install 'publish[sandbox]'"
+                f"the sandbox needs {error.name}, which is not installed", hint=reinstall_hint()
             ) from error
         from publisher.sandbox.blob_store import FolderBlobStore, MemoryBlobStore
         from publisher.sandbox.store import Store

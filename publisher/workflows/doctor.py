@@ -11,6 +11,7 @@ import msgspec
 
 from publisher.model.digest import Digest
 from publisher.model.errors import EngineUnavailable, PublishError
+from publisher.model.installation import reinstall_hint
 from publisher.model.reference import DOCKER_HUB
 from publisher.workflows.jobs import PlanOptions, jobs
 
@@ -179,19 +180,17 @@ def _credentials(session: Session) -> Iterator[DoctorCheck]:
             yield DoctorCheck(name=name, health=health, detail="none", advice=f"publish login {registry}")
         else:
             yield DoctorCheck(name=name, health=Health.OK, detail=f"{found.username}, from {found.source}")
-    yield _keyring(session)
+    yield _keyring()
     yield from _plain_text(session)
 
 
-def _keyring(session: Session) -> DoctorCheck:
+def _keyring() -> DoctorCheck:
     from publisher.credentials.vault import backend_name
-    from publisher.workflows.login import logins
 
     try:
         return DoctorCheck(name="keyring", health=Health.OK, detail=backend_name())
     except PublishError as error:
-        # Headless machines have none, and need none until a login was stored.
-        return _broken("keyring", error, Health.WARNING if logins(session).index else Health.OK)
+        return _broken("keyring", error, Health.WARNING)
 
 
 def _plain_text(session: Session) -> Iterator[DoctorCheck]:
@@ -238,7 +237,7 @@ def _signing(session: Session) -> Iterator[DoctorCheck]:
         return
     missing = [name for name in ("cryptography", "nacl", "sigstore") if find_spec(name) is None]
     if missing:
-        detail, advice = f"{', '.join(missing)} is not installed", "install publish with its extra 'sign'"
+        detail, advice = f"{', '.join(missing)} is not installed", reinstall_hint("sign")
         yield DoctorCheck(name="signing", health=Health.BROKEN, detail=detail, advice=advice, code=2)
         return
     yield _job(session) if settings.by == "ci" else _key(session, settings.by)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from publisher.hub.readme import Home, make_description, make_readme
+from publisher.hub.readme import MOST_README, Home, HubText, make_description, make_readme
 from publisher.model import media
 from publisher.model.documents import HubChange, HubReport, PullQuota
 from publisher.model.errors import ConfigError, ImmutableTag, PublishError, UsageError
@@ -119,12 +119,16 @@ def _texts(session: Session, settings: HubSettings) -> tuple[dict[str, str], tup
         if short.cut:
             warnings.append(f"the description is longer than Docker Hub's 100 bytes: it ends with '{short.text[-20:]}'")
     path = session.configuration.path(settings.readme or _README)
-    if settings.readme or path.is_file():
-        home = Home(session.facts.project.source, _folder(path))
-        whole = make_readme(_read(path), home, home.absolute(path.name, picture=False) if home.page else "")
-        found["readme"] = whole.text
-        if whole.cut:
-            warnings.append(f"{path.name} has more than Docker Hub's 25,000 bytes: what follows a section is left out")
+    if settings.readme == "":
+        found["readme"] = ""
+    elif settings.readme or path.is_file():
+        text = _read(path)
+        if text.strip():
+            readme = _readme(session, path, text)
+            found["readme"] = readme.text
+            warnings += [_cut_warning(path, readme)] if readme.cut else []
+        else:
+            warnings.append(f'{path.name} is empty, so the page keeps its README (readme = "" in [hub] would empty it)')
     if not found:
         raise UsageError(
             "there is nothing to describe the image with", hint='write description = "…" and readme = "…" into [hub]'
@@ -132,9 +136,22 @@ def _texts(session: Session, settings: HubSettings) -> tuple[dict[str, str], tup
     return found, tuple(warnings)
 
 
+def _readme(session: Session, path: Path, text: str) -> HubText:
+    home = Home(session.facts.project.source, _folder(path))
+    return make_readme(text, home, home.absolute(path.name, picture=False) if home.page else "")
+
+
+def _cut_warning(path: Path, readme: HubText) -> str:
+    return (
+        f"{path.name} has {readme.whole:,} bytes with its links made absolute, and Docker Hub takes {MOST_README:,}: "
+        f"it is cut to {readme.size:,}"
+    )
+
+
 def _read(path: Path) -> str:
+    """The text, without the byte order mark that some editors put before it."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8", reference=path) from error
     except OSError as error:

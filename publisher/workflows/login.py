@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from publisher.credentials.docker_config import config_file
-from publisher.credentials.docker_config_file import DockerConfigFile
-from publisher.credentials.logins import Logins, index_file
+from publisher.credentials.docker_config import config_file, helper_of, key_of, plain_logins
+from publisher.credentials.docker_config_file import HELPER, DockerConfigFile
+from publisher.credentials.environment import EnvironmentCredentials
+from publisher.credentials.logins import DockerLogins, Logins, index_file
 from publisher.http.message import Request
+from publisher.model.credential import Present
 from publisher.model.errors import BadReference, Denied, PublishError, Refused, Unreachable, UsageError
 from publisher.model.reference import DOCKER_HUB, Repository
 from publisher.model.value import Value
@@ -17,6 +19,8 @@ from publisher.receipts.atomic import write_atomically
 from publisher.registry.endpoint import locate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from publisher.http.client import Client
     from publisher.model.credential import Credential
     from publisher.workflows.session import Session
@@ -47,10 +51,11 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="
 
 
 class Logout(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.logout/1"):
-    """What was forgotten. forgotten: false where there was no login."""
+    """What was forgotten. forgotten: false where there was no login. left: what may still sign in, in sentences."""
 
     registry: str
     forgotten: bool
+    left: tuple[str, ...] = ()
 
 
 class LoginTarget(Value, frozen=True):
@@ -85,6 +90,8 @@ def kind_of(credential: Credential) -> str:
     """What kind of secret it is, by its form alone."""
     if credential.is_identity_token:
         return "identity token"
+    if credential.is_registry_token:
+        return "registry token"
     return next((kind for start, kind in _KINDS.items() if credential.secret.startswith(start)), "password or token")
 
 
@@ -113,6 +120,7 @@ def login(session: Session, place: LoginTarget, credential: Credential, *, store
     file = DockerConfigFile(config_file(session.environ), write_atomically)
     if store == "docker":
         file.store(str(place), credential.username, credential.secret)
+        DockerLogins(session.environ, write_atomically).add(str(place), credential.username)
         session.progress.warn(f"the secret is in {file.path} as plain base64, which everybody who reads it can undo")
     else:
         logins(session).store(str(place), credential.username, credential.secret)
@@ -126,12 +134,33 @@ def logins(session: Session) -> Logins:
     return Logins(index_file(session.environ), write_atomically)
 
 
-def logout(session: Session, place: LoginTarget, *, docker: bool) -> bool:
-    """Forget a login; False if there was none."""
-    found = logins(session).erase(str(place))
+def logout(session: Session, place: LoginTarget, *, docker: bool) -> Logout:
+    """Forget what a login stored, wherever it went; docker's own entry and its use of ours only if `docker` says so."""
+    target = str(place)
+    file = DockerConfigFile(config_file(session.environ), write_atomically)
+    forgotten = [logins(session).erase(target)]
+    if username := DockerLogins(session.environ, write_atomically).remove(target):
+        forgotten.append(file.forget(target, username))
     if docker:
-        found = DockerConfigFile(config_file(session.environ), write_atomically).forget(str(place)) or found
-    return found
+        forgotten += [file.forget_helper(target), file.forget(target)]
+    return Logout(registry=target, forgotten=any(forgotten), left=tuple(_left(session, place)))
+
+
+def _left(session: Session, place: LoginTarget) -> Iterator[str]:
+    """What still signs in there after a logout."""
+    target, key = str(place), key_of(str(place))
+    for other, username in logins(session).index.items():
+        if other != key and LoginTarget.parse(other).registry == place.registry:
+            yield f"{username} stays signed in to {other}: publish logout {other}"
+    path, plain = plain_logins(session.environ)
+    if key in plain:
+        yield f"{path} holds a login for {target} that docker wrote: docker logout {target}"
+    if helper := helper_of(session.environ, place.registry):
+        ours = f"publish logout {target} --docker" if helper == HELPER else f"docker logout {target}"
+        yield f"docker asks docker-credential-{helper} for {target}: {ours}"
+    answer = EnvironmentCredentials(session.environ, frozenset({place.registry})).find(place.registry)
+    if isinstance(answer, Present):
+        yield f"{answer.credential.source} still hold one for {place.registry}: unset them"
 
 
 def whoami(session: Session, place: LoginTarget) -> Login:

@@ -34,9 +34,28 @@ CONFIGURATION = """
 description = "A small app"
 readme = "README.md"
 """
+FROM_GIT = f"git+https://github.com/OWNER/publish@{'0' * 40}"
+DOCTOR_IN_AN_IMAGE = (
+    'docker run --rm -v "$PWD:/work:ro" -v /var/run/docker.sock:/var/run/docker.sock '
+    '--group-add "$(stat -c %g /var/run/docker.sock)" publish doctor'
+)
 # What a page shows and no test may do as it stands: it would change the machine, or take minutes. Where it is tested.
 ELSEWHERE = {
-    "pip install 'publish[sandbox]'": "test_stranger",
+    "pipx install .": "test_stranger",
+    "uv tool install .": "test_stranger, by pip",
+    "python3 -m venv ~/publish": "test_stranger",
+    "~/publish/bin/pip install .": "test_stranger",
+    "~/publish/bin/publish --version": "test_stranger",
+    "sudo apt install pipx git": "changes the machine",
+    "sudo apt install python3-venv git": "changes the machine; scripts/environment does the same",
+    f"pipx install {FROM_GIT}": "test_stranger, by pip",
+    f"uv tool install {FROM_GIT}": "test_stranger, by pip",
+    f"~/publish/bin/pip install {FROM_GIT}": "test_stranger",
+    "~/publish/bin/pip install --require-hashes --only-binary :all: -r requirements/publish.txt": "test_github_action",
+    "~/publish/bin/pip install --no-index --no-deps --no-build-isolation .": "test_github_action",
+    "docker build -t publish .": "test_github_workflows: this project releases itself",
+    "docker run --rm publish --version": "test_github_workflows: its smoke run",
+    DOCTOR_IN_AN_IMAGE: "needs the engine's socket of the machine",
     "scripts/demo": "test_stranger",
     "scripts/test": "what runs this test",
     "python -m tests.bench": "tests/bench",
@@ -46,7 +65,15 @@ ELSEWHERE = {
 }
 # Those that one learns from are run by test_pages, each in one shell.
 LEARNED = [f"docs/{name}.md" for name in ("README", "build", "data", "images", "run", "share")]
-CONSOLE = ["README.md", "docs/errors.md", "docs/migration.md", "docs/sandbox.md", "docs/security.md"]
+CONSOLE = [
+    "README.md",
+    "docs/configuration.md",
+    "docs/errors.md",
+    "docs/install.md",
+    "docs/migration.md",
+    "docs/sandbox.md",
+    "docs/security.md",
+]
 
 
 def _world(publish: Publish, folder: Path, sandbox: Sandbox) -> dict[str, str]:
@@ -87,13 +114,20 @@ def test_commands(
 ) -> None:
     """Every console block of the page, one after another in one folder."""
     environ = _world(publish_with_engine, tmp_path, sandbox)
-    (tmp_path / "hub.toml").write_text(CONFIGURATION if page == "docs/migration.md" else "")
+    (tmp_path / "hub.toml").write_text(_configuration(page))
     shutil.copy(BUSYBOX, tmp_path / "busybox")
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY busybox /bin/busybox\n")
     engine.docker("build", "-q", "-t", "goalapp", str(tmp_path))
     for block in runnable(page):
         if commands(block):
             run(block, environ, tmp_path, _without_engine)
+
+
+def _configuration(page: str) -> str:
+    """The one that the page's commands need; of its own page, the example of several images."""
+    if page == "docs/configuration.md":
+        return next(block.text for block in blocks(ROOT / page, "toml") if "[images.web]" in block.text)
+    return CONFIGURATION if page == "docs/migration.md" else ""
 
 
 def _without_engine(command: str) -> str:

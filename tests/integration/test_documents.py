@@ -88,6 +88,7 @@ def desk(publish: Publish, tmp_path: Path) -> Iterator[Desk]:
 
 def test_documents(desk: Desk, private_registry: RegistryProcess, tmp_path: Path) -> None:
     """Every command, and every schema, at least once; a document of another kind doesn't fit."""
+    desk("init", "--image", "acme/app", "--dry-run")
     desk("hub", "create")
     for version in ("1.0.0", "1.1.0"):
         plan = desk("plan", f"oci:{version}", "--version", version)

@@ -237,7 +237,8 @@ def test_a_fork_gets_no_secret(kind: str, runner: Callable[..., Runner], registr
     given = {"images": f"{registry.host}/{name}", "source": "oci:lay out", "command": "plan", "version": "1.0.0"}
     credential = {"username": "me", "password": "a-secret"}
     on = runner(fork(kind))
-    for more, env in ((credential, {}), ({}, {"DOCKERHUB_TOKEN": "a-secret"}), ({"context": "."}, {})):
+    listed = {"credentials": "other.example me a-secret"}
+    for more, env in ((credential, {}), (listed, {}), ({}, {"DOCKERHUB_TOKEN": "a-secret"}), ({"context": "."}, {})):
         bare = {key: value for key, value in given.items() if not (more.get("context") and key == "source")}
         refused = on.use(ACTION, {**bare, **more}, env=env)
         assert (refused.code, "fork" in refused.log) == (2, True), refused.raw
@@ -382,3 +383,17 @@ def test_a_cancelled_job(runner: Callable[..., Runner], publish: Publish) -> Non
     assert (done.code, "Traceback" in done.raw) == (130, False), done.raw
     assert "interrupted" in done.summary.lower()
     assert json.loads(next((publish.home / "state").rglob("*.json")).read_text())["outcome"] == "incomplete"
+
+
+def test_credentials_of_several_registries(
+    runner: Callable[..., Runner], private_registry: RegistryProcess, registry: RegistryProcess, name: str
+) -> None:
+    """Each line goes to its host alone, and its secret is masked as the password is."""
+    on = runner(TAGGED)
+    images = f"{private_registry.host}/{name}\n{registry.host}/{name}"
+    listed = f"{private_registry.host} {USER} {SECRET}\nother.example somebody an-other-secret\n"
+    done = on.use(ACTION, {"images": images, "source": "oci:lay out", "credentials": listed})
+    assert done.code == 0, done.raw
+    assert on.masks.issuperset({SECRET, encoded(f"{USER}:{SECRET}"), "an-other-secret"})
+    for secret in (SECRET, "an-other-secret"):
+        assert secret not in done.log + done.summary + "".join(done.outputs.values())

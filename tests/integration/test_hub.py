@@ -77,6 +77,35 @@ def test_describe_shows_the_difference_and_applies_it(shop: Shop) -> None:
     assert shop.run("hub", "describe", "--format", "json").document["changes"] == []
 
 
+def test_an_empty_readme_wipes_nothing_unasked(shop: Shop) -> None:
+    """The page keeps what it has, and the warning names the setting that would empty it."""
+    shop.run("hub", "create")
+    shop.run("hub", "describe")
+    text = shop.page.full_description
+    (shop.folder / "README.md").write_bytes(b"\xef\xbb\xbf \n")
+    shop.write('description = "A small app"')
+    kept = shop.run("hub", "describe")
+    assert (kept.code, "README.md is empty" in kept.stderr) == (0, True)
+    assert (shop.page.full_description, shop.page.description) == (text, "A small app")
+    shop.write('readme = ""')
+    assert shop.run("hub", "describe").code == 0
+    assert (text != "", shop.page.full_description) == (True, "")
+
+
+def test_a_readme_is_cut_and_measured_in_bytes(shop: Shop) -> None:
+    """Without its byte order mark; the warning says how long it was."""
+    shop.run("hub", "create")
+    rows = "".join(f"| 1.{number}.0 | {'x' * 60} |\n" for number in range(600))
+    text = f"# App\n\n## Tags\n\n| tag | digest |\n|---|---|\n{rows}\n## Licence\n\nMIT\n"
+    (shop.folder / "README.md").write_text(text, encoding="utf-8-sig")
+    done = shop.run("hub", "describe")
+    assert done.code == 0, done.stderr
+    assert f"README.md has {len(text):,} bytes" in done.stderr
+    page = shop.page.full_description
+    assert page.startswith("# App")
+    assert 24_000 < len(page.encode()) <= 25_000
+
+
 def test_create_makes_it_private(shop: Shop) -> None:
     """As [hub] says, and never twice."""
     shop.write('private = true\ndescription = "A small app"')

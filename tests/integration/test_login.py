@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -21,6 +22,7 @@ from publisher.sandbox.server import Sandbox
 from publisher.workflows.login import LoginTarget
 from tests.support.layout import make_layout
 from tests.support.registry import SECRET, USER
+from tests.support.terminal import run_terminal
 
 if TYPE_CHECKING:
     from tests.support.command import Publish
@@ -101,7 +103,8 @@ def test_without_a_keyring(private_registry: RegistryProcess, publish: Publish) 
     host = private_registry.host
     result = publish("login", host, "-u", USER, "--password-stdin", stdin=SECRET)
     assert result.code == 3
-    assert "Use environment variables" in result.stderr
+    assert "This machine has no keyring" in result.stderr
+    assert {"--store", "docker'", "PUBLISH_USERNAME", "PUBLISH_PASSWORD"} <= set(re.split(r"[ ,.\n]+", result.stderr))
     given = {"PUBLISH_USERNAME": USER, "PUBLISH_PASSWORD": SECRET, "PUBLISH_REGISTRY": host}
     who = publish("whoami", host, "--format", "json", environ=given)
     assert (who.code, who.document["source"]) == (0, "PUBLISH_USERNAME and PUBLISH_PASSWORD")
@@ -134,8 +137,80 @@ def test_docker_s_own_file(private_registry: RegistryProcess, publish: Publish) 
     assert config.read_text().startswith('{\n  "psFormat"')
     who = publish("whoami", host, "--format", "json")
     assert who.document["source"] == str(config)
-    assert publish("logout", host, "--docker").code == 0
+    out = publish("logout", host)
+    assert (out.code, f"{host}: forgotten" in out.stdout) == (0, True)
     assert json.loads(config.read_text()) == {"psFormat": "x", "auths": {"other.example": {}}}
+    assert not files_with(SECRET, publish.home / "config", publish.home / "docker")
+    assert "there was no login" in publish("logout", host).stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "code"), [(b"", 0), (b"null", 0), (b"\xef\xbb\xbf{}", 3), ("{}".encode("utf-16"), 3)], ids=ascii
+)
+def test_docker_s_file_as_it_is_found(
+    content: bytes, code: int, private_registry: RegistryProcess, publish: Publish
+) -> None:
+    """An empty one is filled; one that docker itself can't read is named and left."""
+    config = publish.home / "docker" / "config.json"
+    config.parent.mkdir()
+    config.write_bytes(content)
+    words = ["login", private_registry.host, "-u", USER, "--password-stdin", "--store", "docker"]
+    done = publish(*words, stdin=SECRET)
+    assert (done.code, str(config) in done.stderr) == (code, True), done.stderr
+    assert (config.read_bytes() == content) is (code != 0)
+
+
+def test_a_missing_keyring_is_known_before_anything_is_asked(publish: Publish) -> None:
+    """On a terminal neither user nor password is asked for in vain."""
+    environ = {**publish.environ, "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+    environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
+    with run_terminal(["publish", "login", "registry.example"], environ, cwd=publish.home) as terminal:
+        assert terminal.end() == 3
+        assert "no keyring" in terminal.screen()
+        assert "Username" not in terminal.screen()
+
+
+def test_a_keyring_that_nobody_unlocks(private_registry: RegistryProcess, publish: Publish) -> None:
+    """Without a display it can't ask for a password: one sentence says so, and what to do."""
+    start = "gnome-keyring-daemon --start --components=secrets >/dev/null 2>&1; "
+    done = in_session(publish, login_words(private_registry.host), start)
+    assert "code 3" in done.stdout, done.stderr
+    assert "keyring is locked" in done.stderr
+    assert "--store docker" in " ".join(done.stderr.split())
+    assert "Prompt dismissed" not in done.stderr
+
+
+def test_what_docker_wrote_is_left_and_named(publish: Publish) -> None:
+    """A login of docker's own is not publish's to take out, unless --docker says so; nor are variables."""
+    config = publish.home / "docker" / "config.json"
+    config.parent.mkdir()
+    entry = base64.b64encode(f"{USER}:{SECRET}".encode()).decode()
+    auths = {"registry.example": {"auth": entry}, "ours.example": {}}
+    text = json.dumps({"auths": auths, "credHelpers": {"ours.example": "publish"}})
+    config.write_text(text)
+    variables = {"PUBLISH_USERNAME": USER, "PUBLISH_PASSWORD": SECRET, "PUBLISH_REGISTRY": "registry.example"}
+    kept = publish("logout", "registry.example", "--format", "json", environ=variables)
+    assert kept.document["forgotten"] is False
+    assert [sentence.rpartition(": ")[2] for sentence in kept.document["left"]] == [
+        "docker logout registry.example", "unset them",
+    ]  # fmt: skip
+    assert "publish logout ours.example --docker" in publish("logout", "ours.example").stderr
+    assert config.read_text() == text
+    for host in ("registry.example", "ours.example"):
+        assert f"{host}: forgotten" in publish("logout", host, "--docker").stdout
+    assert json.loads(config.read_text()) == {}
+
+
+def test_an_entry_that_docker_wrote_over_ours_is_docker_s(private_registry: RegistryProcess, publish: Publish) -> None:
+    """Another user stands there now: it is left, and named."""
+    host = private_registry.host
+    assert publish("login", host, "-u", USER, "--password-stdin", "--store", "docker", stdin=SECRET).code == 0
+    config = publish.home / "docker" / "config.json"
+    text = json.dumps({"auths": {host: {"auth": base64.b64encode(b"another:secret").decode()}}})
+    config.write_text(text)
+    out = publish("logout", host)
+    assert f"docker logout {host}" in out.stderr
+    assert config.read_text() == text
 
 
 def test_docker_asks_our_keyring(
@@ -186,7 +261,7 @@ def test_two_writers(publish: Publish) -> None:
 
 def test_nobody_to_ask(publish: Publish) -> None:
     """Without a terminal, and without a secret on stdin or in the environment, the way forward is told."""
-    result = publish("login", "registry.example")
+    result = publish("login", "registry.example", "--store", "docker")
     assert (result.code, "--password-stdin" in result.stderr) == (3, True)
 
 

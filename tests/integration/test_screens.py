@@ -60,7 +60,7 @@ class Screen(NamedTuple):
 
 # Those that have no colours in the first place, which the runs with colours show.
 COLORLESS = {
-    "help", "help-of-release", "slip", "slip-in-a-file", "push", "hub-limits", "whoami", "logout", "schema",
+    "help", "help-of-release", "init", "slip", "slip-in-a-file", "push", "hub-limits", "whoami", "logout", "schema",
 }  # fmt: skip
 INTRODUCTION = """\
 What each command shows in a terminal, with the [sandbox](../sandbox.md) as registry. Ids, dates and ports stand for
@@ -73,6 +73,7 @@ STORY = (
     Screen("help-of-release", "publish release --help"),
     Screen("slip", "publish relese", 2),
     Screen("slip-in-a-file", "publish --config slip.toml plan", 2),
+    Screen("init", f"publish init --image {IMAGE} --dry-run"),
     Screen("plan", "publish plan oci:1.0.0 --version 1.0.0"),
     Screen("release", "publish release oci:1.0.0 --version 1.0.0", answers={"Release this? [y/N]:": "y"}),
     Screen("", "publish release oci:1.1.0 --version 1.1.0 -y"),
@@ -94,9 +95,9 @@ STORY = (
     Screen("hub-describe", "publish hub describe", answers=YES),
     Screen("hub-settings", "publish hub settings --dry-run"),
     Screen("hub-limits", "publish hub limits"),
-    Screen("login", "publish login HOST --store docker", answers={"Username:": USER, "Password or token:": SECRET}),
+    Screen("login", "publish login HOST --store docker", answers={"Username at": USER, "Password or token of": SECRET}),
     Screen("whoami", "publish whoami HOST"),
-    Screen("logout", "publish logout HOST --docker"),
+    Screen("logout", "publish logout HOST"),
     Screen("schema", "publish schema"),
     Screen("doctor", "publish doctor", 6),
 )

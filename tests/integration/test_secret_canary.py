@@ -29,6 +29,7 @@ CANARY = 'c4nary+/s3cret="\\é&%41'
 
 # What each command is called with; {image} is a repository on the host under test.
 CALLS = {
+    "init": ["init", "--image", "{image}", "--github", "--dry-run"],
     "login": ["login", "{host}", "-u", USER, "--password-stdin"],
     "plan": ["plan", "oci:layout", "--image", "{image}", "--version", "1.0.0", "-o", "plan.json"],
     "build": ["build", "-t", "app"],

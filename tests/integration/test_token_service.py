@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -90,3 +93,28 @@ def test_a_foreign_service_gets_no_credential(words: list[str], tokens: TokenSer
     assert result.code == 3, result.stderr
     assert "trusted-realms" in result.document["hint"]
     assert len(tokens.scopes) == before
+
+
+def test_a_registry_token_is_sent_as_it_is(
+    words: list[str], token_registry: RegistryProcess, tokens: TokenService, publish: Publish, name: str
+) -> None:
+    """`registrytoken` in docker's configuration is the bearer token itself: no service is asked for another."""
+    scope = quote(f"repository:{name}:pull,push")
+    login = base64.b64encode(f"{USER}:{SECRET}".encode()).decode()
+    request = Request(f"{tokens.realm}?scope={scope}", headers={"Authorization": f"Basic {login}"})
+    with urlopen(request, timeout=10) as response:
+        token = json.load(response)["token"]
+    before = len(tokens.scopes)
+    config = json.dumps({"auths": {token_registry.host: {"registrytoken": token}}})
+    result = publish(*words, environ={"DOCKER_AUTH_CONFIG": config})
+    assert result.code == 0, result.stderr
+    assert token not in result.stdout + result.stderr
+    asked = [scope for scopes in tokens.scopes[before:] for scope in scopes]
+    assert [scope for scope in asked if "push" in scope] == []
+
+
+def test_a_registry_token_that_is_refused(words: list[str], token_registry: RegistryProcess, publish: Publish) -> None:
+    """One that has run out: exit 3, nothing is asked again and again."""
+    config = json.dumps({"auths": {token_registry.host: {"registrytoken": "expired-token"}}})
+    result = publish(*words, environ={"DOCKER_AUTH_CONFIG": config})
+    assert (result.code, result.document["kind"]) == (3, "denied"), result.stderr

@@ -1,4 +1,4 @@
-"""A base image with this machine's Python, a shell, and wheels to install from, in place of one of Docker Hub."""
+"""A base image with this machine's Python, git, a shell, and wheels to install from, in place of one of Docker Hub."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def make_base(engine: EngineProcess, name: str, folder: Path) -> None:
     root = folder / "root"
     python = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     library = Path(sysconfig.get_path("stdlib"))
-    for path in (python, library, Path("/usr/share/python-wheels"), *_libraries(python, library)):
+    git = Path(shutil.which("git") or "")
+    for path in (python, git, library, Path("/usr/share/python-wheels"), *_libraries(python, git, library)):
         _take(path, root)
     link = root / "usr" / "bin" / "python3"
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -47,10 +48,10 @@ def make_base(engine: EngineProcess, name: str, folder: Path) -> None:
     engine.docker("build", "-q", "-t", name, str(root))
 
 
-def _libraries(python: Path, library: Path) -> set[Path]:
-    """What the interpreter and its own modules load."""
+def _libraries(python: Path, git: Path, library: Path) -> set[Path]:
+    """What git, the interpreter and its own modules load."""
     paths: set[Path] = set()
-    for binary in (python, *library.glob("lib-dynload/*.so")):
+    for binary in (python, git, *library.glob("lib-dynload/*.so")):
         listing = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=False).stdout
         paths |= {Path(path) for path in re.findall(r"(/\S+) \(0x", listing)}
     beside = next(path.parent for path in paths if path.name == "libc.so.6")

@@ -81,7 +81,7 @@ def test_groups(capsys: pytest.CaptureFixture[str]) -> None:
         title: re.findall(r"^  (\w+) ", rows, re.MULTILINE)
         for title, rows in zip(sections[::2], sections[1::2], strict=True)
     }
-    assert listed["Release"] == ["login", "plan", "build", "smoke", "release", "retag", "verify"]
+    assert listed["Release"] == ["init", "login", "plan", "build", "smoke", "release", "retag", "verify"]
     assert listed["Repair"] == ["status", "reconcile", "yank", "undo", "history"]
     assert listed["Look after"] == ["tags", "hub", "logout", "whoami", "doctor"]
     assert listed["Parts"][:4] == ["push", "sandbox", "schema", "completion"]

@@ -51,6 +51,8 @@ def write_helper(tmp_path: Path, name: str, script: str) -> None:
         pytest.param(auth("ann:canary\0\0"), ("ann", "canary"), id="padded"),
         pytest.param({"username": "ann", "password": "canary"}, ("ann", "canary"), id="plain"),
         pytest.param({"identitytoken": "canary", **auth()}, ("<token>", "canary"), id="identity-token"),
+        pytest.param({"registrytoken": "canary"}, ("<registrytoken>", "canary"), id="registry-token"),
+        pytest.param({"auth": f"{auth()['auth'][:4]}\n{auth()['auth'][4:]}\r\n"}, ("ann", "canary"), id="line-breaks"),
     ],
 )
 def test_entries(tmp_path: Path, entry: dict[str, str], expected: tuple[str, str]) -> None:
@@ -106,6 +108,25 @@ def test_absent(tmp_path: Path, document: dict[str, Any]) -> None:
     assert ask(tmp_path, document) == Absent()
 
 
+@pytest.mark.parametrize("content", [b"", b" \n", b"null", b"null\n"], ids=ascii)
+def test_an_empty_file_is_no_login(tmp_path: Path, content: bytes) -> None:
+    """As docker takes it."""
+    assert ask(tmp_path, content) == Absent()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("utf-8-sig", "a byte order mark,"), ("utf-16", "UTF-16"), ("utf-16-be", "UTF-16")],
+)
+def test_a_byte_order_mark_is_named(tmp_path: Path, encoding: str, name: str) -> None:
+    """What is wrong isn't to be seen in an editor."""
+    text = json.dumps({"auths": {"reg.example": auth()}})
+    answer = ask(tmp_path, ("\ufeff" + text if encoding == "utf-16-be" else text).encode(encoding))
+    assert isinstance(answer, Broken)
+    assert name in answer.reason
+    assert "without a byte order mark" in answer.hint
+
+
 def test_without_a_file(tmp_path: Path) -> None:
     """No configuration is no credential."""
     assert DockerConfig({"HOME": str(tmp_path)}).find("reg.example") == Absent()
@@ -114,7 +135,6 @@ def test_without_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "document",
     [
-        pytest.param(b"", id="empty"),
         pytest.param(b"{", id="cut"),
         pytest.param(b"[]", id="list"),
         pytest.param(b"\xff\xfe", id="not-utf-8"),

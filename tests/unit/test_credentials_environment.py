@@ -6,7 +6,7 @@ import pytest
 
 from publisher.credentials.environment import CommandLineCredential, EnvironmentCredentials
 from publisher.model.credential import Absent, Answer, Broken, Credential, Present
-from publisher.model.environment import SECRET_VARIABLES, clean_environment
+from publisher.model.environment import SECRET_VARIABLES, clean_environment, secrets_in
 from publisher.model.errors import ConfigError, UsageError
 
 PAIR = {"PUBLISH_USERNAME": "ann", "PUBLISH_PASSWORD": "canary"}
@@ -89,3 +89,45 @@ def test_clean_environment() -> None:
         "DOCKERHUB_USERNAME": "hub",
         "PATH": "/bin",
     }
+
+
+LIST = "ghcr.io ann canary\n\n  index.docker.io bob a canary with blanks\n"
+
+
+@pytest.mark.parametrize(
+    ("environ", "registry", "pair"),
+    [
+        ({}, "ghcr.io", ("ann", "canary")),
+        ({}, "docker.io", ("bob", "a canary with blanks")),
+        ({}, "quay.io", None),
+        (PAIR | {"PUBLISH_USERNAME": "first", "PUBLISH_REGISTRY": "ghcr.io"}, "ghcr.io", ("first", "canary")),
+        (PAIR | {"PUBLISH_USERNAME": "first", "PUBLISH_REGISTRY": "quay.io"}, "ghcr.io", ("ann", "canary")),
+        (HUB, "docker.io", ("hub", "canary")),
+    ],
+)
+def test_several_in_one_variable(environ: dict[str, str], registry: str, pair: tuple[str, str] | None) -> None:
+    """Each belongs to its host alone, and comes after the named pairs."""
+    answer = ask({"PUBLISH_CREDENTIALS": LIST, **environ}, registry, "ghcr.io", "docker.io")
+    got = (answer.credential.username, answer.credential.secret) if isinstance(answer, Present) else None
+    assert got == pair
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ghcr.io", "ghcr.io canary", "ghcr.io  canary", "ghcr.io/acme ann canary", "can:ary:x ann canary", "# canary x y"],
+)
+def test_a_line_that_cannot_be_read(text: str) -> None:
+    """It is told by its number, without its text."""
+    with pytest.raises(ConfigError, match="line 2 of PUBLISH_CREDENTIALS") as failure:
+        ask({"PUBLISH_CREDENTIALS": f"quay.io ann other\n{text}\n"}, "quay.io", "quay.io")
+    assert "canary" not in f"{failure.value.message} {failure.value.hint}"
+
+
+def test_a_host_twice() -> None:
+    with pytest.raises(ConfigError, match=r"two lines for docker\.io"):
+        ask({"PUBLISH_CREDENTIALS": "docker.io a canary\nindex.docker.io b canary"}, "quay.io", "quay.io")
+
+
+def test_each_secret_of_several_is_known() -> None:
+    """To be blanked where it comes up alone."""
+    assert {"canary", "a canary with blanks"} <= set(secrets_in({"PUBLISH_CREDENTIALS": LIST}))

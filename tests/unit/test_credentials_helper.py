@@ -87,6 +87,23 @@ def test_broken(tmp_path: Path, script: str) -> None:
     assert "docker-credential-test" in answer.reason
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "exit status 2: gpg: decryption failed: No secret key",
+            "exit status 2: gpg: decryption failed: No secret key",
+        ),
+        ("the pass phrase dckr_pat_abcdefghijklmnop is wrong", "the pass phrase *** is wrong"),
+        ("error: password=hunter2hunter2 refused", "error: password=*** refused"),
+    ],
+)
+def test_its_reason_is_shown(tmp_path: Path, text: str, shown: str) -> None:
+    """By its protocol a failure's reason comes on stdout; what may be a secret in it is blanked."""
+    answer = ask(tmp_path, f"echo '{text}'; exit 1")
+    assert answer == Broken(f"docker-credential-test failed with exit code 1: {shown}")
+
+
 def test_hang(tmp_path: Path) -> None:
     """A helper that waits for ever is left."""
     began = time.monotonic()

@@ -24,6 +24,12 @@ BLOB, RAW = "https://github.com/acme/app/blob/HEAD", "https://github.com/acme/ap
         ("[a]: docs/a.md", f"[a]: {BLOB}/docs/a.md"),
         ("[logo]: logo.png", f"[logo]: {RAW}/logo.png"),
         ('<img src="logo.png" width=10>', f'<img src="{RAW}/logo.png" width=10>'),
+        (
+            '<source srcset="docs/dark.png 1x, docs/dark@2x.png 2x">',
+            f'<source srcset="{RAW}/docs/dark.png 1x, {RAW}/docs/dark@2x.png 2x">',
+        ),
+        ("<img srcset='a.png, /b.png 480w'>", f"<img srcset='{RAW}/a.png, {RAW}/b.png 480w'>"),
+        ('<img srcset="https://x.example/a,b.png 2x">', '<img srcset="https://x.example/a,b.png 2x">'),
         ("<a href='a.md'>a</a>", f"<a href='{BLOB}/a.md'>a</a>"),
         ("[a](https://example.com/a.md)", "[a](https://example.com/a.md)"),
         ("[a](//example.com/a.md)", "[a](//example.com/a.md)"),
@@ -65,9 +71,38 @@ def test_a_long_readme_is_cut_before_a_section() -> None:
 
 
 def test_a_heading_in_code_is_no_section() -> None:
+    """Nor does the code swallow what follows: the block is closed."""
     text = f"# Title\n\nWords.\n\n```\n{'# not a heading, only code' * 10}\n" + "# no\n" * 6000 + "```\n"
     shown = make_readme(text, HOME)
-    assert shown.text == "# Title\n\nWords.\n\n…\n"
+    assert shown.text.endswith("# no\n```\n\n…\n")
+    assert MOST_README - 10 < shown.size <= MOST_README
+
+
+TABLE = "".join(f"| 1.{number}.0 | {'x' * 60} |\n" for number in range(600))
+LONG = {
+    "paragraph": (f"# App\n\n{'한' * 12000}", "한"),
+    "fence": (f"# App\n\n```\n{'x' + chr(10)}{'x' + chr(10)}{('x' + chr(10)) * 14000}```", "\nx\n```"),
+    "table": (f"# App\n\nShort.\n\n## Tags\n\n| tag | digest |\n|---|---|\n{TABLE}\n## Licence\n\nMIT", "x |"),
+    "items": ("# App\n\n" + f"- {'item ' * 20}end\n" * 400 + "\n## Licence\n\nMIT", "- " + "item " * 20 + "end"),
+    "paragraphs": ("# App\n\n" + f"{'word ' * 30}end\n\n" * 300, "word end"),
+    "lines": ("# App\n\n" + f"{'word ' * 30}end\n" * 300, "word end"),
+    "late heading": (f"# App\n\n{'w ' * 10000}\n\n## Last\n\n{'v ' * 9000}", "w w"),
+}
+
+
+@pytest.mark.parametrize(("text", "end"), LONG.values(), ids=LONG)
+def test_a_cut_leaves_at_least_half(text: str, end: str) -> None:
+    """Wherever the headings stand; rows, items, paragraphs and lines stay whole."""
+    shown = make_readme(text, HOME)
+    assert shown.cut
+    assert shown.whole == len(text.encode())
+    assert MOST_README // 2 <= shown.size <= MOST_README
+    assert shown.text.endswith(f"{end}\n\n…\n")
+
+
+def test_what_just_fits_stays() -> None:
+    text = "# A\n" + "x" * (MOST_README - 5) + "\n"
+    assert (make_readme(text, HOME).text, make_readme(text, HOME).cut) == (text, False)
 
 
 @given(st.text(max_size=400), st.integers(min_value=20, max_value=200))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from publisher.http.redaction import forms
+from publisher.model.environment import split_credential
 from publisher.model.fields import lines
 from publisher.model.printable import printable
 from publisher.report.progress import safe_lines
@@ -26,14 +27,20 @@ TAKES = {
     "reconcile": OF_PLANS | {"RECEIPT"},
     "status": OF_PLANS,
 }
-FOR_ALL = frozenset({"COMMAND", "REGISTRY", "USERNAME", "PASSWORD", "CONFIG"})
+FOR_ALL = frozenset({"COMMAND", "REGISTRY", "USERNAME", "PASSWORD", "CREDENTIALS", "CONFIG"})
 SWITCHES = {"DRY_RUN": "false", "SMOKE": "true", "SIGN": "false", "SANDBOX": "false", "ALLOW_FORK": "false"}
 WRITES_NOTHING = frozenset({"plan", "verify", "status"})
 
 # In these events the code may be another repository's; in the risky ones the job has secrets all the same.
 RISKY = frozenset({"pull_request_target", "workflow_run"})
 EVENTS_OF_OTHERS = RISKY | {"pull_request", "pull_request_review", "pull_request_review_comment"}
-SECRETS = ("PUBLISH_PASSWORD", "DOCKERHUB_TOKEN", "DOCKER_AUTH_CONFIG", "DOCKERHUB_OIDC_CONNECTIONID")
+SECRETS = (
+    "PUBLISH_PASSWORD",
+    "PUBLISH_CREDENTIALS",
+    "DOCKERHUB_TOKEN",
+    "DOCKER_AUTH_CONFIG",
+    "DOCKERHUB_OIDC_CONNECTIONID",
+)
 SIGNING = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "SIGSTORE_ID_TOKEN", "COSIGN_PASSWORD", "COSIGN_PRIVATE_KEY")
 CREDENTIALS = (*SECRETS, "PUBLISH_USERNAME", "DOCKERHUB_USERNAME", *SIGNING)
 
@@ -98,6 +105,9 @@ def main() -> int:
     """Become publish; returns only where it is not to be run."""
     given = Inputs()
     mask(given["PASSWORD"], given["USERNAME"])
+    for line in given["CREDENTIALS"].splitlines():
+        parts = split_credential(line)
+        mask(parts[-1], parts[-2] if len(parts) > 1 else "")
     try:
         given.check()
         foreign = is_foreign() and not may_have_secrets(given)
@@ -154,7 +164,7 @@ def may_have_secrets(given: Inputs) -> bool:
         return False
     if given.switches["ALLOW_FORK"]:
         return True
-    if given["PASSWORD"] or any(os.environ.get(name) for name in SECRETS):
+    if given["PASSWORD"] or given["CREDENTIALS"] or any(os.environ.get(name) for name in SECRETS):
         raise Refusal(
             f"this {event} run is for a fork's code and was given a password; use the event pull_request, which has "
             "no secrets, or set allow-fork if that code may act with it"
@@ -174,12 +184,15 @@ def environment(given: Inputs, *, foreign: bool) -> dict[str, str]:
 
 
 def credential(given: Inputs, *, foreign: bool) -> dict[str, str]:
-    """The password, for publish alone; a build has no business with it."""
-    if foreign or given.switches["SANDBOX"] or not given["PASSWORD"]:
+    """The password and the list of several, for publish alone; a build has no business with them."""
+    if foreign or given.switches["SANDBOX"]:
         return {}
+    listed = {"PUBLISH_CREDENTIALS": given["CREDENTIALS"]} if given["CREDENTIALS"] else {}
+    if not given["PASSWORD"]:
+        return listed
     if not given["USERNAME"]:
         raise Refusal("the input password is given and username is not; they go together", code=3)
-    found = {"PUBLISH_USERNAME": given["USERNAME"], "PUBLISH_PASSWORD": given["PASSWORD"]}
+    found = listed | {"PUBLISH_USERNAME": given["USERNAME"], "PUBLISH_PASSWORD": given["PASSWORD"]}
     return found | ({"PUBLISH_REGISTRY": given["REGISTRY"]} if given["REGISTRY"] else {})
 
 
