@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.sandbox.server import Sandbox
-from tests.support.base_image import WHEELS
+from tests.support.base_image import WITHOUT_INDEX
 from tests.support.github import Runner, read_yaml
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, St
     Made without any index: what the lock names, in a folder of wheels, is all that it needs.
     """
     folder = tmp_path_factory.mktemp("installed")
-    alone = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(WHEELS), "PIP_CONFIG_FILE": os.devnull}
-    runner = Runner(folder, {**os.environ, **alone}, {})
+    runner = Runner(folder, {**os.environ, **WITHOUT_INDEX}, {})
     step = next(step for step in read_yaml(ACTION / "action.yml")["runs"]["steps"] if step.get("id") == "install")
     done = runner.shell(step, {"GITHUB_ACTION_PATH": str(ACTION)}, runner.context())
     assert done.code == 0, done.raw

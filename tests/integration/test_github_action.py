@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from publisher.sandbox.server import Sandbox
+from tests.support.base_image import WITHOUT_INDEX
 from tests.support.github import Runner, read_yaml
 from tests.support.http_server import Answer, serve
 from tests.support.layout import make_layout
@@ -49,7 +50,7 @@ def bare(publish: Publish, tmp_path: Path) -> Callable[..., Runner]:
     """Makes a runner for an event, with an image in its workspace, on which all steps of the Action run."""
 
     def make(github: Mapping[str, Any] | None = None, secrets: Mapping[str, str] | None = None) -> Runner:
-        made = Runner(tmp_path, publish.environ, github or {}, secrets)
+        made = Runner(tmp_path, {**publish.environ, **WITHOUT_INDEX}, github or {}, secrets)
         if not (made.workspace / "lay out").exists():
             make_layout(made.workspace / "lay out", "one")
         return made
@@ -151,7 +152,7 @@ TEXTS = {
     "source": "verify", "context": "release", "file": "release", "target": "release", "build-args": "release",
     "registry": "plan", "username": "plan", "password": "status", "config": "plan", "via": "release",
     "verify": "release", "receipt": "reconcile", "dry-run": "plan", "smoke": "release", "sandbox": "plan",
-    "allow-fork": "plan", "sign": "release", "sbom": "release",
+    "allow-fork": "plan", "sign": "release", "sbom": "release", "credentials": "plan",
 }  # fmt: skip
 
 

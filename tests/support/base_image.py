@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _LIBRARIES = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libgcc_s.so.1", "libstdc++.so.6")
 # What requirements/publish.txt locks, as scripts/environment fetched it.
 WHEELS = Path(sys.prefix) / "wheels"
+# What the lock names, in a folder of wheels, is all that an installation needs.
+WITHOUT_INDEX = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(WHEELS), "PIP_CONFIG_FILE": os.devnull}
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "test", "tests", "site-packages", "dist-packages", "config-*")
 _DOCKERFILE = """\
 FROM scratch
