@@ -123,6 +123,7 @@ def bench(
     """A real registry without the referrers API, and the sandbox with and without."""
     folder = tmp_path / "work"
     shutil.copytree(DATA / "cosign3", folder)
+    publish.environ["COLUMNS"] = "250"  # sentences in one piece
     if request.param == "distribution":
         yield Bench(publish, registry.host, name, folder)
         return

@@ -223,6 +223,7 @@ class Rehearsal:
 
     def __init__(self, sandbox: Sandbox, publish: Publish, folder: Path) -> None:
         self.sandbox, self.publish, self.folder = sandbox, publish, folder
+        publish.environ["COLUMNS"] = "250"  # sentences in one piece
         make_layout(folder / "layout", "keyless")
 
     def run(self, *words: str, **environ: str) -> Result:

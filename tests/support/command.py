@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FOREIGN = ("DOCKER_", "PUBLISH_", "DOCKERHUB_", "GITHUB_", "CI", "GITLAB_", "XDG_", "GIT_", "SOURCE_DATE_EPOCH")
+_FOREIGN = (
+    "DOCKER_",
+    "PUBLISH_",
+    "DOCKERHUB_",
+    "GITHUB_",
+    "CI",
+    "GITLAB_",
+    "XDG_",
+    "GIT_",
+    "SOURCE_DATE_EPOCH",
+    "COLUMNS",
+)
 _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
 
 
