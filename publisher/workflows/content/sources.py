@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,13 +56,17 @@ class Source:
         self.held = held
         self.narrowed = root
         """What is released of it, where that isn't the image's own root."""
+        self._root = root
+        self._identity: Identity | None = None
 
-    @cached_property
+    # Kept by hand: functools' cached_property of Python 3.11 has one lock for all images, and these ask registries.
+
+    @property
     def root(self) -> Content | None:
         """Its manifest or index; None for a config and layers, which have none yet."""
-        if self.narrowed is None and isinstance(self.image, StoredImage):
-            return self.image.root()
-        return self.narrowed
+        if self._root is None and isinstance(self.image, StoredImage):
+            self._root = self.image.root()
+        return self._root
 
     @property
     def digest(self) -> Digest | None:
@@ -71,9 +75,14 @@ class Source:
             return self.image.digest
         return self.root.digest if self.root else None
 
-    @cached_property
+    @property
     def identity(self) -> Identity:
         """What makes it the same image as another."""
+        if self._identity is None:
+            self._identity = self._read_identity()
+        return self._identity
+
+    def _read_identity(self) -> Identity:
         if isinstance(self.image, StoredImage):
             assert self.root is not None  # noqa: S101 - as above
             return identity(self.root, self.image.manifest)
