@@ -46,7 +46,10 @@ def check_build_paths(settings: Settings, folder: Path) -> None:
 
 
 def _root(folder: Path) -> Path:
-    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
+    """The repository that holds the file; without one the working directory, where the file lies inside it."""
+    repository = next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None)
+    here = Path.cwd()
+    return repository or (here if folder.resolve().is_relative_to(here) else folder)
 
 
 def _builds(settings: Settings) -> Iterator[tuple[Key, BuildSettings]]:

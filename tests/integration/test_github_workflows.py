@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from publisher.sandbox.server import Sandbox
 from tests.support.base_image import make_base
 from tests.support.engine import BUSYBOX
 from tests.support.github import Runner, read_yaml
@@ -163,7 +164,7 @@ def test_a_build_that_fails(machine: Any) -> None:
 
 
 def test_this_project_releases_itself(
-    machine: Any, engine: EngineProcess, sandbox_url: str, tmp_path_factory: pytest.TempPathFactory
+    machine: Any, engine: EngineProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The own release: its Dockerfile is built and pushed, the image runs as [smoke] says, then the tags move."""
     make_base(engine, "python:3.13-slim", tmp_path_factory.mktemp("base"))
@@ -173,8 +174,9 @@ def test_this_project_releases_itself(
         shutil.copy(ROOT / path, on.workspace / path)
     for path in ("publisher", "requirements"):
         shutil.copytree(ROOT / path, on.workspace / path, ignore=shutil.ignore_patterns("__pycache__"))
-    on.environ["PUBLISH_SANDBOX"] = sandbox_url
-    done = on.job(OWN / "release.yml", "release")
+    with Sandbox() as sandbox:
+        on.environ["PUBLISH_SANDBOX"] = sandbox.url
+        done = on.job(OWN / "release.yml", "release")
     assert done.code == 0, done.raw
     assert "smoke run passed" in done.summary
     assert "`ghcr.io/me/app:1.2.3`" in done.summary

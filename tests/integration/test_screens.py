@@ -18,7 +18,7 @@ import pytest
 from publisher.cli.program import COMMANDS
 from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox
-from tests.support.engine import BUSYBOX
+from tests.support.engine import BUSYBOX, EngineProcess
 from tests.support.layout import make_layout
 from tests.support.registry import SECRET, USER
 from tests.support.screen import draw_svg, normalize, strip_colors
@@ -177,9 +177,9 @@ def test_screens(
 
 @pytest.mark.parametrize("width", [80, 140])
 def test_screens_of_an_engine(
-    width: int, publish_with_engine: Publish, home: Path, request: pytest.FixtureRequest
+    width: int, publish_with_engine: Publish, engine: EngineProcess, home: Path, request: pytest.FixtureRequest
 ) -> None:
-    """What builds and runs an image: its times and ids are the engine's own."""
+    """What builds and runs an image: its times and ids are the engine's own; a build is shown as BuildKit makes it."""
     (home / "publish.toml").write_text(f'{BUILT}exit-code = 0\noutput = "Goals"\n')
     (home / "failing.toml").write_text(f'{BUILT}output = "Tasks"\n')
     (home / "page").write_text("Goals\n")
@@ -189,6 +189,8 @@ def test_screens_of_an_engine(
     shown = {screen.name: show(screen, environ, width, home) for screen in WITH_ENGINE}
     # The engine's builder writes the time into what it builds: every id is another one.
     shown["build"] = re.sub(r"(?<=sha256:)[0-9a-f\n]{64,65}(?=\n)", _zeros, shown["build"])
+    if engine.store == "classic":
+        assert "4/4 LABEL org.opencontainers.image.version=1.2.0" in shown.pop("build")
     compare(shown, width, color=True, update=request.config.getoption("update_screens"))
 
 
