@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from publisher.facts.build_checks import check_build_paths
+from publisher.facts.config_errors import InvalidSetting
 from publisher.facts.configuration import load
 from publisher.model.build_values import BuildCache, BuildContext, BuildSecret, read_fields, write_fields
 from publisher.model.errors import ConfigError
+from publisher.model.settings import BuildSettings, Settings
 
 FOLDER = Path("/src")
 
@@ -165,3 +168,15 @@ def test_good_keys(line: str, tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "publish.toml").write_text(f'images = ["me/app"]\n[build]\n{line}\n')
     assert load(None, tmp_path / "app").settings.build is not None
+
+
+def test_without_a_repository_the_working_directory_is_the_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration in a folder below may build what stands beside it, and nothing outside."""
+    folder = tmp_path / "work" / ".github"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    check_build_paths(Settings(build=BuildSettings(context="..")), folder)
+    with pytest.raises(InvalidSetting):
+        check_build_paths(Settings(build=BuildSettings(context="../..")), folder)
