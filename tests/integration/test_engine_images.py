@@ -105,7 +105,7 @@ def test_a_pull_of_a_new_image_leaves_nothing(
     engine: EngineProcess, connection: Connection, registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
     """Neither a name nor an image."""
-    image_id = engine.build(name, "new", tmp_path / "context")
+    image_id = engine.build(name, f"of {name} alone", tmp_path / "context")
     digest = connection.push(name, f"{registry.host}/{name}", "1")
     engine.docker("rmi", name)
     pulled = connection.pull(f"{registry.host}/{name}@{digest}", None)

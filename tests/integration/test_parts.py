@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ socket=unix://$folder/socket
 "$parts/enter" / dockerd --data-root "$folder/data" --exec-root "$folder/exec" --pidfile "$folder/pid" -H "$socket" \\
   >"$folder/log" 2>&1 &
 trap 'kill "$(cat "$folder/pid")"; wait' EXIT
-for _ in $(seq 200); do docker -H "$socket" version >/dev/null 2>&1 && break; sleep 0.1; done
+for _ in $(seq 600); do docker -H "$socket" version >/dev/null 2>&1 && break; sleep 0.1; done
 echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
 iptables -S FORWARD | head -1
 timeout 120 "$@"
@@ -50,10 +51,11 @@ def test_tools_run_on_this_machine(name: str) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """For a daemon's files, which are root's."""
-    yield tmp_path
-    subprocess.run([*AS_ROOT, "rm", "-rf", str(tmp_path / "data"), str(tmp_path / "exec")], check=True)
+def folder() -> Iterator[Path]:
+    """For a daemon's files, which are root's; short, as containerd's socket below it has 107 letters at most."""
+    path = Path(tempfile.mkdtemp(prefix="pm-"))
+    yield path
+    subprocess.run([*AS_ROOT, "rm", "-rf", str(path)], check=True)
 
 
 def test_beside_a_running_engine(folder: Path) -> None:
