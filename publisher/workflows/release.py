@@ -14,12 +14,11 @@ from publisher.model.errors import (
     PublishError,
     Refused,
     UsageError,
-    VerificationFailed,
 )
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
-from publisher.model.receipt import State, Verification
+from publisher.model.receipt import State
 from publisher.model.value import Value
 from publisher.planning.plan import ReleasedContent, make_plan
 from publisher.registry.answers import BlobUnknown
@@ -27,24 +26,26 @@ from publisher.transfer.compression import Compression
 from publisher.workflows.content.copy import carry
 from publisher.workflows.content.layer_hints import earlier_releases
 from publisher.workflows.content.receipt_artifact import file_receipt
-from publisher.workflows.content.send import Pushed, Shipping, push
+from publisher.workflows.content.send import Pushed, Shipping, prove_nothing, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
 from publisher.workflows.hub import create_missing, describe_after_release, prove_push, refuse_frozen
 from publisher.workflows.plan import draft as make_draft
 from publisher.workflows.plan import sign_draft, with_signing
+from publisher.workflows.proof import prove_release
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
 from publisher.workflows.tagging.writer import TagWriter
-from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
+from publisher.workflows.verify import level_of, refuse_unreadable, take_inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from publisher.model.digest import Digest
     from publisher.model.plan import Plan
     from publisher.model.receipt import Receipt
+    from publisher.model.reference import TagReference
     from publisher.receipts.journal import JournalEntry
     from publisher.workflows.destination import Destination
     from publisher.workflows.jobs import Job, PlanOptions, ReleaseDraft
@@ -132,7 +133,7 @@ def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOp
     refuse(draft.plan)
     refuse_frozen(session, draft)
     if _writes(draft.plan):
-        prove_push(draft)
+        prove_push(session, draft)
 
 
 def refuse(plan: Plan) -> None:
@@ -169,8 +170,8 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
             options.saved.hold(draft.job.name, draft.plan)
         refuse(draft.plan)
         try:
-            proof = _verify(session, draft, content, options)
-            proof = _smoke(session, draft, content, proof, options)
+            smokes = bool(draft.job.settings.smoke) and options.smoke
+            proof = prove_release(session, draft, content, level_of(session, options.verify), smokes=smokes)
             signatures = sign_draft(session, draft, content)
         except PublishError as error:
             raise _wrote_early(draft, error) from error
@@ -190,7 +191,7 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
         )
         earlier = earlier_run(session, draft.plan, content.digest)
         record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
-        return _promote(session, draft, content, TagWriter(session, record, entry), options)
+        return _promote(session, draft, content, TagWriter(session, record, entry), options, proof.free)
 
 
 def _open_entry(session: Session, draft: ReleaseDraft) -> JournalEntry:
@@ -213,13 +214,11 @@ def _bring(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> tu
     holder = _holder(draft)
     if holder is not None:
         return _adopt(session, draft, *holder)
-    for destination in draft.destinations:
-        create_missing(session, draft, destination)
-    prove_push(draft)
+    session.parallel(lambda destination: create_missing(session, draft, destination), draft.destinations)
     if options.early_tag:
         _allow_early_tags(draft)
     session.progress.step(f"push     {', '.join(str(source.name) for source in draft.sources)}")
-    pushed = _send(session, draft, options)
+    pushed = _send(session, draft, options, prove=lambda: prove_push(session, draft, sends=True))
     session.progress.step(f"pushed   {pushed.content.digest} ({pushed.via})")
     return pushed.content, pushed.via, False
 
@@ -242,10 +241,12 @@ def _wrote_early(draft: ReleaseDraft, error: PublishError) -> PublishError:
     return Incomplete(f"{tags} was written early, and then: {error.message}", reference=error.reference, hint=hint)
 
 
-def _send(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Pushed:
+def _send(
+    session: Session, draft: ReleaseDraft, options: ReleaseOptions, prove: Callable[[], None] = prove_nothing
+) -> Pushed:
     compression, annotations = _compression(draft.job, options), dict(draft.plan.annotations)
     is_explicit = options.compression is not None or compression != Compression()
-    how = Shipping(options.via, compression, annotations, earlier_releases(draft), is_explicit)
+    how = Shipping(options.via, compression, annotations, earlier_releases(draft), is_explicit, prove)
     return push(session, draft.sources, [destination.remote for destination in draft.destinations], how)
 
 
@@ -271,68 +272,30 @@ def _adopt(
     content = holder.remote.get(digest)
     session.progress.step(f"adopted  {digest}: the same image is there already")
     writing = {move.reference.repository for move in draft.plan.moves if move.action.writes}
-    for other in draft.destinations:
-        if other.repository in writing and other is not holder and other.remote.head(digest) is None:
+
+    def bring(other: Destination) -> None:
+        if other.remote.head(digest) is None:
             carry(session, holder.remote, content, other.remote)
+
+    others = [other for other in draft.destinations if other.repository in writing and other is not holder]
+    session.parallel(bring, others)
     return content, None, True
-
-
-# Verify.
-
-
-def _verify(session: Session, draft: ReleaseDraft, content: Content, options: ReleaseOptions) -> Proof:
-    if not _writes(draft.plan):
-        return Proof(Verification(level="none"), None)
-    level = level_of(session, options.verify)
-    proofs = [_verify_in(session, destination, content, level) for destination in draft.destinations]
-    session.progress.step(f"verified {level}: {proofs[0].verification.blobs} blobs")
-    return proofs[0]
-
-
-def _smoke(session: Session, draft: ReleaseDraft, content: Content, proof: Proof, options: ReleaseOptions) -> Proof:
-    """Run what was pushed, from the registry by its digest; a broken image moves no tag."""
-    settings = draft.job.settings.smoke
-    if not settings or not options.smoke or not _writes(draft.plan):
-        return proof
-    from publisher.workflows.smoke.run import prove
-
-    repository = draft.job.repositories[0]
-    name = f"{session.engine_name(repository)}@{content.digest}"
-    with session.engine.temporary_pull(name, session.engine_credential(repository)):
-        shown = prove(session, settings, name)
-    return replace(proof, verification=replace(proof.verification, smoke=shown))
-
-
-def _writes(plan: Plan) -> bool:
-    return any(move.action.writes for move in plan.moves)
-
-
-def _verify_in(session: Session, destination: Destination, content: Content, level: str) -> Proof:
-    proof = verify_content(session, destination.remote, content.digest, level)
-    if level != "none" and destination.remote.is_signed_in:
-        _read_as_stranger(session, destination, content)
-    return proof
-
-
-def _read_as_stranger(session: Session, destination: Destination, content: Content) -> None:
-    """What a public repository shows to everybody must be the same; a private one shows nothing."""
-    try:
-        shown = session.remote(destination.repository, anonymous=True).head(content.digest)
-    except PublishError:
-        return
-    if shown is not None and shown.digest != content.digest:
-        raise VerificationFailed(f"{destination} shows strangers {shown.digest} instead of {content.digest}")
 
 
 # Promote, settle, record.
 
 
 def _promote(
-    session: Session, draft: ReleaseDraft, content: Content, writer: TagWriter, options: ReleaseOptions
+    session: Session,
+    draft: ReleaseDraft,
+    content: Content,
+    writer: TagWriter,
+    options: ReleaseOptions,
+    free: frozenset[TagReference],
 ) -> Run:
     if not _writes(draft.plan):
         return writer.record.as_planned()
-    promotion = Promotion(session, draft, content, writer)
+    promotion = Promotion(session, draft, content, writer, free)
 
     def work() -> None:
         _write_exact(session, draft, promotion, options)
@@ -364,6 +327,10 @@ def _write_exact(session: Session, draft: ReleaseDraft, promotion: Promotion, op
 def _tally(receipt: Receipt) -> str:
     done = sum(change.state is State.DONE for change in receipt.moves)
     return f"{done} of {len(receipt.moves)} tags written"
+
+
+def _writes(plan: Plan) -> bool:
+    return any(move.action.writes for move in plan.moves)
 
 
 def _platforms(draft: ReleaseDraft, content: Content) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from publisher.facts.configuration import Configuration, load
 from publisher.model.environment import cache_folder
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
-from publisher.threads import POLL_SECONDS, deferred_signals, run_parallel
+from publisher.threads import POLL_SECONDS, Turns, deferred_signals, run_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -54,8 +54,8 @@ class Session:
     trace: takes one redacted line for each HTTP request.
     """
 
-    threads = 12
-    """Ten tags at once, and a little: on a long line a second round takes as long as the first."""
+    threads = 32
+    """Thirty platforms at once, and a little: on a long line a second round takes as long as the first."""
 
     def __init__(
         self,
@@ -80,6 +80,9 @@ class Session:
         self._destinations: frozenset[str] = frozenset()
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
+        self._opening = threading.Lock()
+        self.turns = Turns()
+        """Of what only one image of a run can have at a time, such as a port of this machine."""
         self._seen: dict[str, Digest] = {}
         self.at_end = ExitStack()
         """What is to be done before the connections are closed."""
@@ -184,11 +187,11 @@ class Session:
         from publisher.registry.endpoint import locate
         from publisher.registry.repository import RemoteRepository
 
-        key = (repository, anonymous)
-        if key not in self._remotes:
-            client = self._anonymous_client if anonymous else self.client
-            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy)
-        return self._remotes[key]
+        key, client = (repository, anonymous), self._anonymous_client if anonymous else self.client
+        with self._opening:
+            if key not in self._remotes:
+                self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy)
+            return self._remotes[key]
 
     def destination(self, repository: Repository, ruleset: Ruleset | None = None) -> Destination:
         """A repository to work on; `aim` comes first, as it says whose credentials are used."""

@@ -30,7 +30,7 @@ def copy(session: Session, origin: RemoteRepository, content: Content, target: R
     """Bring content alone from one repository to another; blobs are mounted within one registry."""
     image = RemoteImage(origin, origin.repository.at(content.digest))
     near = (origin.repository,) if origin.repository.registry == target.repository.registry else ()
-    send_stored(image, target, session.progress, origins=near, root=content)
+    send_stored(image, target, session.progress, origins=near, root=content, cache=session.blob_cache)
 
 
 def carry(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from publisher.archives.source import Transport
 from publisher.model.errors import PublishError, UsageError
 from publisher.model.manifest import Content, Index
@@ -116,11 +118,15 @@ class Pushed(Value, frozen=True):
     via: str
 
 
+def prove_nothing() -> None:
+    """The right to push shows when something is sent."""
+
+
 class Shipping(Value, frozen=True):
     """How content is sent. `annotations` go into indexes that are made here.
 
     previous: manifests in the first repository whose layers may be used again. is_explicit: whether the compression was
-    asked for, and isn't the default.
+    asked for, and isn't the default. prove: shows the right to push, before anything is sent.
     """
 
     via: str
@@ -128,20 +134,28 @@ class Shipping(Value, frozen=True):
     annotations: Mapping[str, str]
     previous: tuple[Digest, ...] = ()
     is_explicit: bool = False
+    prove: Callable[[], None] = prove_nothing
 
 
 def push(session: Session, sources: Sequence[Source], remotes: Sequence[RemoteRepository], how: Shipping) -> Pushed:
     """Send all sources to the first repository, as one index if they are several; then copy it to the others."""
     remote, *others = remotes
-    sent = [_send(session, source, remote, how) for source in sources]
+    if len(sources) > 1 or not _has_blobs(sources[0]):
+        how.prove()
+        how = replace(how, prove=prove_nothing)
+    sent = session.parallel(lambda source: _send(session, source, remote, how), sources)
     content = sent[0].content
     if len(sent) > 1:
         parts = [pushed.content for pushed in sent]
         content = assemble(parts, platform_reader(remote), how.annotations)
         remote.put_manifest(content)
-    for other in others:
-        carry(session, remote, content, other)
+    session.parallel(lambda other: carry(session, remote, content, other), others)
     return Pushed(content, sent[0].via)
+
+
+def _has_blobs(source: Source) -> bool:
+    """Whether an image is sent blob by blob, each of which can be asked for before."""
+    return isinstance(source.image, StoredImage) and not isinstance(source.image, StoreImage)
 
 
 def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipping) -> Pushed:
@@ -154,18 +168,35 @@ def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipp
     if isinstance(source.image, StoredImage):
         near = _nearby(source, remote)
         cache = session.blob_cache
-        content = send_stored(source.image, remote, session.progress, origins=near, root=source.root, cache=cache)
+        content = send_stored(
+            source.image,
+            remote,
+            session.progress,
+            origins=near,
+            root=source.root,
+            cache=cache,
+            beside=[how.prove],
+        )
         if isinstance(source.image, RemoteImage):
             carry_referrers(session, source.image.remote, content, remote)
         return Pushed(content, "copy")
     how.compression.check()
-    hints = find_layer_hints(session, source.image, source.held, remote, how.compression, how.previous)
+    registry = remote.repository.registry
+    # Layers that another image of this run is about to send are there once it has.
+    with session.blob_cache.turns.take(registry, source.image.diff_ids):
+        return _send_layers(session, source, source.image, remote, how)
+
+
+def _send_layers(
+    session: Session, source: Source, image: LooseImage, remote: RemoteRepository, how: Shipping
+) -> Pushed:
+    hints = find_layer_hints(session, image, source.held, remote, how.compression, how.previous)
     if route_name(session, source, hints, how) == "engine":
         try:
             return Pushed(through_engine(session, source, remote, hints), "engine")
         except NeverReached as error:
             session.progress.warn(f"{error.message}: sending directly")
-    return Pushed(_directly(session, source.image, remote, hints, how), "direct")
+    return Pushed(_directly(session, image, remote, hints, how), "direct")
 
 
 def _send_from_engine(
