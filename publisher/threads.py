@@ -102,7 +102,7 @@ def run_parallel(
             signals.wait(jobs)
             return [job.result() for job in jobs]
         except BaseException as error:
-            if not isinstance(error, Exception):
+            if error is signals.raised or not isinstance(error, Exception):
                 stop.error = error
             if on_stop:
                 on_stop(error)
@@ -173,6 +173,8 @@ class DeferredSignals:
 
     def __init__(self) -> None:
         self.pending: int | None = None
+        self.raised: BaseException | None = None
+        """What a signal raised, once it has."""
         self._stop = _STOP.get()
         self._handlers: dict[int, Handler] = {}
 
@@ -192,10 +194,15 @@ class DeferredSignals:
     def check(self) -> None:
         """Do what the signal that came does: it raises, as a rule."""
         if self._stop is not None and self._stop.error is not None:
-            raise self._stop.error
+            self.raised = self._stop.error
+            raise self.raised
         if self.pending is not None:
             number, self.pending = self.pending, None
-            self._handlers[number](number, None)
+            try:
+                self._handlers[number](number, None)
+            except BaseException as error:
+                self.raised = error
+                raise
 
     def wait(self, jobs: Sequence[Future[Any]]) -> None:
         """Wait for all, however they end; a signal is raised while they go on."""

@@ -17,7 +17,7 @@ import msgspec
 from publisher.model.codec import decode, encode_readable
 from publisher.model.environment import state_folder
 from publisher.model.errors import DiskFull, Locked, PublishError, UsageError
-from publisher.model.receipt import Receipt
+from publisher.model.receipt import Receipt, Receipts
 from publisher.receipts.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class JournalEntry:
         self.close()
 
 
-def save(receipt: Receipt, path: Path) -> None:
+def save(receipt: Receipt | Receipts, path: Path) -> None:
     """Write a receipt to any file, as `--receipt` asks; whole or not at all. Raises DiskFull or UsageError."""
     try:
         write_atomically(path, encode_readable(receipt).encode())

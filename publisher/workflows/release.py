@@ -81,6 +81,13 @@ def prepare(
     session: Session, job: Job, wish: PlanOptions, sources: Sequence[str], options: ReleaseOptions
 ) -> ReleaseDraft:
     """Plan and preflight: everything that can be refused is refused here, before anything is sent."""
+    return with_signing(session, draft_release(session, job, wish, sources, options), options.sign)
+
+
+def draft_release(
+    session: Session, job: Job, wish: PlanOptions, sources: Sequence[str], options: ReleaseOptions
+) -> ReleaseDraft:
+    """As `prepare`, before anybody is asked for a key's password."""
     if job.settings.smoke and options.smoke:
         from publisher.workflows.smoke.run import running_of
 
@@ -102,7 +109,7 @@ def prepare(
         smokes = bool(job.settings.smoke) and options.smoke
         refuse_unreadable(session, compression, level_of(session, options.verify), smokes=smokes)
     refuse_frozen(session, draft)
-    return with_signing(session, draft, options.sign)
+    return draft
 
 
 def _named_or_built(
@@ -114,13 +121,18 @@ def _named_or_built(
     """
     if options.build and sources:
         raise UsageError("--build builds the image that is released, and a source is named too")
-    is_named = bool(sources) or (bool(job.settings.source) and not options.build)
-    if is_named or not (options.build or job.settings.build or session.settings.build):
+    if not is_built(session, job, sources, options):
         return chosen_sources(sources, job.settings.source)
     from publisher.workflows.build import built_source
 
     _preflight(session, job, wish, options)
     return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
+
+
+def is_built(session: Session, job: Job, sources: Sequence[str], options: ReleaseOptions) -> bool:
+    """Whether a release of the image begins with its build."""
+    is_named = bool(sources) or (bool(job.settings.source) and not options.build)
+    return not is_named and bool(options.build or job.settings.build or session.settings.build)
 
 
 def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:

@@ -121,8 +121,8 @@ class Session:
         return gather(self.directory, self.environ)
 
     def aim(self, destinations: Iterable[Repository]) -> None:
-        """Name the repositories that are written to: environment credentials without a host belong to theirs."""
-        self._destinations = frozenset(repository.registry for repository in destinations)
+        """Name repositories that are written to: environment credentials without a host belong to theirs."""
+        self._destinations |= {repository.registry for repository in destinations}
 
     @cached_property
     def credentials(self) -> Chain:
@@ -265,10 +265,12 @@ class Session:
         if self._trace:
             self._trace(text)
 
-    def parallel(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    def parallel(
+        self, work: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
+    ) -> list[Result]:
         """Do `work` on each item side by side; results in order, the first error raised once all have ended.
 
-        On an interrupt what is under way is finished and nothing else begins.
+        On an interrupt what is under way is finished and nothing else begins. threads: at most so many at once.
         """
 
         def on_stop(error: BaseException) -> None:
@@ -276,7 +278,14 @@ class Session:
                 self._interrupt = error
                 self._interrupted.set()
 
-        return run_parallel(work, items, threads=self.threads, name="publish", finish_all=True, on_stop=on_stop)
+        return run_parallel(
+            work,
+            items,
+            threads=min(threads or self.threads, self.threads),
+            name="publish",
+            finish_all=True,
+            on_stop=on_stop,
+        )
 
     def pause(self, seconds: float) -> None:
         """A pause before another try or look; an interrupt ends it, so that only a request under way is waited for."""
