@@ -45,7 +45,11 @@ def show_runs(options: GlobalOptions, runs: Sequence[Run], form: str) -> int:
         color = options.color and sys.stdout.isatty()
         if sys.stdout.isatty() and not options.quiet and any(receipt.command == "release" for receipt in receipts):
             click.echo(err=True)  # apart from the steps above it
-        for run in runs:
+        if len(runs) > 1:
+            from publisher.report.images_table import receipts_text
+
+            show_text(receipts_text(receipts, color=color))
+        for run in runs if len(runs) == 1 else ():
             is_dry = run.intended and not any(change.state.may_be_written for change in run.receipt.moves)
             if is_dry and run.error is None:
                 show_text(intended_text(run.receipt, run.intended, color=color))

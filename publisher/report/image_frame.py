@@ -1,4 +1,7 @@
-"""One line an image on a terminal: its name, what it does now, how far its bytes are."""
+"""One line an image on a terminal: its name, what it does now, how far its bytes are.
+
+It stands alone, since rich is imported only where such lines are shown.
+"""
 
 from __future__ import annotations
 

@@ -75,7 +75,8 @@ def _together(errors: dict[str, PublishError]) -> PublishError:
     """The first error, in whose words the others stand too."""
     first, *others = errors.values()
     if others:
-        first.message = "; ".join(f"{name}: {error.message}" for name, error in errors.items())
+        texts = "; ".join(f"{name}: {error.message}" for name, error in errors.items())
+        first.message = f"{len(errors)} images: {texts}"
     return first
 
 
@@ -140,5 +141,5 @@ def _named(draft: ReleaseDraft, run: Run) -> Incomplete:
     assert run.error is not None  # noqa: S101 - the caller's condition
     what = "was not released to the end" if touched(run.receipt.moves) else "was not released, other images were"
     hint = "run the same command again: it finishes what is left"
-    message = f"{draft.job.name} ({', '.join(draft.plan.images)}) {what}: {run.error.message}"
+    message = f"the image {draft.job.name} ({', '.join(draft.plan.images)}) {what}: {run.error.message}"
     return Incomplete(message, reference=run.error.reference, hint=run.error.hint or hint)

@@ -33,7 +33,7 @@ FUNCTIONS = ("plan", "release", "retag", "status", "verify")
 # What has no meaning in a program: how it is printed, and questions; `plan` is the dry run of a release.
 COMMAND_LINE_ONLY = {
     "plan": {"format", "output"},
-    "release": {"format", "yes", "dry_run"},
+    "release": {"format", "yes", "dry_run", "jobs"},
     "retag": {"format"},
     "status": {"format"},
     "verify": {"format"},
