@@ -190,7 +190,7 @@ def test_a_deadline_does_not_wait() -> None:
 
 
 def test_a_signal_ends_what_is_done_side_by_side_within() -> None:
-    """Work within work: the threads of an inner one have no signals of their own, and begin nothing more all the same."""
+    """The threads of work within work have no signals of their own, and begin nothing more all the same."""
     begun, killed = list[int](), threading.Event()
 
     def inner(number: int) -> None:
