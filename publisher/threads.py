@@ -110,6 +110,32 @@ def run_parallel(
             raise
 
 
+@contextmanager
+def beside(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
+    """Do `work` while the block does something else; yields what waits for its result. A block that fails stops it."""
+    stop = _Stop()
+
+    def part() -> Result:
+        _STOP.set(stop)
+        return work()
+
+    job = _Job(part)
+
+    def wait_for_result() -> Result:
+        with deferred_signals() as signals:
+            while not job.done.wait(POLL_SECONDS):
+                signals.check()
+        result: Result = job.result()
+        return result
+
+    job.start()
+    try:
+        yield wait_for_result
+    except BaseException as error:
+        stop.error = error
+        raise
+
+
 class Turns:
     """A lock for each key; who takes several waits for all."""
 

@@ -38,13 +38,15 @@ def _verify(session: Session, draft: ReleaseDraft, content: Content, level: str,
     free: set[TagReference] = set()
 
     def verify(destination: Destination) -> None:
-        proofs[destination.repository] = _verify_in(session, destination, content, level)
+        proofs[destination.repository] = _verify_in(session, draft, destination, content, level)
 
     def find_free(destination: Destination, reference: TagReference) -> None:
         if read_tag(destination.remote, reference.tag) in {None, content.digest}:
             free.add(reference)
 
     looks: list[Callable[[], None]] = [partial(verify, destination) for destination in draft.destinations]
+    # Upload sessions that no blob used are ended meanwhile.
+    looks += [destination.remote.close for destination in draft.destinations]
     if asks_tags:
         looks += [partial(find_free, *pair) for pair in _exact_writes(draft)]
     if level in {"pull", "deep"}:
@@ -64,11 +66,13 @@ def _exact_writes(draft: ReleaseDraft) -> list[tuple[Destination, TagReference]]
     return [(destinations[move.reference.repository], move.reference) for move in moves]
 
 
-def _verify_in(session: Session, destination: Destination, content: Content, level: str) -> Proof:
+def _verify_in(session: Session, draft: ReleaseDraft, destination: Destination, content: Content, level: str) -> Proof:
+    sources = [source for source in draft.sources if source.registry_home is destination.remote]
     proofs: list[Proof] = []
 
     def prove() -> None:
-        proofs.append(verify_content(session, destination.remote, content.digest, level, content))
+        known = {source.root.digest: source.root for source in sources if source.root}
+        proofs.append(verify_content(session, destination.remote, content.digest, level, content, known))
 
     def compare() -> None:
         if level != "none" and destination.remote.is_signed_in:

@@ -14,6 +14,7 @@ from publisher.model.errors import ConfigError, PublishError, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Index, Manifest
 from publisher.model.receipt import Verification
 from publisher.model.value import Value
+from publisher.transfer.copy import blobs_of
 from publisher.transfer.identity import identity, platform_of
 from publisher.workflows.content.sources import Source, find_source
 from publisher.workflows.pull_back import pull_back
@@ -92,17 +93,23 @@ class Proof(Value, frozen=True):
 
 
 def verify_content(
-    session: Session, remote: RemoteRepository, digest: Digest, level: str, sent: Content | None = None
+    session: Session,
+    remote: RemoteRepository,
+    digest: Digest,
+    level: str,
+    sent: Content | None = None,
+    known: Mapping[Digest, Content] = MappingProxyType({}),
 ) -> Proof:
     """Prove the content under `digest` up to `level`; raises VerificationFailed.
 
-    sent: what was sent under it: its parts are asked for at once, and not only when it was read back.
+    sent: what was sent under it: its parts are asked for at once, and not only when it was read back. known: what this
+    run has read from the repository before, and did not write.
     `digest`: manifests are read back and hashed, blobs are there with their size. `pull`: the engine pulls it too.
     `deep`: every byte is downloaded and hashed, and the engine pulls it where one is at hand.
     """
     if level == "none":
         return Proof(Verification(level=level), None)
-    inventory = _read_back(session, remote, digest, sent)
+    inventory = _read_back(session, remote, digest, sent, known)
     downloaded = _download(session, remote, inventory) if level == "deep" else 0
     pulls = level == "pull" or (level == "deep" and session.engine_at_hand is not None)
     pulled = pull_back(session, remote, inventory.manifests) if pulls else "none"
@@ -111,11 +118,20 @@ def verify_content(
     return Proof(Verification(level=level, blobs=len(inventory.blobs), bytes=downloaded, pulled=pulled), inventory)
 
 
-def _read_back(session: Session, remote: RemoteRepository, digest: Digest, sent: Content | None) -> Inventory:
+def _read_back(
+    session: Session,
+    remote: RemoteRepository,
+    digest: Digest,
+    sent: Content | None,
+    known: Mapping[Digest, Content],
+) -> Inventory:
     """Every manifest, hashed, and every blob there with its size."""
-    listed = [entry.digest for entry in sent.manifests] if isinstance(sent, Index) else []
-    blobs = sent.blobs if isinstance(sent, Manifest) else ()
-    read: dict[Digest, Content] = {}
+    children = [entry.digest for entry in sent.manifests] if isinstance(sent, Index) else []
+    listed = [child for child in children if child not in known]
+    blobs = tuple(
+        blobs_of([*([sent] if sent else []), *(known[child] for child in children if child in known)]).values()
+    )
+    read: dict[Digest, Content] = {**known}
     looks = [partial(_read_manifest, remote, one, read) for one in dict.fromkeys((digest, *listed))]
     session.parallel(lambda look: look(), [*looks, *(partial(_check_size, remote, blob) for blob in blobs)])
     inventory = take_inventory(session, remote, read[digest], read)

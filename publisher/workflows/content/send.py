@@ -9,13 +9,12 @@ from msgspec.structs import replace
 
 from publisher.archives.source import Transport
 from publisher.model.errors import PublishError, UsageError
-from publisher.model.manifest import Content, Index
+from publisher.model.manifest import Content, Manifest
 from publisher.model.protocols import StoredImage
 from publisher.model.value import Value
 from publisher.registry.image import RemoteImage
 from publisher.transfer.assemble import assemble
 from publisher.transfer.copy import send_stored
-from publisher.transfer.identity import platform_of
 from publisher.transfer.route import choose_route
 from publisher.workflows.content.copy import carry, carry_referrers
 from publisher.workflows.content.layer_hints import find_layer_hints
@@ -140,17 +139,27 @@ class Shipping(Value, frozen=True):
 def push(session: Session, sources: Sequence[Source], remotes: Sequence[RemoteRepository], how: Shipping) -> Pushed:
     """Send all sources to the first repository, as one index if they are several; then copy it to the others."""
     remote, *others = remotes
-    if len(sources) > 1 or not _has_blobs(sources[0]):
+    are_here = not others and all(source.registry_home is remote for source in sources)
+    if not are_here and (len(sources) > 1 or not _has_blobs(sources[0])):
         how.prove()
         how = replace(how, prove=prove_nothing)
     sent = session.parallel(lambda source: _send(session, source, remote, how), sources)
     content = sent[0].content
     if len(sent) > 1:
-        parts = [pushed.content for pushed in sent]
-        content = assemble(parts, platform_reader(remote), how.annotations)
+        contents = [pushed.content for pushed in sent]
+        content = assemble(contents, _platforms(session, sources, contents).__getitem__, how.annotations)
         remote.put_manifest(content)
     session.parallel(lambda other: carry(session, remote, content, other), others)
     return Pushed(content, sent[0].via)
+
+
+def _platforms(session: Session, sources: Sequence[Source], contents: Sequence[Content]) -> dict[Content, Platform]:
+    """What each single image runs on."""
+    single = [
+        (source, content) for source, content in zip(sources, contents, strict=True) if isinstance(content, Manifest)
+    ]
+    platforms = session.parallel(lambda pair: pair[0].platform, single)
+    return {content: platform for (_source, content), platform in zip(single, platforms, strict=True)}
 
 
 def _has_blobs(source: Source) -> bool:
@@ -166,6 +175,8 @@ def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipp
     if isinstance(source.image, StoreImage):
         return _send_from_engine(session, source, source.image, remote, how)
     if isinstance(source.image, StoredImage):
+        if source.registry_home is remote and source.root:
+            return Pushed(source.root, "copy")
         near = _nearby(source, remote)
         cache = session.blob_cache
         content = send_stored(
@@ -235,14 +246,3 @@ def _directly(
 def _nearby(source: Source, remote: RemoteRepository) -> tuple[Repository, ...]:
     origin = source.image.remote.repository if isinstance(source.image, RemoteImage) else None
     return (origin,) if origin and origin.registry == remote.repository.registry else ()
-
-
-def platform_reader(remote: RemoteRepository) -> Callable[[Content], Platform]:
-    """What tells the platform of a single image in `remote`."""
-
-    def read(content: Content) -> Platform:
-        if isinstance(content, Index):
-            raise UsageError("an index has no platform of its own")
-        return platform_of(content, remote.open_blob)
-
-    return read
