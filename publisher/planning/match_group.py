@@ -93,9 +93,7 @@ class MatchGroup:
         stripped = self._end if self._end and ref.startswith(self._end, end) else ""
         rest = core + ref[end + len(stripped) :]
         lengths = (length for length in range(len(rest), len(core) - 1, -1))
-        whole, length = next(
-            (found, length) for length in lengths if (found := parse_version(rest[:length], schemes))
-        )
+        whole, length = next((found, length) for length in lengths if (found := parse_version(rest[:length], schemes)))
         if length == len(core) or not _LINE.fullmatch(core):
             return Kind.EXACT, whole
         return (Kind.FLOATING, whole) if rest[len(core)] == "." else (Kind.EXACT, whole)

@@ -64,7 +64,7 @@ class Rule:
     since: the lowest major version that gives a tag, for lines that promise nothing before (0.x).
     bare: whether it has no prefix or suffix of its own. written: the record as the user wrote it.
     varies: whether its prefix or suffix changes from run to run, as {{date}} does.
-    schemes: how a text is read that it takes as it is; the same for all rules of a set, so that one text is one version.
+    schemes: how a text is read that it takes as it is, the same for all rules of a set: one text is one version.
     """
 
     type: RuleType
