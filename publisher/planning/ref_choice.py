@@ -84,7 +84,7 @@ def _of_head(facts: Facts, reading: RefReading) -> BuildRef:
 
 
 def _not_taken(tag: str, reading: RefReading, origin: BuildRef) -> str:
-    instead = f"; planned is {origin.name}" if origin.name else ""
+    instead = f"; {origin.name} is planned instead" if origin.name else ""
     if not tag.startswith(reading.prefix):
         return (
             f"the git tag {tag} at HEAD doesn't start with {reading.prefix}, so it is no version of this image{instead}"
