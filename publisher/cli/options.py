@@ -171,7 +171,7 @@ def open_session(options: GlobalOptions, username: str | None = None, *, passwor
     from publisher.report.progress import Teller
     from publisher.workflows.session import Session
 
-    redactor = options.secrets.redact = Redactor(masks())
+    redactor = options.run.redact = Redactor(masks())
     for secret in secrets_in(os.environ):
         redactor.learn(secret)
     teller = Teller(quiet=options.quiet, color=options.color, redact=redactor)
@@ -185,6 +185,7 @@ def open_session(options: GlobalOptions, username: str | None = None, *, passwor
         redactor=redactor,
     )
     options.report_context.versions = session.seen_versions
+    session.records = options.run.records
     return session
 
 

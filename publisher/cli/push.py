@@ -36,7 +36,7 @@ def command(
     publish push docker-daemon:goalapp --image yeongyin/goalapp --digest-file digest.txt
     publish push oci-archive:goalapp-arm64.tar --image yeongyin/goalapp
     """
-    from publisher.cli.rendering import show_json, write_file
+    from publisher.cli.rendering import show_json, show_text, write_file
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.push import push_parts
 
@@ -47,6 +47,6 @@ def command(
     if form == "json":
         show_json(part)
     else:
-        click.echo(part.digest)
+        show_text(f"{part.digest}\n")
         click.echo(f"next: publish release docker://{part.images[0]}@{part.digest}", err=True)
     return 0

@@ -339,14 +339,17 @@ def _promote(
         promotion.floating()
 
     run = writer.finish(work)
-    if run.error is not None:
-        return run
-    session.progress.step(f"promoted {_tally(run.receipt)}")
-    if draft.job.settings.tags.record:
-        file_receipt(session, run.receipt, content, [destination.remote for destination in draft.destinations])
-    describe_after_release(session, draft.job)
-    warn_of_stale_copies(session, run.receipt, draft.destinations, content=content, pull=options.pull_local)
+    if run.error is None:
+        writer.follow_up(lambda: _follow_up(session, draft, content, run.receipt, pull=options.pull_local))
     return run
+
+
+def _follow_up(session: Session, draft: ReleaseDraft, content: Content, receipt: Receipt, *, pull: bool) -> None:
+    session.progress.step(f"promoted {_tally(receipt)}")
+    if draft.job.settings.tags.record:
+        file_receipt(session, receipt, content, [destination.remote for destination in draft.destinations])
+    describe_after_release(session, draft.job)
+    warn_of_stale_copies(session, receipt, draft.destinations, content=content, pull=pull)
 
 
 def _write_exact(session: Session, draft: ReleaseDraft, promotion: Promotion, options: ReleaseOptions) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from publisher.model.credential import Credential
     from publisher.model.digest import Digest
     from publisher.model.facts import Facts
-    from publisher.model.protocols import CredentialSource, Progress
+    from publisher.model.protocols import CredentialSource, Progress, TagRun
     from publisher.model.reference import Repository
     from publisher.model.settings import Settings
     from publisher.planning.rules import Ruleset
@@ -81,6 +81,8 @@ class Session:
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
         self._seen: dict[str, Digest] = {}
+        self.records: list[TagRun] = []
+        """The runs that have come to their tags: whatever happens then, they are told."""
         self.at_end = ExitStack()
         """What is to be done before the connections are closed."""
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
@@ -302,12 +304,14 @@ class Session:
 
     def close(self) -> None:
         """End and remove what was needed meanwhile, cancel upload sessions nobody used, close the connections."""
-        self.at_end.close()
-        for remote in self._remotes.values():
-            remote.close()
-        for name in ("client", "_anonymous_client", "engine"):
-            if name in self.__dict__:
-                self.__dict__[name].close()
+        opened = [self.__dict__[name] for name in ("client", "_anonymous_client", "engine") if name in self.__dict__]
+        for one in (self.at_end, *self._remotes.values(), *opened):
+            try:
+                one.close()
+            except Exception as error:
+                if not any(record.is_under_way for record in self.records):
+                    raise
+                self.progress.warn(f"what the run had open could not be closed: {error}")
 
     def __enter__(self) -> Self:
         return self

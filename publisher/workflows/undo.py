@@ -13,7 +13,7 @@ from publisher.model.receipt import Outcome, State
 from publisher.model.value import Value
 from publisher.planning.lines import desired, eligible, published_versions
 from publisher.planning.tag_reader import tag_reader
-from publisher.receipts.journal import is_id
+from publisher.receipts.journal import is_from_future, is_id
 from publisher.workflows.content.receipt_artifact import filed_receipt
 from publisher.workflows.tagging.markers import lift, marking
 from publisher.workflows.tagging.settle import lock, repair, repair_record, settle, wrong_in
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from publisher.model.receipt import Change, Receipt
     from publisher.model.reference import Tag
     from publisher.planning.lines import Published
+    from publisher.receipts.journal import JournalEntry
     from publisher.workflows.destination import Destination
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.record import Run
@@ -53,20 +54,30 @@ def find_receipt(session: Session, text: str | None, wish: PlanOptions) -> Recei
     receipts, torn = session.journal.list()
     for path in torn:
         session.progress.warn(f"{path} is not a receipt; it is left alone")
+    warn_of_future(session, receipts)
     for receipt in receipts:
         if receipt.command != "undo" and receipt.outcome is not Outcome.UNDONE and _written(receipt):
-            return _behind_none(receipt, torn)
+            return _behind_none(session, receipt, torn)
     named = wish.images or session.settings.images
     if named and (filed := filed_receipt(session, wish)):
-        return _behind_none(filed, torn)
+        return _behind_none(session, filed, torn)
     raise UsageError(
         "no receipt on this machine changed a tag", hint="name a receipt's file: publish undo receipt.json"
     )
 
 
-def _behind_none(receipt: Receipt, torn: Iterable[Path]) -> Receipt:
+def warn_of_future(session: Session, receipts: Iterable[Receipt]) -> None:
+    """Tell of receipts that a wrong clock has stamped."""
+    for receipt in filter(is_from_future, receipts):
+        session.progress.warn(
+            f"the receipt {receipt.id} is of a time that is still to come ({receipt.started}): a clock was wrong; "
+            "the order in which receipts were written counts"
+        )
+
+
+def _behind_none(session: Session, receipt: Receipt, torn: Iterable[Path]) -> Receipt:
     """A receipt that is meant only because a later one can't be read is not the last one."""
-    later = [path for path in torn if is_id(path.stem) and path.stem > receipt.id]
+    later = [path for path in torn if is_id(path.stem) and session.journal.is_later(path.stem, receipt.id)]
     if later:
         raise UsageError(
             f"{later[0]} is torn, so that it is not known what the last run has changed",
@@ -103,10 +114,21 @@ def undo(session: Session, receipt: Receipt, wish: PlanOptions, options: UndoOpt
     if options.dry_run:
         return record.as_planned()
     with lock(session, repositories) as entry:
-        run = _go_back(session, receipt, TagWriter(session, record, entry), parts) if changes else record.as_planned()
-        if run.error is None and (session.journal.folder / f"{receipt.id}.json").is_file():
-            entry.write(replace(receipt, outcome=Outcome.UNDONE))
+        is_here = (session.journal.folder / f"{receipt.id}.json").is_file()
+        undone = replace(receipt, outcome=Outcome.UNDONE)
+        if not changes:
+            if is_here:
+                entry.write(undone)
+            return record.as_planned()
+        writer = TagWriter(session, record, entry)
+        run = _go_back(session, receipt, writer, parts)
+        if run.error is None and is_here:
+            writer.follow_up(lambda: _mark(entry, undone))
         return run
+
+
+def _mark(entry: JournalEntry, undone: Receipt) -> None:
+    entry.write(undone)
 
 
 def _go_back(session: Session, receipt: Receipt, writer: TagWriter, parts: list[_RepositoryUndo]) -> Run:
@@ -224,7 +246,10 @@ class _Reversal(Value, frozen=True):
 
     def standing(self, change: Change, step: Step) -> _Standing:
         """How the tag stands; of a write whose end is unknown, what it would have written counts as written."""
-        is_known = change.state not in {State.UNKNOWN, State.NOT_DONE}
+        # A killed run's journal says what a tag was to hold that it was writing.
+        is_known = change.state not in {State.UNKNOWN, State.NOT_DONE} or (
+            change.state is State.UNKNOWN and change.after is not None
+        )
         written = change.after if is_known or self.image is None else self.image
         if step.before == step.goal:
             return _Standing.BACK
