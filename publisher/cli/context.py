@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 class RunContext:
     """What the program knows of its run when that ends, in whatever way; a session, once there is one, fills it.
 
-    redact: takes secrets out of what is told. records: of runs that have come to their tags.
+    redact: takes secrets out of what is told. records: of runs that have come to their tags. timeout: `--timeout`.
     """
 
     redact: Callable[[str], str] = str
     records: list[TagRun] = field(default_factory=list)
+    timeout: int = 0
 
     @property
     def runs_under_way(self) -> bool:

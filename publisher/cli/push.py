@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import LINES, credentials, formats, open_session
+from publisher.cli.options import LINES, credentials, formats, limited, open_session
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the digest to FILE.")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @credentials
+@limited
 @formats("json")
 @click.pass_obj
 def command(

@@ -38,7 +38,7 @@ def _print(text: str) -> None:
     except OSError as error:
         forget_stdout()
         if isinstance(error, BrokenPipeError):
-            raise
+            raise  # whoever read our output has gone, and knows it
         hint = "see where the shell sends it"
         raise PublishError(f"stdout can't be written: {error.strerror}", hint=hint) from error
 
@@ -91,7 +91,8 @@ def _told_at_least(runs: Sequence[Run]) -> Iterator[None]:
         if not any(_is_written(run) or run.error for run in runs):
             raise
         text = "".join(receipt_text(run.receipt, color=False) for run in runs)
-        _print_error(f"{safe_lines(text)}publish: warning: {paragraph(understand(error))}")
+        failure = PublishError("stdout has no reader any more") if isinstance(error, BrokenPipeError) else error
+        _print_error(f"{safe_lines(text)}publish: warning: {paragraph(understand(failure))}")
 
 
 def _is_written(run: Run) -> bool:

@@ -119,7 +119,8 @@ def _named_or_built(
     from publisher.workflows.build import built_source
 
     _preflight(session, job, wish, options)
-    return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
+    with session.time_limit.suspended():
+        return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
 
 
 def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from publisher.facts.configuration import Configuration, load
 from publisher.model.environment import cache_folder
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
 from publisher.threads import POLL_SECONDS, deferred_signals, run_parallel
+from publisher.workflows.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -81,6 +83,8 @@ class Session:
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
         self._seen: dict[str, Digest] = {}
+        self._clients: list[Client] = []
+        self.time_limit = TimeLimit(0, self._cut)
         self.records: list[TagRun] = []
         """The runs that have come to their tags: whatever happens then, they are told."""
         self.at_end = ExitStack()
@@ -179,7 +183,20 @@ class Session:
         def settings_of(host: str) -> HostSettings:
             return HostSettings.gather(host, tables.get(host), self.configuration.folder)
 
-        return Client(find, settings_of, trace=self._trace, redactor=self._redactor, retry_policy=self._retry_policy)
+        client = Client(find, settings_of, trace=self._trace, redactor=self._redactor, retry_policy=self._retry_policy)
+        self._clients.append(client)
+        return client
+
+    def limit_time(self, seconds: float, alarm: Callable[[float], None] | None = None) -> None:
+        """The run has `seconds` from now on, 0: as long as it takes. alarm: as in TimeLimit."""
+        self.time_limit = TimeLimit(seconds, self._cut, alarm)
+        self.time_limit.start()
+
+    def _cut(self) -> None:
+        self._interrupt = self._interrupt or Interrupted(signal.SIGALRM).as_error()
+        self._interrupted.set()
+        for client in tuple(self._clients):
+            client.cut()
 
     def remote(self, repository: Repository, *, anonymous: bool = False) -> RemoteRepository:
         """The repository behind its registry's API."""
@@ -304,6 +321,7 @@ class Session:
 
     def close(self) -> None:
         """End and remove what was needed meanwhile, cancel upload sessions nobody used, close the connections."""
+        self.time_limit.stop()
         opened = [self.__dict__[name] for name in ("client", "_anonymous_client", "engine") if name in self.__dict__]
         for one in (self.at_end, *self._remotes.values(), *opened):
             try:
