@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from publisher.model.digest import Digest
+from publisher.model.manifest import Manifest
 from publisher.sandbox.server import Sandbox
 from tests.support.fault_proxy import FaultProxy
 from tests.support.http_server import Answer, serve
@@ -100,7 +102,7 @@ class Cell:
         """The command; a disk of its own is mounted where nobody else sees it."""
         words = [
             program, "release", f"oci:{layout}", "--image", f"{self.gate.host}/{self.name}", "--version", "1.1.0",
-            "--format", "json", "--timeout", "4" if self.end in _LIMITED else "60",
+            "--format", "json", "--timeout", "6" if self.end in _LIMITED else "60",
             "--receipt", str(self.folder / self.state / "receipt.json"),
         ]  # fmt: skip
         if self.end == "SIGTERM-only":
@@ -298,15 +300,20 @@ def _code(end: str, receipt: dict[str, Any]) -> int:
 
 @pytest.fixture
 def shop(publish: Publish, tmp_path: Path) -> Iterator[Shop]:
-    """1.0.0 is released everywhere in one go."""
+    """1.0.0 is released once, and put into every cell's repository."""
     for folder, version in (("old", "1.0.0"), ("new", "1.1.0")):
         make_layout(tmp_path / folder, version)
     with Sandbox() as sandbox:
-        names = ["t/untouched", *(f"t/{moment}-{end.lower()}" for moment in MOMENTS for end in ENDS)]
-        host = sandbox.url.removeprefix("http://")
-        images = [word for name in names for word in ("--image", f"{host}/{name}")]
-        first = publish("release", f"oci:{tmp_path / 'old'}", "--version", "1.0.0", *images)
+        image = f"{sandbox.url.removeprefix('http://')}/t/untouched"
+        first = publish("release", f"oci:{tmp_path / 'old'}", "--version", "1.0.0", "--image", image)
         assert first.code == 0, first.stderr
+        tags = sandbox.store.state()["t/untouched"]
+        old = sandbox.store.manifest("t/untouched", Digest.parse(tags["1.0.0"]))
+        assert isinstance(old, Manifest)
+        for moment, end in product(MOMENTS, ENDS):
+            for blob in old.blobs:
+                sandbox.store.add_blob(f"t/{moment}-{end.lower()}", blob.digest)
+            sandbox.store.put_manifest(f"t/{moment}-{end.lower()}", old, [*tags])
         yield Shop(publish, tmp_path, sandbox)
 
 
