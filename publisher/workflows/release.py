@@ -16,6 +16,7 @@ from publisher.model.errors import (
     UsageError,
     VerificationFailed,
 )
+from publisher.model.facts import GitState
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
@@ -150,6 +151,8 @@ def refuse(plan: Plan) -> None:
 
 def _check_tree(session: Session, options: ReleaseOptions) -> None:
     facts = session.facts
+    if facts.git is GitState.UNSAFE and not options.allow_dirty:
+        raise Refused(facts.git_problem, hint="allow it, or pass --allow-dirty: then nobody looks what is released")
     if facts.changed and not options.allow_dirty:
         shown = ", ".join(facts.changed[:3]) + (" …" if len(facts.changed) > 3 else "")  # noqa: PLR2004 - enough to see
         raise DirtyTree(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
+from publisher.facts.build_checks import source_root
 from publisher.facts.configuration import Configuration, load
 from publisher.model.environment import cache_folder
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
@@ -109,7 +110,12 @@ class Session:
     @cached_property
     def configuration(self) -> Configuration:
         """The configuration file, or the defaults."""
-        return load(Path(self._config) if self._config else None, self.directory)
+        return load(Path(self._config) if self._config else None, self.directory, self.environ)
+
+    @property
+    def source_root(self) -> Path:
+        """What the configuration may send away lies in here: the repository around it, as git gives it."""
+        return source_root(self.configuration.folder, self.environ).resolve()
 
     @property
     def settings(self) -> Settings:
@@ -172,6 +178,10 @@ class Session:
         """Take a secret out of all that is printed from now on."""
         if self._redactor:
             self._redactor.learn(secret)
+
+    def reveals(self, text: str) -> bool:
+        """Whether a secret of this run stands in it, in any form."""
+        return self._redactor is not None and self._redactor.knows_part_of(text)
 
     def client_with(self, find: Callable[[str, str], Credential | None]) -> Client:
         """A way to registries, with credentials of its own; to be closed."""
