@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from publisher.model.environment import NOWHERE, home_folder
 from publisher.model.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -78,6 +79,13 @@ def open_streams() -> None:
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(_STDOUT, "w", closefd=False)), encoding="utf-8")
     if sys.stderr is None:
         sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(_STDERR, "w", closefd=False)), encoding="utf-8")
+
+
+def settle_home() -> None:
+    """A user whom the system doesn't know gets a home where nothing is: others' code asks for one, or raises."""
+    home = home_folder(os.environ)
+    if home == NOWHERE:
+        os.environ["HOME"] = str(home)
 
 
 def forget_stdout() -> None:

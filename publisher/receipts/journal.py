@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 
 from publisher.model.codec import decode, encode_readable
-from publisher.model.environment import state_folder
+from publisher.model.environment import NOWHERE, state_folder
 from publisher.model.errors import NO_ROOM, DiskFull, Locked, PublishError, UsageError
 from publisher.model.receipt import Receipt
 from publisher.receipts.atomic import ReservedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableSequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
 
 
 class Lock:
@@ -102,16 +102,22 @@ def receipts_folder(environ: Mapping[str, str]) -> Path:
 
 
 class Journal:
-    """The receipts in one folder, mode 0700; each file 0600."""
+    """The receipts in one folder, mode 0700; each file 0600.
 
-    def __init__(self, folder: Path) -> None:
+    make_folder: makes another where the folder is NOWHERE and a receipt has to be kept.
+    """
+
+    def __init__(self, folder: Path, make_folder: Callable[[], Path] | None = None) -> None:
         self.folder = folder
+        self._make_folder = make_folder
 
     def open(self, key: Iterable[str]) -> JournalEntry:
         """Take the lock of what is released (repositories, version, image); raises Locked where another run has it.
 
         Raises DiskFull, or UsageError where the folder can't be written.
         """
+        if self.folder.is_relative_to(NOWHERE) and self._make_folder:
+            self.folder = self._make_folder()
         name = hashlib.sha256("\n".join(key).encode()).hexdigest()[:24]
         path = self.folder / f"{name}.lock"
         try:

@@ -125,7 +125,7 @@ def _texts(session: Session, job: Job) -> tuple[dict[str, str], tuple[str, ...]]
     path = session.configuration.path(settings.readme or _README)
     if settings.readme == "":
         found["readme"] = ""
-    elif settings.readme or path.is_file():
+    elif settings.readme or os.path.lexists(path):
         text = _read(session, path)
         if text.strip():
             readme = _readme(session, path, text)

@@ -276,7 +276,15 @@ class Session:
         """Where the receipts of this machine are kept; a rehearsal's are kept apart."""
         from publisher.receipts.journal import Journal, receipts_folder
 
-        return Journal(receipts_folder(self.environ))
+        return Journal(receipts_folder(self.environ), self._temporary_state)
+
+    def _temporary_state(self) -> Path:
+        """Where receipts go in a run without any folder of its user's; it is left there."""
+        from tempfile import mkdtemp
+
+        folder = Path(mkdtemp(prefix="publish-state-"))
+        self.progress.warn(f"there is no home folder: the receipt goes to {folder}; XDG_STATE_HOME names a lasting one")
+        return folder
 
     @cached_property
     def blob_cache(self) -> BlobCache:
