@@ -16,7 +16,7 @@ from publisher import __version__
 from publisher.model.errors import Incomplete, PublishError, Refused, Stopped
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
-from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, State, Verification
+from publisher.model.receipt import Change, KeptManifest, Outcome, Receipt, ReleasedImage, State, Verification
 from publisher.model.value import Value
 from publisher.receipts.journal import ReceiptCopy, new_id
 from publisher.report.failure import document, understand
@@ -117,6 +117,7 @@ class RunStart(Value, frozen=True, kw_only=True):
     """What a run has found out before its first tag. `size` is the sum of the content's blobs in bytes.
 
     content: None for a run that brings none of its own. config: of an image that is for one platform.
+    manifests: what the receipt keeps the bytes of.
     """
 
     command: str
@@ -130,6 +131,11 @@ class RunStart(Value, frozen=True, kw_only=True):
     via: str | None = None
     adopted: bool = False
     signatures: Signatures = msgspec.UNSET
+    manifests: tuple[Content, ...] = ()
+
+
+def _kept(content: Content) -> KeptManifest:
+    return KeptManifest(digest=content.digest, media_type=content.media_type, content=content.content)
 
 
 def _image(content: Content, start: RunStart) -> ReleasedImage:
@@ -185,6 +191,7 @@ class RunRecord:
             image=_image(content, start) if content else None,
             verification=start.verification,
             moves=self.changes,
+            manifests=tuple(map(_kept, start.manifests)) or msgspec.UNSET,
             sandbox=True if session.sandbox else msgspec.UNSET,
             signatures=start.signatures,
         )

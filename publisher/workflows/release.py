@@ -35,7 +35,7 @@ from publisher.workflows.plan import draft as make_draft
 from publisher.workflows.plan import sign_draft, with_signing
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
-from publisher.workflows.tagging.promotion import Promotion
+from publisher.workflows.tagging.promotion import Promotion, kept_manifests
 from publisher.workflows.tagging.writer import TagWriter
 from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
 
@@ -191,6 +191,7 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
             via=via,
             adopted=adopted,
             signatures=signatures,
+            manifests=kept_manifests(draft, content, adopted=adopted),
         )
         earlier = earlier_run(session, draft.plan, content.digest)
         record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
+from publisher.model.digest import Digest
 from publisher.model.errors import PublishError, Refused, UsageError
+from publisher.model.manifest import parse_manifest
 from publisher.model.plan import Kind
 from publisher.model.receipt import Outcome, State
 from publisher.model.value import Value
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from publisher.model.digest import Digest
+    from publisher.model.manifest import Content
     from publisher.model.receipt import Change, Receipt
     from publisher.model.reference import Tag
     from publisher.planning.lines import Published
@@ -152,8 +155,10 @@ def _carry_out(session: Session, writer: TagWriter, parts: list[_RepositoryUndo]
         for together in in_order(floating, part.destination.ruleset.flavor.latest_name):
             writer.write(together)
         for step in sorted(part.steps, key=lambda step: step.kind is Kind.EXACT):
-            if step.goal is None:
+            if step.goal is None and step not in part.together:
                 _take_away(session, writer, step)
+        for step in writer.remove_together(part.together) if part.together else ():
+            _take_away(session, writer, step)
 
 
 def _take_away(session: Session, writer: TagWriter, step: Step) -> None:
@@ -173,11 +178,15 @@ def _take_away(session: Session, writer: TagWriter, step: Step) -> None:
 
 
 class _RepositoryUndo(Value, frozen=True):
-    """What an undo does in one repository. left: tags that others have moved since."""
+    """What an undo does in one repository. left: tags that others have moved since.
+
+    together: those of the steps that take away what the run itself has sent: the tags of that digest may go at once.
+    """
 
     destination: Destination
     steps: tuple[Step, ...]
     left: tuple[Step, ...]
+    together: tuple[Step, ...] = ()
 
 
 class _Standing(StrEnum):
@@ -206,7 +215,21 @@ def _part(session: Session, destination: Destination, receipt: Receipt, options:
             case _Standing.BACK | _Standing.UNTOUCHED:
                 pass
     steps += filter(None, (reversal.following(change) for change in every if change not in own))
-    return _RepositoryUndo(destination, tuple(steps), tuple(left))
+    return _RepositoryUndo(destination, tuple(steps), tuple(left), _together(receipt, steps))
+
+
+def _together(receipt: Receipt, steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The tags of the manifest that the run sent, and whose bytes its receipt keeps; exact ones go last."""
+    sent = receipt.image.digest if receipt.image and receipt.image.digest in _manifests(receipt) else None
+    gone = [step for step in steps if step.goal is None and step.before is not None and step.before == sent]
+    return tuple(sorted(gone, key=lambda step: step.kind is Kind.EXACT))
+
+
+def _manifests(receipt: Receipt) -> dict[Digest, Content]:
+    """The manifests that a receipt keeps; one whose bytes are not those of its digest counts for nothing."""
+    kept = () if isinstance(receipt.manifests, msgspec.UnsetType) else receipt.manifests
+    parsed = (parse_manifest(each.content, each.media_type) for each in kept if Digest.of(each.content) == each.digest)
+    return {content.digest: content for content in parsed}
 
 
 def _computes(receipt: Receipt) -> bool:
@@ -217,6 +240,7 @@ def _computes(receipt: Receipt) -> bool:
 class _Reversal(Value, frozen=True):
     """Where the tags of one repository go back to. image: what the run released.
 
+    kept: the manifests that the receipt keeps.
     goals: where floating tags belong once the run is taken back; none where they go to what they held.
     """
 
@@ -224,23 +248,26 @@ class _Reversal(Value, frozen=True):
     state: Published
     goals: Mapping[str, Digest | None]
     image: Digest | None
+    kept: Mapping[Digest, Content]
 
     @classmethod
     def of(cls, surveyed: SurveyedRepository, receipt: Receipt, changes: Sequence[Change]) -> _Reversal:
         goals = _belongings(surveyed, changes) if _computes(receipt) else {}
         image = receipt.image.digest if receipt.image else None
-        return cls(surveyed.destination, surveyed.state, goals, image)
+        return cls(surveyed.destination, surveyed.state, goals, image, _manifests(receipt))
 
     def step(self, change: Change) -> Step:
         """The write that takes one line back."""
         goal = self.goals.get(change.reference.tag) if change.kind is Kind.FLOATING else None
+        goal = goal or change.before
         return Step(
             destination=self.destination,
             tag=change.reference.tag,
             kind=change.kind,
             version=change.version,
             before=self._held(change.reference.tag),
-            goal=goal or change.before,
+            goal=goal,
+            content=self.kept.get(goal) if goal else None,
             state=State.RESTORED,
         )
 

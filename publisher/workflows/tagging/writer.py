@@ -40,6 +40,7 @@ class Step(Value, frozen=True, kw_only=True):
     """One tag to write: it holds `before`, and is to hold `goal`, None where it is to be deleted.
 
     content: what is written, where it isn't in the registry under `goal` yet.
+    together: tags that go with it, where the registry deletes by digest only.
     state: how the tag is noted once it is written.
     """
 
@@ -50,6 +51,7 @@ class Step(Value, frozen=True, kw_only=True):
     before: Digest | None
     goal: Digest | None
     content: Content | None = None
+    together: frozenset[str] = frozenset()
     state: State = State.DONE
 
     @property
@@ -118,6 +120,19 @@ class TagWriter:
             return refusal
         return None
 
+    def remove_together(self, steps: Sequence[Step]) -> list[Step]:
+        """Delete all the tags of one digest; those are left, and returned, that can't go even so."""
+        together = frozenset(str(step.tag) for step in steps)
+        left: list[Step] = []
+        with self.record.writing({step.reference: None for step in steps}):
+            for step in steps:
+                try:
+                    self._write(replace(step, together=together))
+                except Refused:
+                    self.leave(step)
+                    left.append(step)
+        return left
+
     def read_back(self, remote: RemoteRepository, tag: Tag, stale: Container[Digest | None]) -> Digest | None:
         """What a tag holds, looked at until that isn't one of `stale`, or the wait is over."""
         return self._session.read_until(lambda: read_tag(remote, tag), lambda digest: digest not in stale)
@@ -164,7 +179,7 @@ class TagWriter:
     def _write(self, step: Step) -> None:
         with self._resolving(step):
             if step.goal is None:
-                TagDeletion(self._session, step.destination).delete(step.tag)
+                TagDeletion(self._session, step.destination, step.together).delete(step.tag)
             else:
                 self._put(step, self._content(step))
                 digest = self.read_back(step.destination.remote, step.tag, {step.before} - {step.goal})
