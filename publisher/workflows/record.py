@@ -354,6 +354,6 @@ def unfinished(error: PublishError, changes: Iterable[Change]) -> PublishError:
         what = "all tags were moved, and the last look at them failed"
     again = "run the same command again: it finishes what is left"
     if isinstance(error, Stopped):
-        return Stopped(error.signal, f"{error.message}: {what}", reference=error.reference, hint=again)
+        return Stopped(error.signal, f"{error.message}, and {what}", reference=error.reference, hint=again)
     hint = "the same command would be refused too: 'publish undo' goes back" if isinstance(error, Refused) else again
     return Incomplete(f"{what}: {error.message}", reference=error.reference, hint=hint)
