@@ -15,6 +15,7 @@ from publisher.cli.options import (
     credentials,
     formats,
     key_password,
+    limited,
     make_plan_options,
     open_session,
     planning,
@@ -125,6 +126,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 )
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@limited
 @formats("json")
 @click.pass_obj
 def command(options: GlobalOptions, /, **flags: Any) -> int:

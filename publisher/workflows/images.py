@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from publisher.model.errors import Incomplete, PublishError
 from publisher.model.protocols import ImagesProgress
 from publisher.model.receipt import Receipts
-from publisher.receipts.journal import save
+from publisher.receipts.journal import ReceiptCopy
 from publisher.report.current_image import image_named
 from publisher.workflows.plan import with_signing
 from publisher.workflows.record import Run, RunRecord, RunStart, now, planned_changes, touched
@@ -19,6 +19,7 @@ from publisher.workflows.release import draft_release, is_built, prepare, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from publisher.model.plan import Plan
     from publisher.workflows.jobs import Job, PlanOptions, ReleaseDraft
@@ -97,8 +98,16 @@ def release_images(
         runs = session.parallel(work, drafts, at_once or images_at_once(session))
     runs = _end(drafts, runs)
     if options.receipt:
-        save(Receipts(receipts=tuple(run.receipt for run in runs)), options.receipt)
+        _write_receipts(session, runs, options.receipt)
     return runs
+
+
+def _write_receipts(session: Session, runs: Sequence[Run], file: Path) -> None:
+    """What `--receipt` names; the tags are where they are, whether or not it can be written."""
+    try:
+        ReceiptCopy(file).write(Receipts(receipts=tuple(run.receipt for run in runs)))
+    except PublishError as error:
+        session.progress.warn(error.message)
 
 
 def images_at_once(session: Session) -> int:
