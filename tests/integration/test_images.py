@@ -155,3 +155,16 @@ def _wait_for(sandbox: Sandbox, path: str) -> None:
     while not any(path in str(request["path"]) and request["method"] == "PUT" for request in tuple(sandbox.requests)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("project")
+def test_what_is_asked_beside_the_list_counts_only_where_the_list_shows_it(publish: Publish) -> None:
+    """A registry that refuses a look at a tag that isn't there refuses nothing; of a tag that is there, it does."""
+    words = ("plan", "--only", "api", "--version", "1.2.3", "--format", "json")
+    with Sandbox(faults=["HEAD /v2/me/api/manifests/latest every 403"]) as sandbox:
+        environ = {"PUBLISH_SANDBOX": sandbox.url}
+        done = publish(*words, environ=environ)
+        assert done.code == 0, done.stderr
+        pushed = publish("push", "oci:layout-api", "--only", "api", "--tag", "latest", environ=environ)
+        assert pushed.code == 0, pushed.stderr
+        assert publish(*words, environ=environ).code == 3
