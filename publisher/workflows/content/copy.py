@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from publisher.model.digest import Digest
-    from publisher.model.manifest import Content
+    from publisher.model.manifest import Content, Descriptor
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
@@ -34,30 +34,65 @@ def copy(session: Session, origin: RemoteRepository, content: Content, target: R
 
 
 def carry(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
-    """Bring content, and all that refers to it or to one of its manifests."""
-    copy(session, origin, content, target)
-    carry_referrers(session, origin, content, target)
+    """Bring content, and all that refers to it or to one of its manifests, which is looked for meanwhile."""
+    known = _Known()
+    looks = [lambda: copy(session, origin, content, target), lambda: known.read(session, origin, content)]
+    session.parallel(lambda look: look(), looks)
+    _carry_known(session, origin, known, target)
 
 
 def carry_referrers(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
     """Bring what refers to content that is there, and say what it was; receipts speak of one repository and stay."""
     if origin.repository == target.repository:
         return
-    own = content.manifests if isinstance(content, Index) else ()
-    subjects = [content.digest, *(entry.digest for entry in own)]
-    carried = _referrers(session, origin, subjects, target, 0)
-    carried += _beside(session, origin, subjects, target)
+    known = _Known()
+    known.read(session, origin, content)
+    _carry_known(session, origin, known, target)
+
+
+class _Known:
+    """What a repository knows of content: what refers to it or one of its manifests, and the tags beside it."""
+
+    def __init__(self) -> None:
+        self.subjects: list[Digest] = []
+        self.lists: list[tuple[Descriptor, ...]] = []
+        self.tags: tuple[str, ...] = ()
+
+    def read(self, session: Session, origin: RemoteRepository, content: Content) -> None:
+        """Ask the repository."""
+        own = content.manifests if isinstance(content, Index) else ()
+        self.subjects = [content.digest, *(entry.digest for entry in own)]
+
+        def read_tags() -> None:
+            self.tags = origin.tags()
+
+        def read_lists() -> None:
+            self.lists = _read_lists(session, origin, self.subjects)
+
+        session.parallel(lambda read: read(), [read_lists, read_tags])
+
+
+def _read_lists(session: Session, origin: RemoteRepository, subjects: Iterable[Digest]) -> list[tuple[Descriptor, ...]]:
+    return session.parallel(lambda subject: tuple(read_referrers(origin, subject).entries), subjects)
+
+
+def _carry_known(session: Session, origin: RemoteRepository, known: _Known, target: RemoteRepository) -> None:
+    carried = _referrers(session, origin, known.subjects, known.lists, target, 0)
+    carried += _beside(session, origin, known, target)
     if carried:
         session.progress.step(f"carried  {', '.join(carried)} to {target.repository}")
 
 
 def _referrers(
-    session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: RemoteRepository, depth: int
+    session: Session,
+    origin: RemoteRepository,
+    digests: list[Digest],
+    lists: list[tuple[Descriptor, ...]],
+    target: RemoteRepository,
+    depth: int,
 ) -> list[str]:
     """By the API or by the tag that stands in for it; what refers to a referrer too. Returns what they are."""
-    digests = list(subjects)
     carried: list[str] = []
-    lists = session.parallel(lambda subject: read_referrers(origin, subject).entries, digests)
     for subject, entries in zip(digests, lists, strict=True):
         others = [entry.digest for entry in entries if entry.digest not in digests]
         artifacts = [one for one in session.parallel(origin.get, others) if _kind(one) != RECEIPT_TYPE]
@@ -68,7 +103,9 @@ def _referrers(
         for artifact in artifacts:
             carried.append(_kind(artifact))
             if depth < _DEEPEST:
-                carried += _referrers(session, origin, [artifact.digest], target, depth + 1)
+                below = [artifact.digest]
+                lists_below = _read_lists(session, origin, below)
+                carried += _referrers(session, origin, below, lists_below, target, depth + 1)
     return carried
 
 
@@ -77,13 +114,11 @@ def _kind(artifact: Content) -> str:
     return referrer_entry(artifact).artifact_type or artifact.media_type
 
 
-def _beside(
-    session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: RemoteRepository
-) -> list[str]:
+def _beside(session: Session, origin: RemoteRepository, known: _Known, target: RemoteRepository) -> list[str]:
     """By their tags; a tag that holds something else in the target is left alone. Returns the tags."""
-    stems = {fallback_tag(subject) for subject in subjects}
+    stems = {fallback_tag(subject) for subject in known.subjects}
     carried = []
-    for name in origin.tags():
+    for name in known.tags:
         if not _BESIDE.fullmatch(name) or name.partition(".")[0] not in stems:
             continue
         tag = Tag(name)
