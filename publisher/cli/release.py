@@ -121,9 +121,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 @click.option("--key", metavar="FILE|env://NAME", help="Sign it with this key.")
 @click.option("--no-sign", is_flag=True, help="Leave out what [sign] asks for.")
 @click.option("--sbom", metavar="FILE|syft|trivy", help="The SBOM to sign, or what makes it.")
-@click.option(
-    "--jobs", type=click.IntRange(1), metavar="N", help="So many of several images at once; by default by the line."
-)
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Release N images at once.")
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @limited
