@@ -133,6 +133,15 @@ def planned(session: Session, job: Job, wish: PlanOptions, sources: Sequence[str
         return with_expected_signing(session, draft(session, job, wish, (), offline=offline))
 
 
+def plan_images(
+    session: Session, jobs: Sequence[Job], wish: PlanOptions, sources: Sequence[str], *, offline: bool
+) -> dict[str, Plan]:
+    """What a release of each would do, by its name, "" where it has none."""
+    session.aim(repository for job in jobs for repository in job.repositories)
+    plans = session.parallel(lambda job: planned(session, job, wish, sources, offline=offline), jobs)
+    return {job.name or "": plan for job, plan in zip(jobs, plans, strict=True)}
+
+
 def with_signing(session: Session, draft: ReleaseDraft, options: SignOptions) -> ReleaseDraft:
     """Preflight of a signature: what only a signed release needs is imported, opened and asked for only there."""
     if not (options.is_asked or draft.job.settings.sign or session.settings.sign):

@@ -168,3 +168,13 @@ def test_what_is_asked_beside_the_list_counts_only_where_the_list_shows_it(publi
         pushed = publish("push", "oci:layout-api", "--only", "api", "--tag", "latest", environ=environ)
         assert pushed.code == 0, pushed.stderr
         assert publish(*words, environ=environ).code == 3
+
+
+@pytest.mark.usefixtures("project")
+def test_plans_of_all_images(publish: Publish) -> None:
+    """One document, by the images' names; a plan opens no upload session."""
+    with Sandbox() as sandbox:
+        done = publish("plan", "--version", "1.2.3", "--format", "json", environ={"PUBLISH_SANDBOX": sandbox.url})
+        asked = read_log(sandbox.requests)
+    assert (done.code, list(done.document["plans"])) == (0, list(NAMES)), done.stderr
+    assert all(one.method in {"GET", "HEAD"} for one in asked if "/me/" in one.path)
