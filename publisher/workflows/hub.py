@@ -73,10 +73,11 @@ _NEW_BLOBS: Final = 2
 def prove_push(session: Session, draft: ReleaseDraft, *, sends: bool = False) -> None:
     """Show the right to push by upload sessions; raises Denied.
 
-    sends: whether blobs go to the first repository next.
+    sends: whether blobs go to the first repository next, and then to other registries.
     """
     first, *others = draft.destinations
-    blobs = [(first, _NEW_BLOBS if sends else 1), *((other, 1) for other in others)]
+    elsewhere = [other for other in others if other.repository.registry != first.repository.registry]
+    blobs = [(one, _NEW_BLOBS if sends and one in (first, *elsewhere) else 1) for one in (first, *others)]
 
     def prove(destination: Destination, count: int) -> None:
         # On Docker Hub the first write would create the repository, with the account's default visibility.
