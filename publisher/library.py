@@ -101,32 +101,36 @@ class LibrarySession(Session):
         texts = [target if {"/", ":", "@"} & set(target) else f":{target}" for target in targets]
         return retag(self, reference, read_targets(reference, texts), options)
 
-    def status(self, options: PlanOptions) -> Status:
-        """Every version and floating tag, beside where it belongs."""
+    def status(self, options: PlanOptions, *, limit: int | None = 50, filter: str = "*") -> Status:  # noqa: A002
+        """The newest versions (limit None: all) and each floating tag, beside where it belongs; of tags like filter."""
+        from publisher.planning.lines import VersionChoice
         from publisher.workflows.status import status
 
-        return status(self, options)
+        return status(self, options, VersionChoice(limit, filter))
 
     def verify(
         self,
         references: Sequence[str],
         *,
         verify: Level = "digest",
+        all: bool = False,  # noqa: A002
         source: str | None = None,
         local: bool = False,
         signed_by: Sequence[str] = (),
         attested: Sequence[str] = (),
         output: Path | None = None,
     ) -> Verdicts:
-        """One verdict for each reference, in their order."""
+        """One verdict for each reference, in their order; all: for every tag of these repositories."""
         from publisher.model.documents import Verdicts
         from publisher.model.reference import Reference
         from publisher.workflows.signatures import signature_demand
-        from publisher.workflows.verify import Expectation, verify_references
+        from publisher.workflows.verify import Expectation, every_tag, verify_references
 
         _check("verify", verify, get_args(Level))
         targets = [Reference.parse(text) for text in references]
         self.aim(target.repository for target in targets)
+        if all:
+            targets = every_tag(self, targets)
         demand = signature_demand(self, signed_by, attested, output, lambda: None)
         expectation = Expectation(verify, source, local, signed=demand)
         return Verdicts(results=verify_references(self, targets, expectation))
@@ -263,19 +267,25 @@ def status(
     rules: str | Iterable[str] = (),
     flavor: str | Iterable[str] = (),
     only: str | None = None,
+    limit: int | None = 50,
+    filter: str = "*",  # noqa: A002 - as the option
     config: str | Path | None = None,
     username: str | None = None,
     password: str | None = None,
 ) -> Status:
-    """Every version and floating tag, beside where it belongs; `drifted` names those that are elsewhere."""
+    """The newest versions and each floating tag, beside where it belongs; `drifted` names those that are elsewhere.
+
+    limit: how many versions, None for all. filter: only tags like this glob.
+    """
     options = _plan_options(images, rules, flavor, None, None, only)
     with LibrarySession(config=config, username=username, password=password) as session:
-        return session.status(options)
+        return session.status(options, limit=limit, filter=filter)
 
 
 def verify(
     *references: str,
     verify: Level = "digest",
+    all: bool = False,  # noqa: A002 - as the option
     source: str | None = None,
     local: bool = False,
     signed_by: str | Iterable[str] = (),
@@ -285,7 +295,7 @@ def verify(
     username: str | None = None,
     password: str | None = None,
 ) -> Verdicts:
-    """Check that references hold what they should; what is wrong with one stands in its verdict.
+    """Check that references hold what they should; what is wrong with one stands in its verdict. all: every tag.
 
     output: a folder for the verified statements.
     """
@@ -293,6 +303,7 @@ def verify(
         return session.verify(
             references,
             verify=verify,
+            all=all,
             source=source,
             local=local,
             signed_by=_words(signed_by),

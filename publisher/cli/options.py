@@ -87,6 +87,13 @@ def selection(command: Command) -> Command:
     return command
 
 
+def listing(command: Command) -> Command:
+    """Which of the tags that are there are shown."""
+    limit = click.IntRange(min=0)
+    command = click.option("--limit", type=limit, metavar="N", help="At most the newest N versions.")(command)
+    return click.option("--filter", "glob", metavar="GLOB", default="*", help="Only tags like GLOB, as '1.*'.")(command)
+
+
 def repairing(command: Command) -> Command:
     """The options of commands that put tags right: whether they write, and where else the receipt goes."""
     path = click.Path(path_type=Path)

@@ -24,10 +24,11 @@ class TagRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagList(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.tags/1"):
-    """A repository's tags, by name."""
+    """A repository's tags, the newest version first. omitted: how many more a limit left out."""
 
     repository: Repository
     tags: tuple[TagRow, ...]
+    omitted: int = 0
 
 
 class KeptTag(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,12 +134,21 @@ class FloatingStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepositoryStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One repository; `foreign` are the tags that no rule speaks of."""
+    """One repository, newest first; `foreign` are the tags that no rule speaks of.
+
+    omitted: how many older versions a limit left out.
+    """
 
     repository: Repository
     versions: tuple[VersionStatus, ...]
     floating: tuple[FloatingStatus, ...]
     foreign: tuple[str, ...]
+    omitted: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is there that could be told of."""
+        return not (self.versions or self.floating or self.foreign or self.omitted)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.status/1"):

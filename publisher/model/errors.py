@@ -127,6 +127,12 @@ class VerificationFailed(PublishError):
     kind = "verification"
 
 
+class RepositoryMissing(VerificationFailed):
+    """The registry has no repository of that name."""
+
+    kind = "repository-missing"
+
+
 class BadManifest(VerificationFailed):
     """A manifest that is ambiguous, malformed or too large."""
 

@@ -10,7 +10,7 @@ from publisher.http.message import Request, Response
 from publisher.http.retry import RetryPolicy
 from publisher.model import media
 from publisher.model.digest import Digest
-from publisher.model.errors import Refused, VerificationFailed
+from publisher.model.errors import Refused, RepositoryMissing, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, parse_manifest
 from publisher.model.reference import Tag
 from publisher.registry.answers import BlobUnknown, DigestPushRefused, ErrorResponse, refusal
@@ -244,12 +244,23 @@ class RemoteRepository:
 
     def tags(self) -> tuple[str, ...]:
         """Every tag, all pages; none for a repository that doesn't exist yet."""
+        try:
+            return self.present_tags()
+        except RepositoryMissing:
+            return ()
+
+    def present_tags(self) -> tuple[str, ...]:
+        """Every tag, all pages; raises RepositoryMissing where there is no such repository."""
         return gather_tags(self._tag_pages())
 
     def _tag_pages(self) -> Iterator[Response]:
         for page in pages(self.url(f"tags/list?n={_PAGE}"), lambda url: self.request("GET", url)):
             if page.status == _NOT_FOUND and ErrorResponse.read(page).codes & _ABSENT_REPOSITORY:
-                return
+                raise RepositoryMissing(
+                    f"there is no repository {self.repository.familiar} at {self.endpoint.host}",
+                    reference=self.repository,
+                    hint="look at its spelling; the first 'publish release' makes it",
+                )
             if page.status != _OK:
                 raise self.error(page, "list the tags of")
             yield page

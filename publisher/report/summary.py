@@ -14,7 +14,8 @@ from publisher.model.printable import printable
 from publisher.model.receipt import Change, Failure, Receipt, Receipts
 from publisher.report.outputs import plans_in, receipts_in
 from publisher.report.progress import size
-from publisher.report.tables import drifting, verifying
+from publisher.report.tables import verifying
+from publisher.report.tag_tables import drifting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -230,10 +231,14 @@ def _status(status: Status) -> list[str]:
     count = len(status.drifted)
     lines = _title("Status -", f"{drifting(count)} not in place" if count else "every floating tag is true")
     for repository in status.repositories:
-        names = {version.digest: version.version for version in repository.versions if version.digest}
+        names = {line.desired: line.version for line in repository.floating if line.desired and line.version}
+        names |= {version.digest: version.version for version in repository.versions if version.digest}
         yanked_versions = [version.version for version in repository.versions if version.yanked]
-        text = f"{len(repository.versions)} versions" + (
-            f", yanked: {', '.join(yanked_versions)}" if yanked_versions else ""
+        count = len(repository.versions) + repository.omitted
+        text = (
+            "nothing is published there yet"
+            if repository.is_empty
+            else f"{count} versions" + (f", yanked: {', '.join(yanked_versions)}" if yanked_versions else "")
         )
         lines += [f"{code(repository.repository.familiar)}: {plain(text)}", ""]
         table = [

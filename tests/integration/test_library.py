@@ -30,12 +30,13 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "library.md"
 APP = "docker.io/me/app"
 FUNCTIONS = ("plan", "release", "retag", "status", "verify")
-# What has no meaning in a program: how it is printed, and questions; `plan` is the dry run of a release.
+# What has no meaning in a program: how it is printed, and questions; `plan` is the dry run of a release, and
+# `limit=None` is `--all`.
 COMMAND_LINE_ONLY = {
     "plan": {"format", "output"},
     "release": {"format", "yes", "dry_run"},
     "retag": {"format"},
-    "status": {"format"},
+    "status": {"format", "all"},
     "verify": {"format"},
 }
 PLURAL = {"image", "rule", "label", "platform"}
