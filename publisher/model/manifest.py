@@ -172,7 +172,8 @@ def parse_manifest(content: bytes, media_type: str | None = None) -> Content:
         raise BadManifest("the manifest is ambiguous: it has both 'manifests' and 'layers' or 'config'")
     version = document.get("schemaVersion")
     if type(version) is not int or version != 2:  # noqa: PLR2004 - the only version that is content-addressed
-        raise BadManifest(f"manifest schema {version!r} is not supported, only 2")
+        hint = "'skopeo copy --format v2s2' writes schema 2, and so does an engine that pulls and pushes it"
+        raise BadManifest(f"manifest schema {version!r} is not supported, only 2", hint=hint)
     if kind is None:
         kind = media.OCI_INDEX if "manifests" in document else media.OCI_MANIFEST
     try:

@@ -10,7 +10,7 @@ from publisher.http.message import Request, Response
 from publisher.http.retry import RetryPolicy
 from publisher.model import media
 from publisher.model.digest import Digest
-from publisher.model.errors import Refused, RepositoryMissing, VerificationFailed
+from publisher.model.errors import BadManifest, Refused, RepositoryMissing, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, parse_manifest
 from publisher.model.reference import Tag
 from publisher.registry.answers import BlobUnknown, DigestPushRefused, ErrorResponse, refusal
@@ -154,7 +154,11 @@ class RemoteRepository:
                     f"{self._reference(target)}: the registry's bytes don't have the digest {digest}",
                     reference=self._reference(target),
                 )
-        return parse_manifest(response.content, response.headers.get("Content-Type"))
+        try:
+            return parse_manifest(response.content, response.headers.get("Content-Type"))
+        except BadManifest as error:
+            error.reference = self._reference(target)
+            raise
 
     def _reference(self, target: Tag | Digest) -> str:
         return f"{self.repository}{'@' if isinstance(target, Digest) else ':'}{target}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 from publisher.facts.configuration import Configuration, load
 from publisher.model.environment import cache_folder
-from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
+from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted, UsageError
 from publisher.threads import POLL_SECONDS, deferred_signals, run_parallel
 
 if TYPE_CHECKING:
@@ -289,6 +290,29 @@ class Session:
         from tempfile import TemporaryDirectory
 
         return Path(self.at_end.enter_context(TemporaryDirectory(prefix="publish-", ignore_cleanup_errors=True)))
+
+    @cached_property
+    def stdin_archive(self) -> Path:
+        """The archive that comes on standard input, uncompressed in a file that goes with the run.
+
+        Raises UsageError at a terminal, BadArchive for nothing and for broken data, DiskFull.
+        """
+        from publisher.archives.compressed import unpack
+
+        if self._credential:
+            raise UsageError(
+                "'-' is an archive on standard input, which --password-stdin has taken",
+                hint="log in first, with 'publish login', or name the archive's file",
+            )
+        if sys.stdin.isatty():
+            raise UsageError(
+                "'-' is an archive on standard input, and that is a terminal",
+                hint="pipe one in: docker save app:1 | publish release -",
+            )
+        path = self.temporary_folder() / "stdin.tar"
+        with path.open("wb") as file:
+            unpack(sys.stdin.buffer, file, "standard input")
+        return path
 
     def read_until(self, read: Callable[[], Result], is_settled: Callable[[Result], bool]) -> Result:
         """What `read` returns once it is settled, or at the end of a bounded wait: a registry's reads may lag."""

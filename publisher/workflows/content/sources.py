@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from publisher.archives.source import SourceName, Transport
+from publisher.archives.source import STDIN, SourceName, Transport, likely_source
 from publisher.model.digest import Digest
-from publisher.model.errors import ConfigError, Refused, UsageError
+from publisher.model.errors import ConfigError, EngineUnavailable, Refused, SourceNotFound, UsageError
 from publisher.model.manifest import Index, Manifest, Platform
 from publisher.model.plan import Kind
 from publisher.model.protocols import StoredImage
@@ -155,7 +155,7 @@ def _of_docker_archive(session: Session, name: SourceName, wanted: Sequence[Plat
     from publisher.archives.oci_layout import OciLayout
     from publisher.workflows.content.origins import ArchivedImage, Origins, complete
 
-    archive = open_saved_archive(_path(session, name), name.tag)
+    archive = open_saved_archive(_path(session, name), name.tag, str(name))
     if not isinstance(archive, OciLayout):
         return Source(name, _fitting(name, archive, wanted))
     root = archive.root()
@@ -174,7 +174,7 @@ def _fitting(name: SourceName, image: LooseImage, wanted: Sequence[Platform]) ->
 
 
 def _path(session: Session, name: SourceName) -> Path:
-    return session.directory / Path(name.rest).expanduser()
+    return session.stdin_archive if name.rest == STDIN else session.directory / Path(name.rest).expanduser()
 
 
 def _stored(session: Session, name: SourceName) -> StoredImage:
@@ -185,18 +185,35 @@ def _stored(session: Session, name: SourceName) -> StoredImage:
         return RemoteImage(session.remote(reference.repository), reference)
     from publisher.archives.oci_layout import open_oci_archive, open_oci_layout
 
-    opened = open_oci_layout if name.transport is Transport.OCI else open_oci_archive
-    return opened(_path(session, name), name.tag)
+    if name.transport is Transport.OCI:
+        return open_oci_layout(_path(session, name), name.tag)
+    return open_oci_archive(_path(session, name), name.tag, str(name))
 
 
 def _of_engine(session: Session, name: SourceName, wanted: Sequence[Platform]) -> Source:
-    held = session.engine.need(name.rest)
+    try:
+        held = session.engine.need(name.rest)
+    except (SourceNotFound, EngineUnavailable) as error:
+        if (hint := _likely(session, name.rest)) is None:
+            raise
+        problem = error.message
+        if isinstance(error, EngineUnavailable):
+            problem = f"'{name.rest}' means an image of the engine, and none answers"
+        raise SourceNotFound(problem, reference=name, hint=hint) from error
     if held.config is not None:
         image = _fitting(name, exported_layers(session, held, held.config), wanted)
         return Source(name, image, labels=held.labels, held=held)
     stored = StoreImage(session, name, held)
     stored.begin()
     return Source(name, stored, labels=held.labels)
+
+
+def _likely(session: Session, text: str) -> str | None:
+    """What may have been meant by a name that the engine doesn't know, or a file that it need not."""
+    path = session.directory / text
+    if path.is_dir():
+        return f"write oci:{text}" if (path / "index.json").is_file() else None
+    return f"write {Transport.DOCKER_ARCHIVE}:{text}" if path.is_file() else likely_source(text)
 
 
 def unpacked_source(session: Session, name: SourceName, stored: StoreImage, wanted: Sequence[Platform] = ()) -> Source:
