@@ -57,6 +57,9 @@ class LooseImage(Protocol):
     def config(self) -> bytes:
         """The config's exact bytes; a stream has them only after its layers have passed."""
 
+    def size_of(self, diff_ids: frozenset[Digest]) -> int:
+        """About how many bytes these layers have, as far as can be told before they pass."""
+
     def layers(self, needed: frozenset[Digest]) -> AbstractContextManager[Iterator[tuple[Digest | None, Layer]]]:
         """Read the layers once more, from the start; each must be read whole or left before the next is taken.
 

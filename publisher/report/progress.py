@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from rich.progress import Progress as Bars
-    from rich.progress import TaskID
+    from rich.progress import Task, TaskID
 
     from publisher.model.protocols import Meter, Progress
 
@@ -176,21 +176,37 @@ class _Bar:
         self._task = task
 
     def advance(self, amount: int) -> None:
+        """Count on; a total that was an estimate grows where more comes."""
         self._bars.advance(self._task, amount)
+        task = next(task for task in self._bars.tasks if task.id == self._task)
+        if task.total is not None and task.completed > task.total:
+            self._bars.update(self._task, total=task.completed)
 
 
 def _new_bars(stream: TextIO, *, color: bool) -> Bars:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TextColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """How fast, and the time that is left, once they can be told."""
+
+        max_refresh = 0.5
+
+        def render(self, task: Task) -> Text:
+            """Nothing before there is a speed."""
+            speed, left = task.finished_speed or task.speed, task.time_remaining
+            if speed is None:
+                return Text("")
+            time_left = "" if left is None else f" {int(left) // 60:02}:{int(left) % 60:02} left"
+            return Text(f"{size(speed)}/s{time_left}", style="progress.remaining")
 
     columns = (
         TextColumn("{task.description}", markup=False),
         # Narrow enough that a label of a few words still fits a terminal of 80 columns.
         BarColumn(24, complete_style="cyan", finished_style="green"),
         DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left", style="progress.remaining"),
+        Rate(),
     )
     return Progress(*columns, console=Console(file=stream, no_color=not color), transient=True)
 

@@ -82,6 +82,9 @@ _COLORS: Final = {
 _NOTHING: Final = dict.fromkeys(("reconcile", "yank", "undo"), "nothing to do: every floating tag is where it belongs")
 _BOLD, _DIM = "1", "2"
 _GAP = 2
+# The width of the longest state of a reference, and of what a table needs beside references.
+_STATE: Final = 9
+_BESIDE_A_REFERENCE: Final = 46
 # The width of the names of a receipt's facts.
 _FACT: Final = 10
 
@@ -245,7 +248,7 @@ def _tags_by_repository(receipt: Receipt) -> str:
 
 
 def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None = None) -> str:
-    """One line a reference."""
+    """One line a reference; in a terminal too narrow for them each stands whole, above what is said of it."""
     rows = [
         (
             verdict.state,
@@ -256,7 +259,18 @@ def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None
         )
         for verdict in verdicts
     ]
+    room = width or columns(sys.stdout)
+    if max((width_of(row[1]) for row in rows), default=0) > room - _BESIDE_A_REFERENCE:
+        return _finish(line for row in rows for line in _block(row, room, color=color))
     return _finish(table(("state", "reference", "digest", "platforms", "detail"), rows, color=color, width=width))
+
+
+def _block(row: Sequence[str], room: int, *, color: bool) -> list[str]:
+    """A state with its reference, which is to be copied and so never broken; the rest below it."""
+    state, reference, *rest = (printable(str(cell)) for cell in row)
+    first = f"{paint(pad(state, _STATE), _COLORS.get(state, ''), color=color)}{' ' * _GAP}{reference}"
+    indent = " " * (_STATE + _GAP)
+    return [first, *(indent + line for line in wrap(", ".join(filter(None, rest)), max(room - len(indent), 1)))]
 
 
 def _by_repository(receipt: Receipt) -> Iterator[tuple[Repository, Iterator[Change]]]:

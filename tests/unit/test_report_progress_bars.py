@@ -98,3 +98,26 @@ def test_a_bar_tells_how_much_how_fast_and_how_long(monkeypatch: pytest.MonkeyPa
     shown = [line for line in written(stream) if "12.0/20.0 MB" in line]
     assert any(re.search(r"MB/s \d\d:\d\d left", line) for line in shown), written(stream)
     assert all(len(line) <= 80 for line in written(stream))
+
+
+def test_a_bar_tells_no_time_before_it_knows_one() -> None:
+    """At the start, and at the end, there is neither a question mark nor a word without its number."""
+    stream = Terminal()
+    with Teller(stream).meter("push", 1000) as meter:
+        time.sleep(0.2)
+        meter.advance(1000)
+        time.sleep(0.2)
+    shown = [line for line in written(stream) if line.startswith("push")]
+    assert shown
+    assert not [line for line in shown if "?" in line or line.rstrip().endswith("-- left")]
+    assert all(re.search(r"[0-9]{2}:[0-9]{2} left$", line.rstrip()) for line in shown if "left" in line)
+
+
+def test_a_total_that_was_an_estimate_grows() -> None:
+    """More than the engine told may come: headers and padding of an archive."""
+    stream = Terminal()
+    with Teller(stream).meter("push", 1000) as meter:
+        meter.advance(2000)
+        time.sleep(0.2)
+    last = [line for line in written(stream) if line.startswith("push")][-1]
+    assert "2.0/2.0 kB" in last

@@ -168,3 +168,16 @@ def test_what_a_limit_leaves_out_is_counted() -> None:
     assert "and 12 older: --all shows them" in status_text(status, {}, color=False)
     row = TagRow(tag="1", digest=HELD)
     assert "1 of 4 tags" in tags_text(TagList(repository=EMPTY.repository, tags=(row,), omitted=3), color=False)
+
+
+def test_a_reference_is_never_broken() -> None:
+    """Where it doesn't fit beside what is said of it, that stands below, within the terminal."""
+    long = Reference.parse(f"registry.example:5000/team/app@{DIGEST}")
+    verdict = Verdict(
+        reference=long, digest=HELD, platforms=("linux/amd64",) * 6, state=VerdictState.EQUAL, detail="4 blobs checked"
+    )
+    text = verdicts_text([verdict], color=False, width=80)
+    first, *others = text.splitlines()
+    assert str(long) in first
+    assert max(map(len, others)) <= 80
+    assert "4 blobs" in text

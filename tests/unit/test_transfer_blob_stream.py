@@ -100,6 +100,7 @@ def send(archive: Archive, store: Store, wanted: set[Digest] | None = None) -> t
         archive,
         store,
         lambda digest, _size: wanted is None or digest in wanted,
+        0,
         Quiet(),
         lambda blob: remembered.append(blob.digest),
     )

@@ -70,6 +70,9 @@ class Export:
         document = {"rootfs": {"type": "layers", "diff_ids": [str(diff_id) for diff_id in self.diff_ids]}}
         self.config = self.config or json.dumps(document).encode()
 
+    def size_of(self, diff_ids: frozenset[Digest]) -> int:
+        return sum(len(content) for content in self.contents if Digest.of(content) in diff_ids)
+
     @contextmanager
     def layers(self, needed: frozenset[Digest]) -> Iterator[Iterator[tuple[Digest | None, Layer]]]:
         self.passes += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from publisher.archives.source import STDIN, SourceName, Transport, likely_source
 from publisher.model.digest import Digest
-from publisher.model.errors import ConfigError, EngineUnavailable, Refused, SourceNotFound, UsageError
+from publisher.model.errors import ConfigError, EngineUnavailable, PublishError, Refused, SourceNotFound, UsageError
 from publisher.model.manifest import Index, Manifest, Platform
 from publisher.model.plan import Kind
 from publisher.model.protocols import StoredImage
@@ -21,6 +22,8 @@ from publisher.workflows.content.store_image import StoreImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from publisher.engine.image import EngineImage
     from publisher.model.manifest import Content
@@ -230,7 +233,20 @@ def exported_layers(session: Session, held: EngineImage, config: Digest) -> Loos
     """The layers as the engine exports them: by its id, since the name may be moved to another image meanwhile."""
     from publisher.archives.docker_archive import DockerArchive
 
-    return DockerArchive(lambda: session.engine.open_export(held.id), config, held.diff_ids, held.platform)
+    def open_export() -> AbstractContextManager[BinaryIO]:
+        return session.engine.open_export(held.id)
+
+    sizes = partial(sizes_in_engine, session, held)
+    return DockerArchive(open_export, config, held.diff_ids, held.platform, held.size, sizes)
+
+
+def sizes_in_engine(session: Session, held: EngineImage) -> tuple[int, ...]:
+    """Of its layers in bytes, the lowest first; none where the engine doesn't say."""
+    from publisher.engine.relatives import layer_sizes
+
+    with suppress(PublishError):
+        return layer_sizes(session.engine, held.id)
+    return ()
 
 
 def find_known(
