@@ -49,6 +49,7 @@ COMMANDS = {
     "schema": CommandEntry("Parts", "Print the JSON Schema of a document."),
     "completion": CommandEntry("Parts", "Print the completion script of a shell."),
 }
+_MOVERS = frozenset({"release", "retag", "reconcile", "yank", "undo"})
 _SECTIONS = ("Release", "Repair", "Look after", "Parts")
 
 
@@ -208,7 +209,12 @@ def _path(error: click.ClickException, arguments: Sequence[str]) -> str:
 def _refuse(error: BaseException, arguments: Sequence[str], secrets: Secrets) -> int:
     from publisher.cli.rendering import render_failure
 
-    return render_failure(error, secrets.redact, as_json=wants_json(arguments), verbose=_is_verbose(arguments))
+    as_json, moves_tags = wants_json(arguments), _command(arguments) in _MOVERS
+    return render_failure(error, secrets.redact, as_json=as_json, verbose=_is_verbose(arguments), moves_tags=moves_tags)
+
+
+def _command(arguments: Sequence[str]) -> str | None:
+    return next((word for word in arguments if word in COMMANDS), None)
 
 
 def _is_verbose(arguments: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ from publisher.model.codec import encode
 from publisher.model.errors import PublishError, Stopped, UsageError
 from publisher.model.printable import printable_json
 from publisher.report.cells import wrap_message
-from publisher.report.failure import document, paragraph, understand
+from publisher.report.failure import document, paragraph, understand, with_tags_unmoved
 from publisher.report.progress import safe_lines
 
 if TYPE_CHECKING:
@@ -76,9 +76,14 @@ def show_error(error: PublishError, redact: Callable[[str], str]) -> int:
     return error.status if isinstance(error, Stopped) else error.exit_code
 
 
-def render_failure(error: BaseException, redact: Callable[[str], str], *, as_json: bool, verbose: bool) -> int:
-    """As `show_error`, for any error; the traceback is for `--verbose` only."""
-    failure = understand(error)
+def render_failure(
+    error: BaseException, redact: Callable[[str], str], *, as_json: bool, verbose: bool, moves_tags: bool = False
+) -> int:
+    """As `show_error`, for any error; the traceback is for `--verbose` only.
+
+    moves_tags: of a command that moves tags, and has moved none.
+    """
+    failure = with_tags_unmoved(understand(error)) if moves_tags else understand(error)
     if verbose:
         click.echo(safe_lines(redact("".join(traceback.format_exception(error)))), err=True, nl=False)
     code = show_error(failure, redact)

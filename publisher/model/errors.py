@@ -204,6 +204,8 @@ class Stopped(PublishError):
     def __init__(self, signal: int, message: str = "") -> None:
         super().__init__(message or ("interrupted" if signal == 2 else "terminated"))  # noqa: PLR2004 - SIGINT's number
         self.status = 128 + signal
+        self.by_signal = not message
+        """Whether a signal ended it, and not an answer."""
 
 
 class Interrupted(BaseException):

@@ -8,6 +8,7 @@ import pytest
 
 from publisher.sandbox.server import Sandbox
 from tests.support.layout import make_layout
+from tests.support.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,3 +128,17 @@ SLIPS = {
 def test_slips_change_nothing(publish: Publish, sandbox_url: str, words: tuple[str, ...]) -> None:
     """What makes no sense together, and a receipt that isn't there, are slips."""
     assert publish(*words, environ={"PUBLISH_SANDBOX": sandbox_url}).code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("release", "oci:image", "--version", "1.0.0"), ("reconcile",), ("yank", "1.0.0"), ("retag", f"{IMAGE}:1", ":x")],
+    ids=lambda words: words[0],
+)
+def test_a_dead_registry_moves_no_tag(publish: Publish, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Each command that moves tags says that it has moved none, and what to do."""
+    make_layout(tmp_path / "image", "app")
+    named = () if words[0] == "retag" else ("--image", IMAGE)
+    result = publish(*words, *named, cwd=tmp_path, environ={"PUBLISH_SANDBOX": f"http://127.0.0.1:{free_port()}"})
+    assert result.code == 6
+    assert "No tag was moved; run the same command again." in result.stderr

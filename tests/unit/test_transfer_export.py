@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import threading
 import time
 from contextlib import contextmanager, nullcontext
@@ -249,6 +250,37 @@ def test_failing_upload_ends_all_and_is_the_error(failing: int) -> None:
         send_loose(export, Store(fail), Compression(), {}, Quiet())
     assert export.open == 0
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("upload", "lookup"))]
+
+
+class Metered(Quiet):
+    """Remembers the totals, and how many meters ended as done."""
+
+    def __init__(self) -> None:
+        self.totals: list[int | None] = []
+        self.done = 0
+
+    @contextmanager
+    def meter(self, label: str, total: int | None) -> Iterator[Meter]:
+        self.totals.append(total)
+        yield self
+        self.done += 1
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["amid", "at-the-end"])
+def test_what_breaks_off_is_not_measured_as_done(*, last: bool) -> None:
+    """Even where all was read, and only the registry failed; the total is known from the start."""
+
+    def fail(_upload: int, piece: int) -> None:
+        if not last or piece:
+            time.sleep(0.1)
+            raise Unreachable("the registry went away")
+
+    export, progress = Export([os.urandom(3_000_000)]), Metered()
+    with pytest.raises(Unreachable):
+        send_loose(export, Store(fail), Compression(level=0), {}, progress)
+    assert (progress.totals, progress.done) == ([len(export.contents[0])], 0)
+    send_loose(export, Store(), Compression(), {}, progress)
+    assert progress.done == 1
 
 
 @pytest.mark.parametrize("error", [Unreachable("the engine broke off"), KeyboardInterrupt()], ids=["broken", "ctrl-c"])
