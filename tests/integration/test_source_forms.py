@@ -174,3 +174,12 @@ def test_what_was_meant_is_offered(shop: Shop, source: str) -> None:
     result = shop.release(source)
     assert result.code == 2, result.stderr
     assert MEANT[source] in result.document["hint"]
+
+
+@pytest.mark.parametrize("name", ["x/Y", "x/y:a:b", "app@sha256:" + "a" * 64])
+def test_a_name_that_no_image_can_have(publish: Publish, tmp_path: Path, name: str) -> None:
+    """Is told before anything is built, in a sentence that names the option."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    result = publish("build", "-t", name, cwd=tmp_path, environ={"DOCKER_HOST": "unix:///nowhere"})
+    assert result.code == 2
+    assert f"-t {name}" in "".join(result.stderr.split("\n"))
