@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from publisher.cli.completing import repositories
+from publisher.cli.rehearsal import tell_sandbox
 from publisher.model.fields import lines
 
 if TYPE_CHECKING:
@@ -192,6 +193,7 @@ def open_session(options: GlobalOptions, username: str | None = None, *, passwor
         redactor=redactor,
     )
     options.report_context.versions = session.seen_versions
+    tell_sandbox(session.progress, session.sandbox)
     return session
 
 

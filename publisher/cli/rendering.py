@@ -9,11 +9,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from publisher.cli.github import is_wanted, report
+from publisher.cli.rehearsal import is_rehearsal, name_dead_sandbox
 from publisher.model.codec import encode
 from publisher.model.errors import PublishError, Stopped, UsageError
 from publisher.model.printable import printable_json
+from publisher.model.value import Document
 from publisher.report.cells import wrap_message
 from publisher.report.failure import document, paragraph, understand, with_tags_unmoved
 from publisher.report.progress import safe_lines
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
 
 
 def show_json(document: Any) -> None:
-    """One document on stdout, and nothing else."""
+    """One document on stdout, and nothing else; in a sandbox it says so."""
+    if is_rehearsal() and isinstance(document, Document):
+        document = replace(document, sandbox=True)
     click.echo(printable_json(encode(document).decode()))
 
 
@@ -83,7 +88,8 @@ def render_failure(
 
     moves_tags: of a command that moves tags, and has moved none.
     """
-    failure = with_tags_unmoved(understand(error)) if moves_tags else understand(error)
+    error = name_dead_sandbox(understand(error))
+    failure = with_tags_unmoved(error) if moves_tags else error
     if verbose:
         click.echo(safe_lines(redact("".join(traceback.format_exception(error)))), err=True, nl=False)
     code = show_error(failure, redact)

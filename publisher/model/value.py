@@ -25,6 +25,12 @@ class Value(msgspec.Struct, frozen=True):
     """
 
 
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command prints as JSON. sandbox: true where it is of a rehearsal, else left out."""
+
+    sandbox: bool | msgspec.UnsetType = msgspec.UNSET
+
+
 class TextValue:
     """An immutable value that documents hold as its text; equality, hash and order are those of its `parts`.
 

@@ -19,7 +19,7 @@ from publisher.engine.run_options import Port
 from publisher.model.digest import Digest
 from publisher.model.environment import cache_folder
 from publisher.model.settings import TransferSettings
-from publisher.model.value import Value
+from publisher.model.value import Document, Value
 from publisher.transfer.compression import Compression
 from publisher.workflows.build_request import EPOCH, BuildOptions, request_of
 from publisher.workflows.builders import find_buildx, run_build
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-class BuildReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.build/1"):
+class BuildReport(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.build/1"):
     """What was built. images: its names. miss: where the cache ended, and why. seconds: in all."""
 
     images: tuple[str, ...]

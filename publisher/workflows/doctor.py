@@ -13,6 +13,7 @@ from publisher.model.digest import Digest
 from publisher.model.errors import EngineUnavailable, PublishError
 from publisher.model.installation import reinstall_hint
 from publisher.model.reference import DOCKER_HUB
+from publisher.model.value import Document
 from publisher.workflows.jobs import PlanOptions, jobs
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class DoctorCheck(msgspec.Struct, frozen=True, kw_only=True):
     code: int = 0
 
 
-class Checkup(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.doctor/1"):
+class Checkup(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.doctor/1"):
     """All checks."""
 
     checks: tuple[DoctorCheck, ...]

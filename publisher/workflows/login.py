@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from publisher.credentials.docker_config import config_file, helper_of, key_of, plain_logins
 from publisher.credentials.docker_config_file import HELPER, DockerConfigFile
 from publisher.credentials.environment import EnvironmentCredentials
@@ -14,7 +12,7 @@ from publisher.http.message import Request
 from publisher.model.credential import Present
 from publisher.model.errors import BadReference, Denied, PublishError, Refused, Unreachable, UsageError
 from publisher.model.reference import DOCKER_HUB, Repository
-from publisher.model.value import Value
+from publisher.model.value import Document, Value
 from publisher.receipts.atomic import write_atomically
 from publisher.registry.endpoint import locate
 
@@ -39,7 +37,7 @@ _KINDS: Final = {
 }
 
 
-class Login(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.login/1"):
+class Login(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.login/1"):
     """Who one is at a registry. kind: of the secret, as far as its form tells. may: what was seen to be allowed."""
 
     registry: str
@@ -50,7 +48,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="
     may: tuple[str, ...] = ()
 
 
-class Logout(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.logout/1"):
+class Logout(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.logout/1"):
     """What was forgotten. forgotten: false where there was no login. left: what may still sign in, in sentences."""
 
     registry: str
