@@ -163,6 +163,11 @@ class Store:
             kind = self._repositories[name].manifests[digest]
         return parse_manifest(self.blob_store.read(digest, 0, self.blob_store.size(digest)), kind)
 
+    def holds_manifest(self, digest: Digest) -> bool:
+        """Whether any repository has the manifest."""
+        with self.lock:
+            return any(digest in repository.manifests for repository in self._repositories.values())
+
     def missing(self, name: str, content: Content) -> str | None:
         """What a manifest needs and the repository lacks."""
         with self.lock:
