@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from publisher.cli.completing import image_names
 from publisher.cli.options import (
     LINES,
     Command,
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
 
 @click.group("hub")
 def command() -> None:
-    """Look after a repository's page on Docker Hub, as [hub] in publish.toml says."""
+    r"""Look after a repository's page on Docker Hub, as [hub] in publish.toml says.
+
+    \b
+    publish hub describe --dry-run
+    publish hub settings -y
+    publish hub limits
+    """
 
 
 def _changing(command: Command) -> Command:
@@ -39,7 +46,9 @@ def _changing(command: Command) -> Command:
             click.option(
                 "--image", "images", multiple=True, type=LINES, metavar="REPO", help="REPO, not what is configured."
             ),
-            click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
+            click.option(
+                "--only", metavar="NAME", help="Only this one of several [images.NAME].", shell_complete=image_names
+            ),
             click.option("--dry-run", is_flag=True, help="Show the difference; change nothing."),
             credentials,
             click.option("-y", "--yes", is_flag=True, help="Don't ask."),

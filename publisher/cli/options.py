@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from publisher.cli.completing import repositories
+from publisher.cli.completing import image_names, repositories
 from publisher.cli.rehearsal import tell_sandbox
 from publisher.model.fields import lines
 
@@ -67,7 +67,9 @@ def planning(command: Command) -> Command:
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
             click.option("--label", "labels", multiple=True, type=LINES, metavar="K=V", help="A label (repeat)."),
             click.option("--version", metavar="V", help="The version, instead of git's."),
-            click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
+            click.option(
+                "--only", metavar="NAME", help="Only this one of several [images.NAME].", shell_complete=image_names
+            ),
         )
     ):
         command = option(command)
@@ -81,7 +83,9 @@ def selection(command: Command) -> Command:
             _image("Look at REPO (repeat)."),
             click.option("--rule", "rules", multiple=True, type=LINES, metavar="RULE", help="A tag rule (repeat)."),
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
-            click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
+            click.option(
+                "--only", metavar="NAME", help="Only this one of several [images.NAME].", shell_complete=image_names
+            ),
         )
     ):
         command = option(command)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from publisher.cli.completing import sources as known_sources
 from publisher.cli.options import formats, make_plan_options, open_session, planning, uses_color
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("plan")
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...", shell_complete=known_sources)
 @planning
 @click.option("--offline", is_flag=True, help="Ask no registry.")
 @click.option("-o", "--output", "file", metavar="FILE", type=click.Path(path_type=Path), help="Save the plan as JSON.")

@@ -130,6 +130,11 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
         "max_content_width": 100,
     },
     epilog=(
+        "\b\nExamples:\n"
+        "  publish init\n"
+        "  publish plan\n"
+        "  publish sandbox exec -- publish release\n"
+        "  publish release\n\n"
         "Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 credentials, 4 refused by policy, "
         "5 verification failed, 6 no answer, 7 some tag was changed and not all is done."
     ),

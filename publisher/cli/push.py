@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cli.completing import image_names
+from publisher.cli.completing import sources as known_sources
 from publisher.cli.options import LINES, credentials, formats, open_session
 
 if TYPE_CHECKING:
@@ -14,9 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command("push")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", shell_complete=known_sources)
 @click.option("--image", "images", multiple=True, type=LINES, metavar="REPO", help="Push to REPO (repeat).")
-@click.option("--only", metavar="NAME", help="Only this one of several [images.NAME].")
+@click.option("--only", metavar="NAME", help="Only this one of several [images.NAME].", shell_complete=image_names)
 @click.option("--tag", metavar="T", help="Point T at it, where untagged manifests are collected.")
 @click.option("--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the digest to FILE.")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")

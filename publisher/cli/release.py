@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
+from publisher.cli.completing import sources as known_sources
 from publisher.cli.options import (
     LINES,
     can_ask,
@@ -99,7 +100,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 
 
 @click.command("release")
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...", shell_complete=known_sources)
 @planning
 @click.option(
     "--plan", "plan_file", type=click.Path(path_type=Path), metavar="FILE", help="Exactly this saved plan, or refuse."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from publisher.cli.completing import commands
 from publisher.cli.options import LINES
 
 if TYPE_CHECKING:
@@ -74,7 +75,12 @@ def _server_options(command: click.Command) -> click.Command:
 
 @click.group("sandbox")
 def command() -> None:
-    """Rehearse against an embedded registry and Docker Hub on 127.0.0.1, with no account and no network."""
+    r"""Rehearse against an embedded registry and Docker Hub on 127.0.0.1, with no account and no network.
+
+    \b
+    publish sandbox exec -- publish release oci:image --image me/app
+    publish sandbox serve --port 5000 --store ./sandbox
+    """
 
 
 @command.command("serve")
@@ -95,7 +101,7 @@ def serve(port: int, store: Path | None, faults: tuple[str, ...], **behaviour: A
 
 
 @command.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("words", nargs=-1, required=True, metavar="-- CMD...", type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, required=True, metavar="-- CMD...", type=click.UNPROCESSED, shell_complete=commands)
 def execute(words: tuple[str, ...], port: int, store: Path | None, faults: tuple[str, ...], **behaviour: Any) -> int:
     r"""Run CMD with everything redirected to a sandbox of its own.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cli.completing import image_names, local_images
 from publisher.cli.options import formats, open_session, uses_color
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @click.command("smoke")
-@click.argument("image", required=False, metavar="[IMAGE]")
-@click.option("--only", metavar="NAME", help="Only this one of several [images.NAME].")
+@click.argument("image", required=False, metavar="[IMAGE]", shell_complete=local_images)
+@click.option("--only", metavar="NAME", help="Only this one of several [images.NAME].", shell_complete=image_names)
 @click.option("--keep", is_flag=True, help="Leave the container and its volumes for a look.")
 @click.option("-i", "--interactive", is_flag=True, help="Open it on the terminal, with docker's own CLI.")
 @click.option("-f", "--follow", is_flag=True, help="Show its logs as they come.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import references as known_references
+from publisher.cli.completing import sources as known_sources
 from publisher.cli.options import LINES, credentials, formats, open_session, uses_color
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("references", nargs=-1, required=True, metavar="REF...", shell_complete=known_references)
 @click.option("--verify", "level", type=click.Choice(["digest", "pull", "deep"]), default="digest", help="How much.")
 @click.option("--all", "everything", is_flag=True, help="Every tag of each REPO.")
-@click.option("--source", metavar="SOURCE", help="Is it this image?")
+@click.option("--source", metavar="SOURCE", help="Is it this image?", shell_complete=known_sources)
 @click.option("--local", is_flag=True, help="Is the engine's copy under this tag stale?")
 @click.option("--signed-by", "signers", multiple=True, type=LINES, metavar="WHO", help="Who must have signed (repeat).")
 @click.option(

@@ -62,6 +62,24 @@ def test_completion_knows_commands_options_tags_and_receipts(released: Result, p
     assert sorted(offered) == sorted(f"{repository}:{tag}" for tag in ("1.2.3", "1.2", "1", "latest"))
 
 
+def test_completion_knows_images_sources_and_commands_in_a_sandbox(publish: Publish) -> None:
+    """The names of [images.NAME], files behind a transport, and what follows `sandbox exec --`."""
+    (publish.home / "publish.toml").write_text(
+        '[images.api]\nrepositories = ["a/api"]\n[images.web]\nrepositories = []\n'
+    )
+    (publish.home / "app.tar").touch()
+    (publish.home / "layout").mkdir()
+    assert complete(publish, "release", "--only", "a") == ["api"]
+    assert complete(publish, "plan", "oci-archive:a") == ["oci-archive:app.tar"]
+    assert complete(publish, "plan", "oci:lay") == ["oci:layout/"]
+    assert complete(publish, "push", "docker-a") == ["docker-archive:"]
+    assert complete(publish, "sandbox", "exec", "--", "publ")[0] == "publish"
+    assert complete(publish, "sandbox", "exec", "--", "publish", "reconc") == ["reconcile"]
+    assert complete(publish, "sandbox", "exec", "--", "publish", "release", "--dry") == ["--dry-run"]
+    assert complete(publish, "sandbox", "exec", "--", "make", "all") == ["all"]
+    assert complete(publish, "sandbox", "exec", "--fau") == ["--fault"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: str, publish: Publish) -> None:
     """Each shell gets its script; bash's is valid bash."""
