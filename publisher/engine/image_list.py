@@ -1,4 +1,7 @@
-"""The names of a local engine's images, asked for as quickly as a Tab wants them."""
+"""The names of a local engine's images, asked for as quickly as a Tab wants them.
+
+It stands alone since the rest of the engine's room imports docker-py, which takes longer than that.
+"""
 
 from __future__ import annotations
 
