@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FENCE: Final = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # A page shows what the command prints outside a sandbox too.
-_SANDBOX = re.compile(r"^sandbox  http://[^\n]*\n(?:         [^\n]*\n)?", re.MULTILINE)
+_SANDBOX = re.compile(r"^sandbox  http://[^\n]*\n(?:         [^\n]*\n)?|,\"sandbox\":true", re.MULTILINE)
 _MARK: Final = "\x1e"
 
 
@@ -78,7 +78,7 @@ def run(
     codes = [command.partition("\n")[0] for command in (*printed[1:], last)]
     for command, output, code in zip(expected, printed, codes, strict=True):
         shown = output.partition("\n")[2].strip("\n")
-        if not command.shown.startswith("sandbox "):
+        if "sandbox" not in command.shown:
             shown = _SANDBOX.sub("", shown).strip("\n")
         report = f"{block}: {command.text}\nended with {code} and printed\n{shown}"
         if command.shown:
