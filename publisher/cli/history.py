@@ -45,6 +45,7 @@ def command(
     from publisher.model.receipt import Receipts
     from publisher.model.reference import Repository
     from publisher.report.tables import history_text
+    from publisher.workflows.undo import warn_of_future
 
     if receipt and (image or limit is not None or plot):
         raise click.UsageError("RECEIPT shows one run: --image, --limit and --plot are for several")
@@ -58,6 +59,7 @@ def command(
         receipts = receipts[:limit]
         for path in torn:
             session.progress.warn(f"{path} is not a whole receipt; it is left alone")
+        warn_of_future(session, receipts)
         if plot:
             _draw(receipts, plot)
             session.progress.step(f"drew     {plot}")

@@ -84,3 +84,14 @@ def test_the_newest_stands_first(text: str, rules: tuple[str, ...]) -> None:
     """A floating tag stands before the versions that it spans; names that are no versions last, by name."""
     ruleset = read_rules(rules, None) if rules else DEFAULT
     assert newest_first(ruleset, sorted(text.split())) == text.split()
+
+
+def test_a_line_is_known_by_the_zeros_that_are_there() -> None:
+    """PEP 440's 2026.2.1 has lost the zero of the line that a match rule wrote."""
+    rules = read_rules(("type=pep440,pattern={{version}}", r"type=match,pattern=v(\d+\.\d+),group=1"), ())
+    held = {"2026.2.1": ONE, "2026.02": TWO, "latest": ONE}
+    found = survey(rules, Published(frozenset(held), held))
+    assert [(line.tag, line.state, line.desired) for line in found.lines] == [
+        ("2026.02", LineState.DRIFT, ONE),
+        ("latest", LineState.OK, ONE),
+    ]

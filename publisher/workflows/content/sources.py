@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from publisher.archives.compressed import unpack
 from publisher.archives.source import STDIN, SourceName, Transport, likely_source
 from publisher.model.digest import Digest
 from publisher.model.errors import ConfigError, EngineUnavailable, PublishError, Refused, SourceNotFound, UsageError
@@ -177,7 +179,30 @@ def _fitting(name: SourceName, image: LooseImage, wanted: Sequence[Platform]) ->
 
 
 def _path(session: Session, name: SourceName) -> Path:
-    return session.stdin_archive if name.rest == STDIN else session.directory / Path(name.rest).expanduser()
+    return _stdin_archive(session) if name.rest == STDIN else session.directory / Path(name.rest).expanduser()
+
+
+def _stdin_archive(session: Session) -> Path:
+    """The archive that comes on standard input, uncompressed in a file that goes with the run.
+
+    Raises UsageError at a terminal, BadArchive for nothing and for broken data, DiskFull.
+    """
+    if session.stdin_archive is None:
+        if session.takes_password:
+            raise UsageError(
+                "'-' is an archive on standard input, which --password-stdin has taken",
+                hint="log in first, with 'publish login', or name the archive's file",
+            )
+        if sys.stdin.isatty():
+            raise UsageError(
+                "'-' is an archive on standard input, and that is a terminal",
+                hint="pipe one in: docker save app:1 | publish release -",
+            )
+        path = session.temporary_folder() / "stdin.tar"
+        with path.open("wb") as file:
+            unpack(sys.stdin.buffer, file, "standard input")
+        session.stdin_archive = path
+    return session.stdin_archive
 
 
 def _stored(session: Session, name: SourceName) -> StoredImage:
