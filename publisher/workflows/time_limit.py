@@ -1,4 +1,4 @@
-"""The time that a run has."""
+"""The time that a run has: it stands alone, since the session is long enough without it."""
 
 from __future__ import annotations
 
