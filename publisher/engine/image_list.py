@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Final
 
@@ -33,10 +33,11 @@ def image_names(environ: Mapping[str, str]) -> list[str]:
 
 
 def _listed(path: str) -> list[dict[str, list[str] | None]]:
-    connection = _LocalConnection("localhost", timeout=_SECONDS)
-    connection.path = path
-    connection.request("GET", "/images/json")
-    images: list[dict[str, list[str] | None]] = json.loads(connection.getresponse().read(_LARGEST))
+    with closing(_LocalConnection("localhost", timeout=_SECONDS)) as connection:
+        connection.path = path
+        connection.request("GET", "/images/json")
+        with connection.getresponse() as response:
+            images: list[dict[str, list[str] | None]] = json.loads(response.read(_LARGEST))
     return images
 
 
