@@ -159,8 +159,10 @@ def _check_tree(session: Session, options: ReleaseOptions) -> None:
             f"the working tree has changes that are not committed: {shown}",
             hint="commit or stash them, or pass --allow-dirty",
         )
-    if facts.untracked:
+    if facts.untracked and facts.revision:
         session.progress.warn(f"{facts.untracked} untracked files are not part of the commit that is released")
+    elif facts.untracked:
+        session.progress.warn("nothing is committed here yet, so what is released names no commit")
 
 
 def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Run:
