@@ -167,6 +167,8 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
         for draft in drafts:
             try:
                 runs.append(release(session, draft, release_options))
+                if session.is_stopped:
+                    break
             except PublishError as error:
                 runs = _stop_runs(runs, draft, error)
                 break

@@ -17,7 +17,7 @@ import msgspec
 from publisher.model.codec import decode, encode_readable
 from publisher.model.environment import NOWHERE, state_folder
 from publisher.model.errors import NO_ROOM, DiskFull, Locked, PublishError, UsageError
-from publisher.model.receipt import Receipt
+from publisher.model.receipt import Receipt, Receipts
 from publisher.receipts.atomic import ReservedFile
 
 if TYPE_CHECKING:
@@ -264,9 +264,9 @@ class ReceiptCopy:
         is_special = self._path.exists() and not self._path.is_file()
         self._file = None if is_special else ReservedFile(self._path, self._path.with_name(f".{path.name}.room"))
 
-    def write(self, receipt: Receipt, *, last: bool = True) -> None:
+    def write(self, document: Receipt | Receipts, *, last: bool = True) -> None:
         """Write it whole; `last`: no other write comes."""
-        content = encode_readable(receipt).encode()
+        content = encode_readable(document).encode()
         try:
             if self._file:
                 self._file.write(content)
@@ -277,6 +277,11 @@ class ReceiptCopy:
         finally:
             if self._file and last:
                 self._file.close()
+
+
+def save(document: Receipt | Receipts, path: Path) -> None:
+    """Write receipts to any file, as `--receipt` asks; whole or not at all. Raises DiskFull or UsageError."""
+    ReceiptCopy(path).write(document)
 
 
 def _disk_error(path: Path, error: OSError) -> PublishError:

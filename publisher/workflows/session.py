@@ -203,8 +203,7 @@ class Session:
         self.time_limit.start()
 
     def _cut(self) -> None:
-        self._interrupt = self._interrupt or Interrupted(signal.SIGALRM).as_error()
-        self._interrupted.set()
+        self.stop(Interrupted(signal.SIGALRM).as_error())
         for client in tuple(self._clients):
             client.cut()
 
@@ -299,6 +298,16 @@ class Session:
         if self._trace:
             self._trace(text)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal, or the end of its time, has ended the run."""
+        return self._interrupted.is_set()
+
+    def stop(self, error: BaseException) -> None:
+        """Begin nothing else: whoever waits raises `error`."""
+        self._interrupt = self._interrupt or error
+        self._interrupted.set()
+
     def parallel(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Do `work` on each item side by side; results in order, the first error raised once all have ended.
 
@@ -307,8 +316,7 @@ class Session:
 
         def on_stop(error: BaseException) -> None:
             if isinstance(error, Interrupted | KeyboardInterrupt):
-                self._interrupt = error
-                self._interrupted.set()
+                self.stop(error)
 
         return run_parallel(work, items, threads=self.threads, name="publish", finish_all=True, on_stop=on_stop)
 
