@@ -15,8 +15,7 @@ from publisher.facts.build_checks import source_root
 from publisher.facts.configuration import Configuration, load
 from publisher.model.environment import cache_folder
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
-from publisher.threads import POLL_SECONDS, deferred_signals, run_parallel
-from publisher.workflows.time_limit import TimeLimit
+from publisher.threads import POLL_SECONDS, TimeLimit, deferred_signals, run_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
