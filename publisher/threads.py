@@ -189,6 +189,10 @@ _AGAIN: Final = 1.0
 """Seconds between two cuts, after the first: what was opened meanwhile is cut too."""
 
 
+_LONGEST: Final = 1e8
+"""Three years; timers take no number of seconds."""
+
+
 class TimeLimit:
     """After `seconds` the alarm is raised, and what goes on then is cut; 0: no limit.
 
@@ -197,7 +201,7 @@ class TimeLimit:
     """
 
     def __init__(self, seconds: float, cut: Callable[[], None], alarm: Callable[[float], None] | None = None) -> None:
-        self._seconds = seconds
+        self._seconds = min(seconds, _LONGEST)
         self._cut = cut
         self._alarm = alarm
         self._is_over = threading.Event()

@@ -89,14 +89,13 @@ def selection(command: Command) -> Command:
 
 
 _HOUR: Final = 3_600
-_MOST_SECONDS: Final = 100_000_000
 
 
 def limited(command: Command) -> Command:
     """`--timeout`, which the session obeys that the command opens."""
     return click.option(
         "--timeout",
-        type=click.IntRange(0, _MOST_SECONDS),
+        type=click.IntRange(0),
         default=_HOUR,
         metavar="SECONDS",
         expose_value=False,

@@ -10,7 +10,7 @@ from publisher.model.attestation import SignOptions
 from publisher.model.errors import (
     DirtyTree,
     ExactTagTaken,
-    Incomplete,
+    Interrupted,
     PublishError,
     Refused,
     UsageError,
@@ -35,7 +35,7 @@ from publisher.workflows.plan import draft as make_draft
 from publisher.workflows.plan import sign_draft, with_signing
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
-from publisher.workflows.tagging.promotion import Promotion, kept_manifests
+from publisher.workflows.tagging.promotion import Promotion, end_early, kept_manifests
 from publisher.workflows.tagging.writer import TagWriter
 from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
 
@@ -169,35 +169,44 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
     """Carry out a draft that was not refused. Errors before the first tag raise; later ones come with the receipt."""
     started = now()
     with _open_entry(session, draft) as entry:
-        content, via, adopted = _bring(session, draft, options)
-        draft = replace(draft, plan=_final_plan(draft, content))
-        if options.saved:
-            options.saved.hold(draft.job.name, draft.plan)
-        refuse(draft.plan)
         try:
-            proof = _verify(session, draft, content, options)
-            proof = _smoke(session, draft, content, proof, options)
-            signatures = sign_draft(session, draft, content)
-        except PublishError as error:
-            raise _wrote_early(draft, error) from error
-        inventory = proof.inventory or take_inventory(session, draft.destinations[0].remote, content)
-        start = RunStart(
-            command="release",
-            started=started,
-            content=content,
-            config=inventory.config,
-            platforms=_platforms(draft, content),
-            size=inventory.size,
-            verification=proof.verification,
-            plan=draft.plan,
-            via=via,
-            adopted=adopted,
-            signatures=signatures,
-            manifests=kept_manifests(draft, content, adopted=adopted),
-        )
-        earlier = earlier_run(session, draft.plan, content.digest)
-        record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
-        return _promote(session, draft, content, TagWriter(session, record, entry), options)
+            return _carry_out(session, draft, options, entry, started)
+        except (Exception, Interrupted) as error:
+            run = end_early(session, draft, entry, started, options.receipt, error)
+            if run is None:
+                raise
+            return run
+
+
+def _carry_out(
+    session: Session, draft: ReleaseDraft, options: ReleaseOptions, entry: JournalEntry, started: str
+) -> Run:
+    content, via, adopted = _bring(session, draft, options)
+    draft = replace(draft, plan=_final_plan(draft, content))
+    if options.saved:
+        options.saved.hold(draft.job.name, draft.plan)
+    refuse(draft.plan)
+    proof = _verify(session, draft, content, options)
+    proof = _smoke(session, draft, content, proof, options)
+    signatures = sign_draft(session, draft, content)
+    inventory = proof.inventory or take_inventory(session, draft.destinations[0].remote, content)
+    start = RunStart(
+        command="release",
+        started=started,
+        content=content,
+        config=inventory.config,
+        platforms=_platforms(draft, content),
+        size=inventory.size,
+        verification=proof.verification,
+        plan=draft.plan,
+        via=via,
+        adopted=adopted,
+        signatures=signatures,
+        manifests=kept_manifests(draft, content, adopted=adopted),
+    )
+    earlier = earlier_run(session, draft.plan, content.digest)
+    record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
+    return _promote(session, draft, content, TagWriter(session, record, entry), options)
 
 
 def _open_entry(session: Session, draft: ReleaseDraft) -> JournalEntry:
@@ -237,16 +246,6 @@ def _allow_early_tags(draft: ReleaseDraft) -> None:
         new = (move for move in draft.plan.moves if move.kind is Kind.EXACT and move.action is Action.CREATE)
         own = (move.reference.tag for move in new if move.reference.repository == destination.repository)
         destination.remote.early_tag = next(own, None)
-
-
-def _wrote_early(draft: ReleaseDraft, error: PublishError) -> PublishError:
-    """A release that fails after a tag was written early has changed something: it says what."""
-    early = [destination.remote for destination in draft.destinations if destination.remote.wrote_early]
-    if not early:
-        return error
-    tags = ", ".join(f"{remote.repository}:{remote.early_tag}" for remote in early)
-    hint = "run the same command again: it finishes what is left"
-    return Incomplete(f"{tags} was written early, and then: {error.message}", reference=error.reference, hint=hint)
 
 
 def _send(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Pushed:
