@@ -265,9 +265,14 @@ class RunRecord:
         """Keep the receipt in the journal, from before the first tag on, and room for it there and in `--receipt`."""
         self._entry = entry
         self.save()
-        if self._file:
-            self._copy = ReceiptCopy(self._file)
-            self._copy.write(self.receipt, last=False)
+        try:
+            if self._file:
+                self._copy = ReceiptCopy(self._file)
+                self._copy.write(self.receipt, last=False)
+        except PublishError as error:
+            self._file = None
+            self._finish(error)
+            raise
         self._session.records.append(self)
 
     def save(self) -> None:

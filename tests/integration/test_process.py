@@ -131,3 +131,20 @@ def test_a_repository_that_git_refuses(words: list[str], publish: Publish, tmp_p
     assert result.code == (4 if words == ["oci:layout"] else 0), result
     if result.code:
         assert f"git config --global --add safe.directory {tmp_path}" in result.document["message"]
+
+
+@pytest.mark.parametrize("file", ["none/receipt.json", "/dev/full"])
+def test_a_receipt_that_can_be_written_nowhere(file: str, publish: Publish, tmp_path: Path) -> None:
+    """It is found out before the first tag, and `undo` takes such a run for none; a device is written at the end."""
+    make_layout(tmp_path / "layout", "1.0.0")
+    with Sandbox() as sandbox:
+        environ = {"PUBLISH_SANDBOX": sandbox.url}
+        words = ("release", "oci:layout", "--image", "me/app", "--version", "1.0.0", "--receipt", file)
+        result = publish(*words, cwd=tmp_path, environ=environ)
+        tags = sandbox.store.state().get("me/app", {})
+        assert Path("/dev/full").is_char_device()
+        assert (result.code, bool(tags)) == ((0, True) if file == "/dev/full" else (2, False)), result
+        assert "receipt" in result.stderr
+        receipts = publish("history", "--format", "json", environ=environ).document["receipts"]
+        assert [one["outcome"] for one in receipts] == ["done" if tags else "failed"]
+        assert publish("undo", environ=environ).code == (0 if tags else 2)
