@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 from publisher.attest.bundle import read_bundle
 from publisher.attest.identity import ProjectSigner
 from publisher.attest.keys import PublicKey
-from publisher.attest.simple import CERTIFICATE_ANNOTATION, read_payload, signature_of
+from publisher.attest.simple import read_payload, read_signature
 from publisher.attest.statements import SIGNATURE, VERSION_ANNOTATION, Statement, Subject, read_statement
 from publisher.model.errors import BadAttestation
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from publisher.attest.bundle import Bundle
-    from publisher.attest.identity import Signer
+    from publisher.attest.identity import Certificate, Signer
     from publisher.attest.keyless import Keyless
+    from publisher.attest.simple import SimpleSignature
     from publisher.model.digest import Digest
     from publisher.model.manifest import Descriptor
 
@@ -58,7 +59,7 @@ class Checker:
         bundle = read_bundle(content)
         statement = read_statement(bundle.envelope.payload)
         subject = _subject_of(statement, digest, platforms)
-        signer = self._key_of(bundle) if bundle.by_key else self._identity_of(bundle)
+        signer = self._key_of(bundle) if bundle.by_key else self._identity_of(lambda: self._keyless.check(bundle))
         return Attestation(
             statement=statement,
             subject=subject,
@@ -69,16 +70,23 @@ class Checker:
 
     def simple(self, payload: bytes, layer: Descriptor, digest: Digest) -> Attestation:
         """What a layer of cosign's older form says of `digest`; raises BadAttestation."""
-        if CERTIFICATE_ANNOTATION in layer.annotations:
-            raise BadAttestation("the layer was signed by a certificate: only its bundle is read here")
-        simple = read_payload(payload)
+        simple, signature = read_payload(payload), read_signature(layer)
         if simple.digest != digest:
             raise BadAttestation(f"the signature speaks of {simple.digest}, not of {digest}")
-        signer = self._owner(signature_of(layer), payload)
         subject = Subject(digest, simple.reference, simple.optional)
+        index = signature.log_entry.get("logIndex")
         return Attestation(
-            statement=Statement(SIGNATURE, (subject,), {}), subject=subject, signer=signer, payload=payload
+            statement=Statement(SIGNATURE, (subject,), {}),
+            subject=subject,
+            signer=self._simple_signer(signature, payload),
+            payload=payload,
+            log_index=int(index) if index else None,
         )
+
+    def _simple_signer(self, signature: SimpleSignature, payload: bytes) -> str:
+        if not signature.certificate:
+            return self._owner(signature.signature, payload)
+        return self._identity_of(lambda: self._keyless.check_simple(signature, payload))
 
     def _key_of(self, bundle: Bundle) -> str:
         return self._owner(bundle.envelope.signature, bundle.envelope.signed_bytes)
@@ -91,10 +99,10 @@ class Checker:
                 return str(key)
         raise BadAttestation(f"it was not signed by {' or '.join(map(str, self._keys))}")
 
-    def _identity_of(self, bundle: Bundle) -> str:
+    def _identity_of(self, check: Callable[[], Certificate]) -> str:
         if not self._identities:
             raise BadAttestation("it was signed by a certificate, not by the key asked for")
-        certificate = self._keyless.check(bundle)
+        certificate = check()
         refusals = [signer.refusal(certificate) for signer in self._identities]
         if all(refusals):
             raise BadAttestation(refusals[0])

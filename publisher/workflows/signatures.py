@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor
     from publisher.model.reference import Reference, Tag
+    from publisher.registry.referrers import ReferrerList
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
 _BUNDLE_WORD: Final = "sigstore.bundle"
+_AT_ONCE: Final = 8
 
 
 class StoredAttestation(Value, frozen=True):
@@ -55,10 +57,14 @@ class StoredAttestation(Value, frozen=True):
 
 
 class ImageSignatures(Value, frozen=True):
-    """What holds of one image. problems: one sentence for each statement that doesn't count."""
+    """What holds of one image. problems: one sentence for each statement that doesn't count.
+
+    by_api: whether the registry lists what refers to it by itself.
+    """
 
     attestations: tuple[StoredAttestation, ...]
     problems: tuple[str, ...]
+    by_api: bool = False
 
     @property
     def signature(self) -> Attestation | None:
@@ -76,9 +82,18 @@ class ImageSignatures(Value, frozen=True):
 
 
 def read_signatures(
-    session: Session, remote: RemoteRepository, content: Content, checker: Checker, *, older: bool = True
+    session: Session,
+    remote: RemoteRepository,
+    content: Content,
+    checker: Checker,
+    *,
+    listing: ReferrerList | None = None,
+    older: bool = True,
 ) -> ImageSignatures:
-    """Read all that refers to an image, cheapest first; where that holds no signature, cosign's older tag too."""
+    """Read all that refers to an image, cheapest first; where that holds no signature, cosign's older tag too.
+
+    listing: what refers to it, where that was just read.
+    """
     attestations: list[StoredAttestation] = []
     problems: list[str] = []
 
@@ -88,13 +103,14 @@ def read_signatures(
         except VerificationFailed as error:
             problems.append(f"{remote.repository}@{where}: {error.message}")
 
-    for entry in _candidates(read_referrers(remote, content.digest).entries):
-        take(_read_bundle(remote, entry, content, checker), entry.digest)
+    listing = listing or read_referrers(remote, content.digest)
+    for entry, bundle in _read_bundles(session, remote, _candidates(listing.entries)):
+        take(_check_bundle(bundle, content, checker), entry.digest)
     if older and ImageSignatures(tuple(attestations), ()).signature is None:
-        take(_read_simple(remote, content.digest, checker), signature_tag(content.digest))
+        take(read_simple(remote, content.digest, checker), signature_tag(content.digest))
     for problem in problems:
         session.tell(f"not counted: {problem}")
-    return ImageSignatures(tuple(attestations), tuple(problems))
+    return ImageSignatures(tuple(attestations), tuple(problems), listing.by_api)
 
 
 def _candidates(entries: Sequence[Descriptor]) -> list[Descriptor]:
@@ -105,20 +121,46 @@ def _candidates(entries: Sequence[Descriptor]) -> list[Descriptor]:
     return kept[:MOST]
 
 
-def _read_bundle(
-    remote: RemoteRepository, entry: Descriptor, content: Content, checker: Checker
-) -> Iterator[StoredAttestation]:
-    artifact = remote.get(entry.digest)
-    layer = bundle_layer(artifact)
-    if layer is None:
-        return
-    is_sbom = word_of(artifact.annotations.get(PREDICATE_ANNOTATION, "")) == "sbom"
-    bundle = _read_blob(remote, layer, LARGEST_SBOM if is_sbom else LARGEST)
+class _StoredBundle(Value, frozen=True):
+    """An artifact and the bundle that it keeps. problem: why it couldn't be read."""
+
+    artifact: Digest
+    bundle: bytes = b""
+    problem: VerificationFailed | None = None
+
+
+def _read_bundles(
+    session: Session, remote: RemoteRepository, entries: Sequence[Descriptor]
+) -> Iterator[tuple[Descriptor, _StoredBundle]]:
+    """Side by side, and never many at a time: each may be large, and all of them somebody else's."""
+    for start in range(0, len(entries), _AT_ONCE):
+        some = entries[start : start + _AT_ONCE]
+        yield from zip(some, session.parallel(lambda entry: _read_bundle(remote, entry), some), strict=True)
+
+
+def _read_bundle(remote: RemoteRepository, entry: Descriptor) -> _StoredBundle:
+    try:
+        artifact = remote.get(entry.digest)
+        layer = bundle_layer(artifact)
+        if layer is None:
+            return _StoredBundle(artifact.digest)
+        is_sbom = word_of(artifact.annotations.get(PREDICATE_ANNOTATION, "")) == "sbom"
+        return _StoredBundle(artifact.digest, _read_blob(remote, layer, LARGEST_SBOM if is_sbom else LARGEST))
+    except VerificationFailed as error:
+        return _StoredBundle(entry.digest, problem=error)
+
+
+def _check_bundle(stored: _StoredBundle, content: Content, checker: Checker) -> Iterator[StoredAttestation]:
+    if stored.problem:
+        raise stored.problem
     platforms = [one.digest for one in content.images] if isinstance(content, Index) else []
-    yield StoredAttestation(checker.bundle(bundle, content.digest, platforms), artifact.digest, bundle)
+    if stored.bundle:
+        yield StoredAttestation(
+            checker.bundle(stored.bundle, content.digest, platforms), stored.artifact, stored.bundle
+        )
 
 
-def _read_simple(remote: RemoteRepository, digest: Digest, checker: Checker) -> Iterator[StoredAttestation]:
+def read_simple(remote: RemoteRepository, digest: Digest, checker: Checker) -> Iterator[StoredAttestation]:
     """Every layer is a signature; the bad ones beside a good one don't count."""
     image = remote.find(signature_tag(digest))
     if not isinstance(image, Manifest):

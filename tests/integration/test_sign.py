@@ -16,7 +16,7 @@ import pytest
 from publisher.attest.bundle import bundle_artifact
 from publisher.attest.dsse import Envelope, signed_bytes
 from publisher.attest.keys import SigningKey
-from publisher.attest.simple import compose_signatures, layer_of, payload_of, signature_tag
+from publisher.attest.simple import SimpleSignature, compose_signatures, layer_of, payload_of, signature_tag
 from publisher.attest.statements import PROVENANCE, SIGNATURE, Statement, Subject
 from publisher.http.client import Client
 from publisher.http.tls import HostSettings
@@ -437,8 +437,8 @@ def tamper_digest(bench: Bench, image: Content) -> None:
 def tamper_older_form(bench: Bench, image: Content) -> None:
     """The same in the older form."""
     payload = payload_of(Digest.of(b"other"), Repository.parse(bench.image), "1.2.3", VERSION).content()
-    blob, annotations = layer_of(payload, cosign_key("cosign3").sign(payload))
-    merged, config = compose_signatures([{**blob.descriptor().document(), "annotations": annotations}])
+    blob, layer = layer_of(payload, SimpleSignature(signature=cosign_key("cosign3").sign(payload)))
+    merged, config = compose_signatures([layer])
     with closing(bench.remote()) as remote:
         send_blobs(remote, [blob, config])
         remote.put(merged, signature_tag(image.digest))
