@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from tests.support.parts import PARTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 # A trust root without any service: what a key's signature needs.
@@ -31,10 +32,11 @@ def find_tool(name: str) -> str:
 
 @dataclass(frozen=True)
 class Cosign:
-    """One version of it, in a home of its own. version: 2 or 3."""
+    """One version of it, in a home of its own. version: 2 or 3. environ: more variables, which name a root's parts."""
 
     version: int
     home: Path
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, *words: str) -> int:
         """Run it; its exit code."""
@@ -44,6 +46,7 @@ class Cosign:
         """Run it."""
         program = find_tool("cosign" if self.version == 2 else "cosign-3")
         environ = {"HOME": str(self.home), "PATH": os.defpath, "COSIGN_PASSWORD": "fixture", "COSIGN_YES": "true"}
+        environ |= self.environ
         return subprocess.run(
             [program, *words], env=environ, cwd=self.home, capture_output=True, timeout=60, check=False
         )
