@@ -48,7 +48,9 @@ def sign(
     wrote_any = False
     for repository in repositories:
         remote = session.remote(repository)
-        built = built_statements(session, remote, released, sboms=not (signing.sbom or signing.maker))
+        given = bool(signing.sbom or signing.maker)
+        logged = signing.signer.log is not None
+        built = built_statements(session, remote, released, sboms=not given, logged=logged)
         own = [msgspec.structs.replace(one, subjects=_renamed(one, repository)) for one in sboms]
         drafts = compose_statements(signing, released, repository, signed_version(plan), [*own, *built])
         wrote, attestations = _sign_in(session, signing, remote, released, drafts, signed_version(plan))
@@ -91,7 +93,7 @@ def _sign_in(
     bundles = [signing.signer.bundle(draft.statement.content()) for draft in missing]
     artifacts = _attach(session, remote, root, [(one.statement, b) for one, b in zip(missing, bundles, strict=True)])
     # A job is known by its certificate once it has one; what stood before may be by another workflow of the project.
-    checker = Checker(tuple(dict.fromkeys((who, signing.signer.who))), keyless)
+    checker = Checker(tuple(dict.fromkeys((signing.signer.who, who))), keyless)
     after = before
     with ExitStack() as lists:
         wrote = signing.legacy and lists.enter_context(older_form(signing.signer, remote, root, checker, version))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor
     from publisher.model.reference import Reference, Tag
+    from publisher.model.settings import SignSettings
     from publisher.registry.referrers import ReferrerList
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
@@ -231,7 +232,7 @@ def default_signers(session: Session) -> tuple[str, ...]:
     """Who must have signed where nobody is named: `[sign] verify`, else who signs this project's releases."""
     settings = session.settings.sign
     if settings and settings.verify:
-        return settings.verify
+        return configured_signers(session, settings)
     if settings and settings.by != "ci":
         name = configured_key(session, settings.by)
         public = f"{name.removesuffix('.key')}.pub"
@@ -239,6 +240,12 @@ def default_signers(session: Session) -> tuple[str, ...]:
         return (public if name.endswith(".key") and read_key(session, public) else name,)
     project = session.facts.project.source.removeprefix("https://")
     return (project,) if project.startswith(("github.com/", "gitlab.com/")) else ()
+
+
+def configured_signers(session: Session, table: SignSettings) -> tuple[str, ...]:
+    """`[sign] verify` as it works here: a key's path there is relative to the file."""
+    folder = session.configuration.folder
+    return tuple(configured_key(session, who) if (folder / who).is_file() else who for who in table.verify)
 
 
 def configured_key(session: Session, by: str) -> str:
@@ -298,14 +305,18 @@ class SignatureDemand(Value, frozen=True):
     attested: tuple[str, ...] = ()
     folder: Path | None = None
 
+    def read(self, session: Session, remote: RemoteRepository, content: Content) -> ImageSignatures:
+        """What holds of an image; all that is read is read by its digest."""
+        return read_signatures(session, remote, content, self.checker)
+
     def check(
         self, session: Session, remote: RemoteRepository, reference: Reference, content: Content
     ) -> SignedVerdict:
-        """Hold one image against it; all that is read is read by its digest."""
-        signatures = read_signatures(session, remote, content, self.checker)
+        """Hold one image against it."""
+        signatures = self.read(session, remote, content)
         records = tuple(one.record(remote.repository, content.digest) for one in signatures.attestations)
         signature = signatures.signature
-        problem = self._problem(signatures, reference.tag)
+        problem = self.problem(signatures, reference.tag)
         if signature is None or problem:
             return SignedVerdict(problem or "", "", records)
         if self.folder:
@@ -313,7 +324,8 @@ class SignatureDemand(Value, frozen=True):
         others = f"; {', '.join(signatures.words)}" if signatures.words else ""
         return SignedVerdict("", f"signed by {signature.signer}{others}", records)
 
-    def _problem(self, signatures: ImageSignatures, tag: Tag | None) -> str | None:
+    def problem(self, signatures: ImageSignatures, tag: Tag | None) -> str | None:
+        """Why it isn't met by what holds of an image; None where it is."""
         if signatures.signature is None:
             why = f": {signatures.problems[0]}" if signatures.problems else ""
             return f"it is not signed by whom it should be{why}" if signatures.problems else "it is not signed"

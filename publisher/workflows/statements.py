@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from publisher import __version__
 from publisher.attest.provenance import compose_provenance
+from publisher.attest.sbom import LARGEST, LARGEST_LOGGED
 from publisher.attest.statements import PROVENANCE, SIGNATURE, VERSION_ANNOTATION, Statement, Subject, read_statement
 from publisher.model.errors import BadAttestation
 from publisher.model.manifest import Descriptor, Index, Manifest
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _PREDICATE_TYPE: Final = "in-toto.io/predicate-type"
 _SUBJECT: Final = "vnd.docker.reference.digest"
-_LARGEST: Final = 16 << 20
 
 
 class DraftStatement(Value, frozen=True):
@@ -93,24 +93,36 @@ def signed_version(plan: Plan) -> str | None:
 
 
 def built_statements(
-    session: Session, remote: RemoteRepository, released: SigningSubject, *, sboms: bool
+    session: Session, remote: RemoteRepository, released: SigningSubject, *, sboms: bool, logged: bool
 ) -> Iterator[Statement]:
-    """What BuildKit has put into the index, unsigned: its predicate as it is, of the platform that it names."""
-    root = released.root
+    """What BuildKit has put into the index, unsigned: its predicate as it is, of the platform that it names.
+
+    logged: whether the public log has to take it.
+    """
+    root, largest = released.root, LARGEST_LOGGED if logged else LARGEST
     for entry in root.manifests if isinstance(root, Index) else ():
         if not entry.is_attestation:
             continue
         artifact = remote.get(entry.digest)
         for layer in artifact.layers if isinstance(artifact, Manifest) else ():
-            statement = _built_statement(session, remote, layer, entry, released)
+            statement = _built_statement(session, remote, layer, entry, released, largest)
             if statement and (sboms or statement.word != "sbom"):
                 yield statement
 
 
 def _built_statement(
-    session: Session, remote: RemoteRepository, layer: Descriptor, entry: Descriptor, released: SigningSubject
+    session: Session,
+    remote: RemoteRepository,
+    layer: Descriptor,
+    entry: Descriptor,
+    released: SigningSubject,
+    largest: int,
 ) -> Statement | None:
-    if _PREDICATE_TYPE not in layer.annotations or layer.size > _LARGEST:
+    if _PREDICATE_TYPE not in layer.annotations:
+        return None
+    if layer.size > largest:
+        size = f"{layer.size:,} bytes, and {largest:,} are taken"
+        session.progress.warn(f"{layer.digest} in the index has {size}: it is not signed")
         return None
     with remote.open_blob(layer) as stream:
         raw = stream.read()
