@@ -404,6 +404,29 @@ def test_the_configuration_names_the_key_and_who_must_have_signed(bench: Bench) 
     assert bench.publish(*start, "verify", f"{bench.image}:1.2.4", cwd=sub).code == 5
 
 
+def test_retag_points_no_tag_of_ours_to_what_others_signed(bench: Bench) -> None:
+    """`[sign] verify` says who: the image that goes there is verified where it goes, before any tag is written."""
+    table = f'images = ["{bench.image}"]\n[sign]\nby = "cosign.key"\nverify = ["cosign.pub"]\n'
+    (bench.folder / "publish.toml").write_text(table)
+    bench.signed("1.2.2", layout="old")
+    assert bench.release("1.2.4", "--no-sign", layout="unsigned").code == 0
+    other = f"{bench.host}/{bench.name}-other"
+    for target, source, code, said in (
+        (f"{bench.image}:stable", "1.2.2", 0, ""),
+        (f"{bench.image}:edge", "1.2.4", 5, "it is not signed"),
+        (f"{bench.image}:1.2.3", "1.2.2", 5, "the tag 1.2.3 holds an image signed as 1.2.2"),
+        (f"{other}:edge", "1.2.4", 0, ""),
+    ):
+        done = bench.publish("retag", f"{bench.image}:{source}", target, cwd=bench.folder)
+        assert (done.code, said in done.stderr) == (code, True), done.stderr
+    with closing(bench.remote()) as remote:
+        assert not {"edge", "1.2.3"} & set(remote.tags())
+    sub = bench.folder / "sub"
+    sub.mkdir()
+    words = ["--config", "../publish.toml", "retag", f"{bench.image}:1.2.2", f"{bench.image}:beta"]
+    assert bench.publish(*words, cwd=sub).code == 0
+
+
 # Tampering: refused here, and by both cosigns alike.
 
 
