@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from tests.support.sigstore import ACME, Rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.command import Publish, Result
 
@@ -59,7 +59,7 @@ def rehearsal(publish: Publish, tmp_path: Path) -> Iterator[Rehearsal]:
 def released(rehearsal: Rehearsal, maker: str) -> Result:
     """Signed by a key, with an SBOM that a program makes."""
     words = ["release", "oci:layout", "--image", f"{rehearsal.host}/acme/app", "--version", "1.2.3", "-y"]
-    path = f"{rehearsal.folder / 'bin'}{os.pathsep}{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    path = os.pathsep.join([str(rehearsal.folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
     environ = {"PATH": path, "COSIGN_PASSWORD": "unused"}
     return rehearsal.publish(*words, "--key", "key.pem", "--sbom", maker, cwd=rehearsal.folder, environ=environ)
 
