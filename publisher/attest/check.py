@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from publisher.attest.bundle import read_bundle
+from publisher.attest.dsse import parse_envelope
 from publisher.attest.identity import ProjectSigner
 from publisher.attest.keys import PublicKey
 from publisher.attest.simple import read_payload, read_signature
 from publisher.attest.statements import SIGNATURE, VERSION_ANNOTATION, Statement, Subject, read_statement
+from publisher.model.attestation import SignatureRecord
 from publisher.model.errors import BadAttestation
 from publisher.model.value import Value
 
@@ -43,6 +45,25 @@ class Attestation(Value, frozen=True, kw_only=True):
         return self.subject.annotations.get(VERSION_ANNOTATION)
 
 
+class StoredAttestation(Value, frozen=True):
+    """A statement that holds, and the artifact that keeps it."""
+
+    attestation: Attestation
+    artifact: Digest
+    bundle: bytes = b""
+
+    def record(self, repository: object, subject: Digest) -> SignatureRecord:
+        """As receipts and `publish verify` tell it."""
+        return SignatureRecord(
+            repository=str(repository),
+            subject=str(subject),
+            predicate=self.attestation.statement.predicate_type,
+            digest=str(self.artifact),
+            signer=self.attestation.signer,
+            log_index=self.attestation.log_index,
+        )
+
+
 class Checker:
     """Checks for certain signers; any of them is enough."""
 
@@ -74,13 +95,33 @@ class Checker:
         if simple.digest != digest:
             raise BadAttestation(f"the signature speaks of {simple.digest}, not of {digest}")
         subject = Subject(digest, simple.reference, simple.optional)
-        index = signature.log_entry.get("logIndex")
         return Attestation(
             statement=Statement(SIGNATURE, (subject,), {}),
             subject=subject,
             signer=self._simple_signer(signature, payload),
             payload=payload,
-            log_index=int(index) if index else None,
+            log_index=signature.log_index,
+        )
+
+    def older_statement(
+        self, content: bytes, layer: Descriptor, digest: Digest, platforms: Sequence[Digest] = ()
+    ) -> Attestation:
+        """What an envelope under cosign's older tag for statements says of `digest`, as a bundle would say it."""
+        envelope = parse_envelope(content)
+        statement = read_statement(envelope.payload)
+        subject = _subject_of(statement, digest, platforms)
+        signature = read_signature(layer, envelope.signature)
+        signer = (
+            self._identity_of(lambda: self._keyless.check_envelope(signature, content))
+            if signature.certificate
+            else self._owner(envelope.signature, envelope.signed_bytes)
+        )
+        return Attestation(
+            statement=statement,
+            subject=subject,
+            signer=signer,
+            payload=envelope.payload,
+            log_index=signature.log_index,
         )
 
     def _simple_signer(self, signature: SimpleSignature, payload: bytes) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from publisher.attest.dsse import STATEMENT_TYPE, decode, encode
+from publisher.attest.dsse import STATEMENT_TYPE, decode, encode, parse_envelope
 from publisher.attest.identity import Certificate
 from publisher.model.errors import BadAttestation, ConfigError, UsageError
 from publisher.model.installation import reinstall_hint
@@ -72,6 +72,21 @@ class Keyless:
             verifier.verify_artifact(payload, _promised_bundle(certificate(), signature), owner)
         return read_certificate(owner.certificate)
 
+    def check_envelope(self, signature: SimpleSignature, content: bytes) -> Certificate:
+        """Whose certificate has signed an envelope in cosign's older form; raises BadAttestation as for a payload."""
+        from cryptography.x509 import load_pem_x509_certificate
+
+        owner = _Owner()
+
+        def certificate() -> x509.Certificate:
+            return load_pem_x509_certificate(signature.certificate)
+
+        with self._checking(certificate, [signature.log_entry]) as verifier:
+            kind, payload = verifier.verify_dsse(_promised_bundle(certificate(), signature, content), owner)
+        if kind != STATEMENT_TYPE or payload != parse_envelope(content).payload:
+            raise BadAttestation("the certificate's signature covers something else")
+        return read_certificate(owner.certificate)
+
     @contextmanager
     def _checking(
         self, certificate: Callable[[], x509.Certificate], entries: Sequence[Mapping[str, Any]]
@@ -130,11 +145,13 @@ class _Owner:
         self.certificate = cert
 
 
-def _promised_bundle(certificate: x509.Certificate, signature: SimpleSignature) -> Any:
+def _promised_bundle(certificate: x509.Certificate, signature: SimpleSignature, envelope: bytes = b"") -> Any:
     """The older form as sigstore-python's verifier takes a bundle, which it reads from newer ones only."""
     from types import SimpleNamespace
 
+    from sigstore.dsse import Envelope
     from sigstore.models import TransparencyLogEntry
+    from sigstore_models.intoto import Envelope as InnerEnvelope
 
     class PromisedEntry(TransparencyLogEntry):
         def _validate(self) -> None:
@@ -161,6 +178,7 @@ def _promised_bundle(certificate: x509.Certificate, signature: SimpleSignature) 
         log_entry=PromisedEntry(inner),
         verification_material=SimpleNamespace(timestamp_verification_data=None),
         _inner=SimpleNamespace(message_signature=message),
+        _dsse_envelope=Envelope(InnerEnvelope.from_json(envelope)) if envelope else None,
     )
 
 

@@ -78,6 +78,11 @@ def signature_tag(digest: Digest) -> Tag:
     return Tag(f"{digest.algorithm}-{digest.hex}.sig"[:128])
 
 
+def attestation_tag(digest: Digest) -> Tag:
+    """Where cosign 2 keeps its other statements, each a signed envelope; nothing of ours stands there."""
+    return Tag(f"{digest.algorithm}-{digest.hex}.att"[:128])
+
+
 def payload_of(digest: Digest, repository: Repository, version: str | None, key: str) -> SimplePayload:
     """What is signed: the image, under its repository's full name, and the version that it is published as."""
     name = f"{'index.docker.io' if repository.on_hub else repository.registry}/{repository.name}"
@@ -95,6 +100,11 @@ class SimpleSignature(Value, frozen=True, kw_only=True):
     certificate: bytes = b""
     chain: bytes = b""
     log_entry: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def log_index(self) -> int | None:
+        """Where the public log holds it."""
+        return int(self.log_entry["logIndex"]) if self.log_entry else None
 
     def annotations(self) -> dict[str, str]:
         """As its layer bears it."""
@@ -122,9 +132,9 @@ def layer_of(payload: bytes, signature: SimpleSignature) -> tuple[SmallBlob, dic
     return blob, {**blob.descriptor().document(), "annotations": signature.annotations()}
 
 
-def read_signature(layer: Descriptor) -> SimpleSignature:
-    """The signature that a layer bears; raises BadAttestation."""
-    signature = decode(layer.annotations.get(SIGNATURE_ANNOTATION))
+def read_signature(layer: Descriptor, signature: bytes = b"") -> SimpleSignature:
+    """The signature that a layer bears; raises BadAttestation. signature: where it stands in an envelope instead."""
+    signature = signature or decode(layer.annotations.get(SIGNATURE_ANNOTATION))
     certificate = layer.annotations.get(_CERTIFICATE, "").encode()
     if not certificate:
         return SimpleSignature(signature=signature)

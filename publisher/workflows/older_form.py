@@ -5,23 +5,84 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from publisher.attest.simple import LAYER_TYPE, compose_signatures, layer_of, payload_of, signature_tag
+from publisher.attest.check import StoredAttestation
+from publisher.attest.dsse import LARGEST as LARGEST_ENVELOPE
+from publisher.attest.simple import (
+    LARGEST,
+    LAYER_TYPE,
+    MOST,
+    attestation_tag,
+    compose_signatures,
+    layer_of,
+    payload_of,
+    signature_tag,
+)
 from publisher.attest.statements import VERSION_ANNOTATION
 from publisher.model.artifact import SmallBlob
 from publisher.model.errors import BadAttestation, VerificationFailed
-from publisher.model.manifest import Manifest
+from publisher.model.manifest import Index, Manifest
 from publisher.registry.image import send_blobs
 from publisher.registry.referrers import merged_tag
-from publisher.workflows.signatures import read_simple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from publisher.attest.check import Checker
+    from publisher.attest.check import Attestation, Checker
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor
+    from publisher.model.reference import Tag
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.signers import JobSigner, KeySigner
+
+
+def read_simple(remote: RemoteRepository, digest: Digest, checker: Checker) -> Iterator[StoredAttestation]:
+    """The signatures of an image that hold; raises for a bad one once the good ones are told."""
+    return _read_layers(
+        remote, signature_tag(digest), LARGEST, lambda content, layer: checker.simple(content, layer, digest)
+    )
+
+
+def read_older_statements(remote: RemoteRepository, image: Content, checker: Checker) -> Iterator[StoredAttestation]:
+    """What cosign 2 attests by default, which no bundle holds; as read_simple."""
+    platforms = platforms_of(image)
+    return _read_layers(
+        remote,
+        attestation_tag(image.digest),
+        LARGEST_ENVELOPE,
+        lambda content, layer: checker.older_statement(content, layer, image.digest, platforms),
+    )
+
+
+def _read_layers(
+    remote: RemoteRepository, tag: Tag, largest: int, check: Callable[[bytes, Descriptor], Attestation]
+) -> Iterator[StoredAttestation]:
+    """Every layer is one; the bad ones beside a good one don't count."""
+    image = remote.find(tag)
+    if not isinstance(image, Manifest):
+        return
+    problem: BadAttestation | None = None
+    for layer in image.layers[:MOST]:
+        try:
+            attestation = check(read_bounded(remote, layer, largest), layer)
+        except BadAttestation as error:
+            problem = error
+        else:
+            yield StoredAttestation(attestation, image.digest)
+    if problem:
+        raise problem
+
+
+def platforms_of(image: Content) -> tuple[Digest, ...]:
+    """What an index lists: a statement may be of one of them."""
+    return tuple(one.digest for one in image.images) if isinstance(image, Index) else ()
+
+
+def read_bounded(remote: RemoteRepository, layer: Descriptor, most: int) -> bytes:
+    """A blob that somebody else has put there; raises BadAttestation for one that is too large."""
+    if layer.size > most:
+        raise BadAttestation(f"it has {layer.size:,} bytes, and {most:,} are read")
+    with remote.open_blob(layer) as stream:
+        return stream.read()
 
 
 @contextmanager

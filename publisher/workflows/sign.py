@@ -24,6 +24,7 @@ from publisher.workflows.statements import built_statements, compose_statements,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from publisher.attest.check import StoredAttestation
     from publisher.model.attestation import SignatureRecord
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
-    from publisher.workflows.signatures import ImageSignatures, StoredAttestation
+    from publisher.workflows.signatures import ImageSignatures
     from publisher.workflows.signing import Signing
     from publisher.workflows.statements import DraftStatement, SigningSubject
 

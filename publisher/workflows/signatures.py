@@ -7,25 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from publisher.attest.bundle import LARGEST, LARGEST_SBOM, PREDICATE_ANNOTATION, bundle_layer
-from publisher.attest.check import Attestation, Checker
+from publisher.attest.check import Attestation, Checker, StoredAttestation
 from publisher.attest.identity import parse_signer
 from publisher.attest.keyless import Keyless
 from publisher.attest.keys import LARGEST as LARGEST_KEY
-from publisher.attest.simple import LARGEST as LARGEST_PAYLOAD
-from publisher.attest.simple import MOST, signature_tag
+from publisher.attest.simple import MOST, attestation_tag, signature_tag
 from publisher.attest.statements import SIGNATURE, word_of
 from publisher.model.artifact import EMPTY_TYPE
-from publisher.model.attestation import SignatureRecord
-from publisher.model.errors import BadAttestation, ConfigError, UsageError, VerificationFailed
-from publisher.model.manifest import Index, Manifest
+from publisher.model.errors import ConfigError, UsageError, VerificationFailed
 from publisher.model.value import Value
 from publisher.planning.version import version_of
 from publisher.registry.referrers import read_referrers
+from publisher.workflows.older_form import platforms_of, read_bounded, read_older_statements, read_simple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from publisher.attest.identity import Signer
+    from publisher.model.attestation import SignatureRecord
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor
     from publisher.model.reference import Reference, Tag
@@ -36,25 +35,6 @@ if TYPE_CHECKING:
 
 _BUNDLE_WORD: Final = "sigstore.bundle"
 _AT_ONCE: Final = 8
-
-
-class StoredAttestation(Value, frozen=True):
-    """A statement that holds, and the artifact that keeps it."""
-
-    attestation: Attestation
-    artifact: Digest
-    bundle: bytes = b""
-
-    def record(self, repository: object, subject: Digest) -> SignatureRecord:
-        """As receipts and `publish verify` tell it."""
-        return SignatureRecord(
-            repository=str(repository),
-            subject=str(subject),
-            predicate=self.attestation.statement.predicate_type,
-            digest=str(self.artifact),
-            signer=self.attestation.signer,
-            log_index=self.attestation.log_index,
-        )
 
 
 class ImageSignatures(Value, frozen=True):
@@ -90,10 +70,12 @@ def read_signatures(
     *,
     listing: ReferrerList | None = None,
     older: bool = True,
+    demanded: Sequence[str] = (),
 ) -> ImageSignatures:
     """Read all that refers to an image, cheapest first; where that holds no signature, cosign's older tag too.
 
-    listing: what refers to it, where that was just read.
+    listing: what refers to it, where that was just read. demanded: other words than "signature" that are to be looked
+    for in the older form where nothing else has them.
     """
     attestations: list[StoredAttestation] = []
     problems: list[str] = []
@@ -109,6 +91,8 @@ def read_signatures(
         take(_check_bundle(bundle, content, checker), entry.digest)
     if older and ImageSignatures(tuple(attestations), ()).signature is None:
         take(read_simple(remote, content.digest, checker), signature_tag(content.digest))
+    if set(demanded) - set(ImageSignatures(tuple(attestations), ()).words):
+        take(read_older_statements(remote, content, checker), attestation_tag(content.digest))
     for problem in problems:
         session.tell(f"not counted: {problem}")
     return ImageSignatures(tuple(attestations), tuple(problems), listing.by_api)
@@ -146,7 +130,7 @@ def _read_bundle(remote: RemoteRepository, entry: Descriptor) -> _StoredBundle:
         if layer is None:
             return _StoredBundle(artifact.digest)
         is_sbom = word_of(artifact.annotations.get(PREDICATE_ANNOTATION, "")) == "sbom"
-        return _StoredBundle(artifact.digest, _read_blob(remote, layer, LARGEST_SBOM if is_sbom else LARGEST))
+        return _StoredBundle(artifact.digest, read_bounded(remote, layer, LARGEST_SBOM if is_sbom else LARGEST))
     except VerificationFailed as error:
         return _StoredBundle(entry.digest, problem=error)
 
@@ -154,35 +138,9 @@ def _read_bundle(remote: RemoteRepository, entry: Descriptor) -> _StoredBundle:
 def _check_bundle(stored: _StoredBundle, content: Content, checker: Checker) -> Iterator[StoredAttestation]:
     if stored.problem:
         raise stored.problem
-    platforms = [one.digest for one in content.images] if isinstance(content, Index) else []
     if stored.bundle:
-        yield StoredAttestation(
-            checker.bundle(stored.bundle, content.digest, platforms), stored.artifact, stored.bundle
-        )
-
-
-def read_simple(remote: RemoteRepository, digest: Digest, checker: Checker) -> Iterator[StoredAttestation]:
-    """Every layer is a signature; the bad ones beside a good one don't count."""
-    image = remote.find(signature_tag(digest))
-    if not isinstance(image, Manifest):
-        return
-    problem: BadAttestation | None = None
-    for layer in image.layers[:MOST]:
-        try:
-            attestation = checker.simple(_read_blob(remote, layer, LARGEST_PAYLOAD), layer, digest)
-        except BadAttestation as error:
-            problem = error
-        else:
-            yield StoredAttestation(attestation, image.digest)
-    if problem:
-        raise problem
-
-
-def _read_blob(remote: RemoteRepository, layer: Descriptor, most: int) -> bytes:
-    if layer.size > most:
-        raise BadAttestation(f"it has {layer.size:,} bytes, and {most:,} are read")
-    with remote.open_blob(layer) as stream:
-        return stream.read()
+        attestation = checker.bundle(stored.bundle, content.digest, platforms_of(content))
+        yield StoredAttestation(attestation, stored.artifact, stored.bundle)
 
 
 def version_difference(tag: Tag | None, attestation: Attestation) -> str | None:
@@ -307,7 +265,7 @@ class SignatureDemand(Value, frozen=True):
 
     def read(self, session: Session, remote: RemoteRepository, content: Content) -> ImageSignatures:
         """What holds of an image; all that is read is read by its digest."""
-        return read_signatures(session, remote, content, self.checker)
+        return read_signatures(session, remote, content, self.checker, demanded=self.attested)
 
     def check(
         self, session: Session, remote: RemoteRepository, reference: Reference, content: Content

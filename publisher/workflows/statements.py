@@ -16,13 +16,13 @@ from publisher.model.value import Value
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from publisher.attest.check import StoredAttestation
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content
     from publisher.model.plan import Plan
     from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
-    from publisher.workflows.signatures import StoredAttestation
     from publisher.workflows.signing import Signing
 
 _PREDICATE_TYPE: Final = "in-toto.io/predicate-type"

@@ -91,10 +91,16 @@ def test_what_cosign_2_signed_as_a_job_is_verified(rehearsal: Rehearsal) -> None
     words = ["--fulcio-url", services, "--rekor-url", services, "--identity-token", token, "--allow-http-registry"]
     cosign = Cosign(2, rehearsal.folder, write_root(rehearsal))
     assert cosign("sign", *words, "-a", f"{VERSION}=1.2.3", f"{rehearsal.host}/acme/app:1.2.3") == 0
+    (rehearsal.folder / "spdx.json").write_text('{"spdxVersion": "SPDX-2.3", "SPDXID": "x", "name": "x"}')
+    attested = ["--type", "spdxjson", "--predicate", "spdx.json"]
+    assert cosign("attest", *words, *attested, f"{rehearsal.host}/acme/app:1.2.3") == 0
     done = rehearsal.run("verify", "acme/app:1.2.3", "--signed-by", ACME, "--format", "json")
     assert done.code == 0, done.stdout
     (signature,) = done.document["results"][0]["signatures"]
     assert (signature["signer"], signature["log_index"]) == ("github.com/acme/app (release.yml@refs/heads/main)", 0)
+    asked = ["verify", "acme/app:1.2.3", "--attested", "sbom", "--signed-by"]
+    assert rehearsal.run(*asked, ACME).code == 0
+    assert rehearsal.run(*asked, "github.com/acme/other").code == 5
     assert rehearsal.run("verify", "acme/app:1.2.3", "--signed-by", "github.com/acme/other").code == 5
     assert rehearsal.run("retag", "acme/app:1.2.3", "acme/app:1.2.9", "--force").code == 0
     moved = rehearsal.run("verify", "acme/app:1.2.9", "--signed-by", ACME)

@@ -67,9 +67,9 @@ class Cosign:
         """Sign as each version does by default, but without any service."""
         return self("sign", "--key", "cosign.key", *self._offline(), *words, reference)
 
-    def attest(self, reference: str, kind: str, predicate: str) -> int:
-        """Attest in the new form."""
-        new = ["--new-bundle-format"] if self.version == 2 else []
+    def attest(self, reference: str, kind: str, predicate: str, *, older: bool = False) -> int:
+        """Attest in the new form, or as cosign 2 does by default."""
+        new = ["--new-bundle-format"] if self.version == 2 and not older else []
         words = ["--type", kind, "--predicate", predicate]
         return self("attest", "--key", "cosign.key", *self._offline(), *new, *words, reference)
 
