@@ -199,9 +199,6 @@ SLSA: dict[str, Any] = {
     "buildDefinition": {"buildType": "https://x", "externalParameters": {}},
     "runDetails": {"builder": {"id": "x"}},
 }
-    "buildDefinition": {"buildType": "https://x", "externalParameters": {}},
-    "runDetails": {"builder": {"id": "x"}},
-}
 PREDICATES: dict[str, dict[str, Any]] = {"slsaprovenance1": SLSA, "spdxjson": SPDX, "cyclonedx": CYCLONEDX}
 
 
