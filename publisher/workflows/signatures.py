@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _BUNDLE_WORD: Final = "sigstore.bundle"
 _AT_ONCE: Final = 8
+_SHOWN: Final = 3
 
 
 class ImageSignatures(Value, frozen=True):
@@ -50,10 +51,21 @@ class ImageSignatures(Value, frozen=True):
     @property
     def signature(self) -> Attestation | None:
         """The image's signature; one with a version comes first."""
+        return self.signature_of(None)
+
+    def signature_of(self, tag: Tag | None) -> Attestation | None:
+        """The image's signature: as the version of a tag where there is one, since it may be published as several."""
         signatures = [
             one.attestation for one in self.attestations if one.attestation.statement.predicate_type == SIGNATURE
         ]
-        return next((one for one in signatures if one.version), signatures[0] if signatures else None)
+        signatures.sort(key=lambda one: (one.version is None, version_difference(tag, one) is not None))
+        return signatures[0] if signatures else None
+
+    @property
+    def reason(self) -> str:
+        """Why what there is doesn't count, each reason once; empty where there is nothing."""
+        texts = dict.fromkeys(problem.partition(": ")[2] for problem in self.problems)
+        return "; ".join(list(texts)[:_SHOWN])
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -273,7 +285,7 @@ class SignatureDemand(Value, frozen=True):
         """Hold one image against it."""
         signatures = self.read(session, remote, content)
         records = tuple(one.record(remote.repository, content.digest) for one in signatures.attestations)
-        signature = signatures.signature
+        signature = signatures.signature_of(reference.tag)
         problem = self.problem(signatures, reference.tag)
         if signature is None or problem:
             return SignedVerdict(problem or "", "", records)
@@ -284,13 +296,14 @@ class SignatureDemand(Value, frozen=True):
 
     def problem(self, signatures: ImageSignatures, tag: Tag | None) -> str | None:
         """Why it isn't met by what holds of an image; None where it is."""
-        if signatures.signature is None:
-            why = f": {signatures.problems[0]}" if signatures.problems else ""
-            return f"it is not signed by whom it should be{why}" if signatures.problems else "it is not signed"
+        signature = signatures.signature_of(tag)
+        if signature is None:
+            reason = signatures.reason
+            return f"it is not signed by whom it should be: {reason}" if reason else "it is not signed"
         missing = [word for word in self.attested if word not in signatures.words]
         if missing:
             return f"it is signed, and has no {' and no '.join(missing)} by the same signer"
-        return version_difference(tag, signatures.signature)
+        return version_difference(tag, signature)
 
 
 def _write_statements(folder: Path, digest: Digest, attestations: Sequence[StoredAttestation]) -> None:

@@ -485,6 +485,16 @@ def test_a_tag_moved_back_to_an_older_signed_image_is_found_out(bench: Bench) ->
     assert bench.verify(f"{bench.image}:1.2.2").code == 0
 
 
+def test_an_image_that_is_two_versions_is_signed_as_both(bench: Bench) -> None:
+    """Each tag holds what was signed as its version; a third version nobody has signed."""
+    bench.signed("1.2.2")
+    bench.signed("1.2.3")
+    assert bench.release("1.2.4", "--no-sign").code == 0
+    verdicts = [bench.verify(f"{bench.image}:{version}") for version in ("1.2.2", "1.2.3", "1.2.4")]
+    assert [one.code for one in verdicts] == [0, 0, 5]
+    assert "the tag 1.2.4 holds an image signed as 1.2." in verdicts[2].stdout
+
+
 def tamper_payload(bench: Bench, image: Content) -> None:
     """The version is another than was signed."""
     document = json.loads(bundle_of(cosign_key("cosign3"), image.digest))
