@@ -445,6 +445,7 @@ def test_the_configuration_names_the_key_and_who_must_have_signed(bench: Bench) 
     assert bench.publish(*start, "verify", f"{bench.image}:1.2.4", cwd=sub).code == 5
 
 
+@pytest.mark.parametrize("bench", ["api"], indirect=True)
 def test_retag_points_no_tag_of_ours_to_what_others_signed(bench: Bench) -> None:
     """`[sign] verify` says who: the image that goes there is verified where it goes, before any tag is written."""
     table = f'images = ["{bench.image}"]\n[sign]\nby = "cosign.key"\nverify = ["cosign.pub"]\n'
@@ -485,6 +486,7 @@ def test_a_tag_moved_back_to_an_older_signed_image_is_found_out(bench: Bench) ->
     assert bench.verify(f"{bench.image}:1.2.2").code == 0
 
 
+@pytest.mark.parametrize("bench", ["api"], indirect=True)
 def test_an_image_that_is_two_versions_is_signed_as_both(bench: Bench) -> None:
     """Each tag holds what was signed as its version; a third version nobody has signed."""
     bench.signed("1.2.2")
