@@ -253,7 +253,8 @@ def _doubts(ruleset: Ruleset, named: tuple[Name, ...]) -> Iterator[str]:
 def _own(ruleset: Ruleset, named: Iterable[Name]) -> bool:
     """Whether some name tells its version back."""
     reader = tag_reader(ruleset)
-    told = ((name.version, reader.readings(str(name.tag))) for name in named if name.version)
+    own = [name for name in named if name.rule and name.rule.names_versions]
+    told = ((name.version, reader.readings(str(name.tag))) for name in own if name.version)
     return any(reading.says(version) for version, readings in told for reading in readings)
 
 
