@@ -53,7 +53,10 @@ KEY = new_key()
 
 
 class Trial:
-    """Signed releases of one layout, each in a world of its own. way: by a key or by the job's identity."""
+    """Signed releases of one layout, each in a world of its own.
+
+    way: by a key, by a key in cosign's older form too, or by the job's identity.
+    """
 
     def __init__(self, folder: Path, way: str, *, api: bool) -> None:
         self.folder, self.way, self.api = folder, way, api
@@ -70,6 +73,9 @@ class Trial:
     def release(self, world: World, machine: str, fate: FaultOf | None = None) -> SimulatedRun:
         """Release on a machine; `ended` of the run says how."""
         run = SimulatedRun(world, 0, self.folder / machine, fate or (lambda _number, _method, _path: None))
+        if self.way == "older":
+            run.machine.mkdir(exist_ok=True)
+            (run.machine / "publish.toml").write_text('[sign]\nby = "../cosign.key"\nlegacy = true\n')
         sign = SignOptions(
             sign=self.way == "ci",
             key=str(self.folder / "cosign.key") if self.way == "key" else None,
@@ -85,6 +91,17 @@ class Trial:
     def kinds(self, world: World) -> Counter[str]:
         """The statements that are listed and hold."""
         return Counter(word for bundle in self.bundles(world) if (word := self._word(world, bundle)))
+
+    def older(self, world: World) -> int:
+        """How many signatures stand in the older form."""
+        held = world.contents(NAME).get(f"sha256-{self.digest.hex}.sig")
+        return len(json.loads(held)["layers"]) if held else 0
+
+    def assert_signed_once(self, world: World, number: int) -> None:
+        """Every tag is there, and every statement stands once."""
+        assert set(world.tags(NAME)) >= TAGS
+        assert self.kinds(world) == {"signature": 1, "provenance": 1}, number
+        assert self.older(world) == (self.way == "older"), number
 
     def bundles(self, world: World) -> Iterator[bytes]:
         """What is listed beside the image."""
@@ -112,7 +129,10 @@ class Trial:
             return ""
 
 
-@pytest.fixture(params=[(way, api) for way in WAYS for api in (True, False)], ids=lambda one: f"{one[0]}-{one[1]}")
+@pytest.fixture(
+    params=[*((way, api) for way in WAYS for api in (True, False)), ("older", False)],
+    ids=lambda one: f"{one[0]}-{one[1]}",
+)
 def trial(request: pytest.FixtureRequest, tmp_path: Path) -> Trial:
     """By key and by job, with the referrers API and without."""
     way, api = request.param
@@ -125,7 +145,7 @@ def positions(trial: Trial, pytestconfig: pytest.Config) -> range:
     with trial.world() as world:
         run = trial.release(world, "count")
         assert trial.ended.code == 0, trial.ended.document
-        assert trial.kinds(world) == {"signature": 1, "provenance": 1}
+        trial.assert_signed_once(world, 0)
     return range(1, run.count + 1, 1 if pytestconfig.getoption("--whole") else 4)
 
 
@@ -146,8 +166,7 @@ def test_a_request_that_fails_once_is_no_matter(kind: SimulatedFault, trial: Tri
         with trial.world() as world:
             trial.release(world, f"{kind}-{number}", once(kind, number))
             assert trial.ended.code == 0, f"{kind} at request {number}: {trial.ended.document}"
-            assert set(world.tags(NAME)) >= TAGS
-            assert trial.kinds(world) == {"signature": 1, "provenance": 1}, number
+            trial.assert_signed_once(world, number)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +193,7 @@ def test_what_ends_a_run_moves_no_tag_unsigned_and_the_next_finishes(
             world.more_runs()
             trial.release(world, f"{kind}-{number}-again")
             assert trial.ended.code == 0, f"after {kind} at request {number}: {trial.ended.document}"
-            assert set(world.tags(NAME)) >= TAGS
-            assert trial.kinds(world) == {"signature": 1, "provenance": 1}, number
+            trial.assert_signed_once(world, number)
 
 
 @pytest.mark.parametrize("api", [True, False])
