@@ -21,7 +21,6 @@ from publisher.attest.statements import VERSION_ANNOTATION
 from publisher.model.artifact import SmallBlob
 from publisher.model.errors import BadAttestation, VerificationFailed
 from publisher.model.manifest import Index, Manifest
-from publisher.registry.image import send_blobs
 from publisher.registry.referrers import merged_tag
 
 if TYPE_CHECKING:
@@ -30,34 +29,33 @@ if TYPE_CHECKING:
     from publisher.attest.check import Attestation, Checker
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor
-    from publisher.model.reference import Tag
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.signers import JobSigner, KeySigner
 
 
 def read_simple(remote: RemoteRepository, digest: Digest, checker: Checker) -> Iterator[StoredAttestation]:
     """The signatures of an image that hold; raises for a bad one once the good ones are told."""
-    return _read_layers(
-        remote, signature_tag(digest), LARGEST, lambda content, layer: checker.simple(content, layer, digest)
-    )
+
+    def check(content: bytes, layer: Descriptor) -> Attestation:
+        return checker.simple(content, layer, digest)
+
+    yield from _read_layers(remote, remote.find(signature_tag(digest)), LARGEST, check)
 
 
 def read_older_statements(remote: RemoteRepository, image: Content, checker: Checker) -> Iterator[StoredAttestation]:
     """What cosign 2 attests by default, which no bundle holds; as read_simple."""
     platforms = platforms_of(image)
-    return _read_layers(
-        remote,
-        attestation_tag(image.digest),
-        LARGEST_ENVELOPE,
-        lambda content, layer: checker.older_statement(content, layer, image.digest, platforms),
-    )
+
+    def check(content: bytes, layer: Descriptor) -> Attestation:
+        return checker.older_statement(content, layer, image.digest, platforms)
+
+    yield from _read_layers(remote, remote.find(attestation_tag(image.digest)), LARGEST_ENVELOPE, check)
 
 
 def _read_layers(
-    remote: RemoteRepository, tag: Tag, largest: int, check: Callable[[bytes, Descriptor], Attestation]
+    remote: RemoteRepository, image: Content | None, largest: int, check: Callable[[bytes, Descriptor], Attestation]
 ) -> Iterator[StoredAttestation]:
     """Every layer is one; the bad ones beside a good one don't count."""
-    image = remote.find(tag)
     if not isinstance(image, Manifest):
         return
     problem: BadAttestation | None = None
@@ -101,18 +99,18 @@ def older_form(
         return
     # Signed and sent before the tag is read to be written: what others write meanwhile would have to be merged.
     blob, layer = layer_of(payload, signer.simple(payload))
-    send_blobs(remote, [blob])
+    remote.upload_at_once(blob)
 
     def merge(current: Content | None) -> Manifest | None:
         if own.is_in(current):
             return None
         layers = current.layers if isinstance(current, Manifest) else ()
         merged, config = compose_signatures([*(one.document() for one in layers), layer])
-        send_blobs(remote, [config])
+        remote.upload_at_once(config)
         return merged
 
-    with merged_tag(remote, tag, merge):
-        _read_back(remote, image.digest, checker, payload)
+    with merged_tag(remote, tag, merge) as written:
+        _read_back(remote, written, image.digest, checker, payload)
         yield True
 
 
@@ -137,10 +135,13 @@ class _OwnLayer:
         return True
 
 
-def _read_back(remote: RemoteRepository, image: Digest, checker: Checker, payload: bytes) -> None:
+def _read_back(
+    remote: RemoteRepository, written: Content | None, image: Digest, checker: Checker, payload: bytes
+) -> None:
     problem = ""
     try:
-        if any(one.attestation.payload == payload for one in read_simple(remote, image, checker)):
+        stored = _read_layers(remote, written, LARGEST, lambda content, layer: checker.simple(content, layer, image))
+        if any(one.attestation.payload == payload for one in stored):
             return
     except BadAttestation as error:
         problem = f": {error.message}"

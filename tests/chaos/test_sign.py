@@ -60,6 +60,7 @@ class Trial:
 
     def __init__(self, folder: Path, way: str, *, api: bool) -> None:
         self.folder, self.way, self.api = folder, way, api
+        self.sbom: Path | None = None
         self.digest: Digest = make_layout(folder / "layout", "signed")
         (folder / "cosign.key").write_bytes(private_pem(KEY))
         (folder / "cosign.key").chmod(0o600)
@@ -79,6 +80,7 @@ class Trial:
         sign = SignOptions(
             sign=self.way == "ci",
             key=str(self.folder / "cosign.key") if self.way == "key" else None,
+            sbom=str(self.sbom) if self.sbom else None,
         )
         options = ReleaseOptions(sign=sign)
         self.ended: CommandResult = release_of(run, f"oci:{self.folder / 'layout'}", "1.2.3", NAME, options=options)
@@ -210,6 +212,30 @@ def test_a_log_that_is_down_ends_within_its_deadline(api: bool, tmp_path: Path) 
         world.more_runs()
         trial.release(world, "back")
         assert trial.ended.code == 0, trial.ended.document
+
+
+@pytest.mark.parametrize(
+    ("way", "api", "requests"),
+    [("key", True, 12), ("key", False, 16), ("ci", True, 18), ("ci", False, 22), ("older", False, 24)],
+)
+def test_signing_takes_few_requests(way: str, api: bool, requests: int, tmp_path: Path) -> None:
+    """On top of a release: two statements sent in two requests each and read back in two, and the list around them.
+
+    The empty config is asked for once and sent once; a job's identity, certificate and entries in the log take the
+    rest. An SBOM more costs four: two to send it and two to read it back.
+    """
+    trial = Trial(tmp_path, way, api=api)
+    with World(options=Options(referrers=api)) as world:
+        plain = SimulatedRun(world, 0, tmp_path / "plain")
+        assert release_of(plain, f"oci:{tmp_path / 'layout'}", "1.2.3", NAME).code == 0
+        before = len(plain.trace)
+    with trial.world() as world:
+        assert len(trial.release(world, "signed").trace) - before == requests
+    trial.sbom = tmp_path / "spdx.json"
+    trial.sbom.write_text('{"spdxVersion": "SPDX-2.3", "name": "x"}')
+    with trial.world() as world:
+        more = 1 if way == "ci" else 0
+        assert len(trial.release(world, "with an SBOM").trace) - before == requests + 4 + more
 
 
 def test_without_sign_nothing_is_asked_for(tmp_path: Path) -> None:
