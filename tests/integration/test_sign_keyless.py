@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 
@@ -233,6 +234,50 @@ def test_provenance_says_which_workflow_made_it(rehearsal: Rehearsal) -> None:
         "builder": {"id": "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main"},
         "metadata": {"invocationId": "https://github.com/acme/app/actions/runs/1/attempts/1"},
     }
+
+
+def write_private_sigstore(rehearsal: Rehearsal) -> None:
+    """The sandbox's services as somebody's own: by files, and without rehearsing."""
+    write_root(rehearsal)
+    with urlopen(f"{rehearsal.sandbox.url}/sigstore/signing_config.json") as answer:
+        (rehearsal.folder / "services.json").write_bytes(answer.read())
+    table = '[sign]\nby = "ci"\ntrust = "root.json"\nsigning-config = "services.json"\n'
+    (rehearsal.folder / "publish.toml").write_text(table)
+
+
+def test_a_private_repositorys_name_goes_into_a_log_only_when_that_is_typed(rehearsal: Rehearsal) -> None:
+    """A `[sign]` table is not enough; then a Sigstore of one's own signs, and its root verifies."""
+    write_private_sigstore(rehearsal)
+    (rehearsal.folder / "event.json").write_text('{"repository": {"private": true}}')
+    image = f"{rehearsal.host}/acme/app"
+    job = {
+        "GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "0" * 40,
+        "GITHUB_REPOSITORY": "acme/app",
+        "GITHUB_EVENT_PATH": str(rehearsal.folder / "event.json"), "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "sandbox",
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{rehearsal.sandbox.url}/sigstore/token?repository=acme/app",
+    }  # fmt: skip
+    asked = ["release", "oci:layout", "--image", image, "--version", "1.2.3", "-y"]
+    refused = rehearsal.publish(*asked, cwd=rehearsal.folder, environ=job)
+    assert (refused.code, "type --sign if that is meant" in refused.stderr.lower()) == (4, True), refused.stderr
+    done = rehearsal.publish(*asked, "--sign", cwd=rehearsal.folder, environ=job)
+    assert done.code == 0, done.stderr
+    assert rehearsal.publish("verify", f"{image}:1.2.3", "--signed-by", ACME, cwd=rehearsal.folder).code == 0
+
+
+@pytest.mark.parametrize(("audience", "code"), [("sigstore", 0), ("somebody-else", 3)])
+def test_a_token_that_the_job_was_given_signs_unless_it_is_for_somebody_else(
+    rehearsal: Rehearsal, audience: str, code: int
+) -> None:
+    """As GitLab hands one out. It is shown nowhere, however it ends."""
+    write_private_sigstore(rehearsal)
+    with urlopen(f"{rehearsal.sandbox.url}/sigstore/token?audience={audience}&repository=acme/app") as answer:
+        token = json.load(answer)["value"]
+    asked = ["-v", "release", "oci:layout", "--image", f"{rehearsal.host}/acme/app", "--version", "1.2.3", "-y"]
+    done = rehearsal.publish(*asked, cwd=rehearsal.folder, environ={"SIGSTORE_ID_TOKEN": token})
+    assert done.code == code, done.stderr
+    assert ("gives this job no certificate" in done.stderr) is (code == 3)
+    kept = [file.read_text(errors="replace") for file in rehearsal.publish.home.rglob("*") if file.is_file()]
+    assert not [text for text in [done.stdout, done.stderr, *kept] if token in text or token.split(".")[1] in text]
 
 
 def test_outside_of_ci_a_key_is_asked_for(publish: Publish, tmp_path: Path) -> None:
