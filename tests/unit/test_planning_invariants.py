@@ -398,3 +398,29 @@ def test_a_name_that_reads_back_as_another_version_is_refused() -> None:
     plan = make_plan(asked, {HUB: Published()}, ReleasedContent(digest, frozenset({digest})))
     assert plan.moves[0].action is Action.REFUSE
     assert "1.2.3 is the tag of version 1.2.3, and this is 1.2.3-rc.1" in plan.moves[0].reason
+
+
+@pytest.mark.parametrize(
+    ("rules", "ref"),
+    [
+        pytest.param(
+            (
+                "type=semver,pattern={{version}},prefix={{date 'YYYYMMDD'}}-",
+                "type=semver,pattern={{major}}",
+                r"type=match,pattern=v(\d+\.\d+),group=1",
+            ),
+            "v1.1.0",
+            id="a-line-of-match",
+        ),
+        pytest.param(
+            ("type=pep440,pattern={{version}},enable=false", "type=semver,pattern={{major}}.{{minor}}"),
+            "v0.1.0",
+            id="a-line-that-another-rule-would-read",
+        ),
+    ],
+)
+def test_a_line_is_no_version_of_its_own(rules: tuple[str, ...], ref: str) -> None:
+    """Where only lines are written, nothing can be held back, and the plan says so."""
+    asked = asked_for(rules, (), ref)
+    assert asked
+    assert any("so nothing is held back" in warning for warning in asked.warnings)
