@@ -65,14 +65,15 @@ def _of_receipts(receipts: tuple[Receipt, ...]) -> dict[str, str]:
         **(_of_plans(plans) if plans else tags),
         "digest": str(next((receipt.image.digest for receipt in receipts if receipt.image), "")),
         "receipt": _lines(receipt.id for receipt in receipts),
-        **_signer(plans),
+        **_signer(receipts),
         "moved": _lines(change.reference for change in changes if change.state.is_written),
         "kept": _lines(change.reference for change in changes if change.state is State.KEPT),
     }
 
 
-def _signer(plans: list[Plan]) -> dict[str, str]:
-    """Who has signed, where somebody has."""
+def _signer(receipts: Sequence[Receipt]) -> dict[str, str]:
+    """Who has signed, where somebody has: a project as `verify --signed-by` takes it, or a key's fingerprint."""
+    plans = [receipt.plan for receipt in receipts if receipt.plan and receipt.signatures]
     signed = [plan.signing.identity for plan in plans if plan.signing]
     return {"signer": signed[0]} if signed else {}
 

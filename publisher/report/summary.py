@@ -14,7 +14,8 @@ from publisher.model.printable import printable
 from publisher.model.receipt import Change, Failure, Receipt, Receipts
 from publisher.report.outputs import plans_in, receipts_in
 from publisher.report.progress import size
-from publisher.report.tables import drifting, verifying
+from publisher.report.tables import drifting
+from publisher.report.verify_lines import cosign_lines, verify_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -199,7 +200,7 @@ def _facts(receipt: Receipt, timings: Mapping[str, float]) -> list[tuple[str, st
         repositories = receipt.plan.images if receipt.plan else ()
         facts += [("to pin", code(f"{repository}@{image.digest}")) for repository in repositories]
         facts += [("digest", code(str(image.digest)))]
-        facts += [("to verify", code(line)) for line in verifying(receipt) if line]
+        facts += [("to verify", code(line)) for line in (*verify_lines(receipt), *cosign_lines(receipt))]
         facts += [("platforms", plain(", ".join(image.platforms)))] if image.platforms else []
         facts += [("size", size(image.size))] if image.size else []
     if proof := receipt.verification:

@@ -19,6 +19,7 @@ from publisher.threads import POLL_SECONDS, TimeLimit, deferred_signals, run_par
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from publisher.credentials.chain import Chain
     from publisher.engine.connection import Engine
@@ -214,7 +215,15 @@ class Session:
         key = (repository, anonymous)
         if key not in self._remotes:
             client = self._anonymous_client if anonymous else self.client
-            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy)
+            endpoint = locate(repository, self.sandbox)
+
+            def lock(tag: str) -> AbstractContextManager[object]:
+                from publisher.receipts.journal import take_turns
+
+                folder = cache_folder(self.environ) / "locks"
+                return take_turns(folder, f"{endpoint.host}/{endpoint.path}:{tag}", self.retry_policy.sleep)
+
+            self._remotes[key] = RemoteRepository(client, endpoint, self._retry_policy, lock)
         return self._remotes[key]
 
     def destination(self, repository: Repository, ruleset: Ruleset | None = None) -> Destination:
