@@ -57,6 +57,12 @@ def _image(text: str) -> Callable[[Command], Command]:
     )
 
 
+def only_option(command: Command) -> Command:
+    """`--only`, as every command has it that several `[images.NAME]` concern."""
+    text = "Only this one of several [images.NAME] (repeat)."
+    return click.option("--only", multiple=True, type=LINES, metavar="NAME", help=text)(command)
+
+
 def planning(command: Command) -> Command:
     """The options of `plan` and `release` that shape the plan."""
     for option in reversed(
@@ -66,7 +72,7 @@ def planning(command: Command) -> Command:
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
             click.option("--label", "labels", multiple=True, type=LINES, metavar="K=V", help="A label (repeat)."),
             click.option("--version", metavar="V", help="The version, instead of git's."),
-            click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
+            only_option,
         )
     ):
         command = option(command)
@@ -80,7 +86,7 @@ def selection(command: Command) -> Command:
             _image("Look at REPO (repeat)."),
             click.option("--rule", "rules", multiple=True, type=LINES, metavar="RULE", help="A tag rule (repeat)."),
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
-            click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
+            only_option,
         )
     ):
         command = option(command)
@@ -95,7 +101,7 @@ def repairing(command: Command) -> Command:
 
 
 def select_plan_options(
-    images: Sequence[str], rules: Sequence[str], flavor: Sequence[str], only: str | None
+    images: Sequence[str], rules: Sequence[str], flavor: Sequence[str], only: Sequence[str]
 ) -> PlanOptions:
     """The options of `selection` in one value."""
     return make_plan_options(images, rules, flavor, (), None, only)
@@ -142,7 +148,7 @@ def make_plan_options(
     flavor: Sequence[str],
     labels: Sequence[str],
     version: str | None,
-    only: str | None,
+    only: Sequence[str],
     *,
     force: bool = False,
 ) -> PlanOptions:
@@ -158,7 +164,7 @@ def make_plan_options(
         flavor=tuple(flavor),
         labels={key: value for key, _equals, value in pairs},
         version=version,
-        only=only,
+        only=tuple(only),
         force=force,
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     options: GlobalOptions, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
-    only: str | None, username: str | None, *, password_stdin: bool, form: str,
+    only: tuple[str, ...], username: str | None, *, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Show every version and floating tag, and which are not where they belong; exit 4 if some are not.
 

@@ -62,7 +62,7 @@ class SavedPlans(Value, frozen=True):
             images=wish.images or (() if name else plan.images),
             labels={**plan.labels, **wish.labels},
             version=wish.version or (None if _is_in_git(plan.release, facts) else plan.release),
-            only=wish.only or name or None,
+            only=wish.only or ((name,) if name else ()),
         )
 
     def hold(self, name: str | None, fresh: Plan) -> None:

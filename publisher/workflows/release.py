@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from publisher.model.attestation import SignOptions
 from publisher.model.errors import (
-    DirtyTree,
     ExactTagTaken,
     Incomplete,
     PublishError,
@@ -24,6 +23,7 @@ from publisher.model.value import Value
 from publisher.planning.plan import ReleasedContent, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
+from publisher.workflows.checkout import check_tree
 from publisher.workflows.content.copy import carry
 from publisher.workflows.content.layer_hints import earlier_releases
 from publisher.workflows.content.receipt_artifact import file_receipt
@@ -89,7 +89,7 @@ def prepare(
     named = sources or [job.settings.source or ""]
     # What is in a registry already was not made from this tree.
     if options.build or not all(name.startswith("docker://") for name in named):
-        _check_tree(session, options)
+        check_tree(session, allow_dirty=options.allow_dirty, dry_run=options.dry_run)
     names = _named_or_built(session, job, wish, sources, options)
     draft = make_draft(session, job, wish, names or ())
     check_revision(draft.sources, draft.plan.revision, allow=options.allow_dirty)
@@ -145,18 +145,6 @@ def refuse(plan: Plan) -> None:
         )
     if not plan.moves:
         raise Refused("the plan gives no tag", hint="name a version with --version, or tag the commit in git")
-
-
-def _check_tree(session: Session, options: ReleaseOptions) -> None:
-    facts = session.facts
-    if facts.changed and not options.allow_dirty:
-        shown = ", ".join(facts.changed[:3]) + (" …" if len(facts.changed) > 3 else "")  # noqa: PLR2004 - enough to see
-        raise DirtyTree(
-            f"the working tree has changes that are not committed: {shown}",
-            hint="commit or stash them, or pass --allow-dirty",
-        )
-    if facts.untracked:
-        session.progress.warn(f"{facts.untracked} untracked files are not part of the commit that is released")
 
 
 def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Run:

@@ -1,0 +1,50 @@
+"""Whether what is checked out is the commit that a release says it is.
+
+It stands alone: a release asks it first, before anything is planned or built.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from publisher.model.errors import DirtyTree, Refused
+from publisher.model.facts import GitState
+
+if TYPE_CHECKING:
+    from publisher.workflows.session import Session
+
+
+def check_tree(session: Session, *, allow_dirty: bool, dry_run: bool) -> None:
+    """Refuse what is not that commit; in a dry run only say so where it is the runner's affair."""
+    facts = session.facts
+    if session.environ.get("GITHUB_ACTIONS") == "true" and not (allow_dirty or session.sandbox):
+        _check_commit(session, dry_run=dry_run)
+    if facts.changed and not allow_dirty:
+        shown = ", ".join(facts.changed[:3]) + (" …" if len(facts.changed) > 3 else "")  # noqa: PLR2004 - enough to see
+        raise DirtyTree(
+            f"the working tree has changes that are not committed: {shown}",
+            hint="commit or stash them, or pass --allow-dirty",
+        )
+    if facts.untracked:
+        session.progress.warn(f"{facts.untracked} untracked files are not part of the commit that is released")
+
+
+def _check_commit(session: Session, *, dry_run: bool) -> None:
+    """What a job releases must be the commit that its event is about: anything else could be anybody's."""
+    facts, commit = session.facts, session.environ.get("GITHUB_SHA", "")
+    problem = Refused(
+        f"the commit that is checked out is {facts.head}, and this run is about {commit}",
+        reference="GITHUB_SHA",
+        hint="check out without ref, or pass --allow-dirty if that commit is meant",
+    )
+    if facts.git in {GitState.UNSAFE, GitState.BROKEN}:
+        problem = Refused(facts.git_problem, hint="or pass --allow-dirty, and nobody looks which commit is released")
+    elif facts.head is None:
+        reason = facts.git_problem or "there is no commit here"
+        session.progress.warn(f"{reason}, so nothing tells whether what is released is {commit or 'GITHUB_SHA'}")
+        return
+    elif facts.head in {commit, facts.revision}:
+        return
+    if not dry_run:
+        raise problem
+    session.progress.warn(f"a release would be refused: {problem.message}")
