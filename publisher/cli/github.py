@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ReportContext:
-    """What a run has seen beside its result: which version a digest is, and how long its steps took, in seconds."""
+    """What a run has seen beside its result: which version a digest is, and how long its steps took, in seconds.
+
+    images: the names of `[images.NAME]`, by receipt.
+    """
 
     versions: Callable[[], Mapping[Digest, str]] = field(default=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
 
     def watch(self, progress: Progress) -> Progress:
         """`progress`, with the time kept where it will be told."""
@@ -50,11 +54,33 @@ def write_report(document: Document, context: ReportContext | None = None) -> di
     from publisher.report.outputs import outputs_of
     from publisher.report.summary import summary_of
 
-    outputs = outputs_of(document)
-    is_written = write_outputs(os.environ, outputs)
     known_context = context or ReportContext()
-    write_summary(os.environ, summary_of(document, known_context.versions(), known_context.timings))
+    outputs = outputs_of(document, known_context.images)
+    is_written = write_outputs(os.environ, outputs)
+    _annotate(document)
+    page = summary_of(document, known_context.versions(), known_context.timings, known_context.images)
+    write_summary(os.environ, page)
     return {} if is_written else outputs
+
+
+def _annotate(document: Document) -> None:
+    """Show what a plan warns of and refuses beside the run; errors are told as such where they are raised."""
+    from publisher.model.plan import Plan, Plans
+    from publisher.model.receipt import Receipt, Receipts
+    from publisher.report.outputs import plans_in, receipts_in
+    from publisher.report.workflow_commands import annotation, is_in_actions
+
+    plans: tuple[Plan | None, ...] = ()
+    if isinstance(document, Plan | Plans):
+        plans = plans_in(document)
+    elif isinstance(document, Receipt | Receipts):
+        plans = tuple(receipt.plan for receipt in receipts_in(document))
+    if not is_in_actions():
+        return
+    for plan in filter(None, plans):
+        lines = [annotation("warning", warning) for warning in plan.warnings]
+        lines += [annotation("error", f"{move.reference}: {move.reason}") for move in plan.refusals]
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
 
 
 def masks() -> Callable[[str], None] | None:
@@ -65,7 +91,8 @@ def masks() -> Callable[[str], None] | None:
 
 
 def _mask(text: str) -> None:
-    data = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    # In one write: threads learn secrets side by side.
-    sys.stderr.write(f"::add-mask::{data}\n")
+    from publisher.report.workflow_commands import workflow_command
+
+    # In one write: threads learn secrets side by side. As it is, since a mask is no text for people.
+    sys.stderr.write(f"{workflow_command('add-mask', text)}\n")
     sys.stderr.flush()

@@ -175,12 +175,13 @@ def open_session(options: GlobalOptions, username: str | None = None, *, passwor
     from publisher.http.redaction import Redactor
     from publisher.model.environment import secrets_in
     from publisher.report.progress import Teller
+    from publisher.report.workflow_commands import is_in_actions
     from publisher.workflows.session import Session
 
     redactor = options.secrets.redact = Redactor(masks())
     for secret in secrets_in(os.environ):
         redactor.learn(secret)
-    teller = Teller(quiet=options.quiet, color=options.color, redact=redactor)
+    teller = Teller(quiet=options.quiet, color=options.color, redact=redactor, annotates=is_in_actions())
     session = Session(
         os.environ,
         Path.cwd(),

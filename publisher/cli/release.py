@@ -154,14 +154,17 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
             saved_plans = SavedPlans.read(flags.plan_file)
             plan_options = saved_plans.plan_options(plan_options, session.facts)
             release_options = replace(release_options, saved=saved_plans)
-        dry_run = flags.dry_run or is_planned_only(session, plan_options)
+        is_planned = is_planned_only(session, plan_options)
+        dry_run = flags.dry_run or is_planned
         release_options = replace(release_options, dry_run=dry_run)
         drafts = [
             prepare(session, job, plan_options, flags.sources, release_options)
             for job in released_jobs(session, plan_options)
         ]
         if dry_run:
-            return _only_plan(options, drafts, flags.form)
+            code = _only_plan(options, drafts, flags.form)
+            # That a pull request would give no tag is no fault of it.
+            return 0 if is_planned else code
         # All are refused or agreed to before anything of the first is sent.
         for draft in drafts:
             _agree(options, draft, yes=flags.yes, form=flags.form)
@@ -171,6 +174,8 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
             except PublishError as error:
                 runs = _stop_runs(runs, draft, error)
                 break
+    named = zip(runs, drafts, strict=False)
+    options.report_context.images = {run.receipt.id: draft.job.name for run, draft in named if draft.job.name}
     return show_runs(options, runs, flags.form)
 
 

@@ -17,6 +17,7 @@ from publisher.model.printable import printable_json
 from publisher.report.cells import wrap_message
 from publisher.report.failure import document, paragraph, understand
 from publisher.report.progress import safe_lines
+from publisher.report.workflow_commands import annotation, is_in_actions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,8 +72,11 @@ def show_text(text: str) -> None:
 
 def show_error(error: PublishError, redact: Callable[[str], str]) -> int:
     """Tell of an error on stderr, secrets taken out by `redact`; returns its exit code."""
-    text = f"publish: {safe_lines(paragraph(error, redact))}"
-    click.echo("\n".join(wrap_message(text, sys.stderr, "  ")), err=True)
+    text = paragraph(error, redact)
+    if is_in_actions():
+        click.echo(annotation("error", text, error.place), err=True)
+    else:
+        click.echo("\n".join(wrap_message(f"publish: {safe_lines(text)}", sys.stderr, "  ")), err=True)
     return error.status if isinstance(error, Stopped) else error.exit_code
 
 

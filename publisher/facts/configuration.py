@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,14 +11,16 @@ import msgspec
 
 from publisher.facts.build_checks import check_build_paths
 from publisher.facts.checks import check
-from publisher.facts.config_errors import InvalidSetting
+from publisher.facts.config_errors import InvalidSetting, locate_rule
 from publisher.facts.conversion import convert
-from publisher.model.errors import ConfigError
+from publisher.model.errors import BadRule, ConfigError
 from publisher.model.settings import Settings
-from publisher.model.value import Value
+from publisher.model.value import Place, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from publisher.model.settings import TagSettings
 
 OWN_NAME: Final = "publish.toml"
 SHARED_NAME: Final = "pyproject.toml"
@@ -24,15 +28,30 @@ _TABLE: Final = ("tool", "publish")
 
 
 class Configuration(Value, frozen=True):
-    """Settings, and the folder that their paths are relative to. `file` is None where there is none."""
+    """Settings, and the folder that their paths are relative to. `file` is None where there is none.
+
+    text: what the file holds; table: where the configuration starts in it.
+    """
 
     settings: Settings = msgspec.field(default_factory=Settings)
     file: Path | None = None
     folder: Path = msgspec.field(default_factory=Path.cwd)
+    text: str = ""
+    table: tuple[str, ...] = ()
 
     def path(self, text: str) -> Path:
         """A path that stands in the file, made usable from anywhere."""
         return self.folder / text
+
+    @contextmanager
+    def locate_rules(self) -> Iterator[None]:
+        """Tells of a wrong rule where in the file it stands, if it does."""
+        try:
+            yield
+        except BadRule as error:
+            if self.file is None:
+                raise
+            raise locate_rule(error, self.file, self.text, self.table, _tags(self.settings)) from error
 
 
 class _ConfigFile(Value, frozen=True):
@@ -58,7 +77,13 @@ def load(file: Path | None, directory: Path) -> Configuration:
         check_build_paths(settings, source.file.parent)
     except InvalidSetting as invalid:
         raise invalid.error(source.file, source.text, source.table) from invalid
-    return Configuration(settings, source.file, source.file.parent)
+    return Configuration(settings, source.file, source.file.parent, source.text, source.table)
+
+
+def _tags(settings: Settings) -> dict[tuple[str, ...], TagSettings]:
+    """The tables `[tags]`: a named image's before that of all."""
+    images = settings.images if isinstance(settings.images, dict) else {}
+    return {**{("images", name, "tags"): image.tags for name, image in images.items()}, ("tags",): settings.tags}
 
 
 def has_shared_table(directory: Path) -> bool:
@@ -138,4 +163,7 @@ def _parse(file: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{file} is not TOML: {error}", reference=file, hint="see https://toml.io") from error
+        line = re.search(r"\bat line ([0-9]+)", str(error))
+        place = Place(str(file), int(line[1]) if line else 0)
+        message = f"{file} is not TOML: {error}"
+        raise ConfigError(message, reference=file, hint="see https://toml.io", place=place) from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from publisher.model.printable import printable
+
+if TYPE_CHECKING:
+    from publisher.model.value import Place
 
 
 class PublishError(Exception):
@@ -13,16 +16,20 @@ class PublishError(Exception):
     message: what happened, a sentence without its full stop.
     reference: the image reference, registry or file it happened to.
     hint: the likely cause, or the next command to run.
+    place: the line of a file that is to be changed.
     """
 
     exit_code: ClassVar[int] = 1
     kind: ClassVar[str] = "unexpected"
 
-    def __init__(self, message: str, *, reference: object = None, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, reference: object = None, hint: str | None = None, place: Place | None = None
+    ) -> None:
         super().__init__(printable(message))
         self.message = printable(message)
         self.reference = None if reference is None else str(reference)
         self.hint = hint
+        self.place = place
 
 
 class DiskFull(PublishError):
@@ -49,6 +56,14 @@ class ConfigError(PublishError):
 
     exit_code = 2
     kind = "configuration"
+
+
+class BadRule(ConfigError):
+    """A tag rule or a flavor that is wrong; `rule` is its text."""
+
+    def __init__(self, message: str, *, rule: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.rule = rule
 
 
 class BadReference(UsageError):

@@ -133,7 +133,9 @@ def released_jobs(session: Session, wish: PlanOptions, *, nameless: bool = False
     if wish.version is not None or every[0].name is None:
         return every
     requests = {str(job.name): request_of(session, job, wish) for job in every}
-    readings = {name: request.reading(read_rules(request.rules, request.flavor)) for name, request in requests.items()}
+    with session.configuration.locate_rules():
+        rulesets = {name: read_rules(request.rules, request.flavor) for name, request in requests.items()}
+    readings = {name: request.reading(rulesets[name]) for name, request in requests.items()}
     takers = released_images(session.facts, readings)
     if takers is None:
         return every

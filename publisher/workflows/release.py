@@ -31,7 +31,7 @@ from publisher.workflows.content.send import Pushed, Shipping, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
 from publisher.workflows.hub import create_missing, describe_after_release, prove_push, refuse_frozen
 from publisher.workflows.plan import draft as make_draft
-from publisher.workflows.plan import sign_draft, with_signing
+from publisher.workflows.plan import draft_without_secrets, sign_draft, with_signing
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion
@@ -91,7 +91,7 @@ def prepare(
     if options.build or not all(name.startswith("docker://") for name in named):
         check_tree(session, allow_dirty=options.allow_dirty, dry_run=options.dry_run)
     names = _named_or_built(session, job, wish, sources, options)
-    draft = make_draft(session, job, wish, names or ())
+    draft = (draft_without_secrets if options.dry_run else make_draft)(session, job, wish, names or ())
     check_revision(draft.sources, draft.plan.revision, allow=options.allow_dirty)
     if options.saved:
         options.saved.hold(job.name, draft.plan)
@@ -118,7 +118,8 @@ def _named_or_built(
         return chosen_sources(sources, job.settings.source)
     from publisher.workflows.build import built_source
 
-    _preflight(session, job, wish, options)
+    if not options.dry_run:
+        _preflight(session, job, wish, options)
     return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
 
 
@@ -127,8 +128,6 @@ def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOp
     draft = make_draft(session, job, wish, ())
     if options.saved:
         options.saved.hold(job.name, draft.plan)
-    if options.dry_run:
-        return
     refuse(draft.plan)
     refuse_frozen(session, draft)
     if _writes(draft.plan):
