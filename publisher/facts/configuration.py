@@ -28,16 +28,11 @@ _TABLE: Final = ("tool", "publish")
 
 
 class Configuration(Value, frozen=True):
-    """Settings, and the folder that their paths are relative to. `file` is None where there is none.
-
-    text: what the file holds; table: where the configuration starts in it.
-    """
+    """Settings, and the folder that their paths are relative to. `file` is None where there is none."""
 
     settings: Settings = msgspec.field(default_factory=Settings)
     file: Path | None = None
     folder: Path = msgspec.field(default_factory=Path.cwd)
-    text: str = ""
-    table: tuple[str, ...] = ()
 
     def path(self, text: str) -> Path:
         """A path that stands in the file, made usable from anywhere."""
@@ -51,7 +46,8 @@ class Configuration(Value, frozen=True):
         except BadRule as error:
             if self.file is None:
                 raise
-            raise locate_rule(error, self.file, self.text, self.table, _tags(self.settings)) from error
+            table = _TABLE if self.file.name == SHARED_NAME else ()
+            raise locate_rule(error, self.file, _read(self.file), table, _tags(self.settings)) from error
 
 
 class _ConfigFile(Value, frozen=True):
@@ -77,7 +73,7 @@ def load(file: Path | None, directory: Path) -> Configuration:
         check_build_paths(settings, source.file.parent)
     except InvalidSetting as invalid:
         raise invalid.error(source.file, source.text, source.table) from invalid
-    return Configuration(settings, source.file, source.file.parent, source.text, source.table)
+    return Configuration(settings, source.file, source.file.parent)
 
 
 def _tags(settings: Settings) -> dict[tuple[str, ...], TagSettings]:
