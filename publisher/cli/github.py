@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,6 +82,29 @@ def _annotate(document: Document) -> None:
         lines = [annotation("warning", warning) for warning in plan.warnings]
         lines += [annotation("error", f"{move.reference}: {move.reason}") for move in plan.refusals]
         sys.stderr.write("".join(f"{line}\n" for line in lines))
+
+
+_INPUTS: Final = {
+    "image": "images", "rule": "tags", "label": "labels", "build-arg": "build-args", "platform": "platforms",
+    **{name: name for name in ("only", "version", "flavor", "sign", "sbom", "via", "verify", "receipt", "config")},
+    **{name: name for name in ("target", "file", "builder", "cache-from", "cache-to", "dry-run", "timeout")},
+}  # fmt: skip
+_OPTION: Final = re.compile(rf"--({'|'.join(sorted(_INPUTS, key=len, reverse=True))})(?![\w-])[ =]?")
+_LOGIN: Final = re.compile(
+    r"(?:run )?'?publish login(?: (?P<host>[^\s',;]+))?'?(?:, or set PUBLISH_USERNAME and PUBLISH_PASSWORD)?"
+)
+
+
+def in_inputs(hint: str) -> str:
+    """A hint in the words of the Action: its inputs in place of options and of a login."""
+
+    def signed_in(match: re.Match[str]) -> str:
+        registry = f"registry: {match['host']}" if match["host"] else "registry"
+        return f"give the step the inputs {registry}, username and password, and see whether the job has that secret"
+
+    return _OPTION.sub(lambda match: f"the input {_INPUTS[match[1]]}: ", _LOGIN.sub(signed_in, hint)).replace(
+        ": ;", ";"
+    )
 
 
 def masks() -> Callable[[str], None] | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.cli.github import is_wanted, report
+from publisher.cli.github import in_inputs, is_wanted, report
 from publisher.model.codec import encode
 from publisher.model.errors import PublishError, Stopped, UsageError
 from publisher.model.printable import printable_json
@@ -72,12 +72,18 @@ def show_text(text: str) -> None:
 
 def show_error(error: PublishError, redact: Callable[[str], str]) -> int:
     """Tell of an error on stderr, secrets taken out by `redact`; returns its exit code."""
+    _speak_of_inputs(error)
     text = paragraph(error, redact)
     if is_in_actions():
         click.echo(annotation("error", text, error.place), err=True)
     else:
         click.echo("\n".join(wrap_message(f"publish: {safe_lines(text)}", sys.stderr, "  ")), err=True)
     return error.status if isinstance(error, Stopped) else error.exit_code
+
+
+def _speak_of_inputs(error: PublishError) -> None:
+    if is_in_actions() and error.hint:
+        error.hint = in_inputs(error.hint)
 
 
 def render_failure(error: BaseException, redact: Callable[[str], str], *, as_json: bool, verbose: bool) -> int:

@@ -68,6 +68,7 @@ class PlanRequest(Value, frozen=True, kw_only=True):
     labels: the configuration's, then the options'; an empty value removes one.
     version_prefix: what this image's git tags start with; other_prefixes: those of the repository's other images.
     force: overwrite exact tags. pull_request: a pull request's tags are to be written, not only shown.
+    selection: the options that name images and rules, for the commands that are told.
     """
 
     images: tuple[str, ...] = ()
@@ -78,6 +79,7 @@ class PlanRequest(Value, frozen=True, kw_only=True):
     version_prefix: str = ""
     other_prefixes: tuple[str, ...] = ()
     pull_request: bool = False
+    selection: str = ""
     force: bool = False
     sandbox: bool = False
 
@@ -89,7 +91,7 @@ class PlanRequest(Value, frozen=True, kw_only=True):
 class Candidates(Value, frozen=True, kw_only=True):
     """What would be written into an empty registry; names are in the rules' order, the same for each image.
 
-    nameless: no image was named at all, so that the tags stand alone.
+    nameless: no image was named at all, so that the tags stand alone. selection: as asked for.
     """
 
     images: tuple[ImageName, ...]
@@ -101,6 +103,7 @@ class Candidates(Value, frozen=True, kw_only=True):
     force: bool = False
     sandbox: bool = False
     nameless: bool = False
+    selection: str = ""
 
     @property
     def release(self) -> Version | None:
@@ -176,6 +179,7 @@ def candidates(request: PlanRequest, facts: Facts) -> Candidates:
         force=request.force,
         nameless=not request.images,
         sandbox=request.sandbox,
+        selection=request.selection,
     )
 
 

@@ -172,4 +172,7 @@ def _warnings(repository: RepositoryState, moves: list[Move]) -> Iterator[str]:
     if lines := [line for line in found if line.state is not LineState.OK]:
         shown = ", ".join(f"{line.tag} ({line.state}, belongs to {line.version})" for line in lines[:_SHOWN])
         more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-        yield f"floating tags of {where} are not where they belong: {shown}{more}; `publish reconcile` puts them right"
+        yield (
+            f"floating tags of {where} are not where they belong: {shown}{more}; "
+            f"`publish reconcile{repository.asked.selection}` puts them right"
+        )

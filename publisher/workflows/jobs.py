@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -45,6 +46,13 @@ class PlanOptions(Value, frozen=True, kw_only=True):
     force: bool = False
     pull_request: bool = False
     platforms: tuple[str, ...] = ()
+
+    @property
+    def selection(self) -> str:
+        """The options that say which images and by which rules, to follow another command; "" where there are none."""
+        pairs = (("--image", self.images), ("--rule", self.rules), ("--flavor", self.flavor), ("--only", self.only))
+        words = [word for option, values in pairs for value in values for word in (option, value)]
+        return f" {shlex.join(words)}" if words else ""
 
 
 class Job(Value, frozen=True):
@@ -98,6 +106,7 @@ def request_of(session: Session, job: Job, wish: PlanOptions) -> PlanRequest:
         version_prefix=job.settings.version_prefix,
         other_prefixes=job.other_prefixes,
         pull_request=wish.pull_request,
+        selection=wish.selection,
         force=wish.force,
         sandbox=session.sandbox is not None,
     )
