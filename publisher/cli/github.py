@@ -89,6 +89,7 @@ _INPUTS: Final = {
     **{name: name for name in ("only", "version", "flavor", "sign", "sbom", "via", "verify", "receipt", "config")},
     **{name: name for name in ("target", "file", "builder", "cache-from", "cache-to", "dry-run", "timeout")},
 }  # fmt: skip
+_RARE: Final = re.compile(r"--(force|allow-dirty|allow-early-tag)(?![\w-])")
 _OPTION: Final = re.compile(rf"--({'|'.join(sorted(_INPUTS, key=len, reverse=True))})(?![\w-])[ =]?")
 _LOGIN: Final = re.compile(
     r"(?:run )?'?publish login(?: (?P<host>[^\s',;]+))?'?(?:, or set PUBLISH_USERNAME and PUBLISH_PASSWORD)?"
@@ -96,12 +97,13 @@ _LOGIN: Final = re.compile(
 
 
 def in_inputs(hint: str) -> str:
-    """A hint in the words of the Action: its inputs in place of options and of a login."""
+    """A hint in the words of the Action: its inputs in place of options and of a login, else the option's variable."""
 
     def signed_in(match: re.Match[str]) -> str:
         registry = f"registry: {match['host']}" if match["host"] else "registry"
         return f"give the step the inputs {registry}, username and password, and see whether the job has that secret"
 
+    hint = _RARE.sub(lambda match: f"env PUBLISH_RELEASE_{match[1].upper().replace('-', '_')}: 1", hint)
     return _OPTION.sub(lambda match: f"the input {_INPUTS[match[1]]}: ", _LOGIN.sub(signed_in, hint)).replace(
         ": ;", ";"
     )

@@ -77,9 +77,9 @@ def load(file: Path | None, directory: Path) -> Configuration:
 
 
 def _tags(settings: Settings) -> dict[tuple[str, ...], TagSettings]:
-    """The tables `[tags]`: a named image's before that of all."""
+    """The tables `[tags]`: that of all first, which stands in for those that images lack."""
     images = settings.images if isinstance(settings.images, dict) else {}
-    return {**{("images", name, "tags"): image.tags for name, image in images.items()}, ("tags",): settings.tags}
+    return {("tags",): settings.tags, **{("images", name, "tags"): image.tags for name, image in images.items()}}
 
 
 def has_shared_table(directory: Path) -> bool:
