@@ -14,6 +14,7 @@ import pytest
 
 from publisher.sandbox.server import Sandbox
 from tests.support.base_image import make_base
+from tests.support.builds import CONTAINERD
 from tests.support.engine import BUSYBOX
 from tests.support.github import Runner, read_yaml
 from tests.support.registry import SECRET, USER
@@ -73,6 +74,18 @@ def machine(publish_with_engine: Publish, installed: dict[str, StepResult], tmp_
 
     def make(github: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> Runner:
         made = Runner(tmp_path, publish_with_engine.environ, github, secrets)
+        made.installed = installed
+        return made
+
+    return make
+
+
+@pytest.fixture
+def runner_of(publish: Publish, installed: dict[str, StepResult], tmp_path: Path) -> Any:
+    """The same without an engine."""
+
+    def make(github: Mapping[str, Any]) -> Runner:
+        made = Runner(tmp_path, publish.environ, github)
         made.installed = installed
         return made
 
@@ -151,6 +164,69 @@ def test_the_inputs_of_a_build(machine: Any, engine: EngineProcess, sandbox_url:
     assert "WORDS=two words" in config["Env"]
     assert "LAST=1" not in config["Env"]
     assert (config["Labels"]["a"], config["Labels"]["org.opencontainers.image.version"]) == ("b c", "1.2.3-x")
+
+
+@CONTAINERD
+def test_secrets_of_a_build(machine: Any, engine: EngineProcess, sandbox_url: str) -> None:
+    """As docker/build-push-action takes them: values, variables, files. The log shows none of them, files are gone."""
+    on = machine({"event_name": "push", "ref": "refs/tags/v1.2.3"}, {"NPM": "npm-canary"})
+    shutil.copy(BUSYBOX, on.workspace / "busybox")
+    (on.workspace / "a file").write_text("file-canary")
+    (on.workspace / "Dockerfile").write_text(
+        'FROM scratch\nCOPY busybox /bin/busybox\nSHELL ["/bin/busybox", "sh", "-c"]\n'
+        "RUN --mount=type=secret,id=npm --mount=type=secret,id=key --mount=type=secret,id=env "
+        "--mount=type=secret,id=file cd /run/secrets; cat npm key env file; cat npm key env file > /all\n"
+    )
+    given = {
+        "images": "me/secrets", "secrets": 'npm=npm-canary\n"key=first line\nsecond ""line"""',
+        "secret-envs": "env=WORD", "secret-files": "file=a file", "builder": "default",
+    }  # fmt: skip
+    env = {"PUBLISH_SANDBOX": sandbox_url, "WORD": "env-canary"}
+    done = on.use(ROOT / ".github/actions/publish", given, env=env)
+    assert done.code == 0, done.raw
+    shown = engine.docker("run", "--rm", "secrets:1.2.3", "/bin/busybox", "cat", "/all")
+    assert shown == 'npm-canaryfirst line\nsecond "line"env-canaryfile-canary'
+    assert "group" in dict(done.commands)
+    for secret in ("npm-canary", "first line", 'second "line"', "env-canary", "file-canary"):
+        assert secret not in done.log + done.summary + "".join(done.outputs.values())
+    assert not [path for path in on.temp.rglob("*") if path.is_file() and b"canary" in path.read_bytes()]
+
+
+@CONTAINERD
+def test_platforms_and_caches_of_a_build(machine: Any, sandbox_url: str) -> None:
+    """Several platforms are built into a layout and released as one index; caches go where buildx is told."""
+    on = machine({"event_name": "push", "ref": "refs/tags/v1.2.3"})
+    (on.workspace / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    given = {"images": "me/platforms", "platforms": "linux/amd64,linux/arm64\nlinux/s390x"}
+    caches = {"cache-to": "type=local,dest=kept,mode=max", "cache-from": "type=local,src=kept"}
+    env = {"PUBLISH_SANDBOX": sandbox_url}
+    done = on.use(ROOT / ".github/actions/publish", {**given, "cache-to": caches["cache-to"]}, env=env)
+    assert done.code == 0, done.raw
+    assert done.document["image"]["platforms"] == ["linux/amd64", "linux/arm64", "linux/s390x"]
+    assert (on.workspace / "kept" / "index.json").is_file()
+    assert done.outputs["imageid"] == done.outputs["digest"]
+    again = on.use(ROOT / ".github/actions/publish", {**given, **caches, "dry-run": "true"}, env=env)
+    assert (again.code, again.outputs["moved"]) == (0, ""), again.raw
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code", "told"),
+    [
+        ({"secrets": "no value here"}, 2, "secret 1 of the input secrets is not ID=VALUE"),
+        ({"secrets": "npm="}, 2, "is the secret behind it set?"),
+        ({"secrets": '"npm=never closed'}, 2, "a quote (\") that isn't closed"),
+        ({"secret-envs": "npm=PUBLISH_PASSWORD"}, 2, "none that holds publish's own credentials"),
+        ({"secret-files": "npm"}, 2, "it must be ID=PATH"),
+        ({"pull-request": "yes"}, 2, "it must be plan or push"),
+        ({"timeout": "soon"}, 2, "it must be a number of seconds"),
+        ({"builder": "x", "source": "oci:image"}, 2, "builder is about building one"),
+    ],
+)
+def test_inputs_that_cannot_be_meant(inputs: dict[str, str], code: int, told: str, runner_of: Any) -> None:
+    """Each is told with what it must be, and never with a value that may be a secret."""
+    done = runner_of({"ref": "refs/tags/v1.0.0"}).use(ROOT / ".github/actions/publish", {"images": "me/x", **inputs})
+    assert (done.code, told in done.log) == (code, True), done.raw
+    assert "never closed" not in done.log
 
 
 def test_a_build_that_fails(machine: Any) -> None:
