@@ -15,9 +15,11 @@ from publisher.engine.build_inputs import BuildInputs, first_miss, snapshot
 from publisher.engine.build_progress import UnsupportedByDriver
 from publisher.engine.builder import BuildStep, context_files
 from publisher.engine.buildx import BuildOutput
+from publisher.engine.dockerfile import read_dockerfile
 from publisher.engine.run_options import Port
 from publisher.model.digest import Digest
 from publisher.model.environment import cache_folder
+from publisher.model.errors import BuildFailed
 from publisher.model.settings import TransferSettings
 from publisher.model.value import Place, Value
 from publisher.transfer.compression import Compression
@@ -60,7 +62,11 @@ def _report(session: Session, job: Job, request: BuildRequest, output: BuildOutp
     before = notes.read()
     now = snapshot(request, files, before)
     with session.progress.group(f"build    {request.names[0]} from {request.context}"):
-        built = run_build(session, request, output)
+        try:
+            built = run_build(session, request, output)
+        except BuildFailed as error:
+            error.place = error.place or _place(request, error)
+            raise
     notes.write(now)
     for warning in (*built.warnings, *_not_reproducible(session, request, output, built)):
         session.progress.warn(warning)
@@ -73,6 +79,13 @@ def _report(session: Session, job: Job, request: BuildRequest, output: BuildOutp
         miss=session.redact(miss),
         advice=_advice(job, request, files, built),
     )
+
+
+def _place(request: BuildRequest, error: BuildFailed) -> Place | None:
+    """The line of the Dockerfile that the builder failed at, where it says which instruction that was."""
+    file = str(request.context / request.dockerfile)
+    named = ((one.line, f"({one.word} {one.rest}".rstrip()) for one in read_dockerfile(request.text))
+    return next((Place(file, line) for line, text in named if text in error.message), None)
 
 
 def _not_reproducible(

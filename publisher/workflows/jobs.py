@@ -16,15 +16,17 @@ from publisher.planning.ref_choice import released_images
 from publisher.planning.rules import read_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from publisher.model.facts import Facts
     from publisher.model.plan import Plan
     from publisher.model.reference import Repository
     from publisher.model.settings import BuildSettings
     from publisher.planning.candidates import Candidates, PlanRequest
     from publisher.planning.lines import Published
     from publisher.planning.plan import ReleasedContent
+    from publisher.planning.ref_choice import RefReading
     from publisher.workflows.content.sources import Source
     from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
@@ -138,28 +140,36 @@ def released_jobs(session: Session, wish: PlanOptions, *, nameless: bool = False
 
     Raises Refused where it belongs to none of them.
     """
-    every = jobs(session.settings, wish, nameless=nameless)
-    if wish.version is not None or every[0].name is None:
-        return every
-    requests = {str(job.name): request_of(session, job, wish) for job in every}
+    chosen = jobs(session.settings, wish, nameless=nameless)
+    if wish.version is not None or not isinstance(session.settings.images, dict):
+        return chosen
+    # Whose tag it is doesn't depend on what was chosen.
+    requests = {
+        str(job.name): request_of(session, job, wish) for job in _named_jobs(session.settings.images, PlanOptions())
+    }
     with session.configuration.locate_rules():
         rulesets = {name: read_rules(request.rules, request.flavor) for name, request in requests.items()}
     readings = {name: request.reading(rulesets[name]) for name, request in requests.items()}
     takers = released_images(session.facts, readings)
     if takers is None:
-        return every
-    others = [name for name in readings if name not in takers]
-    tag = session.facts.ref.removeprefix(TAG_REF)
-    which = f"the git tag {tag}" if session.facts.in_ci else "the git tag at HEAD"
-    if not takers:
+        return chosen
+    released = tuple(job for job in chosen if job.name in takers)
+    others = ", ".join(str(job.name) for job in chosen if job.name not in takers)
+    which = _released_tag(session.facts, [readings[name] for name in takers])
+    if not released:
         raise Refused(
-            f"{which} belongs to none of the images {', '.join(others)}, by their version-prefix",
-            reference=tag,
+            f"{which} belongs to none of the images {others}, by their version-prefix",
             hint="tag the commit as one of them reads it, or name the version: --version 1.2.3 --only NAME",
         )
     if others:
-        session.progress.warn(f"left out: {', '.join(others)}, since {which} is of {', '.join(sorted(takers))}")
-    return tuple(job for job in every if job.name in takers)
+        session.progress.warn(f"left out: {others}, since {which} is of {', '.join(sorted(takers))}")
+    return released
+
+
+def _released_tag(facts: Facts, readings: Sequence[RefReading]) -> str:
+    if facts.in_ci:
+        return f"the git tag {facts.ref.removeprefix(TAG_REF)}"
+    return f"the git tag {', '.join(tag for tag in facts.head_tags if any(one.takes(tag) for one in readings))} at HEAD"
 
 
 def is_planned_only(session: Session, wish: PlanOptions) -> bool:

@@ -236,6 +236,7 @@ def test_a_build_that_fails(machine: Any) -> None:
     (on.workspace / "Dockerfile").write_text("FROM scratch\nCOPY absent /\n")
     done = on.job(EXAMPLES / "release.yml", "release")
     assert (done.code, "COPY absent" in done.log) == (1, True), done.raw
+    assert "::error file=Dockerfile,line=2::" in done.raw
     assert "### Failed" in done.summary
 
 
