@@ -11,6 +11,9 @@ from publisher.model.errors import DirtyTree, Refused
 from publisher.model.facts import GitState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from publisher.model.facts import Facts
     from publisher.workflows.session import Session
 
 
@@ -30,21 +33,29 @@ def check_tree(session: Session, *, allow_dirty: bool, dry_run: bool) -> None:
 
 
 def _check_commit(session: Session, *, dry_run: bool) -> None:
-    """What a job releases must be the commit that its event is about: anything else could be anybody's."""
-    facts, commit = session.facts, session.environ.get("GITHUB_SHA", "")
-    problem = Refused(
+    problem = commit_problem(session.facts, session.environ)
+    if problem is not None and not dry_run:
+        raise problem
+    if problem is not None:
+        session.progress.warn(f"a release would be refused: {problem.message}")
+    elif session.facts.head is None:
+        reason = session.facts.git_problem or "there is no commit here"
+        commit = session.environ.get("GITHUB_SHA") or "GITHUB_SHA"
+        session.progress.warn(f"{reason}, so nothing tells whether what is released is {commit}")
+
+
+def commit_problem(facts: Facts, environ: Mapping[str, str]) -> Refused | None:
+    """What a job releases must be the commit that its event is about: anything else could be anybody's.
+
+    None where it is, and where there is no git to tell it.
+    """
+    if facts.git in {GitState.UNSAFE, GitState.BROKEN}:
+        return Refused(facts.git_problem, hint="or pass --allow-dirty, and nobody looks which commit is released")
+    commit = environ.get("GITHUB_SHA", "")
+    if facts.head is None or facts.head in {commit, facts.revision}:
+        return None
+    return Refused(
         f"the commit that is checked out is {facts.head}, and this run is about {commit}",
         reference="GITHUB_SHA",
         hint="check out without ref, or pass --allow-dirty if that commit is meant",
     )
-    if facts.git in {GitState.UNSAFE, GitState.BROKEN}:
-        problem = Refused(facts.git_problem, hint="or pass --allow-dirty, and nobody looks which commit is released")
-    elif facts.head is None:
-        reason = facts.git_problem or "there is no commit here"
-        session.progress.warn(f"{reason}, so nothing tells whether what is released is {commit or 'GITHUB_SHA'}")
-        return
-    elif facts.head in {commit, facts.revision}:
-        return
-    if not dry_run:
-        raise problem
-    session.progress.warn(f"a release would be refused: {problem.message}")

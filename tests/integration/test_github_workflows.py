@@ -213,7 +213,7 @@ def test_platforms_and_caches_of_a_build(machine: Any, sandbox_url: str) -> None
     ("inputs", "code", "told"),
     [
         ({"secrets": "no value here"}, 2, "secret 1 of the input secrets is not ID=VALUE"),
-        ({"secrets": "npm="}, 2, "is the secret behind it set?"),
+        ({"secrets": "npm="}, 2, "the secret npm of the input secrets is empty"),
         ({"secrets": '"npm=never closed'}, 2, "a quote (\") that isn't closed"),
         ({"secret-envs": "npm=PUBLISH_PASSWORD"}, 2, "none that holds publish's own credentials"),
         ({"secret-files": "npm"}, 2, "it must be ID=PATH"),

@@ -189,6 +189,9 @@ def test_what_is_checked_out_is_what_is_released(monorepo: Monorepo) -> None:
     other = monorepo.step({"ref": "refs/tags/api/v1.0.0"})
     assert other.code == 4, other.raw
     assert f"commit that is checked out is {first}, and this run is about {'b' * 40}" in shown(other, "error")
+    # Nor is it built, with the job's secrets at hand: there is no engine here that would be asked.
+    built = monorepo.step({"ref": "refs/tags/api/v1.0.0"}, only="api", context="api", secrets="npm=abcd")
+    assert (built.code, "the commit that is checked out is" in shown(built, "error")) == (4, True), built.raw
     monorepo.commit = first
     assert monorepo.step({"ref": "refs/tags/api/v1.0.0"}).code == 0
     monorepo.commit = "b" * 40

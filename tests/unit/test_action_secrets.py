@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from publisher.facts.trust import Trust
 from publisher.model.build_values import BuildSecret
 
 if TYPE_CHECKING:
@@ -60,10 +61,23 @@ def test_values_are_handed_on_in_files_of_this_user_alone(
         "INPUT_SECRET_ENVS": "x=Y",
     }.items():
         monkeypatch.setenv(name, text)
-    words = action.secret_words(action.Inputs(), {"npm": "a secret\n", "key": "b"})
+    words = action.secret_words(action.Inputs(), Trust(may_release=True), {"npm": "a secret\n", "key": "b"})
     secrets = [BuildSecret.parse(word.removeprefix("--secret=")) for word in words]
     files = [Path(secret.file) for secret in secrets[:2]]
     assert [secret.id for secret in secrets] == ["npm", "key", "x", "pip"]
     assert [(file.read_text(), file.stat().st_mode & 0o777) for file in files] == [("a secret\n", 0o600), ("b", 0o600)]
     assert files[0].parent.stat().st_mode & 0o777 == 0o700
     assert secrets[2:] == [BuildSecret("x", variable="Y"), BuildSecret("pip", file="a, b")]
+
+
+def test_a_secret_that_a_fork_lacks_is_left_out(
+    action: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rehearsal shows whether the build needs it; a release is refused."""
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setenv("INSTALLED", str(tmp_path))
+    assert action.secret_words(action.Inputs(), Trust(), {"npm": ""}) == []
+    assert "::warning::the secret npm of the input secrets is empty" in capsys.readouterr().err
+    (tmp_path / "temp" / "secrets").rmdir()
+    with pytest.raises(action.Refusal, match="the secret npm of the input secrets is empty"):
+        action.secret_words(action.Inputs(), Trust(may_release=True), {"npm": ""})

@@ -11,12 +11,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from publisher.cli.github import in_inputs
+from publisher.facts.gather import gather
 from publisher.facts.trust import RISKY, Trust, is_fork, read_trust
 from publisher.http.redaction import forms
 from publisher.model.build_values import is_own, write_fields
 from publisher.model.environment import split_credential
 from publisher.model.fields import lines
 from publisher.report.workflow_commands import annotation, workflow_command
+from publisher.workflows.checkout import commit_problem
 
 OF_PLANS = frozenset({"IMAGES", "TAGS", "FLAVOR", "ONLY"})
 # Each is an option of `publish build`; the last ones alone build nothing that [build] doesn't.
@@ -40,17 +43,15 @@ SWITCHES = {"DRY_RUN": "false", "SMOKE": "true", "SIGN": "false", "SANDBOX": "fa
 WRITES_NOTHING = frozenset({"plan", "verify", "status"})
 
 SECRETS = (
-    "PUBLISH_PASSWORD",
-    "PUBLISH_CREDENTIALS",
-    "DOCKERHUB_TOKEN",
-    "DOCKER_AUTH_CONFIG",
-    "DOCKERHUB_OIDC_CONNECTIONID",
+    *("PUBLISH_PASSWORD", "PUBLISH_CREDENTIALS"),
+    *("DOCKERHUB_TOKEN", "DOCKER_AUTH_CONFIG", "DOCKERHUB_OIDC_CONNECTIONID"),
 )
 SIGNING = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "SIGSTORE_ID_TOKEN", "COSIGN_PASSWORD", "COSIGN_PRIVATE_KEY")
 CREDENTIALS = (*SECRETS, "PUBLISH_USERNAME", "DOCKERHUB_USERNAME", *SIGNING)
 
 SHORTEST = 4
 REFUSED = 4
+CANCELLED = 130
 
 
 class Refusal(Exception):
@@ -139,6 +140,8 @@ def main() -> int:
     except Refusal as refusal:
         tell("error", f"{refusal}.")
         return refusal.code
+    except KeyboardInterrupt:
+        return CANCELLED  # while it built or planned: no tag was moved
 
 
 def run(given: Inputs, trust: Trust, credentials: dict[str, str], secrets: dict[str, str]) -> int:
@@ -149,7 +152,8 @@ def run(given: Inputs, trust: Trust, credentials: dict[str, str], secrets: dict[
     if trust.reason and not given.switches["SANDBOX"]:
         explain(given, trust)
     if given.builds and (trust.may_sign_in or given.switches["SANDBOX"]):
-        code, sources = build(given, environ, secrets)
+        check_commit(given, trust)
+        code, sources = build(given, trust, environ, secrets)
         if code:
             return code
     if is_planned:
@@ -176,10 +180,18 @@ def tell(level: str, text: str) -> None:
     sys.stderr.write(f"{annotation(level, text)}\n")
 
 
-def build(given: Inputs, environ: dict[str, str], secrets: dict[str, str]) -> tuple[int, list[str]]:
+def check_commit(given: Inputs, trust: Trust) -> None:
+    """A release looks for itself; a build gets the job's secrets before that."""
+    if not trust.may_release or given.switches["SANDBOX"] or os.environ.get("PUBLISH_RELEASE_ALLOW_DIRTY"):
+        return
+    if problem := commit_problem(gather(Path.cwd(), os.environ), os.environ):
+        raise Refusal(f"{problem.message}; {in_inputs(problem.hint or '')}", code=REFUSED)
+
+
+def build(given: Inputs, trust: Trust, environ: dict[str, str], secrets: dict[str, str]) -> tuple[int, list[str]]:
     """Build what is released; returns the exit code, and the source that it is."""
     folder = f"{environ['TMPDIR']}/image"
-    words = [*build_words(given), *secret_words(given, secrets)]
+    words = [*build_words(given), *secret_words(given, trust, secrets)]
     # An engine's classic store holds one platform of an image only.
     is_layout = len(given.platforms) > 1
     words += [f"--output=oci:{folder}"] if is_layout else []
@@ -272,23 +284,25 @@ def build_secrets(given: Inputs) -> dict[str, str]:
     except csv.Error:
         raise Refusal("the input secrets has a quote (\") that isn't closed, or text behind a closed one") from None
     for number, (name, _, value) in enumerate(pairs, 1):
-        mask(value)
-        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name.strip()) or not value:
-            raise Refusal(f"secret {number} of the input secrets is not ID=VALUE; is the secret behind it set?")
+        mask(value if len(value) >= SHORTEST else "")
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name.strip()):
+            raise Refusal(f"secret {number} of the input secrets is not ID=VALUE")
     return {name.strip(): value for name, _, value in pairs}
 
 
-def secret_words(given: Inputs, secrets: dict[str, str]) -> list[str]:
+def secret_words(given: Inputs, trust: Trust, secrets: dict[str, str]) -> list[str]:
     """Options for the secrets of all three inputs; values in files that only this user reads."""
     words = []
-    if secrets:
-        folder = Path(os.environ["INSTALLED"], "temp", "secrets")
-        folder.mkdir(mode=0o700)
-        for number, (name, value) in enumerate(secrets.items()):
-            file = folder / str(number)
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-                stream.write(os.fsencode(value))
-            words.append(secret_word(name, "src", str(file)))
+    folder = Path(os.environ["INSTALLED"], "temp", "secrets")
+    folder.mkdir(mode=0o700)
+    for number, (name, value) in enumerate(secrets.items()):
+        if not value:
+            without_value(name, trust)
+            continue
+        file = folder / str(number)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(os.fsencode(value))
+        words.append(secret_word(name, "src", str(file)))
     for name, kind in (("SECRET_ENVS", "env"), ("SECRET_FILES", "src")):
         for line in given.lines(name):
             key, _, value = line.partition("=")
@@ -299,6 +313,13 @@ def secret_words(given: Inputs, secrets: dict[str, str]) -> list[str]:
                 mask(os.environ.get(value, ""))
             words.append(secret_word(key, kind, value))
     return words
+
+
+def without_value(name: str, trust: Trust) -> None:
+    """A fork's rehearsal has no secrets: the build shows whether it needs one. A release has them."""
+    if trust.may_release:
+        raise Refusal(f"the secret {name} of the input secrets is empty; has the repository, or its environment, it?")
+    tell("warning", f"the secret {name} of the input secrets is empty, as in every run of a fork: it is left out")
 
 
 def secret_word(name: str, kind: str, value: str) -> str:
