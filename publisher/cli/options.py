@@ -59,7 +59,7 @@ def _image(text: str) -> Callable[[Command], Command]:
 
 def only_option(command: Command) -> Command:
     """`--only`, as every command has it that several `[images.NAME]` concern."""
-    text = "Only this one of several [images.NAME] (repeat)."
+    text = "Only this of several [images.NAME] (repeat)."
     return click.option("--only", multiple=True, type=LINES, metavar="NAME", help=text)(command)
 
 

@@ -107,9 +107,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 )
 @click.option("--dry-run", is_flag=True, help="Plan and preflight; write nothing.")
 @click.option("--platform", "platforms", multiple=True, type=LINES, metavar="OS/ARCH", help="Only this one (repeat).")
-@click.option(
-    "--pull-request", is_flag=True, help="Push a pull request of this same repository, under its own tags only."
-)
+@click.option("--pull-request", is_flag=True, help="Push an own pull request, by its own tags only.")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @click.option("--verify", type=click.Choice(["none", "digest", "pull", "deep"]), help="How much is proven.")
 @click.option("--build", is_flag=True, help="Build it first, as [build] says.")

@@ -177,7 +177,7 @@ def is_planned_only(session: Session, wish: PlanOptions) -> bool:
 
     A stranger's is planned whatever the options say: whoever sends it would choose what is pushed.
     """
-    if session.sandbox or not session.facts.is_pull_request:
+    if not session.facts.is_pull_request or session.sandbox:
         return False
     if wish.pull_request and not session.facts.own_pull_request:
         session.progress.warn(

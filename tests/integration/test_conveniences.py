@@ -182,3 +182,39 @@ def test_the_second_image_is_refused(publish: Publish, two_images: Path) -> None
         refused = publish("release", "--version", "1.0.0", "--format", "json", cwd=two_images, environ=environ)
         assert (refused.code, refused.document["kind"]) == (4, "exact-tag-taken")
         assert "acme/a" not in sandbox.store.state()
+
+
+GITHUB_PULL = {
+    "GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge",
+    "GITHUB_SHA": "a" * 40, "GITHUB_REPOSITORY": "me/app",
+}  # fmt: skip
+GITLAB_PULL = {
+    "GITLAB_CI": "true", "CI_MERGE_REQUEST_IID": "7", "CI_COMMIT_SHA": "a" * 40, "CI_PROJECT_ID": "1",
+    "CI_MERGE_REQUEST_PROJECT_ID": "1",
+}  # fmt: skip
+OWN, ANOTHERS = ({**GITLAB_PULL, "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": project} for project in "12")
+PUSHED, REF, VERSION = ("--pull-request",), "type=ref,event=pr", "type=semver,pattern={{version}}"
+
+
+@pytest.mark.parametrize(
+    ("facts", "more", "rule", "written", "told"),
+    [
+        pytest.param(GITHUB_PULL, (), REF, [], "", id="planned"),
+        pytest.param(GITHUB_PULL, (), VERSION, [], "no rule gives a tag", id="without-a-tag"),
+        pytest.param(GITHUB_PULL, PUSHED, REF, [], "of this same repository only", id="a-stranger's"),
+        pytest.param(OWN, PUSHED, REF, ["pr-7"], "", id="pushed"),
+        pytest.param(ANOTHERS, PUSHED, REF, [], "of this same repository only", id="another-project's"),
+    ],
+)
+def test_a_pull_request(
+    facts: dict[str, str], more: tuple[str, ...], rule: str, written: list[str], told: str,
+    publish: Publish, registry: RegistryProcess, name: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    """It is planned and green, whatever the rules give; only an own one is pushed, and only if that is asked for."""
+    make_layout(tmp_path / "image", "one")
+    words = ("release", "oci:image", "--image", f"{registry.host}/{name}", "--rule", rule, "--format", "json", *more)
+    done = publish(*words, cwd=tmp_path, environ=facts)
+    assert done.code == 0, done.stderr
+    moves = done.document["moves"] if done.document["schema"] == "publish.receipt/1" else []
+    assert [move["reference"].rpartition(":")[2] for move in moves] == written
+    assert told in done.stdout + " ".join(done.stderr.split())
