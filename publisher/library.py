@@ -183,6 +183,7 @@ def release(
     compression_level: int | None = None,
     pull_local: bool = False,
     receipt: str | Path | None = None,
+    timeout: float = 3600,
     config: str | Path | None = None,
     username: str | None = None,
     password: str | None = None,
@@ -213,6 +214,7 @@ def release(
     options = _plan_options(images, rules, flavor, labels, version, only, force=force)
     options = replace(options, platforms=_words(platforms), pull_request=pull_request)
     with LibrarySession(config=config, username=username, password=password) as session:
+        session.limit_time(timeout)
         return _receipt(_release(session, sources, options, release_options, _path(plan)))
 
 
@@ -239,6 +241,7 @@ def retag(
     dry_run: bool = False,
     platforms: str | Iterable[str] = (),
     receipt: str | Path | None = None,
+    timeout: float = 3600,
     config: str | Path | None = None,
     username: str | None = None,
     password: str | None = None,
@@ -255,6 +258,7 @@ def retag(
         force=force, clobber=not no_clobber, dry_run=dry_run, platforms=_words(platforms), receipt=_path(receipt)
     )
     with LibrarySession(config=config, username=username, password=password) as session:
+        session.limit_time(timeout)
         return _receipt(session.retag(source, targets, options))
 
 
@@ -282,6 +286,7 @@ def verify(
     signed_by: str | Iterable[str] = (),
     attested: str | Iterable[str] = (),
     output: str | Path | None = None,
+    timeout: float = 3600,
     config: str | Path | None = None,
     username: str | None = None,
     password: str | None = None,
@@ -291,6 +296,7 @@ def verify(
     output: a folder for the verified statements.
     """
     with LibrarySession(config=config, username=username, password=password) as session:
+        session.limit_time(timeout)
         return session.verify(
             references,
             verify=verify,

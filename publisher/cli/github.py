@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -81,7 +82,8 @@ def _annotate(document: Document) -> None:
     for plan in filter(None, plans):
         lines = [annotation("warning", warning) for warning in plan.warnings]
         lines += [annotation("error", f"{move.reference}: {move.reason}") for move in plan.refusals]
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        with suppress(OSError, ValueError):  # a stderr that nobody takes ends no run
+            sys.stderr.write("".join(f"{line}\n" for line in lines))
 
 
 _INPUTS: Final = {

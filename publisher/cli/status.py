@@ -48,4 +48,4 @@ def command(
         reference=document.drifted[0],
         hint=f"'publish reconcile{plan_options.selection}' puts them right",
     )
-    return show_error(error, options.secrets.redact)
+    return show_error(error, options.run.redact)

@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 from publisher.model.printable import printable
@@ -131,7 +131,8 @@ class Teller:
         self._print(self._lines(line))
 
     def _print(self, lines: Iterable[str]) -> None:
-        with self._lock:
+        # A stderr that is full or closed must not end a run between two tags.
+        with self._lock, suppress(OSError, ValueError):
             for line in lines:
                 if self._bars:
                     self._bars.console.out(line, highlight=False)

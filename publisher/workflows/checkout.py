@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def check_tree(session: Session, *, allow_dirty: bool, dry_run: bool) -> None:
     """Refuse what is not that commit; in a dry run only say so where it is the runner's affair."""
     facts = session.facts
+    if facts.git is GitState.UNSAFE and not allow_dirty:
+        raise Refused(facts.git_problem, hint="allow it, or pass --allow-dirty: then nobody looks what is released")
     if session.environ.get("GITHUB_ACTIONS") == "true" and not (allow_dirty or session.sandbox):
         _check_commit(session, dry_run=dry_run)
     if facts.changed and not allow_dirty:
@@ -28,8 +30,10 @@ def check_tree(session: Session, *, allow_dirty: bool, dry_run: bool) -> None:
             f"the working tree has changes that are not committed: {shown}",
             hint="commit or stash them, or pass --allow-dirty",
         )
-    if facts.untracked:
+    if facts.untracked and facts.revision:
         session.progress.warn(f"{facts.untracked} untracked files are not part of the commit that is released")
+    elif facts.untracked:
+        session.progress.warn("nothing is committed here yet, so what is released names no commit")
 
 
 def _check_commit(session: Session, *, dry_run: bool) -> None:

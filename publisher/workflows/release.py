@@ -34,7 +34,7 @@ from publisher.workflows.plan import draft as make_draft
 from publisher.workflows.plan import draft_without_secrets, sign_draft, with_signing
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
-from publisher.workflows.tagging.promotion import Promotion
+from publisher.workflows.tagging.promotion import Promotion, kept_manifests
 from publisher.workflows.tagging.writer import TagWriter
 from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
 
@@ -120,7 +120,8 @@ def _named_or_built(
 
     if not options.dry_run:
         _preflight(session, job, wish, options)
-    return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
+    with session.time_limit.suspended():
+        return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
 
 
 def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:
@@ -174,6 +175,7 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
             via=via,
             adopted=adopted,
             signatures=signatures,
+            manifests=kept_manifests(draft, content, adopted=adopted),
         )
         earlier = earlier_run(session, draft.plan, content.digest)
         record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
@@ -326,14 +328,17 @@ def _promote(
         promotion.floating()
 
     run = writer.finish(work)
-    if run.error is not None:
-        return run
-    session.progress.step(f"promoted {_tally(run.receipt)}")
-    if draft.job.settings.tags.record:
-        file_receipt(session, run.receipt, content, [destination.remote for destination in draft.destinations])
-    describe_after_release(session, draft.job)
-    warn_of_stale_copies(session, run.receipt, draft.destinations, content=content, pull=options.pull_local)
+    if run.error is None:
+        writer.follow_up(lambda: _follow_up(session, draft, content, run.receipt, pull=options.pull_local))
     return run
+
+
+def _follow_up(session: Session, draft: ReleaseDraft, content: Content, receipt: Receipt, *, pull: bool) -> None:
+    session.progress.step(f"promoted {_tally(receipt)}")
+    if draft.job.settings.tags.record:
+        file_receipt(session, receipt, content, [destination.remote for destination in draft.destinations])
+    describe_after_release(session, draft.job)
+    warn_of_stale_copies(session, receipt, draft.destinations, content=content, pull=pull)
 
 
 def _write_exact(session: Session, draft: ReleaseDraft, promotion: Promotion, options: ReleaseOptions) -> None:
