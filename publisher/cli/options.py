@@ -229,7 +229,7 @@ def _credential(username: str | None, *, password_stdin: bool) -> Credential | N
     if not username or not password_stdin:
         raise Denied(
             "--username and --password-stdin go together",
-            hint="pipe the token in: … | publish release -u USER --password-stdin",
+            hint=f"pipe the token in: … | {click.get_current_context().command_path} -u USER --password-stdin",
         )
     secret = sys.stdin.read().removesuffix("\n").removesuffix("\r")
     if not secret:

@@ -167,7 +167,8 @@ def _overwritten_versions(repository: RepositoryState, moves: list[Move]) -> Ite
 def _warnings(repository: RepositoryState, moves: list[Move]) -> Iterator[str]:
     where, release = repository.image.written, repository.asked.release
     if repository.yanked:
-        yield f"{release} is yanked in {where}, so no floating tag moves to it; `publish yank --undo {release}`"
+        again = f"publish yank --undo {release}{repository.asked.selection}"
+        yield f"{release} is yanked in {where}, so no floating tag moves to it; `{again}`"
     yield from _taken_lines(repository, moves)
     yield from _overwritten_versions(repository, moves)
     for move in moves:

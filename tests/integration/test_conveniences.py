@@ -218,3 +218,20 @@ def test_a_pull_request(
     moves = done.document["moves"] if done.document["schema"] == "publish.receipt/1" else []
     assert [move["reference"].rpartition(":")[2] for move in moves] == written
     assert told in done.stdout + " ".join(done.stderr.split())
+
+
+def test_what_to_run_next_keeps_the_options(publish: Publish, sandbox_url: str, name: str, tmp_path: Path) -> None:
+    """The images and rules of this command, quoted for a shell; a hint names the command that was run."""
+    selection = ("--image", f"me/{name}", "--rule", "type=semver,pattern={{version}}", "--flavor", "latest=true")
+    environ = {"PUBLISH_SANDBOX": sandbox_url}
+    for version in ("1.0.0", "1.1.0"):
+        make_layout(tmp_path / version, version)
+        words = ("release", f"oci:{version}", "--version", version, *selection)
+        assert publish(*words, cwd=tmp_path, environ=environ).code == 0
+    assert publish("retag", f"me/{name}:1.0.0", ":latest", "--force", cwd=tmp_path, environ=environ).code == 0
+    drifted = publish("status", *selection, cwd=tmp_path, environ=environ)
+    assert drifted.code == 4, drifted.stderr
+    next_line = f"publish reconcile --image me/{name} --rule 'type=semver,pattern={{{{version}}}}' --flavor latest=true"
+    assert next_line in " ".join(drifted.stderr.split())
+    lonely = publish("status", "-u", "me", cwd=tmp_path)
+    assert "publish status -u USER --password-stdin" in " ".join(lonely.stderr.split())

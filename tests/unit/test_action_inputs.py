@@ -1,4 +1,4 @@
-"""The Action's inputs about secrets of a build, read and handed on."""
+"""The Action's inputs, read and handed on to publish."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
+from publisher.cli.program import program
 from publisher.facts.trust import Trust
 from publisher.model.build_values import BuildSecret
 
@@ -81,3 +83,37 @@ def test_a_secret_that_a_fork_lacks_is_left_out(
     (tmp_path / "temp" / "secrets").rmdir()
     with pytest.raises(action.Refusal, match="the secret npm of the input secrets is empty"):
         action.secret_words(action.Inputs(), Trust(may_release=True), {"npm": ""})
+
+
+@pytest.mark.parametrize("command", ["release", "retag", "verify", "yank", "reconcile"])
+def test_the_time_is_an_option_of_the_command(
+    command: str, action: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes by the option's variable."""
+    monkeypatch.setenv("INPUT_COMMAND", command)
+    monkeypatch.setenv("INPUT_TIMEOUT", "90")
+    inputs = action.Inputs()
+    inputs.check()
+    environ = action.environment(inputs, Trust(may_release=True, may_sign_in=True))
+    cli = program.get_command(click.Context(program), command)
+    assert cli is not None
+    option = next(parameter for parameter in cli.params if parameter.name == "timeout")
+    assert environ[str(option.envvar)] == "90"
+
+
+@pytest.mark.parametrize("command", ["release", "plan", "retag", "verify", "yank", "reconcile", "status"])
+def test_every_input_is_an_option(command: str, action: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the step would call: each word that is an option is one of the command's."""
+    monkeypatch.setenv("INPUT_COMMAND", command)
+    for name in action.TAKES[command] - action.OF_BUILDS - action.OF_BUILDERS | {"PLATFORMS"}:
+        monkeypatch.setenv(f"INPUT_{name}", {"TIMEOUT": "9"}.get(name, "x"))
+    monkeypatch.setenv("INPUT_PULL_REQUEST", "push")
+    inputs = action.Inputs()
+    inputs.switches = {"DRY_RUN": True, "SMOKE": False, "SIGN": True, "SANDBOX": False}
+    words = action.arguments(command, inputs, ["x"])
+    cli = program.get_command(click.Context(program), command)
+    assert cli is not None
+    known = {option for parameter in cli.params for option in parameter.opts}
+    used = {word.partition("=")[0] for word in words[words.index(command) :] if word.startswith("--") and word != "--"}
+    assert used
+    assert used <= known
