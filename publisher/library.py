@@ -221,7 +221,7 @@ def release(
 def _release(
     session: LibrarySession, sources: Sequence[str], options: PlanOptions, how: ReleaseOptions, plan: Path | None
 ) -> Run:
-    from publisher.workflows.jobs import is_planned_only, only_job
+    from publisher.workflows.jobs import is_planned_only, only_job, released_jobs
     from publisher.workflows.plan import SavedPlans
 
     if is_planned_only(session, options):
@@ -229,7 +229,8 @@ def _release(
     if plan:
         saved_plans = SavedPlans.read(plan)
         options, how = saved_plans.plan_options(options, session.facts), replace(how, saved=saved_plans)
-    job = only_job(session.settings, options, nameless=False)
+    released = released_jobs(session, options)
+    job = released[0] if len(released) == 1 else only_job(session.settings, options, nameless=False)
     return session.release(session.prepare(job, options, sources, how), how)
 
 
