@@ -193,6 +193,25 @@ def test_secrets_of_a_build(machine: Any, engine: EngineProcess, sandbox_url: st
 
 
 @CONTAINERD
+def test_what_a_build_prints_is_no_command(machine: Any) -> None:
+    """Else a Dockerfile could have the runner pass over the masks and annotations that follow it."""
+    on = machine({"event_name": "push", "ref": "refs/tags/v1.0.0"})
+    shutil.copy(BUSYBOX, on.workspace / "busybox")
+    (on.workspace / "Dockerfile").write_text(
+        'FROM scratch\nCOPY busybox /bin/busybox\nSHELL ["/bin/busybox", "sh", "-c"]\n'
+        'RUN echo "::stop-commands::x"; echo "  ::add-mask::e"; echo "x ##[error]y"; echo "a%0A::error::z"; exit 3\n'
+    )
+    done = on.use(ROOT / ".github/actions/publish", {"images": "me/x", "context": "."})
+    assert done.code == 1, done.raw
+    assert "stop-commands" in done.raw
+    names = [name for name, _ in done.commands if name != "add-mask"]
+    assert names.count("error") == 1
+    assert set(names) <= {"group", "endgroup", "warning", "error"}
+    assert not [text for name, text in done.commands if name == "add-mask"]
+    assert "::error file=Dockerfile,line=4::" in done.raw
+
+
+@CONTAINERD
 def test_platforms_and_caches_of_a_build(machine: Any, sandbox_url: str) -> None:
     """Several platforms are built into a layout and released as one index; caches go where buildx is told."""
     on = machine({"event_name": "push", "ref": "refs/tags/v1.2.3"})
