@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 
 from publisher.cli.github import in_inputs
 from publisher.facts.gather import gather
@@ -190,7 +191,7 @@ def check_commit(given: Inputs, trust: Trust) -> None:
 
 def build(given: Inputs, trust: Trust, environ: dict[str, str], secrets: dict[str, str]) -> tuple[int, list[str]]:
     """Build what is released; returns the exit code, and the source that it is."""
-    folder = f"{environ['TMPDIR']}/image"
+    folder = f"{mkdtemp(dir=environ['TMPDIR'])}/image"
     words = [*build_words(given), *secret_words(given, trust, secrets)]
     # An engine's classic store holds one platform of an image only.
     is_layout = len(given.platforms) > 1
@@ -293,8 +294,7 @@ def build_secrets(given: Inputs) -> dict[str, str]:
 def secret_words(given: Inputs, trust: Trust, secrets: dict[str, str]) -> list[str]:
     """Options for the secrets of all three inputs; values in files that only this user reads."""
     words = []
-    folder = Path(os.environ["INSTALLED"], "temp", "secrets")
-    folder.mkdir(mode=0o700)
+    folder = Path(mkdtemp(dir=f"{os.environ['INSTALLED']}/temp"))
     for number, (name, value) in enumerate(secrets.items()):
         if not value:
             without_value(name, trust)
