@@ -113,7 +113,8 @@ class RemoteRepository:
         """The error that `response` means."""
         principal = self._client.principal(self.endpoint.host, self.endpoint.path)
         with response:
-            return refusal(response, what, reference or self.repository, principal)
+            challenge = response.headers.get("WWW-Authenticate", "")
+            return refusal(response, what, reference or self.repository, principal, challenge)
 
     @property
     def is_signed_in(self) -> bool:

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from publisher.model.attestation import SignOptions
 from publisher.model.errors import (
-    DirtyTree,
     ExactTagTaken,
     Interrupted,
     PublishError,
@@ -16,7 +15,6 @@ from publisher.model.errors import (
     UsageError,
     VerificationFailed,
 )
-from publisher.model.facts import GitState
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
@@ -25,6 +23,7 @@ from publisher.model.value import Value
 from publisher.planning.plan import ReleasedContent, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
+from publisher.workflows.checkout import check_tree
 from publisher.workflows.content.copy import carry
 from publisher.workflows.content.layer_hints import earlier_releases
 from publisher.workflows.content.receipt_artifact import file_receipt
@@ -32,7 +31,7 @@ from publisher.workflows.content.send import Pushed, Shipping, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
 from publisher.workflows.hub import create_missing, describe_after_release, prove_push, refuse_frozen
 from publisher.workflows.plan import draft as make_draft
-from publisher.workflows.plan import sign_draft, with_signing
+from publisher.workflows.plan import draft_without_secrets, sign_draft, with_signing
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion, end_early, kept_manifests
@@ -90,9 +89,9 @@ def prepare(
     named = sources or [job.settings.source or ""]
     # What is in a registry already was not made from this tree.
     if options.build or not all(name.startswith("docker://") for name in named):
-        _check_tree(session, options)
+        check_tree(session, allow_dirty=options.allow_dirty, dry_run=options.dry_run)
     names = _named_or_built(session, job, wish, sources, options)
-    draft = make_draft(session, job, wish, names or ())
+    draft = (draft_without_secrets if options.dry_run else make_draft)(session, job, wish, names or ())
     check_revision(draft.sources, draft.plan.revision, allow=options.allow_dirty)
     if options.saved:
         options.saved.hold(job.name, draft.plan)
@@ -119,7 +118,8 @@ def _named_or_built(
         return chosen_sources(sources, job.settings.source)
     from publisher.workflows.build import built_source
 
-    _preflight(session, job, wish, options)
+    if not options.dry_run:
+        _preflight(session, job, wish, options)
     with session.time_limit.suspended():
         return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
 
@@ -129,8 +129,6 @@ def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOp
     draft = make_draft(session, job, wish, ())
     if options.saved:
         options.saved.hold(job.name, draft.plan)
-    if options.dry_run:
-        return
     refuse(draft.plan)
     refuse_frozen(session, draft)
     if _writes(draft.plan):
@@ -147,22 +145,6 @@ def refuse(plan: Plan) -> None:
         )
     if not plan.moves:
         raise Refused("the plan gives no tag", hint="name a version with --version, or tag the commit in git")
-
-
-def _check_tree(session: Session, options: ReleaseOptions) -> None:
-    facts = session.facts
-    if facts.git is GitState.UNSAFE and not options.allow_dirty:
-        raise Refused(facts.git_problem, hint="allow it, or pass --allow-dirty: then nobody looks what is released")
-    if facts.changed and not options.allow_dirty:
-        shown = ", ".join(facts.changed[:3]) + (" …" if len(facts.changed) > 3 else "")  # noqa: PLR2004 - enough to see
-        raise DirtyTree(
-            f"the working tree has changes that are not committed: {shown}",
-            hint="commit or stash them, or pass --allow-dirty",
-        )
-    if facts.untracked and facts.revision:
-        session.progress.warn(f"{facts.untracked} untracked files are not part of the commit that is released")
-    elif facts.untracked:
-        session.progress.warn("nothing is committed here yet, so what is released names no commit")
 
 
 def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Run:

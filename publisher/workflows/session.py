@@ -133,9 +133,14 @@ class Session:
         """Name the repositories that are written to: environment credentials without a host belong to theirs."""
         self._destinations = frozenset(repository.registry for repository in destinations)
 
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether PUBLISH_ANONYMOUS forbids every credential, as for a run that may be about a stranger's code."""
+        return bool(self.environ.get("PUBLISH_ANONYMOUS"))
+
     @cached_property
     def credentials(self) -> Chain:
-        """Who we are at each registry; in a sandbox its own user, and nobody else."""
+        """Who we are at each registry; in a sandbox its own user, and nobody else; for PUBLISH_ANONYMOUS nobody."""
         from publisher.credentials.chain import Chain
         from publisher.credentials.docker_config import DockerConfig
         from publisher.credentials.environment import CommandLineCredential, EnvironmentCredentials, SandboxCredentials
@@ -145,6 +150,8 @@ class Session:
 
         if self.sandbox:
             return Chain((SandboxCredentials(),), self._trace)
+        if self.is_anonymous:
+            return Chain((), self._trace)
         sources: list[CredentialSource] = [
             EnvironmentCredentials(self.environ, self._destinations),
             OidcCredentials(self.environ, lambda: self._anonymous_client, self.learn),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -246,7 +247,16 @@ class _Told:
     """Keeps what it is told."""
 
     def __init__(self, told: list[str]) -> None:
-        self.step = self.warn = told.append
+        self.step = told.append
+
+    def warn(self, text: str, place: object = None) -> None:
+        """A warning is kept too."""
+        self.step(text)
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        """What is folded stands among the rest."""
+        self.step(title)
+        return nullcontext()
 
     def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
         raise AssertionError(label)
