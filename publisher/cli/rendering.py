@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from publisher.cli.github import is_wanted, report
+from publisher.cli.github import in_inputs, is_wanted, report
 from publisher.cli.process import ending, forget_stdout
 from publisher.cli.rehearsal import is_rehearsal, name_dead_sandbox
 from publisher.model.codec import encode
@@ -20,6 +20,7 @@ from publisher.model.value import Document
 from publisher.report.cells import wrap_message
 from publisher.report.failure import document, paragraph, understand, with_tags_unmoved
 from publisher.report.progress import safe_lines
+from publisher.report.workflow_commands import annotation, is_in_actions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -127,9 +128,18 @@ def show_text(text: str) -> None:
 
 def show_error(error: PublishError, redact: Callable[[str], str]) -> int:
     """Tell of an error on stderr, secrets taken out by `redact`; returns its exit code."""
-    text = f"publish: {safe_lines(paragraph(error, redact))}"
-    _print_error("\n".join(wrap_message(text, sys.stderr, "  ")))
+    _speak_of_inputs(error)
+    text = paragraph(error, redact)
+    if is_in_actions():
+        _print_error(annotation("error", text, error.place))
+    else:
+        _print_error("\n".join(wrap_message(f"publish: {safe_lines(text)}", sys.stderr, "  ")))
     return error.exit_code
+
+
+def _speak_of_inputs(error: PublishError) -> None:
+    if is_in_actions() and error.hint:
+        error.hint = in_inputs(error.hint)
 
 
 def render_failure(
@@ -139,8 +149,8 @@ def render_failure(
 
     moves_tags: of a command that moves tags, and has moved none.
     """
-    error = name_dead_sandbox(understand(error))
-    failure = with_tags_unmoved(error) if moves_tags else error
+    failure = name_dead_sandbox(understand(error))
+    failure = with_tags_unmoved(failure) if moves_tags else failure
     if verbose:
         _print_error(safe_lines(redact("".join(traceback.format_exception(error)))).rstrip())
     code = show_error(failure, redact)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     options: GlobalOptions, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
-    only: str | None, limit: int | None, glob: str, username: str | None, *, everything: bool, password_stdin: bool,
-    form: str,
+    only: tuple[str, ...], limit: int | None, glob: str, username: str | None, *, everything: bool,
+    password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Show the newest versions and each floating tag, and which are not where they belong; exit 4 if some are not.
 
@@ -50,7 +50,8 @@ def command(
         raise click.UsageError("--all and --limit exclude each other")
     choice = VersionChoice(None if everything else NEWEST.newest if limit is None else limit, glob)
     with open_session(options, username, password_stdin=password_stdin) as session:
-        document = status(session, select_plan_options(images, rules, flavor, only), choice)
+        plan_options = select_plan_options(images, rules, flavor, only)
+        document = status(session, plan_options, choice)
         report(document)
         if form == "json":
             show_json(document)
@@ -61,6 +62,6 @@ def command(
     error = Drift(
         f"{drifting(len(document.drifted))} not where {'it belongs' if len(document.drifted) == 1 else 'they belong'}",
         reference=document.drifted[0],
-        hint="'publish reconcile' puts them right",
+        hint=f"'publish reconcile{plan_options.selection}' puts them right",
     )
     return show_error(error, options.run.redact)

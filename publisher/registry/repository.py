@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -17,13 +18,15 @@ from publisher.registry.answers import BlobUnknown, DigestPushRefused, ErrorResp
 from publisher.registry.blobs import BlobReader
 from publisher.registry.pages import gather_tags, pages
 from publisher.registry.sessions import UploadSessions, stated_digest
-from publisher.registry.upload import push_blob, upload_blob
+from publisher.registry.upload import push_blob, upload_at_once, upload_blob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from publisher.http.client import Client
     from publisher.http.message import Body
+    from publisher.model.artifact import SmallBlob
     from publisher.model.errors import PublishError
     from publisher.model.protocols import Upload
     from publisher.model.reference import Repository, Tag
@@ -49,10 +52,16 @@ class RemoteRepository:
 
     Every method raises Denied, Refused, Unreachable or VerificationFailed (and their kinds) for answers that are
     neither what was asked for nor "absent". retry_policy: the pauses between tries of
-    an upload; the client has its own.
+    an upload; the client has its own. list_lock: held while a tag that is a list is read, merged and written.
     """
 
-    def __init__(self, client: Client, endpoint: Endpoint, retry_policy: RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        endpoint: Endpoint,
+        retry_policy: RetryPolicy | None = None,
+        list_lock: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self.repository: Repository = endpoint.repository
         self.endpoint = endpoint
         self._client = client
@@ -61,6 +70,7 @@ class RemoteRepository:
         self._delete = f"repository:{endpoint.path}:pull,delete"
         self._needs_push = False
         self.retry_policy = retry_policy or RetryPolicy()
+        self.list_lock = list_lock
         self._sessions = UploadSessions(self, self.retry_policy)
         self.early_tag: Tag | None = None
         """What a manifest may be put under where the registry takes none by its digest."""
@@ -103,7 +113,8 @@ class RemoteRepository:
         """The error that `response` means."""
         principal = self._client.principal(self.endpoint.host, self.endpoint.path)
         with response:
-            return refusal(response, what, reference or self.repository, principal)
+            challenge = response.headers.get("WWW-Authenticate", "")
+            return refusal(response, what, reference or self.repository, principal, challenge)
 
     @property
     def is_signed_in(self) -> bool:
@@ -319,6 +330,10 @@ class RemoteRepository:
     def upload(self, blob: Upload) -> Descriptor:
         """Send a blob; returns once the registry has said that it holds it."""
         return upload_blob(self._sessions, blob)
+
+    def upload_at_once(self, blob: SmallBlob) -> None:
+        """Send a small blob in as few requests as the registry takes."""
+        upload_at_once(self._sessions, blob)
 
     def push_blob(self, blob: Descriptor, body: Iterator[memoryview]) -> None:
         """Send a blob that is known beforehand in one request; raises NotTaken where it has to go piece by piece."""

@@ -60,6 +60,8 @@ class UploadSessions:
         self._abandoned: list[str] = []
         self._blobs = 0
         self._lock = threading.Lock()
+        self.takes_whole: bool | None = None
+        """Whether a session may begin with the whole blob; None until it was tried."""
 
     def ensure_spare(self) -> None:
         """Have a spare session, which shows the right to push."""
