@@ -68,12 +68,13 @@ def _locked(file: int, path: Path) -> Locked:
 
 
 @contextmanager
-def take_turns(folder: Path, name: str, sleep: Callable[[float], None]) -> Iterator[None]:
+def take_turns(folder: Path, sleep: Callable[[float], None], *name: str) -> Iterator[None]:
     """Wait until no other run on this machine works on `name`; raises Locked after a minute.
 
     It spares runs a conflict that they would mend anyway: where the folder can't be written, nobody waits.
     """
-    path = folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock"
+    key = hashlib.sha256(":".join(name).encode()).hexdigest()[:24]
+    path = folder / f"{key}.lock"
     with ExitStack() as held:
         with suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

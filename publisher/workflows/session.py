@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -19,7 +19,6 @@ from publisher.workflows.service_urls import hub_base, sandbox_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from contextlib import AbstractContextManager
 
     from publisher.credentials.chain import Chain
     from publisher.engine.connection import Engine
@@ -219,21 +218,15 @@ class Session:
 
     def remote(self, repository: Repository, *, anonymous: bool = False) -> RemoteRepository:
         """The repository behind its registry's API."""
+        from publisher.receipts.journal import take_turns
         from publisher.registry.endpoint import locate
         from publisher.registry.repository import RemoteRepository
 
         key = (repository, anonymous)
         if key not in self._remotes:
             client = self._anonymous_client if anonymous else self.client
-            endpoint = locate(repository, self.sandbox)
-
-            def lock(tag: str) -> AbstractContextManager[object]:
-                from publisher.receipts.journal import take_turns
-
-                folder = cache_folder(self.environ) / "locks"
-                return take_turns(folder, f"{endpoint.host}/{endpoint.path}:{tag}", self.retry_policy.sleep)
-
-            self._remotes[key] = RemoteRepository(client, endpoint, self._retry_policy, lock)
+            turns = partial(take_turns, cache_folder(self.environ) / "locks", self.pause, str(repository))
+            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy, turns)
         return self._remotes[key]
 
     def destination(self, repository: Repository, ruleset: Ruleset | None = None) -> Destination:

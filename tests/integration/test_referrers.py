@@ -47,7 +47,7 @@ SUBJECT = Digest.of(b"what all of them refer to")
 def remote_at(host: str, name: str, locks: Path | None = None) -> RemoteRepository:
     """The repository behind real sockets. locks: where the runs of one machine take turns."""
     client = Client(lambda _host, _name: None, lambda _host: HostSettings())
-    lock = partial(take_turns, locks, sleep=time.sleep) if locks else nullcontext
+    lock = partial(take_turns, locks, time.sleep) if locks else nullcontext
     return RemoteRepository(client, locate(Repository.parse(f"{host}/{name}"), None), list_lock=lock)
 
 

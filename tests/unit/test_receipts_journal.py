@@ -105,10 +105,10 @@ def test_runs_on_one_machine_take_turns(tmp_path: Path) -> None:
         first.close()
 
     first = ExitStack()
-    first.enter_context(take_turns(tmp_path, "one list", wait))
-    with take_turns(tmp_path, "another list", wait):
+    first.enter_context(take_turns(tmp_path, wait, "one list"))
+    with take_turns(tmp_path, wait, "another list"):
         turns.append("another")
-    with take_turns(tmp_path, "one list", wait):
+    with take_turns(tmp_path, wait, "one list"):
         turns.append("turn")
     assert turns == ["another", "waited", "turn"]
     assert not list(tmp_path.iterdir())
@@ -118,9 +118,9 @@ def test_a_turn_that_never_comes_is_told_within_a_minute(tmp_path: Path) -> None
     """Bounded, with the one who holds it."""
     waits: list[float] = []
     with (
-        take_turns(tmp_path, "one list", waits.append),
+        take_turns(tmp_path, waits.append, "one list"),
         pytest.raises(Locked, match=f"process {os.getpid()}"),
-        take_turns(tmp_path, "one list", waits.append),
+        take_turns(tmp_path, waits.append, "one list"),
     ):
         raise AssertionError
     assert 40 < sum(waits) < 80
@@ -129,7 +129,7 @@ def test_a_turn_that_never_comes_is_told_within_a_minute(tmp_path: Path) -> None
 def test_where_no_lock_can_be_kept_nobody_waits(tmp_path: Path) -> None:
     """What others write is found by the second look."""
     (tmp_path / "file").write_text("")
-    with take_turns(tmp_path / "file", "one list", lambda _seconds: None):
+    with take_turns(tmp_path / "file", lambda _seconds: None, "one list"):
         pass
 
 
