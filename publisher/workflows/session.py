@@ -91,6 +91,7 @@ class Session:
         self.at_end = ExitStack()
         """What is to be done before the connections are closed."""
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
+        self.is_anonymous = bool(environ.get("PUBLISH_ANONYMOUS"))  # as for a run about a stranger's code
 
     @cached_property
     def _retry_policy(self) -> RetryPolicy:
@@ -133,11 +134,6 @@ class Session:
         """Name the repositories that are written to: environment credentials without a host belong to theirs."""
         self._destinations = frozenset(repository.registry for repository in destinations)
 
-    @property
-    def is_anonymous(self) -> bool:
-        """Whether PUBLISH_ANONYMOUS forbids every credential, as for a run that may be about a stranger's code."""
-        return bool(self.environ.get("PUBLISH_ANONYMOUS"))
-
     @cached_property
     def credentials(self) -> Chain:
         """Who we are at each registry; in a sandbox its own user, and nobody else; for PUBLISH_ANONYMOUS nobody."""
@@ -148,10 +144,8 @@ class Session:
         from publisher.credentials.oidc import OidcCredentials
         from publisher.receipts.atomic import write_atomically
 
-        if self.sandbox:
-            return Chain((SandboxCredentials(),), self._trace)
-        if self.is_anonymous:
-            return Chain((), self._trace)
+        if self.sandbox or self.is_anonymous:
+            return Chain((SandboxCredentials(),) if self.sandbox else (), self._trace)
         sources: list[CredentialSource] = [
             EnvironmentCredentials(self.environ, self._destinations),
             OidcCredentials(self.environ, lambda: self._anonymous_client, self.learn),
@@ -398,8 +392,7 @@ def _sandbox(url: str) -> str | None:
     if not url:
         return None
     parts = urlsplit(url)
-    loopback = parts.hostname in _LOOPBACK
-    if parts.scheme != "http" or not loopback or not parts.port or parts.path not in {"", "/"}:
+    if parts.scheme != "http" or parts.hostname not in _LOOPBACK or not parts.port or parts.path not in {"", "/"}:
         raise ConfigError(
             f"PUBLISH_SANDBOX is '{url}', which is not a loopback address",
             hint="it must look like http://127.0.0.1:PORT, as 'publish sandbox serve' prints it",
