@@ -93,6 +93,7 @@ class Session:
         self.at_end = ExitStack()
         """What is to be done before the connections are closed."""
         self.sandbox = sandbox_url(environ.get("PUBLISH_SANDBOX", ""))
+        self.is_anonymous = bool(environ.get("PUBLISH_ANONYMOUS"))  # as for a run about a stranger's code
 
     @cached_property
     def _retry_policy(self) -> RetryPolicy:
@@ -135,11 +136,6 @@ class Session:
         """Name the repositories that are written to: environment credentials without a host belong to theirs."""
         self._destinations = frozenset(repository.registry for repository in destinations)
 
-    @property
-    def is_anonymous(self) -> bool:
-        """Whether PUBLISH_ANONYMOUS forbids every credential, as for a run that may be about a stranger's code."""
-        return bool(self.environ.get("PUBLISH_ANONYMOUS"))
-
     @cached_property
     def credentials(self) -> Chain:
         """Who we are at each registry; in a sandbox its own user, and nobody else; for PUBLISH_ANONYMOUS nobody."""
@@ -150,10 +146,8 @@ class Session:
         from publisher.credentials.oidc import OidcCredentials
         from publisher.receipts.atomic import write_atomically
 
-        if self.sandbox:
-            return Chain((SandboxCredentials(),), self._trace)
-        if self.is_anonymous:
-            return Chain((), self._trace)
+        if self.sandbox or self.is_anonymous:
+            return Chain((SandboxCredentials(),) if self.sandbox else (), self._trace)
         sources: list[CredentialSource] = [
             EnvironmentCredentials(self.environ, self._destinations),
             OidcCredentials(self.environ, lambda: self._anonymous_client, self.learn),
