@@ -120,7 +120,7 @@ class SigstoreClient:
             raise self._strange(self._services.rekor, response)
         try:
             return _log_entry(_object(response))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise self._strange(self._services.rekor, response) from error
 
     def _send(self, method: str, url: str, body: object, headers: Mapping[str, str]) -> Response:

@@ -187,7 +187,9 @@ class Session:
         key = (repository, anonymous)
         if key not in self._remotes:
             client = self._anonymous_client if anonymous else self.client
-            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy)
+            remote = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy)
+            remote.warn = remote.warn if anonymous else self.progress.warn
+            self._remotes[key] = remote
         return self._remotes[key]
 
     def destination(self, repository: Repository, ruleset: Ruleset | None = None) -> Destination:
