@@ -45,16 +45,16 @@ def tags_of(response: Response) -> list[Any]:
     return tags
 
 
-def gather_tags(pages: Iterable[Iterable[Any]], report: Callable[[Sequence[str]], None]) -> tuple[Tag, ...]:
+def gather_tags(pages: Iterable[Iterable[Any]], report: Callable[[Sequence[str]], None]) -> tuple[str, ...]:
     """The tags of all pages, each once, in the registry's order.
 
     report: takes what is listed and is no tag, so that it must never be part of an address.
     """
-    tags: dict[Tag, None] = {}
+    tags: dict[str, None] = {}
     others: dict[str, None] = {}
     for entry in (entry for page in pages for entry in page):
         try:
-            tags[Tag.parse(entry)] = None
+            tags[str(Tag.parse(entry))] = None
         except (BadReference, TypeError):
             others[_shown(entry)] = None
         if len(tags) + len(others) > MOST_TAGS:

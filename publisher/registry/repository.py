@@ -247,7 +247,7 @@ class RemoteRepository:
 
     # Tags.
 
-    def tags(self) -> tuple[Tag, ...]:
+    def tags(self) -> tuple[str, ...]:
         """Every tag, all pages; none for a repository that doesn't exist yet."""
         return gather_tags(self._tag_pages(), self._report_no_tags)
 
