@@ -37,10 +37,11 @@ class HttpResponse(http.client.HTTPResponse):
         self._sock = sock
         self._reader = _MessageReader(_DeadlineReader(self.fp.detach()))
         self.fp = self._reader
+        # A proxy's answer to CONNECT is read without begin().
+        self._reader.enter_header()
 
     def begin(self) -> None:
         """Read the header."""
-        self._reader.enter_header()
         super().begin()
         self._check_length()
         self._reader.leave_header()

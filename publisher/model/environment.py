@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -58,3 +59,15 @@ def state_folder(environ: Mapping[str, str]) -> Path:
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """$XDG_CACHE_HOME/publish: what may be deleted at any time."""
     return Path(environ.get("XDG_CACHE_HOME") or home_folder(environ) / ".cache") / "publish"
+
+
+def find_program(name: str, environ: Mapping[str, str]) -> str | None:
+    """Where a program is: in the folders of PATH that are named from the root on.
+
+    Others are below the working directory, which may be a checkout: what lies there is not the user's program (Go and
+    docker refuse it too).
+    """
+    import shutil
+
+    folders = [folder for folder in (environ.get("PATH") or os.defpath).split(os.pathsep) if Path(folder).is_absolute()]
+    return shutil.which(name, path=os.pathsep.join(folders))

@@ -74,6 +74,7 @@ OTHERWISE: Final = (
     Difference("content may be kept by its sha512; 2.8 keeps it by its sha256", "finish", "201", "201", "sha512"),
     Difference("a number of tags that is none is 400, as in distribution 3", "get", "400", "200 404", "tags/list?n="),
     Difference("2.8 says which alphabet JSON has", "get", "200", "200", "tags/list"),
+    Difference("a range that isn't there is told; 2.8.2 breaks off", "get", "416", "0", "'Range'"),
     Difference("several ranges at once may be ignored (RFC 9110)", "get", "200", "206", "0-0,2-2"),
     Difference("manifests that two readers could take for two things are refused", "put", "400", "201"),
     Difference("what isn't there can't be deleted", "get", "404", "202", "'DELETE'"),
