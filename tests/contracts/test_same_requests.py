@@ -54,6 +54,7 @@ KINDER: Final = (
         "deleting one tag is in the specification, and a switch of the sandbox; 2.8 has no such route",
         "get", "202", "400", "'DELETE'",
     ),
+    Difference("a range is for GET alone (RFC 9110); 2.8 heeds it for HEAD", "get", "200", "416", "'HEAD'"),
     Difference(
         "the specification lets any Location of an upload tell how far it is, or end it; 2.8 only the newest",
         "status", "204", "404",
@@ -75,6 +76,7 @@ OTHERWISE: Final = (
     Difference("a number of tags that is none is 400, as in distribution 3", "get", "400", "200 404", "tags/list?n="),
     Difference("2.8 says which alphabet JSON has", "get", "200", "200", "tags/list"),
     Difference("a range that isn't there is told; 2.8.2 breaks off", "get", "416", "0", "'Range'"),
+    Difference("a range is for GET alone (RFC 9110)", "get", "200", "206", "'HEAD'"),
     Difference("several ranges at once may be ignored (RFC 9110)", "get", "200", "206", "0-0,2-2"),
     Difference("manifests that two readers could take for two things are refused", "put", "400", "201"),
     Difference("what isn't there can't be deleted", "get", "404", "202", "'DELETE'"),
