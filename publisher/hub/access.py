@@ -159,7 +159,7 @@ def decode(response: Response, shape: type[Shape]) -> Shape:
     """An answer's JSON; raises Unreachable where it is something else."""
     try:
         return msgspec.json.decode(response.content, type=shape)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         reference = response.url.partition("?")[0]
         raise Unreachable(
             f"Docker Hub's API answered in a form that can't be read: {error}", reference=reference

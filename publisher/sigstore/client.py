@@ -49,7 +49,7 @@ class Services(Value, frozen=True):
         """Read a signing config; raises ConfigError, and Unreachable where it offers only what isn't spoken here."""
         try:
             config = msgspec.json.decode(content, type=_SigningConfig)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigError(f"the signing config can't be read: {error}") from error
         authority = next((one.url for one in config.caUrls if one.majorApiVersion == 1), None)
         log = next((one.url for one in config.rekorTlogUrls if one.majorApiVersion == 1), None)
