@@ -17,6 +17,7 @@ from publisher.model.manifest import Descriptor, compose_index, compose_manifest
 from publisher.model.reference import Repository
 from publisher.registry.referrers import read_referrers
 from publisher.sandbox.server import Sandbox
+from tests.contracts.client import Client
 from tests.support.http_server import QUICK, Answer, ServerRequest, client, serve
 from tests.support.odd_registry import open_repository
 
@@ -187,3 +188,15 @@ def test_no_command_asks_for_what_is_no_tag(command: str, publish: Publish, tmp_
     assert result.stderr.count("'../../other/manifests/latest'") == 1, result.stderr
     assert paths
     assert not any("other" in path or "X:" in path for path in paths)
+
+
+@pytest.mark.parametrize("config", [b"\xff", b"[" * 100_000])
+def test_an_image_with_an_odd_config_is_looked_at(config: bytes, publish: Publish) -> None:
+    """Anybody may push one: a look at its repository doesn't end unexpectedly because of it."""
+    with Sandbox() as sandbox, Client(sandbox.url) as sender:
+        image = compose_manifest(sender.send_blob("app", config, media.OCI_CONFIG), ())
+        for tag in ("1.0.0", "1.0", "1", "latest"):
+            assert sender.put("app", tag, image).status_code == 201
+        name = f"{sandbox.url.removeprefix('http://')}/app"
+        result = publish("status", "--image", name, "--format", "text")
+    assert result.code == 0, result.stderr
