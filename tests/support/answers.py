@@ -59,7 +59,7 @@ def make_response(method: str, status: int, headers: Sequence[tuple[str, str]], 
     )  # fmt: skip
 
 
-class _Wire:
+class _Socket:
     """A socket on which these bytes have come, and then the other side hung up."""
 
     def __init__(self, raw: bytes) -> None:
@@ -74,8 +74,8 @@ class _Wire:
 
 def read_response(method: str, raw: bytes) -> urllib3.HTTPResponse:
     """What the connection makes of bytes, by its own reader; raises what urllib3 raises."""
-    wire: Any = _Wire(raw)
-    response = HttpResponse(wire, method=method)
+    sock: Any = _Socket(raw)
+    response = HttpResponse(sock, method=method)
     try:
         response.begin()
     except (http.client.HTTPException, OSError) as error:
