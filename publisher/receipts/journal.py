@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import random
 import re
 import secrets
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -22,6 +23,7 @@ from publisher.receipts.atomic import ReservedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
+    from contextlib import AbstractContextManager
 
 
 class Lock:
@@ -39,6 +41,34 @@ class Lock:
             self._path.unlink(missing_ok=True)
             os.close(self._file)
             self._file = -1
+
+
+_LONGEST_TURN: Final = 120.0
+"""Seconds that a lock is waited for which only orders the runs of one machine."""
+
+
+@contextmanager
+def take_turn(path: Path, pause: Callable[[float], None]) -> Iterator[bool]:
+    """Hold the lock on `path`, once those before us have ended; gives whether there were any.
+
+    It makes things quicker and surer among the runs of one machine, and isn't relied on: where it can't be had, or not
+    in time, it is done without.
+    """
+    lock, waited = None, 0.0
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while lock is None and waited < _LONGEST_TURN:
+            try:
+                lock = Lock(path)
+            except Locked:
+                seconds = random.uniform(0.05, 0.15)
+                pause(seconds)
+                waited += seconds
+    try:
+        yield waited > 0
+    finally:
+        if lock:
+            lock.release()
 
 
 def _open_locked(path: Path) -> int:
@@ -125,6 +155,10 @@ class Journal:
             return JournalEntry(self, name, Lock(path))
         except OSError as error:
             raise _disk_error(path, error) from error
+
+    def take_turn(self, name: str, pause: Callable[[float], None]) -> AbstractContextManager[bool]:
+        """Write to what `name` says one after the other with the other runs of this machine; see `take_turn`."""
+        return take_turn(self.folder / "turns" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock", pause)
 
     def list(self) -> tuple[tuple[Receipt, ...], tuple[Path, ...]]:
         """The receipts, newest first, and the files among them that are torn or not receipts; these are left alone."""

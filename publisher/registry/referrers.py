@@ -116,14 +116,15 @@ def list_referrers(remote: RemoteRepository, subject: Digest, artifacts: Sequenc
 
     Elsewhere the tag that stands in for the API is read, merged and written. No registry has compare-and-swap: whoever
     read before us and writes after us takes our entries out again. So the list counts only once two looks, further
-    apart than a write takes, show the same. Raises Unreachable where it can't be kept.
+    apart than a write takes, show the same. Those of one machine take turns. Raises Unreachable where it can't be kept.
     """
     entries = [referrer_entry(artifact) for artifact in artifacts]
     listing = read_referrers(remote, subject)
     if listing.by_api:
         _await_api(remote, subject, entries, listing)
     elif listing.lacks(entries):
-        _merge(remote, subject, entries, listing.entries)
+        with remote.take_turn(fallback_tag(subject)) as others_were_first:
+            _merge(remote, subject, entries, _tagged(remote, subject) if others_were_first else listing.entries)
     return listing.by_api
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -23,6 +24,7 @@ from publisher.registry.upload import push_blob, upload_blob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from publisher.http.client import Client
     from publisher.http.message import Body
@@ -69,6 +71,8 @@ class RemoteRepository:
         self.wrote_early = False
         self.warn: Callable[[str], None] = lambda _text: None
         """Takes what is odd about the repository and stops nobody."""
+        self.take_turn: Callable[[Tag], AbstractContextManager[bool]] = lambda _tag: nullcontext(enter_result=False)
+        """Lets the runs of this machine write to a tag one after the other; gives whether others were before us."""
         self._no_tags = set[str]()
         self.lists_referrers: bool | None = None
         """Whether the registry has the referrers API; None until it was asked."""

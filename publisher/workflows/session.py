@@ -218,6 +218,7 @@ class Session:
             client = self._anonymous_client if anonymous else self.client
             remote = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy)
             remote.warn = remote.warn if anonymous else self.progress.warn
+            remote.take_turn = lambda tag: self.journal.take_turn(f"{repository}:{tag}", self.pause)
             self._remotes[key] = remote
         return self._remotes[key]
 
