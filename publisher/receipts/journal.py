@@ -48,8 +48,8 @@ _LONGEST_TURN: Final = 120.0
 
 
 @contextmanager
-def take_turn(path: Path, pause: Callable[[float], None]) -> Iterator[bool]:
-    """Hold the lock on `path`, once those before us have ended; gives whether there were any.
+def take_turn(path: Path, pause: Callable[[float], None]) -> Iterator[None]:
+    """Hold the lock on `path`, once those before us have ended.
 
     It makes things quicker and surer among the runs of one machine, and isn't relied on: where it can't be had, or not
     in time, it is done without.
@@ -65,7 +65,7 @@ def take_turn(path: Path, pause: Callable[[float], None]) -> Iterator[bool]:
                 pause(seconds)
                 waited += seconds
     try:
-        yield waited > 0
+        yield
     finally:
         if lock:
             lock.release()
@@ -156,7 +156,7 @@ class Journal:
         except OSError as error:
             raise _disk_error(path, error) from error
 
-    def take_turn(self, name: str, pause: Callable[[float], None]) -> AbstractContextManager[bool]:
+    def take_turn(self, name: str, pause: Callable[[float], None]) -> AbstractContextManager[None]:
         """Write to what `name` says one after the other with the other runs of this machine; see `take_turn`."""
         return take_turn(self.folder / "turns" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock", pause)
 

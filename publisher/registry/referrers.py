@@ -123,8 +123,9 @@ def list_referrers(remote: RemoteRepository, subject: Digest, artifacts: Sequenc
     if listing.by_api:
         _await_api(remote, subject, entries, listing)
     elif listing.lacks(entries):
-        with remote.take_turn(fallback_tag(subject)) as others_were_first:
-            _merge(remote, subject, entries, _tagged(remote, subject) if others_were_first else listing.entries)
+        with remote.take_turn(fallback_tag(subject)):
+            # Read again: whoever had the turn in between has written.
+            _merge(remote, subject, entries, _tagged(remote, subject))
     return listing.by_api
 
 

@@ -71,8 +71,8 @@ class RemoteRepository:
         self.wrote_early = False
         self.warn: Callable[[str], None] = lambda _text: None
         """Takes what is odd about the repository and stops nobody."""
-        self.take_turn: Callable[[Tag], AbstractContextManager[bool]] = lambda _tag: nullcontext(enter_result=False)
-        """Lets the runs of this machine write to a tag one after the other; gives whether others were before us."""
+        self.take_turn: Callable[[Tag], AbstractContextManager[None]] = lambda _tag: nullcontext()
+        """Lets the runs of this machine write to a tag one after the other."""
         self._no_tags = set[str]()
         self.lists_referrers: bool | None = None
         """Whether the registry has the referrers API; None until it was asked."""
