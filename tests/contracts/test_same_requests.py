@@ -68,6 +68,7 @@ OTHERWISE: Final = (
     ),
     Difference("routes that aren't there have a code; 2.8 leads some on", "get", "404 405", "301 400 404 405"),
     Difference("uploads that aren't there have one code; 2.8 has two", "patch finish status", "404", "404"),
+    Difference("an upload that was refused is over; 2.8 keeps some", "patch finish status", "404", "201 202 204 500"),
     Difference("a digest that is none is told before the upload is looked for", "finish", "400", "404"),
     Difference("bytes for an older Location are 416, as in distribution 3", "patch finish", "416", "404 500"),
     Difference("a Content-Type of no bytes is told; 2.8 fails", "patch", "400", "404 500"),
