@@ -145,7 +145,7 @@ def plan(
     flavor: str | Iterable[str] = (),
     labels: Mapping[str, str] | None = None,
     version: str | None = None,
-    only: str | None = None,
+    only: str | Iterable[str] = (),
     offline: bool = False,
     config: str | Path | None = None,
 ) -> Plan:
@@ -164,7 +164,7 @@ def release(
     flavor: str | Iterable[str] = (),
     labels: Mapping[str, str] | None = None,
     version: str | None = None,
-    only: str | None = None,
+    only: str | Iterable[str] = (),
     plan: str | Path | None = None,
     via: Via = "auto",
     verify: Level | None = None,
@@ -174,6 +174,7 @@ def release(
     allow_dirty: bool = False,
     allow_early_tag: bool = False,
     platforms: str | Iterable[str] = (),
+    pull_request: bool = False,
     sign: bool = False,
     key: str | None = None,
     no_sign: bool = False,
@@ -211,7 +212,7 @@ def release(
         sign=SignOptions(sign=sign, key=key, leave_out=no_sign, sbom=sbom),
     )
     options = _plan_options(images, rules, flavor, labels, version, only, force=force)
-    options = replace(options, platforms=_words(platforms))
+    options = replace(options, platforms=_words(platforms), pull_request=pull_request)
     with LibrarySession(config=config, username=username, password=password) as session:
         session.limit_time(timeout)
         return _receipt(_release(session, sources, options, release_options, _path(plan)))
@@ -220,15 +221,16 @@ def release(
 def _release(
     session: LibrarySession, sources: Sequence[str], options: PlanOptions, how: ReleaseOptions, plan: Path | None
 ) -> Run:
-    from publisher.workflows.jobs import only_job
+    from publisher.workflows.jobs import is_planned_only, only_job, released_jobs
     from publisher.workflows.plan import SavedPlans
 
-    if session.facts.is_pull_request and not session.sandbox:
+    if is_planned_only(session, options):
         raise Refused("a pull request releases nothing", hint="publisher.plan shows what a release would do")
     if plan:
         saved_plans = SavedPlans.read(plan)
         options, how = saved_plans.plan_options(options, session.facts), replace(how, saved=saved_plans)
-    job = only_job(session.settings, options, nameless=False)
+    released = released_jobs(session, options)
+    job = released[0] if len(released) == 1 else only_job(session.settings, options, nameless=False)
     return session.release(session.prepare(job, options, sources, how), how)
 
 
@@ -266,7 +268,7 @@ def status(
     images: str | Iterable[str] = (),
     rules: str | Iterable[str] = (),
     flavor: str | Iterable[str] = (),
-    only: str | None = None,
+    only: str | Iterable[str] = (),
     config: str | Path | None = None,
     username: str | None = None,
     password: str | None = None,
@@ -319,7 +321,7 @@ def _plan_options(
     flavor: str | Iterable[str],
     labels: Mapping[str, str] | None,
     version: str | None,
-    only: str | None,
+    only: str | Iterable[str],
     *,
     force: bool = False,
 ) -> PlanOptions:
@@ -331,7 +333,7 @@ def _plan_options(
         flavor=_words(flavor),
         labels=labels or {},
         version=version,
-        only=only,
+        only=_words(only),
         force=force,
     )
 

@@ -32,14 +32,14 @@ def command(
     publish plan --format github --rule type=semver,pattern={{version}}
     """
     from publisher.model.plan import Plans
-    from publisher.workflows.jobs import jobs
+    from publisher.workflows.jobs import released_jobs
     from publisher.workflows.plan import planned
 
     with open_session(options) as session:
         plan_options = make_plan_options(**flags)
         plans = {
             job.name or "": planned(session, job, plan_options, sources, offline=offline)
-            for job in jobs(session.settings, plan_options, nameless=True)
+            for job in released_jobs(session, plan_options, nameless=True)
         }
     document: Plan | Plans = plans[""] if "" in plans else Plans(plans=plans)
     _show(options, document, plans, file, form)

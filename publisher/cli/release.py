@@ -42,7 +42,8 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
     flavor: tuple[str, ...]
     labels: tuple[str, ...]
     version: str | None
-    only: str | None
+    only: tuple[str, ...]
+    pull_request: bool
     plan_file: Path | None
     dry_run: bool
     platforms: tuple[str, ...]
@@ -71,7 +72,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
         options = make_plan_options(
             self.images, self.rules, self.flavor, self.labels, self.version, self.only, force=self.force
         )
-        return replace(options, platforms=self.platforms)
+        return replace(options, platforms=self.platforms, pull_request=self.pull_request)
 
     def release_options(self) -> ReleaseOptions:
         """What they say of how it is released."""
@@ -107,6 +108,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 )
 @click.option("--dry-run", is_flag=True, help="Plan and preflight; write nothing.")
 @click.option("--platform", "platforms", multiple=True, type=LINES, metavar="OS/ARCH", help="Only this one (repeat).")
+@click.option("--pull-request", is_flag=True, help="Push an own pull request, by its own tags only.")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @click.option("--verify", type=click.Choice(["none", "digest", "pull", "deep"]), help="How much is proven.")
 @click.option("--build", is_flag=True, help="Build it first, as [build] says.")
@@ -140,7 +142,7 @@ def command(options: GlobalOptions, /, **flags: Any) -> int:
 
 def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
     from publisher.cli.rendering import show_runs
-    from publisher.workflows.jobs import jobs
+    from publisher.workflows.jobs import is_planned_only, released_jobs
     from publisher.workflows.plan import SavedPlans
     from publisher.workflows.release import prepare, release
 
@@ -152,24 +154,30 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
             saved_plans = SavedPlans.read(flags.plan_file)
             plan_options = saved_plans.plan_options(plan_options, session.facts)
             release_options = replace(release_options, saved=saved_plans)
-        # In a sandbox nothing is pushed to anybody: there a pull request is rehearsed.
-        dry_run = flags.dry_run or (session.facts.is_pull_request and not session.sandbox)
+        is_planned = is_planned_only(session, plan_options)
+        dry_run = flags.dry_run or is_planned
         release_options = replace(release_options, dry_run=dry_run)
         drafts = [
             prepare(session, job, plan_options, flags.sources, release_options)
-            for job in jobs(session.settings, plan_options)
+            for job in released_jobs(session, plan_options)
         ]
         if dry_run:
-            return _only_plan(options, drafts, flags.form)
+            code = _only_plan(options, drafts, flags.form)
+            # That a pull request would give no tag is no fault of it.
+            return 0 if is_planned else code
         # All are refused or agreed to before anything of the first is sent.
         for draft in drafts:
             _agree(options, draft, yes=flags.yes, form=flags.form)
         for draft in drafts:
             try:
                 runs.append(release(session, draft, release_options))
+                if session.is_stopped:
+                    break
             except PublishError as error:
                 runs = _stop_runs(runs, draft, error)
                 break
+    named = zip(runs, drafts, strict=False)
+    options.report_context.images = {run.receipt.id: draft.job.name for run, draft in named if draft.job.name}
     return show_runs(options, runs, flags.form)
 
 

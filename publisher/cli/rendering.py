@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.cli.github import is_wanted, report
+from publisher.cli.github import in_inputs, is_wanted, report
 from publisher.cli.process import ending, forget_stdout
 from publisher.model.codec import encode
 from publisher.model.errors import NO_ROOM, PublishError, UsageError
@@ -17,6 +17,7 @@ from publisher.model.printable import printable_json
 from publisher.report.cells import wrap_message
 from publisher.report.failure import document, paragraph, understand
 from publisher.report.progress import safe_lines
+from publisher.report.workflow_commands import annotation, is_in_actions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -122,9 +123,18 @@ def show_text(text: str) -> None:
 
 def show_error(error: PublishError, redact: Callable[[str], str]) -> int:
     """Tell of an error on stderr, secrets taken out by `redact`; returns its exit code."""
-    text = f"publish: {safe_lines(paragraph(error, redact))}"
-    _print_error("\n".join(wrap_message(text, sys.stderr, "  ")))
+    _speak_of_inputs(error)
+    text = paragraph(error, redact)
+    if is_in_actions():
+        _print_error(annotation("error", text, error.place))
+    else:
+        _print_error("\n".join(wrap_message(f"publish: {safe_lines(text)}", sys.stderr, "  ")))
     return error.exit_code
+
+
+def _speak_of_inputs(error: PublishError) -> None:
+    if is_in_actions() and error.hint:
+        error.hint = in_inputs(error.hint)
 
 
 def render_failure(error: BaseException, redact: Callable[[str], str], *, as_json: bool, verbose: bool) -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     options: GlobalOptions, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
-    only: str | None, username: str | None, *, password_stdin: bool, form: str,
+    only: tuple[str, ...], username: str | None, *, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Show every version and floating tag, and which are not where they belong; exit 4 if some are not.
 
@@ -34,7 +34,8 @@ def command(
     from publisher.workflows.status import ages, status
 
     with open_session(options, username, password_stdin=password_stdin) as session:
-        document = status(session, select_plan_options(images, rules, flavor, only))
+        plan_options = select_plan_options(images, rules, flavor, only)
+        document = status(session, plan_options)
         report(document)
         if form == "json":
             show_json(document)
@@ -45,6 +46,6 @@ def command(
     error = Drift(
         f"{drifting(len(document.drifted))} not where {'it belongs' if len(document.drifted) == 1 else 'they belong'}",
         reference=document.drifted[0],
-        hint="'publish reconcile' puts them right",
+        hint=f"'publish reconcile{plan_options.selection}' puts them right",
     )
     return show_error(error, options.run.redact)

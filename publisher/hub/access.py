@@ -144,7 +144,7 @@ class Access:
                     f"Docker Hub's API does not accept the credential of {credential.principal}: "
                     f"{message_of(response.content) or response.status}",
                     reference="hub.docker.com",
-                    hint="with two-factor or single sign-on use an access token: publish login",
+                    hint="with two-factor or single sign-on use an access token: publish login docker.io",
                 )
             if response.status != _OK:
                 raise error_of(response, "sign in to", "its API", who=credential.username, right="an access token")

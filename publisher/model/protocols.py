@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor, Platform
     from publisher.model.reference import Repository
+    from publisher.model.value import Place
 
 
 class CredentialSource(Protocol):
@@ -136,8 +137,11 @@ class Progress(Protocol):
     def step(self, text: str) -> None:
         """A step begins or ended, in one line."""
 
-    def warn(self, text: str) -> None:
-        """Something the user should know and needn't act on now."""
+    def warn(self, text: str, place: Place | None = None) -> None:
+        """Something the user should know and needn't act on now; place: the line of a file that it is about."""
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        """A step with many lines, which may be folded away."""
 
     def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
         """A bar for `total` bytes; None when unknown."""

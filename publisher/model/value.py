@@ -25,6 +25,13 @@ class Value(msgspec.Struct, frozen=True):
     """
 
 
+class Place(Value, frozen=True):
+    """A line of a file; 0 for none of them."""
+
+    file: str
+    line: int = 0
+
+
 class TextValue:
     """An immutable value that documents hold as its text; equality, hash and order are those of its `parts`.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from publisher.model.errors import BadReference
+from publisher.model.errors import BadReference, BadRule
 from publisher.model.plan import Kind
 from publisher.model.reference import Tag
 from publisher.model.value import Value
@@ -82,7 +82,7 @@ def _flavored(text: str, origin: BuildRef) -> str:
     try:
         return expand(text, origin)
     except BadExpression as error:
-        raise bad_rule(f"flavor {text}", str(error)) from error
+        raise BadRule(f"the flavor '{text}' is wrong: {error}", rule=text) from error
 
 
 def _bind(rule: Rule, ruleset: Ruleset, origin: BuildRef) -> Rule:

@@ -8,7 +8,7 @@ import os
 import random
 import re
 import secrets
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -18,12 +18,11 @@ import msgspec
 from publisher.model.codec import decode, encode_readable
 from publisher.model.environment import NOWHERE, state_folder
 from publisher.model.errors import NO_ROOM, DiskFull, Locked, PublishError, UsageError
-from publisher.model.receipt import Receipt
+from publisher.model.receipt import Receipt, Receipts
 from publisher.receipts.atomic import ReservedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
-    from contextlib import AbstractContextManager
 
 
 class Lock:
@@ -41,34 +40,6 @@ class Lock:
             self._path.unlink(missing_ok=True)
             os.close(self._file)
             self._file = -1
-
-
-_LONGEST_TURN: Final = 120.0
-"""Seconds that a lock is waited for which only orders the runs of one machine."""
-
-
-@contextmanager
-def take_turn(path: Path, pause: Callable[[float], None]) -> Iterator[None]:
-    """Hold the lock on `path`, once those before us have ended.
-
-    It makes things quicker and surer among the runs of one machine, and isn't relied on: where it can't be had, or not
-    in time, it is done without.
-    """
-    lock, waited = None, 0.0
-    with suppress(OSError):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        while lock is None and waited < _LONGEST_TURN:
-            try:
-                lock = Lock(path)
-            except Locked:
-                seconds = random.uniform(0.05, 0.15)
-                pause(seconds)
-                waited += seconds
-    try:
-        yield
-    finally:
-        if lock:
-            lock.release()
 
 
 def _open_locked(path: Path) -> int:
@@ -96,6 +67,32 @@ def _locked(file: int, path: Path) -> Locked:
     )
 
 
+@contextmanager
+def take_turns(folder: Path, name: str, sleep: Callable[[float], None]) -> Iterator[None]:
+    """Wait until no other run on this machine works on `name`; raises Locked after a minute.
+
+    It spares runs a conflict that they would mend anyway: where the folder can't be written, nobody waits.
+    """
+    path = folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock"
+    with ExitStack() as held:
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            held.callback(_wait_for_lock(path, sleep).release)
+        yield
+
+
+def _wait_for_lock(path: Path, sleep: Callable[[float], None]) -> Lock:
+    for _try in range(_TURN_TRIES):
+        try:
+            return Lock(path)
+        except Locked:
+            sleep(random.uniform(0.5, 1.5) * _LONGEST_TURN / _TURN_TRIES)
+    return Lock(path)
+
+
+_TURN_TRIES: Final = 2400
+_LONGEST_TURN: Final = 60.0
+"""Seconds."""
 _ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 _OWN: Final = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6}")
 _LARGEST: Final = 16 << 20
@@ -155,10 +152,6 @@ class Journal:
             return JournalEntry(self, name, Lock(path))
         except OSError as error:
             raise _disk_error(path, error) from error
-
-    def take_turn(self, name: str, pause: Callable[[float], None]) -> AbstractContextManager[None]:
-        """Write to what `name` says one after the other with the other runs of this machine; see `take_turn`."""
-        return take_turn(self.folder / "turns" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock", pause)
 
     def list(self) -> tuple[tuple[Receipt, ...], tuple[Path, ...]]:
         """The receipts, newest first, and the files among them that are torn or not receipts; these are left alone."""
@@ -298,9 +291,9 @@ class ReceiptCopy:
         is_special = self._path.exists() and not self._path.is_file()
         self._file = None if is_special else ReservedFile(self._path, self._path.with_name(f".{path.name}.room"))
 
-    def write(self, receipt: Receipt, *, last: bool = True) -> None:
+    def write(self, document: Receipt | Receipts, *, last: bool = True) -> None:
         """Write it whole; `last`: no other write comes."""
-        content = encode_readable(receipt).encode()
+        content = encode_readable(document).encode()
         try:
             if self._file:
                 self._file.write(content)
@@ -311,6 +304,11 @@ class ReceiptCopy:
         finally:
             if self._file and last:
                 self._file.close()
+
+
+def save(document: Receipt | Receipts, path: Path) -> None:
+    """Write receipts to any file, as `--receipt` asks; whole or not at all. Raises DiskFull or UsageError."""
+    ReceiptCopy(path).write(document)
 
 
 def _disk_error(path: Path, error: OSError) -> PublishError:

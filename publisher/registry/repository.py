@@ -20,7 +20,7 @@ from publisher.registry.answers import BlobUnknown, DigestPushRefused, ErrorResp
 from publisher.registry.blobs import BlobReader
 from publisher.registry.pages import gather_tags, name_no_tags, pages, tags_of
 from publisher.registry.sessions import UploadSessions, stated_digest
-from publisher.registry.upload import push_blob, upload_blob
+from publisher.registry.upload import push_blob, upload_at_once, upload_blob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from publisher.http.client import Client
     from publisher.http.message import Body
+    from publisher.model.artifact import SmallBlob
     from publisher.model.errors import PublishError
     from publisher.model.protocols import Upload
     from publisher.model.reference import Repository, Tag
@@ -53,10 +54,16 @@ class RemoteRepository:
 
     Every method raises Denied, Refused, Unreachable or VerificationFailed (and their kinds) for answers that are
     neither what was asked for nor "absent". retry_policy: the pauses between tries of
-    an upload; the client has its own.
+    an upload; the client has its own. list_lock: held while a tag that is a list is read, merged and written.
     """
 
-    def __init__(self, client: Client, endpoint: Endpoint, retry_policy: RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        endpoint: Endpoint,
+        retry_policy: RetryPolicy | None = None,
+        list_lock: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self.repository: Repository = endpoint.repository
         self.endpoint = endpoint
         self._client = client
@@ -65,14 +72,13 @@ class RemoteRepository:
         self._delete = f"repository:{endpoint.path}:pull,delete"
         self._needs_push = False
         self.retry_policy = retry_policy or RetryPolicy()
+        self.list_lock = list_lock
         self._sessions = UploadSessions(self, self.retry_policy)
         self.early_tag: Tag | None = None
         """What a manifest may be put under where the registry takes none by its digest."""
         self.wrote_early = False
         self.warn: Callable[[str], None] = lambda _text: None
         """Takes what is odd about the repository and stops nobody."""
-        self.take_turn: Callable[[Tag], AbstractContextManager[None]] = lambda _tag: nullcontext()
-        """Lets the runs of this machine write to a tag one after the other."""
         self._no_tags = set[str]()
         self.lists_referrers: bool | None = None
         """Whether the registry has the referrers API; None until it was asked."""
@@ -112,7 +118,8 @@ class RemoteRepository:
         """The error that `response` means."""
         principal = self._client.principal(self.endpoint.host, self.endpoint.path)
         with response:
-            return refusal(response, what, reference or self.repository, principal)
+            challenge = response.headers.get("WWW-Authenticate", "")
+            return refusal(response, what, reference or self.repository, principal, challenge)
 
     @property
     def is_signed_in(self) -> bool:
@@ -322,6 +329,10 @@ class RemoteRepository:
     def upload(self, blob: Upload) -> Descriptor:
         """Send a blob; returns once the registry has said that it holds it."""
         return upload_blob(self._sessions, blob)
+
+    def upload_at_once(self, blob: SmallBlob) -> None:
+        """Send a small blob in as few requests as the registry takes."""
+        upload_at_once(self._sessions, blob)
 
     def push_blob(self, blob: Descriptor, body: Iterator[memoryview]) -> None:
         """Send a blob that is known beforehand in one request; raises NotTaken where it has to go piece by piece."""

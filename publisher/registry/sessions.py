@@ -63,6 +63,8 @@ class UploadSessions:
         self.shortest_piece = 0
         """Bytes that a piece must have unless it is the last one (OCI-Chunk-Min-Length)."""
         self._lock = threading.Lock()
+        self.takes_whole: bool | None = None
+        """Whether a session may begin with the whole blob; None until it was tried."""
 
     def ensure_spare(self) -> None:
         """Have a spare session, which shows the right to push."""

@@ -16,6 +16,7 @@ from publisher.registry.sessions import stated_digest, with_digest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from publisher.model.artifact import SmallBlob
     from publisher.model.manifest import Descriptor
     from publisher.model.protocols import Upload
     from publisher.registry.sessions import UploadSessions
@@ -111,6 +112,8 @@ SMALL: Final = 1024 * 1024
 _SMALLEST_PIECE: Final = 64 * 1024
 _LOST_AS_STREAM: Final = 3
 """Tries without headway after which a stream goes on in pieces: who finds it too large may hang up without a word."""
+_UNPROVEN: Final = 64 * 1024
+"""Bytes that are sent with the request that opens a session before a registry is known to take that."""
 _TRIES: Final = 8
 _HEADWAY: Final = 1024 * 1024
 """Bytes that a try must bring the blob forward not to count against the limit of tries."""
@@ -118,6 +121,7 @@ _CORRUPTED: Final = 4
 """What a digest mismatch costs of the tries: the whole blob goes again."""
 
 _SUCCESS: Final = frozenset({200, 201, 202, 204})
+_CREATED, _ACCEPTED = 201, 202
 _NO_STREAM: Final = frozenset({411, 416})
 _TOO_LARGE: Final = 413
 _SESSION_GONE: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"})
@@ -154,6 +158,31 @@ def check_digest(sessions: UploadSessions, response: Response, blob: Descriptor)
         raise VerificationFailed(
             f"sent {blob.digest}, the registry says it holds {digest}", reference=sessions.remote.repository
         )
+
+
+def upload_at_once(sessions: UploadSessions, blob: SmallBlob) -> None:
+    """Send a small blob with the request that opens its session, where the registry takes that; else as any other.
+
+    A registry that doesn't answers with the session that it has opened: nothing is lost but the few bytes.
+    """
+    descriptor = blob.descriptor()
+    largest = {None: _UNPROVEN, True: SMALL, False: -1}[sessions.takes_whole]
+    if descriptor.size > largest or not _post_blob(sessions, descriptor, blob.content):
+        upload_blob(sessions, blob)
+
+
+def _post_blob(sessions: UploadSessions, blob: Descriptor, content: bytes) -> bool:
+    address = with_digest(sessions.remote.url("blobs/uploads/"), blob.digest)
+    headers = {"Content-Type": "application/octet-stream"}
+    with sessions.remote.request("POST", address, body=content, headers=headers) as response:
+        if response.status == _CREATED:
+            sessions.takes_whole = True
+            check_digest(sessions, response, blob)
+            return True
+        if response.status == _ACCEPTED:
+            sessions.takes_whole = False
+            sessions.add_spare(response)
+    return False
 
 
 class NotTaken(Unreachable):

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from publisher.model.printable import printable
 from publisher.report.cells import wrap_message
+from publisher.report.workflow_commands import annotation, workflow_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
     from publisher.model.protocols import Meter, Progress
+    from publisher.model.value import Place
 
 
 # The first word of a line, and the step that the time before that line belongs to.
@@ -52,9 +54,13 @@ class Stopwatch:
             self.timings[name] = self.timings.get(name, 0.0) + now - self._last
             self._last = now
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, place: Place | None = None) -> None:
         """A warning takes no time."""
-        self._progress.warn(text)
+        self._progress.warn(text, place)
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        """A group of the one who shows it."""
+        return self._progress.group(title)
 
     def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
         """A meter of the one who shows it."""
@@ -69,7 +75,7 @@ _STEP = 9
 class Teller:
     """Tells steps and warnings; implements model.protocols.Progress.
 
-    redact: takes secrets out of every line. quiet: warnings only.
+    redact: takes secrets out of every line. quiet: warnings only. annotates: in the words of GitHub's runner.
     """
 
     def __init__(
@@ -79,7 +85,9 @@ class Teller:
         quiet: bool = False,
         color: bool = True,
         redact: Callable[[str], str] = str,
+        annotates: bool = False,
     ) -> None:
+        self._annotates = annotates
         self._stream = stream
         self._quiet = quiet
         self._color = color and stream.isatty()
@@ -94,9 +102,25 @@ class Teller:
         if not self._quiet:
             self._write(text)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, place: Place | None = None) -> None:
         """What the user should know and needn't act on now."""
-        self._write(text, "warning: ")
+        if self._annotates:
+            self._print([annotation("warning", self._redact(text), place)])
+        else:
+            self._write(text, "warning: ")
+
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """A step with all that it tells; folded in a step's log of GitHub Actions."""
+        if not self._annotates or self._quiet:
+            self.step(title)
+            yield
+            return
+        self._print([workflow_command("group", safe_lines(printable(self._redact(title))))])
+        try:
+            yield
+        finally:
+            self._print([workflow_command("endgroup")])
 
     def trace(self, text: str) -> None:
         """A line for `--verbose`."""
@@ -104,13 +128,16 @@ class Teller:
 
     def _write(self, text: str, prefix: str = "") -> None:
         line = prefix + safe_lines(printable(self._redact(text)))
+        self._print(self._lines(line))
+
+    def _print(self, lines: Iterable[str]) -> None:
         # A stderr that is full or closed must not end a run between two tags.
         with self._lock, suppress(OSError, ValueError):
-            for part in self._lines(line):
+            for line in lines:
                 if self._bars:
-                    self._bars.console.out(part, highlight=False)
+                    self._bars.console.out(line, highlight=False)
                 else:
-                    print(part, file=self._stream, flush=True)
+                    print(line, file=self._stream, flush=True)
 
     def _lines(self, text: str) -> list[str]:
         """The lines of a step or a warning, which goes on below what follows its first word."""

@@ -17,6 +17,7 @@ from publisher.model.reference import Repository
 from publisher.report.cells import columns, fit, longest_word, pad, wrap
 from publisher.report.cells import width as width_of
 from publisher.report.progress import size
+from publisher.report.verify_lines import verify_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -164,13 +165,9 @@ def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
     return _finish(lines)
 
 
-def verifying(receipt: Receipt) -> list[str]:
-    """The line to hand to whoever pulls a signed image."""
-    plan, image = receipt.plan, receipt.image
-    if plan is None or image is None or not receipt.signatures or not isinstance(plan.signing, PlannedSigning):
-        return []
-    who = plan.signing.identity if plan.signing.by == "ci" else "cosign.pub"
-    return ["", *(f"publish verify {name}@{image.digest} --signed-by {who}" for name in plan.images)]
+def _verify_lines(receipt: Receipt) -> list[str]:
+    lines = verify_lines(receipt)
+    return ["", *lines] if lines else []
 
 
 def _signing(signing: PlannedSigning) -> str:
@@ -245,7 +242,7 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
         and all(change.state is not State.UNKNOWN for change in receipt.moves)
     ):
         pins = (f"{image}@{receipt.image.digest}" for image in receipt.plan.images)
-        lines += ["", *(paint(pin, _BOLD, color=color) for pin in pins), *verifying(receipt)]
+        lines += ["", *(paint(pin, _BOLD, color=color) for pin in pins), *_verify_lines(receipt)]
     return _finish(lines)
 
 

@@ -15,11 +15,13 @@ from publisher.engine.build_inputs import BuildInputs, first_miss, snapshot
 from publisher.engine.build_progress import UnsupportedByDriver
 from publisher.engine.builder import BuildStep, context_files
 from publisher.engine.buildx import BuildOutput
+from publisher.engine.dockerfile import read_dockerfile
 from publisher.engine.run_options import Port
 from publisher.model.digest import Digest
 from publisher.model.environment import cache_folder
+from publisher.model.errors import BuildFailed
 from publisher.model.settings import TransferSettings
-from publisher.model.value import Value
+from publisher.model.value import Place, Value
 from publisher.transfer.compression import Compression
 from publisher.workflows.build_request import EPOCH, BuildOptions, request_of
 from publisher.workflows.builders import find_buildx, run_build
@@ -47,17 +49,24 @@ class BuildReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema",
 def build_image(session: Session, job: Job, wish: PlanOptions, options: BuildOptions) -> BuildReport:
     """Build, name and label an image; the report says what the cache did."""
     session.aim(job.repositories)
-    return _report(session, job, request_of(session, job, wish, options), options.output or BuildOutput())
+    request = request_of(session, job, wish, options)
+    report = _report(session, job, request, options.output or BuildOutput())
+    _tell_advice(session, request, report)
+    return report
 
 
 def _report(session: Session, job: Job, request: BuildRequest, output: BuildOutput) -> BuildReport:
     start = time.monotonic()
-    session.progress.step(f"build    {request.names[0]} from {request.context}")
     files = context_files(request.context, request.dockerfile)
     notes = _Notes.of(session, request)
     before = notes.read()
     now = snapshot(request, files, before)
-    built = run_build(session, request, output)
+    with session.progress.group(f"build    {request.names[0]} from {request.context}"):
+        try:
+            built = run_build(session, request, output)
+        except BuildFailed as error:
+            error.place = error.place or _place(request, error)
+            raise
     notes.write(now)
     for warning in (*built.warnings, *_not_reproducible(session, request, output, built)):
         session.progress.warn(warning)
@@ -70,6 +79,13 @@ def _report(session: Session, job: Job, request: BuildRequest, output: BuildOutp
         miss=session.redact(miss),
         advice=_advice(job, request, files, built),
     )
+
+
+def _place(request: BuildRequest, error: BuildFailed) -> Place | None:
+    """The line of the Dockerfile that the builder failed at, where it says which instruction that was."""
+    file = str(request.context / request.dockerfile)
+    named = ((one.line, f"({one.word} {one.rest}".rstrip()) for one in read_dockerfile(request.text))
+    return next((Place(file, line) for line, text in named if text in error.message), None)
 
 
 def _not_reproducible(
@@ -148,7 +164,7 @@ def built_source(
         session.progress.step(f"build    would make {request.names[0]} from {request.context}: its content is unknown")
         return None
     report, source = _for_release(session, job, request, compression)
-    tell_advice(session, report)
+    _tell_advice(session, request, report)
     return (source,)
 
 
@@ -169,10 +185,11 @@ def _for_release(
     return _report(session, job, request, BuildOutput()), f"docker-daemon:{request.names[0]}"
 
 
-def tell_advice(session: Session, report: BuildReport) -> None:
+def _tell_advice(session: Session, request: BuildRequest, report: BuildReport) -> None:
     """Why the cache was left, and what could be better, by line."""
     if report.miss:
         session.progress.step(report.miss)
     for one in report.advice:
         where = f"line {one.line}: " if one.line else ""
-        session.progress.warn(f"{where}{one.message} [{one.rule}]")
+        place = Place(str(request.context / request.dockerfile), one.line)
+        session.progress.warn(f"{where}{one.message} [{one.rule}]", place)

@@ -197,7 +197,8 @@ def _texts_of(secret: BuildSecret) -> set[str]:
 
 def _refuse_tags(session: Session, job: Job, wish: PlanOptions, request: BuildRequest) -> None:
     """A cache that is kept under a tag of the release would overwrite it, past all that a release proves."""
-    rules = bound_rules(request_of_plan(session, job, wish), session.facts)
+    with session.configuration.locate_rules():
+        rules = bound_rules(request_of_plan(session, job, wish), session.facts)
     for cache in request.cache_to:
         if not cache.reference:
             continue

@@ -104,7 +104,9 @@ def new_files(here: ProjectSurvey, options: InitOptions) -> tuple[NewFile, ...]:
             hint="run 'publish init' there, or leave them out",
         )
     if options.github:
-        files.append(NewFile(path=GITHUB_FILE, content=github_workflow(repositories[0])))
+        files.append(
+            NewFile(path=GITHUB_FILE, content=github_workflow(repositories[0], several=len(here.dockerfiles) > 1))
+        )
     if options.gitlab:
         files.append(NewFile(path=GITLAB_FILE, content=gitlab_pipeline(repositories[0])))
     return tuple(files)

@@ -15,11 +15,11 @@ from publisher.facts.build_checks import source_root
 from publisher.facts.configuration import Configuration, load
 from publisher.model.environment import cache_folder
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
-from publisher.threads import POLL_SECONDS, deferred_signals, run_parallel
-from publisher.workflows.time_limit import TimeLimit
+from publisher.threads import POLL_SECONDS, TimeLimit, deferred_signals, run_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from publisher.credentials.chain import Chain
     from publisher.engine.connection import Engine
@@ -133,9 +133,14 @@ class Session:
         """Name the repositories that are written to: environment credentials without a host belong to theirs."""
         self._destinations = frozenset(repository.registry for repository in destinations)
 
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether PUBLISH_ANONYMOUS forbids every credential, as for a run that may be about a stranger's code."""
+        return bool(self.environ.get("PUBLISH_ANONYMOUS"))
+
     @cached_property
     def credentials(self) -> Chain:
-        """Who we are at each registry; in a sandbox its own user, and nobody else."""
+        """Who we are at each registry; in a sandbox its own user, and nobody else; for PUBLISH_ANONYMOUS nobody."""
         from publisher.credentials.chain import Chain
         from publisher.credentials.docker_config import DockerConfig
         from publisher.credentials.environment import CommandLineCredential, EnvironmentCredentials, SandboxCredentials
@@ -145,6 +150,8 @@ class Session:
 
         if self.sandbox:
             return Chain((SandboxCredentials(),), self._trace)
+        if self.is_anonymous:
+            return Chain((), self._trace)
         sources: list[CredentialSource] = [
             EnvironmentCredentials(self.environ, self._destinations),
             OidcCredentials(self.environ, lambda: self._anonymous_client, self.learn),
@@ -203,8 +210,7 @@ class Session:
         self.time_limit.start()
 
     def _cut(self) -> None:
-        self._interrupt = self._interrupt or Interrupted(signal.SIGALRM).as_error()
-        self._interrupted.set()
+        self.stop(Interrupted(signal.SIGALRM).as_error())
         for client in tuple(self._clients):
             client.cut()
 
@@ -216,9 +222,16 @@ class Session:
         key = (repository, anonymous)
         if key not in self._remotes:
             client = self._anonymous_client if anonymous else self.client
-            remote = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy)
+            endpoint = locate(repository, self.sandbox)
+
+            def lock(tag: str) -> AbstractContextManager[object]:
+                from publisher.receipts.journal import take_turns
+
+                folder = cache_folder(self.environ) / "locks"
+                return take_turns(folder, f"{endpoint.host}/{endpoint.path}:{tag}", self.retry_policy.sleep)
+
+            remote = RemoteRepository(client, endpoint, self._retry_policy, lock)
             remote.warn = remote.warn if anonymous else self.progress.warn
-            remote.take_turn = lambda tag: self.journal.take_turn(f"{repository}:{tag}", self.pause)
             self._remotes[key] = remote
         return self._remotes[key]
 
@@ -302,6 +315,16 @@ class Session:
         if self._trace:
             self._trace(text)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal, or the end of its time, has ended the run."""
+        return self._interrupted.is_set()
+
+    def stop(self, error: BaseException) -> None:
+        """Begin nothing else: whoever waits raises `error`."""
+        self._interrupt = self._interrupt or error
+        self._interrupted.set()
+
     def parallel(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Do `work` on each item side by side; results in order, the first error raised once all have ended.
 
@@ -310,8 +333,7 @@ class Session:
 
         def on_stop(error: BaseException) -> None:
             if isinstance(error, Interrupted | KeyboardInterrupt):
-                self._interrupt = error
-                self._interrupted.set()
+                self.stop(error)
 
         return run_parallel(work, items, threads=self.threads, name="publish", finish_all=True, on_stop=on_stop)
 

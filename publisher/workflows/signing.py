@@ -54,11 +54,6 @@ def prepare_signing(session: Session, settings: ImageSettings, options: SignOpti
     if session.facts.is_pull_request:
         return None
     signer = _signer(session, table, options)
-    if table and table.legacy and not isinstance(signer, KeySigner):
-        raise ConfigError(
-            "[sign] legacy writes cosign's older form, which takes a key",
-            hint='leave it out: cosign 3 reads the bundle; or write by = "cosign.key"',
-        )
     _refuse_unasked_log(session, signer, options)
     origin = read_build_origin(session.environ, session.facts, signer.claims)
     return _with_sbom(

@@ -222,6 +222,17 @@ def test_one_of_several_images(sandbox: Sandbox, world: Path) -> None:
     assert f"{APP}:1.0.0" in states(publisher.release("oci:image", version="1.0.0", only="app"))
 
 
+def test_a_git_tag_says_which_image(sandbox: Sandbox, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the command line: the image whose prefix takes it, and never another one."""
+    tables = (f'[images.{name}]\nrepositories = ["me/{name}"]\nversion-prefix = "{name}/"\n' for name in ("app", "web"))
+    (world / "publish.toml").write_text("".join(tables))
+    for name, value in {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/tags/app/v1.0.0"}.items():
+        monkeypatch.setenv(name, value)
+    assert f"{APP}:1.0.0" in states(publisher.release("oci:image"))
+    with pytest.raises(PublishError, match="belongs to none of the images web"):
+        publisher.release("oci:image", only="web")
+
+
 def test_a_pull_request_releases_nothing(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on the command line; in a sandbox it is a rehearsal, and goes on."""
     variables = {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge"}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.model.errors import Interrupted
-from publisher.threads import deferred_signals, run_parallel, run_to_end, run_within
+from publisher.threads import TimeLimit, deferred_signals, run_parallel, run_to_end, run_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,3 +187,33 @@ def test_a_deadline_does_not_wait() -> None:
     assert run_within(lambda: done.wait(20), 0.1) is None
     assert time.monotonic() - began < 10
     done.set()
+
+
+def test_the_time_of_a_run() -> None:
+    """The alarm comes first, then everything is cut, again and again, until it is stopped."""
+    alarms: list[float] = []
+    cuts: list[float] = []
+    limit = TimeLimit(60, lambda: cuts.append(1), alarms.append)
+    limit.start()
+    with limit.suspended():
+        assert alarms == [60, 0]
+    assert alarms == [60, 0, 60], "after a build the time begins anew"
+    limit.stop()
+    assert alarms == [60, 0, 60, 0]
+    assert cuts == []
+
+
+def test_time_without_signals() -> None:
+    """A program that has its own signals is cut at once; none is without a limit."""
+    cuts: list[float] = []
+    limit = TimeLimit(0.01, lambda: cuts.append(time.monotonic()))
+    limit.start()
+    deadline = time.monotonic() + 10
+    while len(cuts) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    limit.stop()
+    assert len(cuts) >= 2
+    endless = TimeLimit(0, lambda: cuts.append(0), lambda _seconds: cuts.append(0))
+    endless.start()
+    endless.stop()
+    assert 0 not in cuts

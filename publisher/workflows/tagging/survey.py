@@ -91,7 +91,8 @@ def configured_destinations(session: Session, wish: PlanOptions) -> tuple[Destin
     """The repositories that configuration and options name, each with its image's rules."""
     rulesets: dict[Repository, Ruleset] = {}
     for job in jobs(session.settings, wish):
-        ruleset = bound_rules(request_of(session, job, wish), session.facts)
+        with session.configuration.locate_rules():
+            ruleset = bound_rules(request_of(session, job, wish), session.facts)
         for repository in job.repositories:
             rulesets.setdefault(repository, ruleset)
     session.aim(rulesets)
@@ -100,7 +101,9 @@ def configured_destinations(session: Session, wish: PlanOptions) -> tuple[Destin
 
 def destination_of(session: Session, repository: Repository, wish: PlanOptions) -> Destination:
     """One repository, with the rules of the image that names it, else those of the options, else the default ones."""
-    return session.destination(repository, bound_rules(_request_for(session, repository, wish), session.facts))
+    with session.configuration.locate_rules():
+        ruleset = bound_rules(_request_for(session, repository, wish), session.facts)
+    return session.destination(repository, ruleset)
 
 
 def _request_for(session: Session, repository: Repository, wish: PlanOptions) -> PlanRequest:

@@ -151,7 +151,10 @@ class TagWriter:
         try:
             work()
             self._check_overtaken()
-        except (Exception, Interrupted) as error:  # noqa: BLE001 - it is raised, or told with the tags
+        except Interrupted as interrupt:
+            self._session.stop(interrupt)
+            return self._end(interrupt)
+        except Exception as error:  # noqa: BLE001 - it is raised, or told with the tags
             return self._end(error)
         except KeyboardInterrupt as interrupt:  # a program that uses the library handles its own signals
             self._end(interrupt)
