@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from msgspec.structs import replace
 from publisher.engine.build_progress import BuildProgress
 from publisher.engine.child import started
 from publisher.model.build_values import write_fields
-from publisher.model.environment import home_folder
+from publisher.model.environment import find_program, home_folder
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
@@ -87,12 +86,11 @@ class Buildx(Value, frozen=True):
     @classmethod
     def find(cls, environ: Mapping[str, str]) -> Self | None:
         """Docker's plugin, where docker itself is there; else buildx as a program of its own."""
-        path = environ.get("PATH")
-        if shutil.which("docker", path=path):
+        if find_program("docker", environ):
             for folder in _plugin_folders(environ):
                 if os.access(folder / _PLUGIN, os.X_OK):
                     return cls(str(folder / _PLUGIN), ("buildx",))
-        alone = shutil.which(_PLUGIN, path=path) or shutil.which("buildx", path=path)
+        alone = find_program(_PLUGIN, environ) or find_program("buildx", environ)
         return cls(alone) if alone else None
 
     def build(

@@ -9,8 +9,9 @@ import random
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from publisher.http.pages import PageTrail
 from publisher.model import media
-from publisher.model.errors import Unreachable
+from publisher.model.errors import Unreachable, VerificationFailed
 from publisher.model.manifest import Descriptor, Index, Manifest, compose_index, parse_manifest
 from publisher.model.reference import Tag
 from publisher.model.value import Value
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from publisher.model.manifest import Content
     from publisher.registry.repository import RemoteRepository
 
+MOST_REFERRERS: Final = 1_000
+"""To one subject."""
 _MERGES: Final = 8
 _SHORTEST_WAIT: Final = 0.25
 _LONGEST_WAIT: Final = 2.0
@@ -74,20 +77,38 @@ def read_referrers(remote: RemoteRepository, subject: Digest) -> ReferrerList:
     """What refers to `subject`: by the API, else by the tag that stands in for it."""
     if remote.lists_referrers is False:
         return _tagged(remote.find(fallback_tag(subject)))
+    trail = PageTrail(f"the list of what refers to {subject}", remote.repository.at(subject))
     entries: list[Descriptor] = []
 
     def fetch(url: str) -> Response:
         return remote.request("GET", url, headers={"Accept": media.OCI_INDEX})
 
-    for page in pages(remote.url(f"referrers/{subject}"), fetch):
+    for page in pages(remote.url(f"referrers/{subject}"), fetch, trail):
         if page.status != _OK:
             # Of a repository that doesn't exist yet, registries with the API say this too.
             is_final = page.status == _NOT_FOUND and "NAME_UNKNOWN" not in ErrorResponse.read(page).codes
             remote.lists_referrers = False if is_final else None
             return _tagged(remote.find(fallback_tag(subject)))
         content = parse_manifest(page.content, media.OCI_INDEX)
-        entries.extend(content.manifests if isinstance(content, Index) else ())
-    return ReferrerList(tuple(entries), by_api=True)
+        listed = content.manifests if isinstance(content, Index) else ()
+        trail.count(len(listed))
+        entries.extend(listed)
+        _check_count(remote, subject, entries)
+    return ReferrerList(_each_once(entries), by_api=True)
+
+
+def _check_count(remote: RemoteRepository, subject: Digest, entries: Sequence[Descriptor]) -> None:
+    if len(entries) > MOST_REFERRERS:
+        message = f"more than {MOST_REFERRERS:,} artifacts refer to {subject} in {remote.repository}"
+        raise VerificationFailed(message, reference=remote.repository.at(subject))
+
+
+def _each_once(entries: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
+    """Of several entries for one digest the first."""
+    by_digest: dict[Digest, Descriptor] = {}
+    for entry in entries:
+        by_digest.setdefault(entry.digest, entry)
+    return tuple(by_digest.values())
 
 
 def _tagged(content: Content | None) -> ReferrerList:

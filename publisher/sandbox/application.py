@@ -107,6 +107,8 @@ class Application:
         """The answer; None for hanging up."""
         if not is_loopback(request.headers.get("host", "")):
             return PlainTextResponse("only loopback names are answered\n", 403)
+        if _is_foreign(request):
+            return PlainTextResponse("no page of another site is answered\n", 403)
         path: str = request.scope["path"]
         if path == "/" or path.startswith("/_sandbox/"):
             return await asyncio.to_thread(self._own_page, path)
@@ -169,6 +171,13 @@ def is_loopback(host: str) -> bool:
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _is_foreign(request: Request) -> bool:
+    """Whether a page of another site asks, from a browser: any page may send writes to this machine, unseen."""
+    origin = request.headers.get("origin")
+    own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return origin not in {None, own} or request.headers.get("sec-fetch-site") == "cross-site"
 
 
 def _target(scope: Scope) -> str:

@@ -86,6 +86,8 @@ def _layer() -> bytes:
 
 
 _STARTING = 10.0
+_MOST_CONNECTIONS: Final = 500
+"""And as many requests; each takes a file, of which a process often has 1,024."""
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -176,6 +178,7 @@ def _server(application: Application) -> Any:
         loop="asyncio",
         ws="none",
         timeout_keep_alive=60,
+        limit_concurrency=_MOST_CONNECTIONS,
         h11_max_incomplete_event_size=64 << 10,
     )
     return uvicorn.Server(config)

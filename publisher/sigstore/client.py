@@ -49,7 +49,7 @@ class Services(Value, frozen=True):
         """Read a signing config; raises ConfigError, and Unreachable where it offers only what isn't spoken here."""
         try:
             config = msgspec.json.decode(content, type=_SigningConfig)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigError(f"the signing config can't be read: {error}") from error
         authority = next((one.url for one in config.caUrls if one.majorApiVersion == 1), None)
         log = next((one.url for one in config.rekorTlogUrls if one.majorApiVersion == 1), None)
@@ -132,7 +132,7 @@ class SigstoreClient:
             raise self._strange(self._services.rekor, response)
         try:
             return _log_entry(_object(response))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise self._strange(self._services.rekor, response) from error
 
     def _send(self, method: str, url: str, body: object, headers: Mapping[str, str]) -> Response:

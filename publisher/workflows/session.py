@@ -220,7 +220,9 @@ class Session:
         if key not in self._remotes:
             client = self._anonymous_client if anonymous else self.client
             turns = partial(take_turns, cache_folder(self.environ) / "locks", self.pause, str(repository))
-            self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy, turns)
+            remote = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy, turns)
+            remote.warn = remote.warn if anonymous else self.progress.warn
+            self._remotes[key] = remote
         return self._remotes[key]
 
     def destination(self, repository: Repository, ruleset: Ruleset | None = None) -> Destination:

@@ -10,6 +10,7 @@ from publisher.attest.sbom import Sbom, read_sbom
 from publisher.facts.build_origin import read_build_origin
 from publisher.facts.ci import Payload
 from publisher.model.attestation import BuildOrigin, PlannedSigning, SignOptions
+from publisher.model.environment import find_program
 from publisher.model.errors import ConfigError, Refused, UsageError
 from publisher.model.settings import SignSettings
 from publisher.model.value import Value
@@ -121,9 +122,7 @@ def _with_sbom(session: Session, signing: Signing, table: SignSettings | None, o
     if name is None:
         return signing
     if name in MAKERS:
-        from shutil import which
-
-        if which(name, path=session.environ.get("PATH")) is None:
+        if find_program(name, session.environ) is None:
             raise ConfigError(
                 f"{name} is not installed, which was to make the SBOM", hint=f"install {name}, or name a file"
             )

@@ -88,12 +88,23 @@ def created(remote: RemoteRepository, digest: Digest) -> str:
     """When an image was made, as its config or its index says, in ISO 8601; "" where they don't."""
     content = remote.get(digest)
     if isinstance(content, Index):
-        stated = content.annotations.get("org.opencontainers.image.created", "")
-        return stated or (created(remote, content.images[0].digest) if content.images else "")
+        if stated := content.annotations.get("org.opencontainers.image.created"):
+            return stated
+        content = remote.get(content.images[0].digest) if content.images else content
+    if isinstance(content, Index):
+        return ""
     with remote.open_blob(content.config) as stream:
-        config = msgspec.json.decode(stream.read(_LARGEST_CONFIG))
+        config = _read_config(stream.read(_LARGEST_CONFIG))
     named = config.get("created") if isinstance(config, dict) else None
     return named if isinstance(named, str) else ""
+
+
+def _read_config(content: bytes) -> object:
+    """A config, which anybody may have pushed; None where it is none."""
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _status_of(surveyed: SurveyedRepository, choice: VersionChoice) -> RepositoryStatus:

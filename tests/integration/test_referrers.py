@@ -125,6 +125,21 @@ def test_in_any_order_of_requests_nothing_is_lost(first: int, tmp_path: Path) ->
             assert {entry["annotations"]["number"] for entry in held} == set(map(str, range(WRITERS))), seed
 
 
+def test_writers_on_one_machine_take_turns(tmp_path: Path) -> None:
+    """Eight runs in virtual time, 40 rounds: each writes the list once, since nobody comes between."""
+    for seed in range(40):
+        with World(seed, WRITERS, Options(referrers=False)) as world:
+            for number in range(WRITERS):
+                world.put_blob("acme/app", b"{}")
+                world.put_blob("acme/app", f"document {number}".encode())
+                world.put("acme/app", artifact_of(number))
+            runs = [SimulatedRun(world, number, tmp_path / str(seed)) for number in range(WRITERS)]
+            all_at_once(lambda number: write_in(runs[number]))  # noqa: B023 - ended within the lap
+            held = json.loads(world.contents("acme/app")[str(fallback_tag(SUBJECT))])["manifests"]
+            assert {entry["annotations"]["number"] for entry in held} == set(map(str, range(WRITERS))), seed
+            assert sum(asked.method == "PUT" for asked in world.trace) == WRITERS, seed
+
+
 def write_in(run: SimulatedRun) -> None:
     """What one of the machines does."""
     try:

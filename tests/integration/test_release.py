@@ -394,8 +394,8 @@ def test_content_that_the_registry_lost_is_sent_again(publish: Publish, tmp_path
     with Sandbox() as sandbox:
         kept = sandbox.store.put_manifest
 
-        def put(name: str, content: Content, tags: list[str]) -> None:
-            kept(name, content, tags)
+        def put(name: str, content: Content, tags: list[str], digest: Digest | None = None) -> None:
+            kept(name, content, tags, digest)
             if not tags and not lost:
                 lost.extend(blobs)
 

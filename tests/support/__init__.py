@@ -26,6 +26,7 @@ Servers:
 
 The simulation, a registry without sockets in virtual time:
 
+- `answers`: answers as bytes, recorded real ones, and what can become of them.
 - `commands`: what the commands do, by simulated runs.
 - `schedule`: whose request is next.
 - `seed`: what a simulated registry holds before a test begins.

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from publisher.model.artifact import RECEIPT_TYPE
+from publisher.model.errors import VerificationFailed
 from publisher.model.manifest import Index
 from publisher.model.reference import Tag
 from publisher.registry.image import RemoteImage
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
+_MOST: Final = 5_000
+"""Artifacts that are brought along with one image."""
 _DEEPEST: Final = 3
 """Levels of artifacts upon artifacts: a signature of an SBOM is on the second."""
 # How cosign and its kin tag what they know of an image: .sig, .att, .sbom behind its digest.
@@ -44,31 +47,55 @@ def carry_referrers(session: Session, origin: RemoteRepository, content: Content
     if origin.repository == target.repository:
         return
     own = content.manifests if isinstance(content, Index) else ()
-    subjects = [content.digest, *(entry.digest for entry in own)]
-    carried = _referrers(session, origin, subjects, target, 0)
+    subjects = list(dict.fromkeys((content.digest, *(entry.digest for entry in own))))
+    referrers = _referrers(session, origin, subjects)
+    carried = [what for subject in subjects for what in _carry_artifacts(session, origin, subject, target, referrers)]
     carried += _beside(session, origin, subjects, target)
     if carried:
         session.progress.step(f"carried  {', '.join(carried)} to {target.repository}")
 
 
-def _referrers(
-    session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: RemoteRepository, depth: int
+def _referrers(session: Session, origin: RemoteRepository, subjects: list[Digest]) -> dict[Digest, list[Digest]]:
+    """What refers to each subject, and to that, as many levels deep as are brought; each digest once.
+
+    By the API or by the tag that stands in for it. All of it is read before anything is written.
+    """
+    referrers: dict[Digest, list[Digest]] = {}
+    seen, level = set(subjects), subjects
+    for _depth in range(_DEEPEST):
+        lists = session.parallel(lambda subject: read_referrers(origin, subject).entries, level)
+        for subject, entries in zip(level, lists, strict=True):
+            referrers[subject] = [entry.digest for entry in entries if entry.digest not in seen]
+            seen.update(referrers[subject])
+            _check_count(origin, subject, referrers)
+        level = [digest for subject in level for digest in referrers[subject]]
+    return referrers
+
+
+def _check_count(origin: RemoteRepository, subject: Digest, referrers: dict[Digest, list[Digest]]) -> None:
+    if sum(map(len, referrers.values())) > _MOST:
+        message = f"more than {_MOST:,} artifacts refer to an image in {origin.repository}, or to each other"
+        raise VerificationFailed(message, reference=origin.repository.at(subject))
+
+
+def _carry_artifacts(
+    session: Session,
+    origin: RemoteRepository,
+    subject: Digest,
+    target: RemoteRepository,
+    referrers: dict[Digest, list[Digest]],
 ) -> list[str]:
-    """By the API or by the tag that stands in for it; what refers to a referrer too. Returns what they are."""
-    digests = list(subjects)
+    """Bring what refers to `subject`, and then what refers to that. Returns what they are."""
+    digests = referrers.get(subject, [])
+    artifacts = [one for one in session.parallel(origin.get, digests) if _kind(one) != RECEIPT_TYPE]
+    for artifact in artifacts:
+        copy(session, origin, artifact, target)
+    if artifacts:
+        list_referrers(target, subject, artifacts)
     carried: list[str] = []
-    lists = session.parallel(lambda subject: read_referrers(origin, subject).entries, digests)
-    for subject, entries in zip(digests, lists, strict=True):
-        others = [entry.digest for entry in entries if entry.digest not in digests]
-        artifacts = [one for one in session.parallel(origin.get, others) if _kind(one) != RECEIPT_TYPE]
-        for artifact in artifacts:
-            copy(session, origin, artifact, target)
-        if artifacts:
-            list_referrers(target, subject, artifacts)
-        for artifact in artifacts:
-            carried.append(_kind(artifact))
-            if depth < _DEEPEST:
-                carried += _referrers(session, origin, [artifact.digest], target, depth + 1)
+    for artifact in artifacts:
+        carried.append(_kind(artifact))
+        carried += _carry_artifacts(session, origin, artifact.digest, target, referrers)
     return carried
 
 

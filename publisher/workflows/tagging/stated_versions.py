@@ -78,7 +78,7 @@ def _stated(remote: RemoteRepository, tag: str, fits: Callable[[str], bool]) -> 
         if fits(annotated := content.annotations.get(_KEY, "")):
             return annotated
         labelled = _label(remote, content)
-    except (PublishError, msgspec.MsgspecError):
+    except (PublishError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
     return labelled if fits(labelled) else ""
 
