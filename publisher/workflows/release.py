@@ -119,7 +119,7 @@ def _named_or_built(
     from publisher.workflows.build import built_source
 
     _preflight(session, job, wish, options)
-    return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
+    return built_source(session, job, wish, options.compression, via=options.via, dry_run=options.dry_run)
 
 
 def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:
@@ -165,7 +165,7 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
     with _open_entry(session, draft) as entry:
         content, via, adopted = _bring(session, draft, options)
         draft = replace(draft, plan=_final_plan(draft, content))
-        if options.saved:
+        if options.saved and not any(source.is_recompressed for source in draft.sources):
             options.saved.hold(draft.job.name, draft.plan)
         refuse(draft.plan)
         try:

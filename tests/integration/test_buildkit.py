@@ -288,6 +288,32 @@ def test_several_platforms_are_released(
 
 
 @CONTAINERD
+def test_the_engine_sends_what_it_has_built(
+    project: Path,
+    engine: EngineProcess,
+    publish_with_engine: Publish,
+    registry: RegistryProcess,
+    name: str,
+    tmp_path: Path,
+) -> None:
+    """The bytes are those of a layout of the same build, and no name is left in the engine, whatever comes of it."""
+    words = ("release", "--build", "--image", f"{registry.host}/{name}", "--allow-dirty", "--format", "json")
+    built = publish_with_engine("build", "-o", f"oci:{tmp_path / 'layout'}", "--format", "json", cwd=project)
+    result = publish_with_engine(*words, cwd=project)
+    assert (result.code, result.document["via"]) == (0, "engine"), result.stderr
+    assert result.document["image"]["digest"] == built.document["id"]
+    again = publish_with_engine(*words, cwd=project)
+    assert (again.code, again.document["adopted"]) == (0, True), again.stderr
+    asked = publish_with_engine(*words, "--via", "direct", "--version", "1.3.0", cwd=project)
+    assert (asked.code, asked.document["via"]) == (0, "copy"), asked.stderr
+    (project / "page").write_text("two")
+    assert publish_with_engine(*words, cwd=project).code == 4
+    shown = engine.docker("image", "ls", "-a", "--format", "{{.Repository}}")
+    assert "publish-" not in shown
+    assert name not in shown
+
+
+@CONTAINERD
 def test_several_platforms_in_the_engine(
     project: Path, engine: EngineProcess, publish_with_engine: Publish, name: str
 ) -> None:
