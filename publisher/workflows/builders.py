@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 INSTALL: Final = "install docker's buildx plugin (docker-buildx), by which BuildKit builds"
 _SCANNER: Final = "docker/buildkit-syft-scanner"
+_GENERATOR: Final = re.compile(r"(?:^|,)generator=([^,]+)")
 _ONLY_BUILDKIT: Final = (
     "secrets", "ssh", "cache_to", "contexts", "provenance", "sbom", "builder", "ulimits",
 )  # fmt: skip
@@ -149,7 +151,8 @@ def _images(request: BuildRequest) -> Iterator[str]:
     yield from (cache.reference for cache in (*request.cache_from, *request.cache_to) if cache.reference)
     yield from (context.image for context in request.contexts if context.image)
     if request.sbom not in {None, "false"}:
-        yield _SCANNER
+        own = _GENERATOR.search(str(request.sbom))
+        yield own[1] if own else _SCANNER
 
 
 def _of_layout(request: BuildRequest, output: BuildOutput, result: BuildxResult) -> BuildResult:
