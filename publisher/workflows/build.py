@@ -58,12 +58,12 @@ def _report(session: Session, job: Job, request: BuildRequest, output: BuildOutp
     notes = _Notes.of(session, request)
     before = notes.read()
 
-    def look() -> tuple[tuple[str, ...], BuildInputs]:
+    def context() -> tuple[tuple[str, ...], BuildInputs]:
         files = context_files(request.context, request.dockerfile)
         return files, snapshot(request, files, before)
 
     # The builder goes through the same files meanwhile.
-    (files, now), built = run_beside(look, lambda: run_build(session, request, output))
+    (files, now), built = run_beside(context, lambda: run_build(session, request, output))
     notes.write(now)
     for warning in (*built.warnings, *_not_reproducible(session, request, output, built)):
         session.progress.warn(warning)
