@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import docker
 
 from tests.support.command import Publish
 from tests.support.engine import BUSYBOX
@@ -57,9 +60,16 @@ class SmokeRuns:
 
     def left(self) -> list[str]:
         """Containers, volumes, networks and images with our label that are still there."""
-        chosen = ("--filter", "label=publish.run", "-q")
-        listed = (("ps", "-a", *chosen), ("volume", "ls", *chosen), ("network", "ls", *chosen), ("images", *chosen))
-        return [line for words in listed for line in self.engine.docker(*words).splitlines()]
+        chosen = {"label": "publish.run"}
+        with closing(docker.APIClient(self.engine.host, version="auto")) as api:
+            untyped: Any = api
+            listed = [
+                *untyped.containers(all=True, filters=chosen),
+                *(untyped.volumes(filters=chosen)["Volumes"] or ()),
+                *untyped.networks(filters=chosen),
+                *untyped.images(filters=chosen),
+            ]
+        return [str(each.get("Id") or each.get("Name")) for each in listed]
 
     def everything(self) -> dict[str, set[str]]:
         """All containers, volumes, networks and images of the engine, ours or not."""
