@@ -183,7 +183,8 @@ def _kept_by_engine(session: Session, job: Job, request: BuildRequest) -> tuple[
     # As in a layout, into which buildx writes none unless it is asked to.
     report = _report(session, job, replace(request, provenance="false"), BuildOutput(nameless=True))
     title, _, tag = request.names[0].rpartition("/")[2].partition(":")
-    repository = f"publish-{secrets.token_hex(4)}/{title}"
+    # Of no registry: in a containerd store a name says where the image may be found.
+    repository = f"localhost/publish-{secrets.token_hex(4)}/{title}"
     session.at_end.enter_context(session.engine.temporary_name(report.id, repository, tag or "latest"))
     return report, f"docker-daemon:{repository}:{tag or 'latest'}"
 
