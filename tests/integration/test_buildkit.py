@@ -408,15 +408,15 @@ def test_compression_is_obeyed(
 
 
 @CONTAINERD
-@pytest.mark.parametrize("tag", [":1.9.0", ":1", "", ":sha-abcdef0", ":yanked-1.2.3"])
 def test_a_cache_is_kept_under_no_tag_of_a_release(
-    tag: str, project: Path, publish_with_engine: Publish, registry: RegistryProcess, name: str
+    project: Path, publish_with_engine: Publish, registry: RegistryProcess, name: str
 ) -> None:
     """The rules could write it: exit 2, before anything is built; another name of the same repository is fine."""
     image = f"{registry.host}/{name}"
-    refused = publish_with_engine("build", "--image", image, "--cache-to", f"{image}{tag}", cwd=project)
-    assert (refused.code, "which the rules may give an image" in refused.stderr) == (2, True), refused.stderr
-    assert "build    " not in refused.stderr
+    for tag in (":1.9.0", ":1", "", ":sha-abcdef0", ":yanked-1.2.3"):
+        refused = publish_with_engine("build", "--image", image, "--cache-to", f"{image}{tag}", cwd=project)
+        assert (refused.code, "which the rules may give an image" in refused.stderr) == (2, True), refused.stderr
+        assert "build    " not in refused.stderr
     done = publish_with_engine("build", "--image", image, "--cache-to", f"{image}:buildcache", cwd=project)
     assert done.code == 0, done.stderr
 
