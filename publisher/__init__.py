@@ -3,7 +3,7 @@
 The names in `__all__` are what programs may use; docs/library.md shows how. Each is imported when it is asked for.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "plan": "publisher.library",

@@ -182,6 +182,7 @@ def release(
     compression_level: int | None = None,
     pull_local: bool = False,
     receipt: str | Path | None = None,
+    timeout: float = 3600,
     config: str | Path | None = None,
     username: str | None = None,
     password: str | None = None,
@@ -212,6 +213,7 @@ def release(
     options = _plan_options(images, rules, flavor, labels, version, only, force=force)
     options = replace(options, platforms=_words(platforms))
     with LibrarySession(config=config, username=username, password=password) as session:
+        session.limit_time(timeout)
         return _receipt(_release(session, sources, options, release_options, _path(plan)))
 
 
@@ -238,6 +240,7 @@ def retag(
     dry_run: bool = False,
     platforms: str | Iterable[str] = (),
     receipt: str | Path | None = None,
+    timeout: float = 3600,
     config: str | Path | None = None,
     username: str | None = None,
     password: str | None = None,
@@ -254,6 +257,7 @@ def retag(
         force=force, clobber=not no_clobber, dry_run=dry_run, platforms=_words(platforms), receipt=_path(receipt)
     )
     with LibrarySession(config=config, username=username, password=password) as session:
+        session.limit_time(timeout)
         return _receipt(session.retag(source, targets, options))
 
 
@@ -281,6 +285,7 @@ def verify(
     signed_by: str | Iterable[str] = (),
     attested: str | Iterable[str] = (),
     output: str | Path | None = None,
+    timeout: float = 3600,
     config: str | Path | None = None,
     username: str | None = None,
     password: str | None = None,
@@ -290,6 +295,7 @@ def verify(
     output: a folder for the verified statements.
     """
     with LibrarySession(config=config, username=username, password=password) as session:
+        session.limit_time(timeout)
         return session.verify(
             references,
             verify=verify,

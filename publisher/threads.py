@@ -23,7 +23,8 @@ POLL_SECONDS: Final = 0.1
 """Between two looks whether a signal asked the run to end."""
 _INTERRUPT_GRACE: Final = 60.0
 """Seconds that an interrupt waits for an engine that doesn't answer."""
-_END_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_END_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+"""What asks a run to end; the alarm is the end of its time."""
 
 
 def run_to_end(work: Callable[[], Result]) -> Result:

@@ -19,6 +19,7 @@ def command(shell: str) -> None:
 
     from publisher.cli.completing import register
     from publisher.cli.program import program
+    from publisher.cli.rendering import show_text
 
     register()
     completion_class = get_completion_class(shell)
@@ -26,4 +27,4 @@ def command(shell: str) -> None:
         raise click.UsageError(f"click completes nothing in {shell}")
     # click's own source() would ask bash for its version first, which a machine that has none can't tell.
     script = completion_class(program, {}, "publish", "_PUBLISH_COMPLETE")
-    click.echo(script.source_template % script.source_vars())
+    show_text(script.source_template % script.source_vars() + "\n")

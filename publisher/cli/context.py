@@ -1,4 +1,4 @@
-"""What a command gets of the whole command line: the options before it, and what takes secrets out of messages."""
+"""What a command gets of the whole command line: the options before it, and what is known of the run."""
 
 from __future__ import annotations
 
@@ -10,19 +10,39 @@ from publisher.cli.github import ReportContext
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from publisher.model.protocols import TagRun
+    from publisher.workflows.record import Run
+
 
 @dataclass(slots=True)
-class Secrets:
-    """Takes secrets out of what is told of a run; a session, which learns them, puts its redactor here."""
+class RunContext:
+    """What the program knows of its run when that ends, in whatever way; a session, once there is one, fills it.
+
+    redact: takes secrets out of what is told. records: of runs that have come to their tags. timeout: `--timeout`.
+    """
 
     redact: Callable[[str], str] = str
+    records: list[TagRun] = field(default_factory=list)
+    timeout: int = 0
+
+    @property
+    def runs_under_way(self) -> bool:
+        """Whether any tag was written, or may have been."""
+        return any(record.is_under_way for record in self.records)
+
+    def break_off(self, error: BaseException) -> list[Run]:
+        """How the runs ended that `error` breaks off, which came where no run awaited it: it is the last one's."""
+        from publisher.workflows.record import RunRecord
+
+        *earlier, last = [each for each in self.records if isinstance(each, RunRecord) and each.is_under_way]
+        return [*(record.run or record.end(error) for record in earlier), last.break_off(error)]
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalOptions:
     """The options before the command."""
 
-    secrets: Secrets
+    run: RunContext
 
     config: str | None
     verbose: bool

@@ -34,11 +34,13 @@ def command(options: GlobalOptions, /, *, plot: Path | None, form: str) -> int:
     from publisher.cli.rendering import show_json, show_text
     from publisher.model.receipt import Receipts
     from publisher.report.tables import history_text
+    from publisher.workflows.undo import warn_of_future
 
     with open_session(options) as session:
         receipts, torn = session.journal.list()
         for path in torn:
             session.progress.warn(f"{path} is not a whole receipt; it is left alone")
+        warn_of_future(session, receipts)
         if plot:
             _draw(receipts, plot)
             session.progress.step(f"drew     {plot}")

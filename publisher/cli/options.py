@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from publisher.cli.completing import repositories
+from publisher.cli.context import GlobalOptions
+from publisher.cli.process import limit_time
 from publisher.model.fields import lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from publisher.cli.context import GlobalOptions
     from publisher.model.credential import Credential
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.record import Run
@@ -85,6 +86,28 @@ def selection(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+_HOUR: Final = 3_600
+_MOST_SECONDS: Final = 100_000_000
+
+
+def limited(command: Command) -> Command:
+    """`--timeout`, which the session obeys that the command opens."""
+    return click.option(
+        "--timeout",
+        type=click.IntRange(0, _MOST_SECONDS),
+        default=_HOUR,
+        metavar="SECONDS",
+        expose_value=False,
+        callback=_note_timeout,
+        help="For all of it, after a build; 3600 by default, 0: as long as it takes.",
+    )(command)
+
+
+def _note_timeout(ctx: click.Context, _parameter: click.Parameter, value: int) -> None:
+    if isinstance(ctx.obj, GlobalOptions):
+        ctx.obj.run.timeout = value
 
 
 def repairing(command: Command) -> Command:
@@ -171,7 +194,7 @@ def open_session(options: GlobalOptions, username: str | None = None, *, passwor
     from publisher.report.progress import Teller
     from publisher.workflows.session import Session
 
-    redactor = options.secrets.redact = Redactor(masks())
+    redactor = options.run.redact = Redactor(masks())
     for secret in secrets_in(os.environ):
         redactor.learn(secret)
     teller = Teller(quiet=options.quiet, color=options.color, redact=redactor)
@@ -185,6 +208,8 @@ def open_session(options: GlobalOptions, username: str | None = None, *, passwor
         redactor=redactor,
     )
     options.report_context.versions = session.seen_versions
+    session.records = options.run.records
+    session.limit_time(options.run.timeout, limit_time)
     return session
 
 

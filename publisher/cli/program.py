@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from publisher import __version__
-from publisher.cli.context import GlobalOptions, Secrets
+from publisher.cli.context import GlobalOptions, RunContext
+from publisher.cli.process import forget_stdout, obey_signals
 from publisher.model.errors import Interrupted, Stopped
 
 if TYPE_CHECKING:
@@ -150,44 +151,37 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
 def program(ctx: click.Context, *, config: str | None, verbose: bool, quiet: bool, no_color: bool) -> None:
     """Put container images into Docker Hub and other OCI registries, and keep their tags true."""
     color = not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    ctx.obj = GlobalOptions(ctx.find_object(Secrets) or Secrets(), config, verbose, quiet, color=color)
+    ctx.obj = GlobalOptions(ctx.find_object(RunContext) or RunContext(), config, verbose, quiet, color=color)
 
 
 def run(arguments: Sequence[str], name: str = "publish") -> int:
     """Run the program on `arguments`; returns the exit code. name: what it was called by."""
-    _obey_signals()
-    secrets = Secrets()
+    obey_signals()
+    context = RunContext()
     if "_PUBLISH_COMPLETE" in os.environ:
         from publisher.cli.completing import register
 
         register()
     try:
-        result: Any = program.main(args=list(arguments), prog_name=name, standalone_mode=False, obj=secrets)
+        result: Any = program.main(args=list(arguments), prog_name=name, standalone_mode=False, obj=context)
     except click.ClickException as error:
-        return _refuse_usage(error, arguments, secrets)
+        return _refuse_usage(error, arguments, context)
     except click.Abort:
-        return _refuse(Stopped(signal.SIGINT, "stopped: the answer was no"), arguments, secrets)
-    except BrokenPipeError:
-        _forget_stdout()
-        return 1
+        return _refuse(Stopped(signal.SIGINT, "stopped: the answer was no"), arguments, context)
+    except BrokenPipeError as error:
+        return _refuse(error, arguments, context) if context.runs_under_way else _leave_silently()
     except (Exception, Interrupted) as error:  # noqa: BLE001 - the last door: each becomes a paragraph and a code
-        return _refuse(error, arguments, secrets)
+        return _refuse(error, arguments, context)
     return result if isinstance(result, int) else 0
 
 
-def _obey_signals() -> None:
-    """SIGINT and SIGTERM end a run as errors do: what is open is closed, the receipt is written."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a background job of a shell
-        return
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+def _leave_silently() -> int:
+    """Whoever read our output has gone, and knows it."""
+    forget_stdout()
+    return 1
 
 
-def _interrupt(number: int, _frame: object) -> None:
-    raise Interrupted(number)
-
-
-def _refuse_usage(error: click.ClickException, arguments: Sequence[str], secrets: Secrets) -> int:
+def _refuse_usage(error: click.ClickException, arguments: Sequence[str], context: RunContext) -> int:
     """A bare group shows its help; any other slip is told as every error is, with the help to look into."""
     from publisher.model.errors import UsageError
 
@@ -195,7 +189,7 @@ def _refuse_usage(error: click.ClickException, arguments: Sequence[str], secrets
         error.show()
         return error.exit_code
     hint = f"see '{_path(error, arguments)} --help'"
-    return _refuse(UsageError(error.format_message().removesuffix("."), hint=hint), arguments, secrets)
+    return _refuse(UsageError(error.format_message().removesuffix("."), hint=hint), arguments, context)
 
 
 def _path(error: click.ClickException, arguments: Sequence[str]) -> str:
@@ -205,10 +199,15 @@ def _path(error: click.ClickException, arguments: Sequence[str]) -> str:
     return " ".join(["publish", *(word for word in arguments if word in COMMANDS)][:2])
 
 
-def _refuse(error: BaseException, arguments: Sequence[str], secrets: Secrets) -> int:
-    from publisher.cli.rendering import render_failure
+def _refuse(error: BaseException, arguments: Sequence[str], context: RunContext) -> int:
+    from publisher.cli.rendering import render_failure, show_runs
 
-    return render_failure(error, secrets.redact, as_json=wants_json(arguments), verbose=_is_verbose(arguments))
+    as_json = wants_json(arguments)
+    if not context.runs_under_way:
+        return render_failure(error, context.redact, as_json=as_json, verbose=_is_verbose(arguments))
+    # Tags were changed: whatever came then, what is known of them is told as at every other end.
+    options = GlobalOptions(context, None, verbose=_is_verbose(arguments), quiet=False, color=False)
+    return show_runs(options, context.break_off(error), "json" if as_json else "text")
 
 
 def _is_verbose(arguments: Sequence[str]) -> bool:
@@ -225,8 +224,3 @@ def wants_json(arguments: Sequence[str]) -> bool:
     # A group's commands have variables of their own, as PUBLISH_HUB_DESCRIBE_FORMAT.
     names = ("_".join(words[index:end]).upper() for end in (index + 1, index + 2))
     return any(os.environ.get(f"PUBLISH_{command}_FORMAT") == "json" for command in names)
-
-
-def _forget_stdout() -> None:
-    """Whoever read our output has gone; Python must not complain of it once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import LINES, credentials, formats, open_session
+from publisher.cli.options import LINES, credentials, formats, limited, open_session
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the digest to FILE.")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @credentials
+@limited
 @formats("json")
 @click.pass_obj
 def command(
@@ -36,7 +37,7 @@ def command(
     publish push docker-daemon:goalapp --image yeongyin/goalapp --digest-file digest.txt
     publish push oci-archive:goalapp-arm64.tar --image yeongyin/goalapp
     """
-    from publisher.cli.rendering import show_json, write_file
+    from publisher.cli.rendering import show_json, show_text, write_file
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.push import push_parts
 
@@ -47,6 +48,6 @@ def command(
     if form == "json":
         show_json(part)
     else:
-        click.echo(part.digest)
+        show_text(f"{part.digest}\n")
         click.echo(f"next: publish release docker://{part.images[0]}@{part.digest}", err=True)
     return 0

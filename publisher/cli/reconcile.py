@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import agree, credentials, formats, open_session, repairing, select_plan_options, selection
+from publisher.cli.options import (
+    agree,
+    credentials,
+    formats,
+    limited,
+    open_session,
+    repairing,
+    select_plan_options,
+    selection,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
 @repairing
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@limited
 @formats("json")
 @click.pass_obj
 def command(

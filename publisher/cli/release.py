@@ -15,6 +15,7 @@ from publisher.cli.options import (
     credentials,
     formats,
     key_password,
+    limited,
     make_plan_options,
     open_session,
     planning,
@@ -123,6 +124,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 @click.option("--sbom", metavar="FILE|syft|trivy", help="The SBOM to sign, or what makes it.")
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@limited
 @formats("json")
 @click.pass_obj
 def command(options: GlobalOptions, /, **flags: Any) -> int:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import traceback
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from publisher.cli.github import is_wanted, report
+from publisher.cli.process import ending, forget_stdout
 from publisher.model.codec import encode
-from publisher.model.errors import PublishError, Stopped, UsageError
+from publisher.model.errors import NO_ROOM, PublishError, UsageError
 from publisher.model.printable import printable_json
 from publisher.report.cells import wrap_message
 from publisher.report.failure import document, paragraph, understand
 from publisher.report.progress import safe_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from publisher.cli.context import GlobalOptions
@@ -28,30 +28,81 @@ if TYPE_CHECKING:
 
 def show_json(document: Any) -> None:
     """One document on stdout, and nothing else."""
-    click.echo(printable_json(encode(document).decode()))
+    _print(printable_json(encode(document).decode()) + "\n")
+
+
+def _print(text: str) -> None:
+    """Write to stdout; raises BrokenPipeError where its reader has gone, PublishError where it can't be written."""
+    try:
+        click.echo(text, nl=False)
+    except OSError as error:
+        forget_stdout()
+        if isinstance(error, BrokenPipeError):
+            raise  # whoever read our output has gone, and knows it
+        hint = "see where the shell sends it"
+        raise PublishError(f"stdout can't be written: {error.strerror}", hint=hint) from error
 
 
 def show_runs(options: GlobalOptions, runs: Sequence[Run], form: str) -> int:
-    """Show the receipts of runs, and tell of what went wrong in them; returns the exit code."""
+    """Show the receipts of runs, and tell of what went wrong in them; returns the exit code.
+
+    This is the one end of every run that changes tags. Where it can't be told on stdout, stderr gets it.
+    """
     from publisher.model.receipt import Receipts
-    from publisher.report.tables import intended_text, receipt_text
 
     receipts = tuple(run.receipt for run in runs)
     document = receipts[0] if len(receipts) == 1 else Receipts(receipts=receipts)
-    report(document, options.report_context)
-    if form == "json":
-        show_json(document)
-    else:
-        color = options.color and sys.stdout.isatty()
-        if sys.stdout.isatty() and not options.quiet and any(receipt.command == "release" for receipt in receipts):
-            click.echo(err=True)  # apart from the steps above it
-        for run in runs:
-            is_dry = run.intended and not any(change.state.may_be_written for change in run.receipt.moves)
-            if is_dry and run.error is None:
-                show_text(intended_text(run.receipt, run.intended, color=color))
+    with ending():
+        with _told_at_least(runs):
+            report(document, options.report_context)
+        with _told_at_least(runs):
+            if form == "json":
+                show_json(document)
             else:
-                show_text(receipt_text(run.receipt, color=color))
-    return max((show_error(run.error, options.secrets.redact) for run in runs if run.error), default=0)
+                _show_tables(options, runs)
+        return max((show_error(run.error, options.run.redact) for run in runs if run.error), default=0)
+
+
+def _show_tables(options: GlobalOptions, runs: Sequence[Run]) -> None:
+    from publisher.report.tables import intended_text, receipt_text
+
+    color = options.color and sys.stdout.isatty()
+    if sys.stdout.isatty() and not options.quiet and any(run.receipt.command == "release" for run in runs):
+        click.echo(err=True)  # apart from the steps above it
+    for run in runs:
+        is_dry = run.intended and not _is_written(run)
+        if is_dry and run.error is None:
+            show_text(intended_text(run.receipt, run.intended, color=color))
+        else:
+            show_text(receipt_text(run.receipt, color=color))
+
+
+@contextmanager
+def _told_at_least(runs: Sequence[Run]) -> Iterator[None]:
+    """What fails on our own side takes nothing from what was done: it is a warning, with the tables on stderr.
+
+    Where no tag was written, nor another error is to be told, it is the error.
+    """
+    from publisher.report.tables import receipt_text
+
+    try:
+        yield
+    except (OSError, PublishError) as error:
+        if not any(_is_written(run) or run.error for run in runs):
+            raise
+        text = "".join(receipt_text(run.receipt, color=False) for run in runs)
+        failure = PublishError("stdout has no reader any more") if isinstance(error, BrokenPipeError) else error
+        _print_error(f"{safe_lines(text)}publish: warning: {paragraph(understand(failure))}")
+
+
+def _is_written(run: Run) -> bool:
+    return any(change.state.may_be_written for change in run.receipt.moves)
+
+
+def _print_error(text: str) -> None:
+    """Write to stderr, as far as anybody takes it."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def write_file(file: Path, content: str) -> None:
@@ -59,32 +110,33 @@ def write_file(file: Path, content: str) -> None:
     try:
         file.write_text(content, encoding="utf-8")
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno in NO_ROOM:
             raise
         raise UsageError(f"{file} can't be written: {error.strerror}", reference=file) from error
 
 
 def show_text(text: str) -> None:
     """A result for people."""
-    click.echo(safe_lines(text), nl=False)
+    _print(safe_lines(text))
 
 
 def show_error(error: PublishError, redact: Callable[[str], str]) -> int:
     """Tell of an error on stderr, secrets taken out by `redact`; returns its exit code."""
     text = f"publish: {safe_lines(paragraph(error, redact))}"
-    click.echo("\n".join(wrap_message(text, sys.stderr, "  ")), err=True)
-    return error.status if isinstance(error, Stopped) else error.exit_code
+    _print_error("\n".join(wrap_message(text, sys.stderr, "  ")))
+    return error.exit_code
 
 
 def render_failure(error: BaseException, redact: Callable[[str], str], *, as_json: bool, verbose: bool) -> int:
     """As `show_error`, for any error; the traceback is for `--verbose` only."""
     failure = understand(error)
     if verbose:
-        click.echo(safe_lines(redact("".join(traceback.format_exception(error)))), err=True, nl=False)
+        _print_error(safe_lines(redact("".join(traceback.format_exception(error)))).rstrip())
     code = show_error(failure, redact)
     if is_wanted():
         with suppress(PublishError):  # the file of the step's outputs may be what went wrong
             report(document(failure, redact))
     if as_json:
-        show_json(document(failure, redact))
+        with suppress(OSError, PublishError):  # stdout may be what went wrong
+            show_json(document(failure, redact))
     return code

@@ -30,9 +30,11 @@ def command(name: str | None) -> None:
     """
     import msgspec
 
+    from publisher.cli.rendering import show_text
+
     types = documents()
     if name is None:
-        click.echo("\n".join(sorted(types)))
+        show_text("\n".join(sorted(types)) + "\n")
         return
     if name not in types:
         from difflib import get_close_matches
@@ -40,7 +42,7 @@ def command(name: str | None) -> None:
         near = get_close_matches(name, types, n=1)
         hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(sorted(types))}."
         raise click.UsageError(f"no schema '{name}'. {hint}")
-    click.echo(msgspec.json.format(msgspec.json.encode(schema_of(types[name]))))
+    show_text(msgspec.json.format(msgspec.json.encode(schema_of(types[name]))).decode() + "\n")
 
 
 def schema_of(document: type) -> dict[str, Any]:

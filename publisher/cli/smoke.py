@@ -56,7 +56,7 @@ def command(
         else:
             show_text(_text(options, report))
         if not report.passed:
-            return show_error(failure(session, report), options.secrets.redact)
+            return show_error(failure(session, report), options.run.redact)
     return 0
 
 

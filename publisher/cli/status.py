@@ -47,4 +47,4 @@ def command(
         reference=document.drifted[0],
         hint="'publish reconcile' puts them right",
     )
-    return show_error(error, options.secrets.redact)
+    return show_error(error, options.run.redact)

@@ -104,4 +104,4 @@ def _carry_out(
         error = Incomplete(
             f"{len(failures)} of {len(result.gone)} tags are still there", reference=str(repository), hint=hint
         )
-    return show_error(error, options.secrets.redact)
+    return show_error(error, options.run.redact)

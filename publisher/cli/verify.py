@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import references as known_references
-from publisher.cli.options import LINES, credentials, formats, open_session, uses_color
+from publisher.cli.options import LINES, credentials, formats, limited, open_session, uses_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the statements there.")
 @credentials
+@limited
 @formats("json")
 @click.pass_obj
 def command(

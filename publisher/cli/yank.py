@@ -13,6 +13,7 @@ from publisher.cli.options import (
     can_ask,
     credentials,
     formats,
+    limited,
     open_session,
     repairing,
     select_plan_options,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @repairing
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask; --delete needs it where there is no terminal.")
+@limited
 @formats("json")
 @click.pass_obj
 def command(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from publisher.model.digest import Digest
+from publisher.model.environment import home_folder
 from publisher.model.errors import ConfigError, EngineUnavailable
 from publisher.model.value import Value
 
@@ -51,7 +52,7 @@ class Address(Value, frozen=True):
 
         Raises EngineUnavailable for a context that is absent, ConfigError for a broken config.json.
         """
-        home = Path(environ.get("HOME") or Path.home())
+        home = home_folder(environ)
         folder = Path(environ.get("DOCKER_CONFIG") or home / ".docker")
         # docker-py reads the same file, and a broken one would break it in odd ways.
         config = _read(folder / "config.json") or {}

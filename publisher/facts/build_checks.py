@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from publisher.facts.config_errors import InvalidSetting, Key, show
+from publisher.facts.git import read_root
 from publisher.model.build_values import BuildCache, BuildContext, BuildSecret
 from publisher.model.errors import BadReference
 from publisher.model.manifest import Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from publisher.model.settings import BuildSettings, Settings
 
@@ -33,23 +34,23 @@ def check_build(at: Key, build: BuildSettings) -> None:
         pass
 
 
-def check_build_paths(settings: Settings, folder: Path) -> None:
+def check_build_paths(settings: Settings, folder: Path, environ: Mapping[str, str]) -> None:
     """Check that all paths of `[build]` lie inside the source repository, links followed; raises InvalidSetting.
 
     What stands in a file that came with the sources must not send this machine's other files into an image.
     """
-    root = _root(folder).resolve()
-    for at, build in _builds(settings):
+    builds = tuple(_builds(settings))
+    root = source_root(folder, environ).resolve() if builds else folder
+    for at, build in builds:
         for key, path in _paths(at, build):
             if not (folder / path).resolve().is_relative_to(root):
                 raise InvalidSetting(key, show(path), f"a path inside {root}, links followed")
 
 
-def _root(folder: Path) -> Path:
-    """The repository that holds the file; without one the working directory, where the file lies inside it."""
-    repository = next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None)
+def source_root(folder: Path, environ: Mapping[str, str]) -> Path:
+    """The repository that holds the configuration, as git gives it; without one the working directory around it."""
     here = Path.cwd()
-    return repository or (here if folder.resolve().is_relative_to(here) else folder)
+    return read_root(folder, environ) or (here if folder.resolve().is_relative_to(here) else folder)
 
 
 def _builds(settings: Settings) -> Iterator[tuple[Key, BuildSettings]]:

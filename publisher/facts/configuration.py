@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,15 +12,17 @@ from publisher.facts.build_checks import check_build_paths
 from publisher.facts.checks import check
 from publisher.facts.config_errors import InvalidSetting
 from publisher.facts.conversion import convert
+from publisher.facts.git import read_root
 from publisher.model.errors import ConfigError
 from publisher.model.settings import Settings
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 OWN_NAME: Final = "publish.toml"
 SHARED_NAME: Final = "pyproject.toml"
+_NAMES: Final = (OWN_NAME, SHARED_NAME)
 _TABLE: Final = ("tool", "publish")
 
 
@@ -44,18 +47,20 @@ class _ConfigFile(Value, frozen=True):
     document: dict[str, Any]
 
 
-def load(file: Path | None, directory: Path) -> Configuration:
+def load(file: Path | None, directory: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
     """Read `file`, else the nearest configuration from `directory` up to git's root, else take the defaults.
+
+    environ: says how git sees the repository.
 
     Raises ConfigError with file, line where known, key, what was found and what is allowed.
     """
-    source = _read_stated(file) if file else _find_nearest(directory)
+    source = _read_stated(file) if file else _find_nearest(directory, environ)
     if source is None:
         return Configuration(folder=directory)
     try:
         settings = convert(source.document)
         check(settings)
-        check_build_paths(settings, source.file.parent)
+        check_build_paths(settings, source.file.parent, environ)
     except InvalidSetting as invalid:
         raise invalid.error(source.file, source.text, source.table) from invalid
     return Configuration(settings, source.file, source.file.parent)
@@ -77,8 +82,8 @@ def _read_stated(file: Path) -> _ConfigFile:
     return source
 
 
-def _find_nearest(directory: Path) -> _ConfigFile | None:
-    for folder in _upwards(directory.absolute()):
+def _find_nearest(directory: Path, environ: Mapping[str, str]) -> _ConfigFile | None:
+    for folder in _upwards(directory.absolute(), environ):
         own_file, shared_file = folder / OWN_NAME, folder / SHARED_NAME
         sources = [
             source
@@ -99,11 +104,16 @@ def _find_nearest(directory: Path) -> _ConfigFile | None:
     return None
 
 
-def _upwards(directory: Path) -> Iterator[Path]:
-    """The folders up to git's root; outside git only the directory, since what lies above may be anybody's."""
-    folders = (directory, *directory.parents)
-    root = next((index for index, folder in enumerate(folders) if (folder / ".git").exists()), 0)
-    yield from folders[: root + 1]
+def _upwards(directory: Path, environ: Mapping[str, str]) -> Iterator[Path]:
+    """The folders up to the root that git gives; without one only the directory: what lies above may be anybody's.
+
+    git is asked only where there is something to read above.
+    """
+    yield directory
+    above = [folder for folder in directory.parents if any((folder / name).is_file() for name in _NAMES)]
+    root = read_root(directory, environ) if above else None
+    if root is not None:
+        yield from (folder for folder in above if folder.resolve().is_relative_to(root.resolve()))
 
 
 def _read_own(file: Path) -> _ConfigFile:

@@ -1,33 +1,38 @@
-"""What git knows about a directory, in few calls of its command."""
+"""What git knows about a directory, in few calls of its command, which start no program that a repository names."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from publisher.model.facts import TAG_REF, GitState
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
+_OF_REPOSITORY: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
 # git reads no more than these, so that no secret of ours or of the CI reaches it or what it starts (filters).
 _KEPT: Final = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "SUDO_UID"),
-        *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
+        *_OF_REPOSITORY,
         *("GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_EXEC_PATH"),
     }
 )
 _SETTINGS: Final = (
-    # A repository's own configuration must not make a mere look start programs (a file monitor, gpg).
-    *("-c", "core.fsmonitor=false", "-c", "log.showSignature=false"),
+    # A repository's own configuration must not make a mere look start programs (a file monitor, gpg, hooks).
+    *("-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "-c", "core.hooksPath=/dev/null"),
+    *("-c", "status.submoduleSummary=false", "-c", "diff.external=", "-c", "core.sshCommand=false"),
     "--no-optional-locks",
     "--no-pager",
 )
+# Objects that a partial clone lacks would be fetched by programs that its configuration names.
+_ALONE: Final = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
 _PATIENCE: Final = 60.0
 _BRANCH: Final = "# branch.head "
 _COMMIT: Final = "# branch.oid "
@@ -84,16 +89,17 @@ def read_upstream(directory: Path, environ: Mapping[str, str]) -> Upstream:
         return Upstream()
 
 
+def read_root(directory: Path, environ: Mapping[str, str]) -> Path | None:
+    """The root of the work tree around `directory`; None where git sees no repository, or doesn't trust its owner."""
+    try:
+        root = _git(directory, environ, "rev-parse", "--show-toplevel").removesuffix("\n")
+    except _GitError:
+        return None
+    return Path(root) if root else None
+
+
 def _read(directory: Path, environ: Mapping[str, str]) -> Checkout:
-    options = (
-        "--porcelain=v2",
-        "--branch",
-        "-z",
-        "--no-renames",
-        "--untracked-files=normal",
-        "--ignore-submodules=untracked",
-    )
-    lines = _git(directory, environ, "status", *options).split("\0")
+    lines = _status(directory, environ)
     revision, branch = _header(lines, "branch.oid"), _header(lines, "branch.head")
     is_empty = revision == "(initial)"
     committed, tags = (None, ()) if is_empty else _commit(directory, environ)
@@ -103,9 +109,61 @@ def _read(directory: Path, environ: Mapping[str, str]) -> Checkout:
         committed=committed,
         branch="" if branch == "(detached)" else branch,
         tags=tags,
-        changed=tuple(path for line in lines if (path := _changed_path(line))),
+        changed=(*filter(None, map(_changed_path, lines)), *_changed_submodules(directory, environ)),
         untracked=sum(line.startswith("? ") for line in lines),
     )
+
+
+def _status(directory: Path, environ: Mapping[str, str]) -> list[str]:
+    options = (
+        "--porcelain=v2",
+        "--branch",
+        "-z",
+        "--no-renames",
+        "--untracked-files=normal",
+        # git would look into them with their own configuration, which names programs too.
+        "--ignore-submodules=dirty",
+    )
+    return _git(directory, environ, *_without_filters(directory, environ), "status", *options).split("\0")
+
+
+_FILTER: Final = re.compile(r"filter\.(?P<name>.*)\.(?P<key>clean|smudge|process|required)", re.DOTALL)
+_OWN_SCOPES: Final = ("local", "worktree")
+
+
+def _without_filters(directory: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    """Options that put the user's own filters, or none, in place of those that the repository's configuration names."""
+    listed = _git(
+        directory, environ, "config", "-z", "--show-scope", "--get-regexp", r"^filter\..*", accepted=(0, 1)
+    ).split("\0")
+    entries = [(scope, *entry.partition("\n")[::2]) for scope, entry in zip(listed[::2], listed[1::2], strict=False)]
+    users = {key: value for scope, key, value in entries if scope not in _OWN_SCOPES}
+    for key in dict.fromkeys(key for scope, key, _value in entries if scope in _OWN_SCOPES):
+        if match := _FILTER.fullmatch(key):
+            if "=" in match["name"]:
+                raise _GitError(GitState.BROKEN, f"git was not asked: the repository names a filter '{match['name']}'")
+            yield from ("-c", f"{key}={users.get(key, 'false' if match['key'] == 'required' else '')}")
+
+
+def _changed_submodules(directory: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    """Submodules whose tracked files differ, each looked at as a repository of its own; those within them too."""
+    has_any = any((folder / ".gitmodules").is_file() for folder in (directory, *directory.absolute().parents))
+    root = read_root(directory, environ) if has_any else None
+    if root is None or not (root / ".gitmodules").is_file():
+        return
+    pattern = r"^submodule\..*\.path$"
+    paths = _git(root, environ, "config", "-z", "-f", ".gitmodules", "--get-regexp", pattern, accepted=(0, 1))
+    for path in (entry.partition("\n")[2] for entry in paths.split("\0")):
+        folder = root / path
+        if path and (folder / ".git").exists() and folder.resolve().is_relative_to(root.resolve()):
+            inside = read_checkout(folder, _elsewhere(environ))
+            if inside.changed or inside.state is GitState.BROKEN:
+                yield path
+
+
+def _elsewhere(environ: Mapping[str, str]) -> dict[str, str]:
+    """Without the variables that name the repository around it."""
+    return {name: value for name, value in environ.items() if name not in _OF_REPOSITORY}
 
 
 def _header(lines: list[str], name: str) -> str:
@@ -142,7 +200,7 @@ def _git(directory: Path, environ: Mapping[str, str], *arguments: str, accepted:
         result = subprocess.run(  # noqa: S603 - an argument list of our own, no shell
             [program, *_SETTINGS, *arguments],
             cwd=directory,
-            env={**variables, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
+            env={**variables, **_ALONE},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE,
@@ -161,7 +219,8 @@ def _explain(directory: Path, message: str) -> _GitError:
     if "not a git repository" in message:
         return _GitError(GitState.ABSENT, f"{directory} is not in a git repository")
     if "dubious ownership" in message:
-        command = f"git config --global --add safe.directory {directory}"
+        advised = re.search(r"^\s*(git config .*safe\.directory .*)$", message, re.MULTILINE)
+        command = advised[1] if advised else f"git config --global --add safe.directory {directory}"
         return _GitError(
             GitState.UNSAFE, f"git refuses {directory}, which belongs to another user (`{command}` allows it)"
         )

@@ -198,6 +198,11 @@ class Client:
             self._contexts[settings] = settings.context()
         return self._contexts[settings]
 
+    def cut(self) -> None:
+        """End what is under way, from another thread."""
+        for pool in tuple(self._pools.values()):
+            pool.cut()
+
     def close(self) -> None:
         """Close all connections."""
         for pool in self._pools.values():

@@ -7,11 +7,13 @@ import io
 import ipaddress
 import math
 import os
+import socket
 import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
 
 from urllib3 import PoolManager, ProxyManager, Timeout, make_headers
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -21,7 +23,6 @@ from urllib3.exceptions import ProxyError
 from publisher.http.limits import CONNECT_SECONDS, CONNECTIONS, HEAD_SECONDS, IDLE_SECONDS
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable
 
@@ -42,7 +43,10 @@ class ConnectionPool:
     """
 
     def __init__(self, url: str, context: ssl.SSLContext | None, check_address: Callable[[str], None]) -> None:
-        self._manager = _proxy_manager(url, context) or _direct_manager(context, check_address)
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._manager = _proxy_manager(url, context, self._sockets) or _direct_manager(
+            context, check_address, self._sockets
+        )
 
     def send(self, method: str, url: str, headers: dict[str, str], body: Body) -> BaseHTTPResponse:
         """One request; the answer's body is still on its way. Raises what urllib3 raises."""
@@ -51,18 +55,27 @@ class ConnectionPool:
             preload_content=False, decode_content=False,
         )  # fmt: skip
 
+    def cut(self) -> None:
+        """End what is under way, from another thread: whoever waits for a byte waits no longer."""
+        for sock in tuple(self._sockets):
+            with suppress(OSError):
+                # Not by the method of a TLS socket, which would go on in plain text.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Close all connections."""
         self._manager.clear()
 
 
-def _direct_manager(context: ssl.SSLContext | None, check_address: Callable[[str], None]) -> PoolManager:
+def _direct_manager(
+    context: ssl.SSLContext | None, check_address: Callable[[str], None], sockets: WeakSet[socket.socket]
+) -> PoolManager:
     manager = PoolManager(num_pools=1, maxsize=CONNECTIONS, ssl_context=context)
-    manager.pool_classes_by_scheme = _pool_classes(check_address)
+    manager.pool_classes_by_scheme = _pool_classes(check_address, sockets)
     return manager
 
 
-def _proxy_manager(url: str, context: ssl.SSLContext | None) -> PoolManager | None:
+def _proxy_manager(url: str, context: ssl.SSLContext | None, sockets: WeakSet[socket.socket]) -> PoolManager | None:
     """By way of the proxy that the environment, or this system, names for `url`; None where it names none."""
     proxy = _proxy_of(url)
     if proxy is None:
@@ -74,7 +87,7 @@ def _proxy_manager(url: str, context: ssl.SSLContext | None) -> PoolManager | No
     login = make_headers(basic_auth=f"{username}:{password}")["authorization"] if username else ""
     headers = {"Proxy-Authorization": login} if login else {}
     manager = ProxyManager(proxy, 1, proxy_headers=headers, maxsize=CONNECTIONS, ssl_context=context)
-    manager.pool_classes_by_scheme = _pool_classes(lambda _address: None)
+    manager.pool_classes_by_scheme = _pool_classes(lambda _address: None, sockets)
     return manager
 
 
@@ -108,12 +121,16 @@ def _is_in_networks(host: str, networks: str) -> bool:
     return False
 
 
-def _pool_classes(check_address: Callable[[str], None]) -> dict[str, type[HTTPConnectionPool]]:
+def _pool_classes(
+    check_address: Callable[[str], None], sockets: WeakSet[socket.socket]
+) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(_GuardedConnection, HTTPConnection):
         _check_address = staticmethod(check_address)
+        _sockets = sockets
 
     class Secure(_GuardedConnection, HTTPSConnection):
         _check_address = staticmethod(check_address)
+        _sockets = sockets
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -166,6 +183,7 @@ class _GuardedConnection(HTTPConnection):
 
     response_class = _HttpResponse
     _check_address: Callable[[str], None]
+    _sockets: WeakSet[socket.socket]
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
@@ -181,6 +199,7 @@ class _GuardedConnection(HTTPConnection):
         # urllib3 keeps the time for connecting on a new socket until the answer: too little for a slow line's upload.
         if self.sock is not None:
             self.sock.settimeout(IDLE_SECONDS)
+            self._sockets.add(self.sock)
 
     def send(self, data: Any) -> None:
         """In pieces: a socket's time is for a whole call, which must not hold megabytes of a slow line."""

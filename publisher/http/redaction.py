@@ -55,6 +55,10 @@ class Redactor:
             text = text.replace(form, HIDDEN)
         return _PATTERNS.sub(HIDDEN, text)
 
+    def knows_part_of(self, text: str) -> bool:
+        """Whether a secret that was learnt stands in `text`; what only looks like one doesn't count."""
+        return any(form in text for form in self._forms)
+
     def url(self, url: str) -> str:
         """A URL to show: query values only where they are known to be harmless."""
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -40,21 +42,51 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in SECRET_VARIABLES and _KEY not in value}
 
 
+NOWHERE: Final = Path("/proc/none")
+"""The folder of a user who has none: nothing is found in it, and nothing can be written."""
+
+
 def home_folder(environ: Mapping[str, str]) -> Path:
-    """$HOME, else what the system says."""
-    return Path(environ.get("HOME") or Path.home())
+    """$HOME, else what the system says; NOWHERE for a user whom the system doesn't know."""
+    if home := environ.get("HOME"):
+        return Path(home)
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return NOWHERE
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
     """$XDG_CONFIG_HOME/publish."""
-    return Path(environ.get("XDG_CONFIG_HOME") or home_folder(environ) / ".config") / "publish"
+    return _folder(environ, "XDG_CONFIG_HOME", ".config")
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
-    """$XDG_STATE_HOME/publish."""
-    return Path(environ.get("XDG_STATE_HOME") or home_folder(environ) / ".local" / "state") / "publish"
+    """$XDG_STATE_HOME/publish; NOWHERE in a home that isn't ours to write, such as the / of a container's user."""
+    folder = _folder(environ, "XDG_STATE_HOME", ".local/state")
+    is_stated = _stated(environ, "XDG_STATE_HOME") is not None
+    return folder if is_stated or _can_be_made(folder) else NOWHERE
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """$XDG_CACHE_HOME/publish: what may be deleted at any time."""
-    return Path(environ.get("XDG_CACHE_HOME") or home_folder(environ) / ".cache") / "publish"
+    return _folder(environ, "XDG_CACHE_HOME", ".cache")
+
+
+def _folder(environ: Mapping[str, str], variable: str, within_home: str) -> Path:
+    stated = _stated(environ, variable)
+    return (Path(stated) if stated else home_folder(environ) / within_home) / "publish"
+
+
+def _stated(environ: Mapping[str, str], variable: str) -> str | None:
+    """What the variable says; the specification has relative paths ignored."""
+    value = environ.get(variable, "")
+    return value if value.startswith("/") else None
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Whether it can be written, or made where nothing of it is there yet."""
+    if folder.is_relative_to(NOWHERE):
+        return False
+    there = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), Path("/"))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import errno
+import signal
+from typing import ClassVar, Final
 
 from publisher.model.printable import printable
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says where a file can't grow: the disk is full, or a quota or a limit is reached."""
 
 
 class PublishError(Exception):
@@ -15,7 +20,7 @@ class PublishError(Exception):
     hint: the likely cause, or the next command to run.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     kind: ClassVar[str] = "unexpected"
 
     def __init__(self, message: str, *, reference: object = None, hint: str | None = None) -> None:
@@ -189,24 +194,37 @@ class Incomplete(PublishError):
     kind = "incomplete"
 
 
+class TimeUp(Unreachable):
+    """The run has taken as long as --timeout allows."""
+
+    kind = "timeout"
+
+
 class Stopped(PublishError):
-    """How an interrupt is told: `status` is 128 and the signal's number, as shells count."""
+    """How an interrupt is told: its exit code is 128 and the signal's number, as shells count."""
 
     exit_code = 130
     kind = "interrupted"
 
-    def __init__(self, signal: int, message: str = "") -> None:
-        super().__init__(message or ("interrupted" if signal == 2 else "terminated"))  # noqa: PLR2004 - SIGINT's number
-        self.status = 128 + signal
+    def __init__(self, number: int, message: str = "", *, reference: object = None, hint: str | None = None) -> None:
+        word = "interrupted" if number == signal.SIGINT else "terminated"
+        super().__init__(message or word, reference=reference, hint=hint)
+        self.signal = number
+        self.exit_code = 128 + number
 
 
 class Interrupted(BaseException):
-    """A signal asks the run to end. No PublishError: what handles a failed request must not take it for one."""
+    """A signal asks the run to end. No PublishError: what handles a failed request must not take it for one.
 
-    def __init__(self, signal: int) -> None:
-        super().__init__(signal)
-        self.signal = signal
+    The alarm is one of them: the end of --timeout.
+    """
 
-    def as_error(self) -> Stopped:
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = number
+
+    def as_error(self) -> Stopped | TimeUp:
         """The error to show."""
+        if self.signal == signal.SIGALRM:
+            return TimeUp("the run took longer than --timeout allows", hint="run it again, or allow it more time")
         return Stopped(self.signal)

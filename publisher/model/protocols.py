@@ -122,6 +122,14 @@ class Meter(Protocol):
         """So many bytes more."""
 
 
+class TagRun(Protocol):
+    """A run that has come to its tags."""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether any tag was written, or may have been."""
+
+
 class Progress(Protocol):
     """Where a run tells what it is doing; never stdout."""
 

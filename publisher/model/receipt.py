@@ -83,6 +83,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag
     hint: str | None = None
 
 
+class KeptManifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A manifest's bytes: of what the run sent, and of what the exact tags held that it overwrote."""
+
+    digest: Digest
+    media_type: str
+    content: bytes
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.receipt/1"):
     """A run's record; times are RFC 3339 in UTC."""
 
@@ -99,6 +107,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag
     image: ReleasedImage | None
     verification: Verification | None
     moves: tuple[Change, ...]
+    manifests: tuple[KeptManifest, ...] | msgspec.UnsetType = msgspec.UNSET
     sandbox: bool | msgspec.UnsetType = msgspec.UNSET
     signatures: Signatures = msgspec.UNSET
 

@@ -11,7 +11,7 @@ from publisher.planning.build_ref import BuildRef, RefKind
 from publisher.planning.expressions import default_branch
 from publisher.planning.match_group import match_group
 from publisher.planning.rules import PLACEHOLDER, RuleType, compiled, matches_all
-from publisher.planning.version import ANY_SCHEME, Scheme, is_prerelease_text, is_stable, parse_version
+from publisher.planning.version import Scheme, is_prerelease_text, is_stable, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,7 +152,7 @@ def _matched(rule: Rule, text: str) -> Iterator[RuleResult]:
     if part is None:
         yield RuleResult("", note=f"there is no group {group} in '{text}' by the rule '{rule}', which gives no tag")
         return
-    kind, version = match_group(rule).classify(part, text, start)
+    kind, version = match_group(rule).classify(part, text, start, rule.schemes)
     latest = not is_prerelease_text(text) and not is_prerelease_text(part) and not (version and version.is_prerelease)
     yield RuleResult(part, kind, version, latest=latest)
 
@@ -167,7 +167,7 @@ def _ref(rule: Rule, origin: BuildRef) -> Iterator[RuleResult]:
     if origin.kind is not RefKind.TAG:
         yield RuleResult(origin.name)
         return
-    version = parse_version(origin.name, ANY_SCHEME)
+    version = parse_version(origin.name, rule.schemes)
     kind = Kind.REF if version is None else Kind.EXACT
     yield RuleResult(origin.name, kind, version, latest=not is_prerelease_text(origin.name))
 

@@ -175,7 +175,7 @@ def _why_no_name(ruleset: Ruleset, origin: BuildRef, naming: Naming) -> str:
     if naming.names or origin.note or naming.warnings:
         return ""
     if origin.kind is RefKind.TAG:
-        return f"no rule gives a tag for the git tag {origin.name}; type=ref,event=tag takes it as it is"
+        return f"no rule gives a tag for the git tag {origin.name}; add type=ref,event=tag, which takes it as it is"
     taken = {RefKind.BRANCH: "the branch", RefKind.PULL: "the pull request"}.get(origin.kind, "what is built")
     event = "pr" if origin.kind is RefKind.PULL else "branch"
     versions = any(rule.scheme or rule.names_versions for rule in ruleset.rules)

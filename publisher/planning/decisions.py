@@ -11,7 +11,7 @@ from publisher.model.plan import Action, Kind, Move
 from publisher.model.value import Value
 from publisher.planning.build_ref import RefKind
 from publisher.planning.flavor import Latest
-from publisher.planning.lines import contested, desired, eligible, published_versions
+from publisher.planning.lines import as_spelled, contested, desired, eligible, published_versions
 from publisher.planning.rules import MARKER, RuleType
 from publisher.planning.tag_reader import tag_reader
 
@@ -76,10 +76,11 @@ def assess(
     here = published_versions(asked.ruleset, state)
     after = held_already(asked, state, content) or adopted or (content.digest if content else None)
     yanked = _stays_yanked(asked, state, content, after)
-    previous = desired(asked.ruleset, eligible(here).difference(asked.versions))
+    previous = as_spelled(desired(asked.ruleset, eligible(here).difference(asked.versions)), asked.tags)
     released = set() if yanked else set(asked.published)
     # Only a version that owns a line already can be in the release's way.
-    owners = desired(asked.ruleset, released.union(previous.values())) | _asked_for(asked, previous, yanked=yanked)
+    owners = as_spelled(desired(asked.ruleset, released.union(previous.values())), asked.tags)
+    owners |= _asked_for(asked, previous, yanked=yanked)
     owners |= _own_lines(asked, released, owners)
     return RepositoryState(
         asked=asked,

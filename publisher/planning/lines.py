@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from publisher.planning.rules import Ruleset
     from publisher.planning.tag_reader import Reading, TagReader
     from publisher.planning.version import Version
+
+# Zeros before a number.
+_PADDING: Final = re.compile(r"(?<![0-9])0+(?=[0-9])")
 
 
 class LineState(StrEnum):
@@ -63,7 +67,7 @@ class Survey(Value, frozen=True):
 def survey(ruleset: Ruleset, state: Published) -> Survey:
     """Look at the whole repository; `state` must hold the digests of survey_reads."""
     reader, published = tag_reader(ruleset), published_versions(ruleset, state)
-    wanted = desired(ruleset, eligible(published))
+    wanted = as_spelled(desired(ruleset, eligible(published)), filter(reader.floats, state.tags))
     untold = {claim.tag for claim in contested(ruleset, state, wanted)}
     exact = {tag for found in published.values() for tag in found.tags}
     # A version's own name that would float too (PEP 440's 1.2) is where it belongs while it is the version's.
@@ -137,6 +141,24 @@ def desired(ruleset: Ruleset, versions: Iterable[Version]) -> dict[str, Version]
     final = sorted((version for version in versions if not version.is_prerelease), key=lambda version: version.key)
     known = _line_cache(ruleset)
     return {tag: version for version in final for tag in _lines_of(ruleset, version, known)}
+
+
+def as_spelled(lines: Mapping[str, Version], tags: Iterable[str]) -> dict[str, Version]:
+    """The same lines under those of these tags that differ in zeros before numbers alone.
+
+    A match rule writes the line 2026.02 beside PEP 440's 2026.2.1, which has lost the zero.
+    """
+    present = frozenset(tags)
+    padded = {plain: tag for tag in present if (plain := _unpadded(tag)) != tag}
+    spelled: dict[str, Version] = {}
+    for line, version in lines.items():
+        tag = line if line in present or not padded else padded.get(_unpadded(line), line)
+        spelled[tag] = max(version, spelled.get(tag, version))
+    return spelled
+
+
+def _unpadded(tag: str) -> str:
+    return _PADDING.sub("", tag)
 
 
 @lru_cache(maxsize=32)
@@ -234,11 +256,11 @@ def _add_lone(
     reader = tag_reader(ruleset)
     marked = (tag.removeprefix(MARKER) for tag in present if tag.startswith(MARKER))
     known = {*found, *(reading.version for tag in marked for reading in reader.readings(tag)[:1])}
-    lines = {str(name.tag) for version in known for name in floating_names(ruleset, version)}
+    lines = {_unpadded(name.tag) for version in known for name in floating_names(ruleset, version)}
     for version, tag in sorted(either, key=lambda entry: -entry[1].count(".")):
-        if tag not in lines and tag not in ruleset.claimed:
+        if _unpadded(tag) not in lines and tag not in ruleset.claimed:
             found.setdefault(version, []).append(tag)
-            lines |= {str(name.tag) for name in floating_names(ruleset, version)} - {tag}
+            lines |= {_unpadded(name.tag) for name in floating_names(ruleset, version)} - {_unpadded(tag)}
 
 
 def _own_first(ruleset: Ruleset, version: Version, spelled: list[str]) -> tuple[str, ...]:

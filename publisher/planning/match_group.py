@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from publisher.model.plan import Kind
 from publisher.planning.rules import compiled
-from publisher.planning.version import ANY_SCHEME, Version, parse_version
+from publisher.planning.version import Version, parse_version
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from publisher.planning.rules import Rule
+    from publisher.planning.version import Scheme
 
 # What makes a piece of a pattern mean something else alone: looks around, back references, conditions.
 _ENTANGLED: Final = re.compile(r"\\[1-9]|\(\?(?:P=|=|!|<=|<!|\()")
@@ -76,7 +79,7 @@ class MatchGroup:
         padded = ("2027.07", "2027.07.7", "2027.07.07", "20270707", "2027-07-07")
         return any(self.gives(text) for text in (*samples, *(one for one in padded if one.count(".") >= count)))
 
-    def classify(self, part: str, ref: str, start: int) -> tuple[Kind, Version | None]:
+    def classify(self, part: str, ref: str, start: int, schemes: Sequence[Scheme]) -> tuple[Kind, Version | None]:
         """What the part of a ref at `start` is: a version's own name, its line, or just a word.
 
         The version is the longest that begins where the part does; what the pattern strips by its letters is no part
@@ -85,14 +88,12 @@ class MatchGroup:
         end = start + len(part)
         word = self.word if part.startswith(self.word) else ""
         core = part[len(word) :]
-        if parse_version(core, ANY_SCHEME) is None:
+        if parse_version(core, schemes) is None:
             return Kind.REF, None
         stripped = self._end if self._end and ref.startswith(self._end, end) else ""
         rest = core + ref[end + len(stripped) :]
         lengths = (length for length in range(len(rest), len(core) - 1, -1))
-        whole, length = next(
-            (found, length) for length in lengths if (found := parse_version(rest[:length], ANY_SCHEME))
-        )
+        whole, length = next((found, length) for length in lengths if (found := parse_version(rest[:length], schemes)))
         if length == len(core) or not _LINE.fullmatch(core):
             return Kind.EXACT, whole
         return (Kind.FLOATING, whole) if rest[len(core)] == "." else (Kind.EXACT, whole)

@@ -251,10 +251,11 @@ def _doubts(ruleset: Ruleset, named: tuple[Name, ...]) -> Iterator[str]:
 
 
 def _own(ruleset: Ruleset, named: Iterable[Name]) -> bool:
-    """Whether some name tells its version back."""
+    """Whether some name tells its version back, as it was written: 1.1, the line of 1.1.0, doesn't."""
     reader = tag_reader(ruleset)
-    told = ((name.version, reader.readings(str(name.tag))) for name in named if name.version)
-    return any(reading.says(version) for version, readings in told for reading in readings)
+    own = [name for name in named if name.rule and name.rule.names_versions]
+    told = ((name.version, reader.readings(str(name.tag))) for name in own if name.version)
+    return any(reading.version.raw == version.raw for version, readings in told for reading in readings)
 
 
 def _unreadable(name: Name) -> str:

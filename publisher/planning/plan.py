@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def differences(saved: Plan, fresh: Plan) -> tuple[str, ...]:
     """Compare a saved plan with one made now, a sentence for each difference that matters; none means the same.
 
-    A digest that one of them doesn't know yet is no difference; neither are reasons, labels and warnings.
+    A digest that one of them doesn't know yet is no difference; neither are reasons, labels and warnings, nor a tag
+    that holds by now what the plan was to write.
     """
     return (*_heads(saved, fresh), *_moves(saved, fresh))
 
@@ -61,12 +62,21 @@ def _by_reference(plan: Plan) -> dict[TagReference, Move]:
 
 
 def _move(saved: Move, fresh: Move) -> Iterator[str]:
+    if _is_carried_out(saved, fresh):
+        return
     if saved.before != fresh.before:
         yield f"{saved.reference} held {saved.before or 'nothing'}, and holds {fresh.before or 'nothing'} now"
     elif saved.after and fresh.after and saved.after != fresh.after:
         yield f"{saved.reference} was to get {saved.after}, and would get {fresh.after} now"
     elif (saved.action, saved.kind, saved.version) != (fresh.action, fresh.kind, fresh.version):
         yield f"{saved.reference}: was {saved.action} for {saved.version}, is {fresh.action} for {fresh.version} now"
+
+
+def _is_carried_out(saved: Move, fresh: Move) -> bool:
+    """Whether the tag holds what the plan was to write: by an earlier run of it, which may have stopped half-way."""
+    goal = saved.after or fresh.after
+    is_same = (saved.kind, saved.version) == (fresh.kind, fresh.version)
+    return saved.action.writes and is_same and fresh.action is Action.UNCHANGED and fresh.before == goal is not None
 
 
 __all__ = ["ReleasedContent", "make_plan"]

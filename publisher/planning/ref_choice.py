@@ -84,28 +84,28 @@ def _of_head(facts: Facts, reading: RefReading) -> BuildRef:
 
 
 def _not_taken(tag: str, reading: RefReading, origin: BuildRef) -> str:
-    instead = f"; planned is {origin.name}" if origin.name else ""
+    instead = f"; {origin.name} is planned instead" if origin.name else ""
     if not tag.startswith(reading.prefix):
         return (
             f"the git tag {tag} at HEAD doesn't start with {reading.prefix}, so it is no version of this image{instead}"
         )
     taker = _taker(tag.removeprefix(reading.prefix)) or "name the version with --version"
-    return f"no rule takes the git tag {tag} at HEAD: {taker}{instead}"
+    return f"no rule takes the git tag {tag} at HEAD; {taker}{instead}"
 
 
 def _taker(text: str) -> str:
-    """The rule that would take a text as a version; "" where nobody knows one."""
+    """Which rule to add that takes a text as a version; "" where nobody knows one."""
     match = _LOOKS_LIKE.fullmatch(text)
     if match is None:
         return ""
     before, core = match["before"], match["core"]
     word = before.removesuffix("v")
     if parse_version(core) is not None:
-        return f"type=semver,pattern={{{{version}}}},match={word}v?(.*) takes it" if word else ""
+        return f"add type=semver,pattern={{{{version}}}},match={word}v?(.*), which takes it" if word else ""
     if parse_version(core, ANY_SCHEME) is None:
         return ""
-    pep440 = ", type=pep440,pattern={{version}} too" if parse_version(core, (Scheme.PEP440,)) and not word else ""
-    return f"type=match,pattern={before}(.*),group=1 takes it as it is{pep440}"
+    pep440 = ", or type=pep440,pattern={{version}}" if parse_version(core, (Scheme.PEP440,)) and not word else ""
+    return f"add type=match,pattern={before}(.*),group=1, which takes it as it is{pep440}"
 
 
 def _of_ref(facts: Facts, reading: RefReading) -> BuildRef:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -63,6 +64,7 @@ class Rule:
     since: the lowest major version that gives a tag, for lines that promise nothing before (0.x).
     bare: whether it has no prefix or suffix of its own. written: the record as the user wrote it.
     varies: whether its prefix or suffix changes from run to run, as {{date}} does.
+    schemes: how a text is read that it takes as it is, the same for all rules of a set: one text is one version.
     """
 
     type: RuleType
@@ -80,6 +82,7 @@ class Rule:
     since: int = 0
     bare: bool = True
     varies: bool = False
+    schemes: tuple[Scheme, ...] = ANY_SCHEME
     written: str = field(default="", compare=False)
 
     @property
@@ -145,7 +148,10 @@ class Ruleset(Value, frozen=True):
     @classmethod
     def of(cls, rules: Sequence[Rule], flavor: Flavor | None = None) -> Ruleset:
         """Put rules in the order of their priority; equal ones stay as written."""
-        return cls(tuple(sorted(rules, key=lambda rule: -_priority(rule))), flavor or Flavor())
+        by_priority = sorted(rules, key=lambda rule: -_priority(rule))
+        stated = [rule.scheme for rule in by_priority if rule.scheme]
+        schemes = tuple(dict.fromkeys((*stated, *ANY_SCHEME)))
+        return cls(tuple(dataclasses.replace(rule, schemes=schemes) for rule in by_priority), flavor or Flavor())
 
     @property
     def names_versions(self) -> bool:

@@ -15,7 +15,6 @@ from publisher.planning.flavor import Latest
 from publisher.planning.match_group import match_group
 from publisher.planning.rules import MARKER, PLACEHOLDER, RuleType
 from publisher.planning.version import (
-    ANY_SCHEME,
     Version,
     is_exact_name,
     is_floating_name,
@@ -222,7 +221,7 @@ def _versions(rule: Rule, text: str) -> Iterator[tuple[Version, str]]:
     if rule.type is RuleType.SEMVER and not rule.keeps_raw:
         version = parse_version(text)
         return iter([(version.without_build(), text)] if version and not version.build else [])
-    schemes = (rule.scheme,) if rule.scheme else ANY_SCHEME
+    schemes = (rule.scheme,) if rule.scheme else rule.schemes
     spelled = _spellings(text) if rule.type is not RuleType.MATCH else filter(match_group(rule).gives, _spellings(text))
     word = match_group(rule).word if rule.type is RuleType.MATCH else ""
     read = [(version, one) for one in spelled if (version := parse_version(one.removeprefix(word), schemes))]

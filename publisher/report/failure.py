@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
+import signal
 from typing import TYPE_CHECKING
 
-from publisher.model.errors import DiskFull, Interrupted, PublishError
+from publisher.model.errors import NO_ROOM, DiskFull, Interrupted, PublishError, Stopped
 from publisher.model.printable import printable
 from publisher.model.receipt import Failure
 
@@ -19,7 +19,9 @@ def understand(error: BaseException) -> PublishError:
         return error
     if isinstance(error, Interrupted):
         return error.as_error()
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if isinstance(error, KeyboardInterrupt):
+        return Stopped(signal.SIGINT)
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         return DiskFull(
             "no room left on this machine's disk", reference=error.filename, hint="make room, then run again"
         )

@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 from publisher.model.printable import printable
@@ -104,7 +104,8 @@ class Teller:
 
     def _write(self, text: str, prefix: str = "") -> None:
         line = prefix + safe_lines(printable(self._redact(text)))
-        with self._lock:
+        # A stderr that is full or closed must not end a run between two tags.
+        with self._lock, suppress(OSError, ValueError):
             for part in self._lines(line):
                 if self._bars:
                     self._bars.console.out(part, highlight=False)

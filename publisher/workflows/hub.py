@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from typing import TYPE_CHECKING, Final
 
 from publisher.hub.readme import MOST_README, Home, HubText, make_description, make_readme
 from publisher.model import media
 from publisher.model.documents import HubChange, HubReport, PullQuota
-from publisher.model.errors import ConfigError, ImmutableTag, PublishError, UsageError
+from publisher.model.errors import ConfigError, ImmutableTag, PublishError, Refused, UsageError
 from publisher.model.plan import Action, Kind
 from publisher.model.reference import DOCKER_HUB, Repository
 
@@ -80,6 +82,7 @@ def create_missing(session: Session, draft: ReleaseDraft, destination: Destinati
 
 
 _README: Final = "README.md"
+_MOST_READ: Final = 1 << 20
 # What Docker Hub calls the texts of a page.
 _TEXTS: Final = {"description": "description", "readme": "full_description"}
 _QUOTA: Final = re.compile(r"(\d{1,12})(?:;w=(\d{1,9}))?", re.ASCII)
@@ -103,13 +106,14 @@ def pages(session: Session, job: Job) -> tuple[HubPage, ...]:
 def plan_description(session: Session, job: Job) -> HubReport:
     """What `hub describe` would change."""
     found = pages(session, job)
-    wanted, warnings = _texts(session, job.settings.hub)
+    wanted, warnings = _texts(session, job)
     changes = [change for page in found for change in _differing(page.repository, page.get(), wanted)]
     return HubReport(changes=tuple(changes), warnings=warnings)
 
 
-def _texts(session: Session, settings: HubSettings) -> tuple[dict[str, str], tuple[str, ...]]:
+def _texts(session: Session, job: Job) -> tuple[dict[str, str], tuple[str, ...]]:
     """The README and the short description, each where there is one, as Docker Hub can take them."""
+    settings = job.settings.hub
     found: dict[str, str] = {}
     warnings: list[str] = []
     stated = settings.description if settings.description is not None else session.facts.project.description
@@ -121,8 +125,8 @@ def _texts(session: Session, settings: HubSettings) -> tuple[dict[str, str], tup
     path = session.configuration.path(settings.readme or _README)
     if settings.readme == "":
         found["readme"] = ""
-    elif settings.readme or path.is_file():
-        text = _read(path)
+    elif settings.readme or os.path.lexists(path):
+        text = _read(session, path)
         if text.strip():
             readme = _readme(session, path, text)
             found["readme"] = readme.text
@@ -133,11 +137,12 @@ def _texts(session: Session, settings: HubSettings) -> tuple[dict[str, str], tup
         raise UsageError(
             "there is nothing to describe the image with", hint='write description = "…" and readme = "…" into [hub]'
         )
+    _refuse_secrets(session, job, found)
     return found, tuple(warnings)
 
 
 def _readme(session: Session, path: Path, text: str) -> HubText:
-    home = Home(session.facts.project.source, _folder(path))
+    home = Home(session.facts.project.source, _folder(session, path))
     return make_readme(text, home, home.absolute(path.name, picture=False) if home.page else "")
 
 
@@ -148,21 +153,55 @@ def _cut_warning(path: Path, readme: HubText) -> str:
     )
 
 
-def _read(path: Path) -> str:
-    """The text, without the byte order mark that some editors put before it."""
+def _read(session: Session, path: Path) -> str:
+    """The text, without the byte order mark that some editors put before it.
+
+    What came with the sources must not send this machine's other files to everybody.
+    """
+    content = _read_inside(path, session.source_root)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8", reference=path) from error
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}", reference=path) from error
 
 
-def _folder(path: Path) -> str:
+def _read_inside(path: Path, root: Path) -> bytes:
+    """A regular file inside `root`, links followed, of at most 1 MiB; raises ConfigError for any other."""
+    try:
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(root):
+            raise ConfigError(f"{path} leads out of {root}", reference=path, hint="name a file of the repository")
+        # What is no regular file may wait for ever when it is opened.
+        with os.fdopen(os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigError(f"{path} is not a regular file", reference=path)
+            content = file.read(_MOST_READ + 1)
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+        raise ConfigError(f"{path} can't be read: {reason}", reference=path) from error
+    if len(content) > _MOST_READ:
+        raise ConfigError(f"{path} is larger than 1 MiB", reference=path, hint="Docker Hub takes 25,000 bytes")
+    return content
+
+
+def _refuse_secrets(session: Session, job: Job, texts: Mapping[str, str]) -> None:
+    """Raise Refused for a text in which a secret of this run stands: everybody could read it."""
+    for repository in () if session.sandbox else job.repositories:
+        if credential := session.credentials.find(repository.registry, repository.name):
+            session.learn(credential.secret)
+    for name, text in texts.items():
+        if session.reveals(text):
+            raise Refused(
+                f"a secret of this run stands in the {name}, which everybody could read on Docker Hub",
+                hint="take it out, and make the secret invalid",
+            )
+
+
+def _folder(session: Session, path: Path) -> str:
     """The file's folder in its git repository, "" at its root or outside git."""
     folder = path.resolve().parent
-    root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
-    return "" if root == folder else folder.relative_to(root).as_posix()
+    root = session.source_root
+    return folder.relative_to(root).as_posix().removeprefix(".") if folder.is_relative_to(root) else ""
 
 
 def _differing(repository: Repository, held: HubRepository, wanted: Mapping[str, str]) -> list[HubChange]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from types import MappingProxyType
@@ -12,16 +13,16 @@ import msgspec
 from msgspec.structs import replace
 
 from publisher import __version__
-from publisher.model.errors import Incomplete, Interrupted, PublishError, Refused
+from publisher.model.errors import Incomplete, PublishError, Refused, Stopped
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
-from publisher.model.receipt import Change, Outcome, Receipt, ReleasedImage, State, Verification
+from publisher.model.receipt import Change, KeptManifest, Outcome, Receipt, ReleasedImage, State, Verification
 from publisher.model.value import Value
-from publisher.receipts.journal import new_id, save
-from publisher.report.failure import document
+from publisher.receipts.journal import ReceiptCopy, new_id
+from publisher.report.failure import document, understand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from publisher.model.attestation import Signatures
@@ -116,6 +117,7 @@ class RunStart(Value, frozen=True, kw_only=True):
     """What a run has found out before its first tag. `size` is the sum of the content's blobs in bytes.
 
     content: None for a run that brings none of its own. config: of an image that is for one platform.
+    manifests: what the receipt keeps the bytes of.
     """
 
     command: str
@@ -129,6 +131,11 @@ class RunStart(Value, frozen=True, kw_only=True):
     via: str | None = None
     adopted: bool = False
     signatures: Signatures = msgspec.UNSET
+    manifests: tuple[Content, ...] = ()
+
+
+def _kept(content: Content) -> KeptManifest:
+    return KeptManifest(digest=content.digest, media_type=content.media_type, content=content.content)
 
 
 def _image(content: Content, start: RunStart) -> ReleasedImage:
@@ -148,6 +155,8 @@ class RunRecord:
     """
 
     intended: Mapping[TagReference, Digest | None] = MappingProxyType({})
+    run: Run | None = None
+    """How it ended, once it has."""
 
     def __init__(
         self,
@@ -157,13 +166,16 @@ class RunRecord:
         file: Path | None,
         earlier: Mapping[TagReference, Change] = MappingProxyType({}),
     ) -> None:
+        self._session = session
         self._file = file
         self._earlier = earlier
         self._entry: JournalEntry | None = None
+        self._copy: ReceiptCopy | None = None
         self._turn = threading.Lock()
-        self._redact = session.redact
+        self._is_lost = False
         self._lines = {change.reference: change for change in changes}
         self._waiting = {change.reference for change in self._lines.values() if change.state is State.NOT_DONE}
+        self._under_way: dict[TagReference, Digest | None] = {}
         content = start.content
         self.receipt = Receipt(
             id=new_id(),
@@ -179,6 +191,7 @@ class RunRecord:
             image=_image(content, start) if content else None,
             verification=start.verification,
             moves=self.changes,
+            manifests=tuple(map(_kept, start.manifests)) or msgspec.UNSET,
             sandbox=True if session.sandbox else msgspec.UNSET,
             signatures=start.signatures,
         )
@@ -188,7 +201,13 @@ class RunRecord:
     @property
     def changes(self) -> tuple[Change, ...]:
         """The lines as things stand."""
-        return tuple(map(self._resumed, self._lines.values()))
+        return tuple(map(self._standing, self._lines.values()))
+
+    def _standing(self, line: Change) -> Change:
+        """A line as it is told: a tag that is being written is unknown, `after` what it is to hold."""
+        if line.reference in self._under_way:
+            return replace(line, after=self._under_way[line.reference], state=State.UNKNOWN)
+        return self._resumed(line)
 
     def _resumed(self, line: Change) -> Change:
         """A tag that an earlier run of this release moved: what it held before that, so that undo goes all the way."""
@@ -215,7 +234,22 @@ class RunRecord:
     def note(self, reference: TagReference, digest: Digest | None, state: State) -> None:
         """A tag is known to hold `digest`."""
         self._waiting.discard(reference)
+        self._under_way.pop(reference, None)
         self._lines[reference] = replace(self._lines[reference], after=digest, state=state)
+
+    @contextmanager
+    def writing(self, goals: Mapping[TagReference, Digest | None]) -> Iterator[None]:
+        """Tags that the block writes, and what they are to hold: on disk they are unknown before the first request.
+
+        At its end those that were not noted have not been begun.
+        """
+        self._under_way.update(goals)
+        try:
+            self.save()
+            yield
+        finally:
+            for reference in goals:
+                self._under_way.pop(reference, None)
 
     def _end_waiting(self, state: State) -> None:
         """Lines that were planned and not come to: where the rest is done, another run has done them."""
@@ -228,47 +262,80 @@ class RunRecord:
     # On disk.
 
     def begin(self, entry: JournalEntry) -> None:
-        """Keep the receipt in the journal, from before the first tag on."""
+        """Keep the receipt in the journal, from before the first tag on, and room for it there and in `--receipt`."""
         self._entry = entry
         self.save()
+        if self._file:
+            self._copy = ReceiptCopy(self._file)
+            self._copy.write(self.receipt, last=False)
+        self._session.records.append(self)
 
     def save(self) -> None:
-        """After each tag; in turn, so that no thread writes what is older."""
+        """Around each tag; in turn, so that no thread writes what is older."""
         with self._turn:
             self.receipt = replace(self.receipt, moves=self.changes)
+            self._write()
+
+    def _write(self) -> None:
+        """Before the first tag what can't be kept is an error; after it the run goes on, and tells from memory."""
+        try:
             if self._entry:
                 self._entry.write(self.receipt)
+        except PublishError as error:
+            if not self.is_under_way:
+                raise
+            if not self._is_lost:
+                self._is_lost = True
+                self._session.progress.warn(f"{error.message}: what is printed at the end tells where each tag is")
 
-    def end(self, error: PublishError | Interrupted | None = None) -> Run:
+    def end(self, error: BaseException | None = None) -> Run:
         """The end of the run; `error` is what it ends with.
 
-        Before the first tag the error is the run's own, and raised; after it the run is incomplete. An interrupt
-        stays one. Without a place in the journal nothing was to be done, and the journal stays as it is.
+        Before the first tag the error is the run's own, and raised; after it the run is incomplete, or stopped by a
+        signal. Without a place in the journal nothing was to be done, and the journal stays as it is.
         """
         self._end_waiting(State.KEPT if error is None else State.NOT_DONE)
         if error is None:
             return self._finish(None)
-        if isinstance(error, Interrupted):
-            self._finish(error.as_error())
-            raise error
+        failure = understand(error)
         if not self.is_under_way:
-            self._finish(error)
+            self._finish(failure)
             raise error
-        return self._finish(incomplete(error, self.changes))
+        return self._finish(unfinished(failure, self.changes))
+
+    def break_off(self, error: BaseException) -> Run:
+        """The end of a run that changed tags, by an error that came after its work, or where nobody awaited it."""
+        if self.run is None:
+            return self.end(error)
+        if self.run.error is not None and not isinstance(understand(error), Stopped):
+            return self.run
+        return self._finish(unfinished(understand(error), self.changes))
 
     def as_planned(self) -> Run:
         """The end of a run that had nothing to do, or was to do nothing."""
         return self._finish(None)
 
     def _finish(self, error: PublishError | None) -> Run:
+        """The record as it stays; room for it was taken before the first tag."""
         outcome = Outcome.DONE if error is None else Outcome.INCOMPLETE if touched(self.changes) else Outcome.FAILED
-        failure = None if error is None else document(error, self._redact)
+        failure = None if error is None else document(error, self._session.redact)
         self.receipt = replace(self.receipt, finished=now(), outcome=outcome, error=failure, moves=self.changes)
-        if self._entry:
-            self._entry.write(self.receipt)
-        if self._file:
-            save(self.receipt, self._file)
-        return Run(self.receipt, error, self.intended)
+        self.run = run = Run(self.receipt, error, self.intended)
+        with self._turn:
+            self._write()
+        self._write_copy()
+        return run
+
+    def _write_copy(self) -> None:
+        """What `--receipt` names; a run that had nothing to write takes its room here."""
+        if self._file is None:
+            return
+        try:
+            (self._copy or ReceiptCopy(self._file)).write(self.receipt)
+        except PublishError as error:
+            if not self.is_under_way:
+                raise
+            self._session.progress.warn(error.message)
 
 
 def touched(changes: Iterable[Change]) -> bool:
@@ -276,15 +343,17 @@ def touched(changes: Iterable[Change]) -> bool:
     return any(change.state.may_be_written for change in changes)
 
 
-def incomplete(error: PublishError, changes: Iterable[Change]) -> Incomplete:
-    """The error of a run that stopped on its way, in words that fit where its tags are."""
+def unfinished(error: PublishError, changes: Iterable[Change]) -> PublishError:
+    """The error of a run that stopped on its way, in words that fit where its tags are; a signal keeps its own code."""
     states = [change.state for change in changes]
-    if State.DONE not in states:
+    if State.DONE not in states and State.RESTORED not in states:
         what = "it is not known whether a tag was moved"
     elif {State.NOT_DONE, State.UNKNOWN} & set(states):
         what = "some tags were moved and not all"
     else:
         what = "all tags were moved, and the last look at them failed"
     again = "run the same command again: it finishes what is left"
+    if isinstance(error, Stopped):
+        return Stopped(error.signal, f"{error.message}, and {what}", reference=error.reference, hint=again)
     hint = "the same command would be refused too: 'publish undo' goes back" if isinstance(error, Refused) else again
     return Incomplete(f"{what}: {error.message}", reference=error.reference, hint=hint)

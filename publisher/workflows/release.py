@@ -16,6 +16,7 @@ from publisher.model.errors import (
     UsageError,
     VerificationFailed,
 )
+from publisher.model.facts import GitState
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
@@ -34,7 +35,7 @@ from publisher.workflows.plan import draft as make_draft
 from publisher.workflows.plan import sign_draft, with_signing
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
-from publisher.workflows.tagging.promotion import Promotion
+from publisher.workflows.tagging.promotion import Promotion, kept_manifests
 from publisher.workflows.tagging.writer import TagWriter
 from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
 
@@ -119,7 +120,8 @@ def _named_or_built(
     from publisher.workflows.build import built_source
 
     _preflight(session, job, wish, options)
-    return built_source(session, job, wish, options.compression, via=options.via, dry_run=options.dry_run)
+    with session.time_limit.suspended():
+        return built_source(session, job, wish, options.compression, via=options.via, dry_run=options.dry_run)
 
 
 def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:
@@ -149,14 +151,18 @@ def refuse(plan: Plan) -> None:
 
 def _check_tree(session: Session, options: ReleaseOptions) -> None:
     facts = session.facts
+    if facts.git is GitState.UNSAFE and not options.allow_dirty:
+        raise Refused(facts.git_problem, hint="allow it, or pass --allow-dirty: then nobody looks what is released")
     if facts.changed and not options.allow_dirty:
         shown = ", ".join(facts.changed[:3]) + (" …" if len(facts.changed) > 3 else "")  # noqa: PLR2004 - enough to see
         raise DirtyTree(
             f"the working tree has changes that are not committed: {shown}",
             hint="commit or stash them, or pass --allow-dirty",
         )
-    if facts.untracked:
+    if facts.untracked and facts.revision:
         session.progress.warn(f"{facts.untracked} untracked files are not part of the commit that is released")
+    elif facts.untracked:
+        session.progress.warn("nothing is committed here yet, so what is released names no commit")
 
 
 def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Run:
@@ -187,6 +193,7 @@ def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> R
             via=via,
             adopted=adopted,
             signatures=signatures,
+            manifests=kept_manifests(draft, content, adopted=adopted),
         )
         earlier = earlier_run(session, draft.plan, content.digest)
         record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
@@ -339,14 +346,17 @@ def _promote(
         promotion.floating()
 
     run = writer.finish(work)
-    if run.error is not None:
-        return run
-    session.progress.step(f"promoted {_tally(run.receipt)}")
-    if draft.job.settings.tags.record:
-        file_receipt(session, run.receipt, content, [destination.remote for destination in draft.destinations])
-    describe_after_release(session, draft.job)
-    warn_of_stale_copies(session, run.receipt, draft.destinations, content=content, pull=options.pull_local)
+    if run.error is None:
+        writer.follow_up(lambda: _follow_up(session, draft, content, run.receipt, pull=options.pull_local))
     return run
+
+
+def _follow_up(session: Session, draft: ReleaseDraft, content: Content, receipt: Receipt, *, pull: bool) -> None:
+    session.progress.step(f"promoted {_tally(receipt)}")
+    if draft.job.settings.tags.record:
+        file_receipt(session, receipt, content, [destination.remote for destination in draft.destinations])
+    describe_after_release(session, draft.job)
+    warn_of_stale_copies(session, receipt, draft.destinations, content=content, pull=pull)
 
 
 def _write_exact(session: Session, draft: ReleaseDraft, promotion: Promotion, options: ReleaseOptions) -> None:

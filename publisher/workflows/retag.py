@@ -203,7 +203,7 @@ def _write(session: Session, content: Content, targets: Sequence[_Target], write
         return Run(writer.record.receipt, error, writer.record.intended)
     if run.error is None:
         destinations = [target.destination for target in targets]
-        warn_of_stale_copies(session, run.receipt, destinations, content=content)
+        writer.follow_up(lambda: warn_of_stale_copies(session, run.receipt, destinations, content=content))
     return run
 
 

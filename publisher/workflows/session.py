@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from contextlib import ExitStack
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
+from publisher.facts.build_checks import source_root
 from publisher.facts.configuration import Configuration, load
 from publisher.model.environment import cache_folder
 from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
 from publisher.threads import POLL_SECONDS, deferred_signals, run_parallel
+from publisher.workflows.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from publisher.model.credential import Credential
     from publisher.model.digest import Digest
     from publisher.model.facts import Facts
-    from publisher.model.protocols import CredentialSource, Progress
+    from publisher.model.protocols import CredentialSource, Progress, TagRun
     from publisher.model.reference import Repository
     from publisher.model.settings import Settings
     from publisher.planning.rules import Ruleset
@@ -81,6 +84,10 @@ class Session:
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
         self._seen: dict[str, Digest] = {}
+        self._clients: list[Client] = []
+        self.time_limit = TimeLimit(0, self._cut)
+        self.records: list[TagRun] = []
+        """The runs that have come to their tags: whatever happens then, they are told."""
         self.at_end = ExitStack()
         """What is to be done before the connections are closed."""
         self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
@@ -103,7 +110,12 @@ class Session:
     @cached_property
     def configuration(self) -> Configuration:
         """The configuration file, or the defaults."""
-        return load(Path(self._config) if self._config else None, self.directory)
+        return load(Path(self._config) if self._config else None, self.directory, self.environ)
+
+    @property
+    def source_root(self) -> Path:
+        """What the configuration may send away lies in here: the repository around it, as git gives it."""
+        return source_root(self.configuration.folder, self.environ).resolve()
 
     @property
     def settings(self) -> Settings:
@@ -167,6 +179,10 @@ class Session:
         if self._redactor:
             self._redactor.learn(secret)
 
+    def reveals(self, text: str) -> bool:
+        """Whether a secret of this run stands in it, in any form."""
+        return self._redactor is not None and self._redactor.knows_part_of(text)
+
     def client_with(self, find: Callable[[str, str], Credential | None]) -> Client:
         """A way to registries, with credentials of its own; to be closed."""
         from publisher.http.client import Client
@@ -177,7 +193,20 @@ class Session:
         def settings_of(host: str) -> HostSettings:
             return HostSettings.gather(host, tables.get(host), self.configuration.folder)
 
-        return Client(find, settings_of, trace=self._trace, redactor=self._redactor, retry_policy=self._retry_policy)
+        client = Client(find, settings_of, trace=self._trace, redactor=self._redactor, retry_policy=self._retry_policy)
+        self._clients.append(client)
+        return client
+
+    def limit_time(self, seconds: float, alarm: Callable[[float], None] | None = None) -> None:
+        """The run has `seconds` from now on, 0: as long as it takes. alarm: as in TimeLimit."""
+        self.time_limit = TimeLimit(seconds, self._cut, alarm)
+        self.time_limit.start()
+
+    def _cut(self) -> None:
+        self._interrupt = self._interrupt or Interrupted(signal.SIGALRM).as_error()
+        self._interrupted.set()
+        for client in tuple(self._clients):
+            client.cut()
 
     def remote(self, repository: Repository, *, anonymous: bool = False) -> RemoteRepository:
         """The repository behind its registry's API."""
@@ -247,7 +276,15 @@ class Session:
         """Where the receipts of this machine are kept; a rehearsal's are kept apart."""
         from publisher.receipts.journal import Journal, receipts_folder
 
-        return Journal(receipts_folder(self.environ))
+        return Journal(receipts_folder(self.environ), self._temporary_state)
+
+    def _temporary_state(self) -> Path:
+        """Where receipts go in a run without any folder of its user's; it is left there."""
+        from tempfile import mkdtemp
+
+        folder = Path(mkdtemp(prefix="publish-state-"))
+        self.progress.warn(f"there is no home folder: the receipt goes to {folder}; XDG_STATE_HOME names a lasting one")
+        return folder
 
     @cached_property
     def blob_cache(self) -> BlobCache:
@@ -302,12 +339,15 @@ class Session:
 
     def close(self) -> None:
         """End and remove what was needed meanwhile, cancel upload sessions nobody used, close the connections."""
-        self.at_end.close()
-        for remote in self._remotes.values():
-            remote.close()
-        for name in ("client", "_anonymous_client", "engine"):
-            if name in self.__dict__:
-                self.__dict__[name].close()
+        self.time_limit.stop()
+        opened = [self.__dict__[name] for name in ("client", "_anonymous_client", "engine") if name in self.__dict__]
+        for one in (self.at_end, *self._remotes.values(), *opened):
+            try:
+                one.close()
+            except Exception as error:
+                if not any(record.is_under_way for record in self.records):
+                    raise
+                self.progress.warn(f"what the run had open could not be closed: {error}")
 
     def __enter__(self) -> Self:
         return self

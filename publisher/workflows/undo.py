@@ -5,15 +5,18 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
+from publisher.model.digest import Digest
 from publisher.model.errors import PublishError, Refused, UsageError
+from publisher.model.manifest import parse_manifest
 from publisher.model.plan import Kind
 from publisher.model.receipt import Outcome, State
 from publisher.model.value import Value
 from publisher.planning.lines import desired, eligible, published_versions
 from publisher.planning.tag_reader import tag_reader
-from publisher.receipts.journal import is_id
+from publisher.receipts.journal import is_from_future, is_id
 from publisher.workflows.content.receipt_artifact import filed_receipt
 from publisher.workflows.tagging.markers import lift, marking
 from publisher.workflows.tagging.settle import lock, repair, repair_record, settle, wrong_in
@@ -24,10 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from publisher.model.digest import Digest
+    from publisher.model.manifest import Content
     from publisher.model.receipt import Change, Receipt
     from publisher.model.reference import Tag
     from publisher.planning.lines import Published
+    from publisher.receipts.journal import JournalEntry
     from publisher.workflows.destination import Destination
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.record import Run
@@ -53,20 +57,30 @@ def find_receipt(session: Session, text: str | None, wish: PlanOptions) -> Recei
     receipts, torn = session.journal.list()
     for path in torn:
         session.progress.warn(f"{path} is not a receipt; it is left alone")
+    warn_of_future(session, receipts)
     for receipt in receipts:
         if receipt.command != "undo" and receipt.outcome is not Outcome.UNDONE and _written(receipt):
-            return _behind_none(receipt, torn)
+            return _behind_none(session, receipt, torn)
     named = wish.images or session.settings.images
     if named and (filed := filed_receipt(session, wish)):
-        return _behind_none(filed, torn)
+        return _behind_none(session, filed, torn)
     raise UsageError(
         "no receipt on this machine changed a tag", hint="name a receipt's file: publish undo receipt.json"
     )
 
 
-def _behind_none(receipt: Receipt, torn: Iterable[Path]) -> Receipt:
+def warn_of_future(session: Session, receipts: Iterable[Receipt]) -> None:
+    """Tell of receipts that a wrong clock has stamped."""
+    for receipt in filter(is_from_future, receipts):
+        session.progress.warn(
+            f"the receipt {receipt.id} is of a time that is still to come ({receipt.started}): a clock was wrong; "
+            "the order in which receipts were written counts"
+        )
+
+
+def _behind_none(session: Session, receipt: Receipt, torn: Iterable[Path]) -> Receipt:
     """A receipt that is meant only because a later one can't be read is not the last one."""
-    later = [path for path in torn if is_id(path.stem) and path.stem > receipt.id]
+    later = [path for path in torn if is_id(path.stem) and session.journal.is_later(path.stem, receipt.id)]
     if later:
         raise UsageError(
             f"{later[0]} is torn, so that it is not known what the last run has changed",
@@ -103,10 +117,21 @@ def undo(session: Session, receipt: Receipt, wish: PlanOptions, options: UndoOpt
     if options.dry_run:
         return record.as_planned()
     with lock(session, repositories) as entry:
-        run = _go_back(session, receipt, TagWriter(session, record, entry), parts) if changes else record.as_planned()
-        if run.error is None and (session.journal.folder / f"{receipt.id}.json").is_file():
-            entry.write(replace(receipt, outcome=Outcome.UNDONE))
+        is_here = (session.journal.folder / f"{receipt.id}.json").is_file()
+        undone = replace(receipt, outcome=Outcome.UNDONE)
+        if not changes:
+            if is_here:
+                entry.write(undone)
+            return record.as_planned()
+        writer = TagWriter(session, record, entry)
+        run = _go_back(session, receipt, writer, parts)
+        if run.error is None and is_here:
+            writer.follow_up(lambda: _mark(entry, undone))
         return run
+
+
+def _mark(entry: JournalEntry, undone: Receipt) -> None:
+    entry.write(undone)
 
 
 def _go_back(session: Session, receipt: Receipt, writer: TagWriter, parts: list[_RepositoryUndo]) -> Run:
@@ -130,8 +155,10 @@ def _carry_out(session: Session, writer: TagWriter, parts: list[_RepositoryUndo]
         for together in in_order(floating, part.destination.ruleset.flavor.latest_name):
             writer.write(together)
         for step in sorted(part.steps, key=lambda step: step.kind is Kind.EXACT):
-            if step.goal is None:
+            if step.goal is None and step not in part.together:
                 _take_away(session, writer, step)
+        for step in writer.remove_together(part.together) if part.together else ():
+            _take_away(session, writer, step)
 
 
 def _take_away(session: Session, writer: TagWriter, step: Step) -> None:
@@ -151,11 +178,15 @@ def _take_away(session: Session, writer: TagWriter, step: Step) -> None:
 
 
 class _RepositoryUndo(Value, frozen=True):
-    """What an undo does in one repository. left: tags that others have moved since."""
+    """What an undo does in one repository. left: tags that others have moved since.
+
+    together: those of the steps that take away what the run itself has sent: the tags of that digest may go at once.
+    """
 
     destination: Destination
     steps: tuple[Step, ...]
     left: tuple[Step, ...]
+    together: tuple[Step, ...] = ()
 
 
 class _Standing(StrEnum):
@@ -184,7 +215,21 @@ def _part(session: Session, destination: Destination, receipt: Receipt, options:
             case _Standing.BACK | _Standing.UNTOUCHED:
                 pass
     steps += filter(None, (reversal.following(change) for change in every if change not in own))
-    return _RepositoryUndo(destination, tuple(steps), tuple(left))
+    return _RepositoryUndo(destination, tuple(steps), tuple(left), _together(receipt, steps))
+
+
+def _together(receipt: Receipt, steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The tags of the manifest that the run sent, and whose bytes its receipt keeps; exact ones go last."""
+    sent = receipt.image.digest if receipt.image and receipt.image.digest in _manifests(receipt) else None
+    gone = [step for step in steps if step.goal is None and step.before is not None and step.before == sent]
+    return tuple(sorted(gone, key=lambda step: step.kind is Kind.EXACT))
+
+
+def _manifests(receipt: Receipt) -> dict[Digest, Content]:
+    """The manifests that a receipt keeps; one whose bytes are not those of its digest counts for nothing."""
+    kept = () if isinstance(receipt.manifests, msgspec.UnsetType) else receipt.manifests
+    parsed = (parse_manifest(each.content, each.media_type) for each in kept if Digest.of(each.content) == each.digest)
+    return {content.digest: content for content in parsed}
 
 
 def _computes(receipt: Receipt) -> bool:
@@ -195,6 +240,7 @@ def _computes(receipt: Receipt) -> bool:
 class _Reversal(Value, frozen=True):
     """Where the tags of one repository go back to. image: what the run released.
 
+    kept: the manifests that the receipt keeps.
     goals: where floating tags belong once the run is taken back; none where they go to what they held.
     """
 
@@ -202,29 +248,35 @@ class _Reversal(Value, frozen=True):
     state: Published
     goals: Mapping[str, Digest | None]
     image: Digest | None
+    kept: Mapping[Digest, Content]
 
     @classmethod
     def of(cls, surveyed: SurveyedRepository, receipt: Receipt, changes: Sequence[Change]) -> _Reversal:
         goals = _belongings(surveyed, changes) if _computes(receipt) else {}
         image = receipt.image.digest if receipt.image else None
-        return cls(surveyed.destination, surveyed.state, goals, image)
+        return cls(surveyed.destination, surveyed.state, goals, image, _manifests(receipt))
 
     def step(self, change: Change) -> Step:
         """The write that takes one line back."""
         goal = self.goals.get(change.reference.tag) if change.kind is Kind.FLOATING else None
+        goal = goal or change.before
         return Step(
             destination=self.destination,
             tag=change.reference.tag,
             kind=change.kind,
             version=change.version,
             before=self._held(change.reference.tag),
-            goal=goal or change.before,
+            goal=goal,
+            content=self.kept.get(goal) if goal else None,
             state=State.RESTORED,
         )
 
     def standing(self, change: Change, step: Step) -> _Standing:
         """How the tag stands; of a write whose end is unknown, what it would have written counts as written."""
-        is_known = change.state not in {State.UNKNOWN, State.NOT_DONE}
+        # A killed run's journal says what a tag was to hold that it was writing.
+        is_known = change.state not in {State.UNKNOWN, State.NOT_DONE} or (
+            change.state is State.UNKNOWN and change.after is not None
+        )
         written = change.after if is_known or self.image is None else self.image
         if step.before == step.goal:
             return _Standing.BACK

@@ -167,13 +167,109 @@ def test_no_secret_reaches_git(repository: Repository) -> None:
     """Programs that git starts see none of the secrets around us."""
     repository.commit()
     seen = repository.folder.parent / "seen"
-    repository.git("config", "filter.spy.clean", f"env > {seen}; cat")
+    # The user's own filter runs: without it files would differ that don't.
+    repository.git("config", "--global", "filter.spy.clean", f"env > {seen}; cat")
     (repository.folder / ".gitattributes").write_text("file filter=spy\n")
     (repository.folder / "file").write_text("TEXT")
     secrets = ("PUBLISH_PASSWORD", "DOCKERHUB_TOKEN", "DOCKER_AUTH_CONFIG", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY")
     assert read_checkout(repository.folder, repository.environ | dict.fromkeys(secrets, "canary")).changed
     assert "PATH=" in seen.read_text()
     assert "canary" not in seen.read_text()
+
+
+PROGRAMS = {
+    "clean": ("filter.evil.clean", "TOUCH; cat"),
+    "smudge": ("filter.evil.smudge", "TOUCH; cat"),
+    "process": ("filter.evil.process", "TOUCH"),
+    "monitor": ("core.fsmonitor", "TOUCH"),
+    "hooks": ("core.hooksPath", "HOOKS"),
+    "textconv": ("diff.evil.textconv", "TOUCH; cat"),
+    "diff": ("diff.evil.command", "TOUCH"),
+    "external-diff": ("diff.external", "TOUCH"),
+    "pager": ("core.pager", "TOUCH"),
+    "log-pager": ("pager.log", "TOUCH"),
+    "credentials": ("credential.helper", "!TOUCH"),
+    "ssh": ("core.sshCommand", "TOUCH"),
+    "editor": ("core.editor", "TOUCH"),
+    "gpg": ("gpg.program", "TOUCH"),
+}
+
+
+def _name_programs(repository: Repository, folder: Path, program: Path) -> None:
+    """Have a repository name a program wherever it can, and give git a reason to run each."""
+    hooks = program.parent / "hooks"
+    hooks.mkdir(exist_ok=True)
+    for hook in ("post-index-change", "fsmonitor-watchman", "reference-transaction", "post-checkout"):
+        (hooks / hook).write_bytes(program.read_bytes())
+        (hooks / hook).chmod(0o755)
+    within = Repository.__new__(Repository)
+    within.folder, within.environ = folder, repository.environ
+    for key, value in PROGRAMS.values():
+        within.git("config", key, value.replace("TOUCH", f"{program} {key}").replace("HOOKS", str(hooks)))
+    within.git("config", "filter.evil.required", "true")
+    within.git("config", "log.showSignature", "true")
+    (folder / ".gitattributes").write_text("* filter=evil diff=evil\n")
+    (folder / "file").write_text("TEXT")
+
+
+def _runs(repository: Repository, program: Path) -> bool:
+    """Whether git by itself runs one of them."""
+    subprocess.run(["git", "status"], cwd=repository.folder, env=repository.environ, check=False, capture_output=True)
+    return (program.parent / "ran").exists()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A program that leaves a mark; its mark is the file `ran`."""
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\necho "$0 $*" >> {tmp_path}/ran\n')
+    program.chmod(0o755)
+    return program
+
+
+def test_a_look_runs_no_program_that_the_repository_names(repository: Repository, program: Path) -> None:
+    """Filters, monitor, hooks, textconv, pagers, helpers, gpg: of the repository itself."""
+    commit = repository.commit()
+    repository.git("remote", "add", "origin", "https://example.org/me/app.git")
+    _name_programs(repository, repository.folder, program)
+    found = repository.read()
+    assert (found.revision, found.changed, found.untracked) == (commit, ("file",), 1)
+    assert read_upstream(repository.folder, repository.environ).remote == "https://example.org/me/app.git"
+    assert gather(repository.folder, repository.environ).changed == ("file",)
+    assert not (program.parent / "ran").exists(), (program.parent / "ran").read_text()
+    assert _runs(repository, program), "the check above can fail"
+
+
+def test_a_look_runs_no_program_of_a_submodule(repository: Repository, program: Path, tmp_path: Path) -> None:
+    """git would look into it with its own configuration; that its files differ is known all the same."""
+    library = Repository(tmp_path / "library", tmp_path)
+    library.commit()
+    add = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library.folder), "lib")
+    repository.git(*add)
+    repository.commit()
+    assert repository.read().changed == ()
+    _name_programs(repository, repository.folder / "lib", program)
+    (program.parent / "ran").unlink(missing_ok=True)
+    assert repository.read().changed == ("lib",)
+    assert not (program.parent / "ran").exists(), (program.parent / "ran").read_text()
+    assert _runs(repository, program)
+
+
+def test_a_look_fetches_nothing(repository: Repository, program: Path, tmp_path: Path) -> None:
+    """A partial clone whose configuration names how its lost objects are fetched."""
+    commit = repository.commit()
+    for key, value in {
+        "core.repositoryFormatVersion": "1", "extensions.partialClone": "origin", "remote.origin.promisor": "true",
+        "remote.origin.url": str(tmp_path / "nowhere"), "remote.origin.uploadpack": f"{program} fetched",
+        "protocol.allow": "always",
+    }.items():  # fmt: skip
+        repository.git("config", key, value)
+    tree = repository.git("rev-parse", f"{commit}^{{tree}}")
+    (repository.folder / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    (repository.folder / "file").write_text("other")
+    repository.read()
+    assert not (program.parent / "ran").exists(), (program.parent / "ran").read_text()
+    assert _runs(repository, program)
 
 
 def test_no_file_monitor_is_started(repository: Repository) -> None:

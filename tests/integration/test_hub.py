@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -11,7 +14,7 @@ from publisher.sandbox.server import Sandbox
 from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.support.command import Publish, Result
@@ -231,3 +234,56 @@ def test_errors_are_json_where_the_environment_asks_for_it(publish: Publish) -> 
     """Each command of the group has a variable of its own."""
     result = publish("hub", "describe", "--image", "localhost:1/a", environ={"PUBLISH_HUB_DESCRIBE_FORMAT": "json"})
     assert (result.code, result.document["kind"]) == (2, "usage")
+
+
+@pytest.mark.parametrize("kind", ["outside", "environ", "endless", "fifo", "large", "circle", "folder"])
+@pytest.mark.parametrize("is_default", [True, False], ids=["default", "configured"])
+def test_a_readme_is_a_file_of_the_repository(kind: str, is_default: bool, shop: Shop, tmp_path: Path) -> None:
+    """What came with the sources publishes none of this machine's other files; exit 2, and nothing of it is shown."""
+    secret = tmp_path.parent / f"{tmp_path.name}-config.json"
+    secret.write_text('{"auths": "c4nary"}')
+    readme = shop.folder / "README.md"
+    readme.unlink()
+    match kind:
+        case "large":
+            readme.write_text("x" * ((1 << 20) + 1))
+        case "fifo":
+            os.mkfifo(readme)
+        case "folder":
+            readme.mkdir()
+        case _:
+            targets = {"outside": str(secret), "environ": "/proc/self/environ", "endless": "/dev/zero"}
+            readme.symlink_to(targets.get(kind, "README.md"))
+    if not is_default:
+        shop.write('readme = "README.md"')
+    shop.run("hub", "create")
+    result = shop.run("hub", "describe", environ={"CANARY": "c4nary"})
+    assert result.code == 2, result
+    assert "c4nary" not in result.stdout + result.stderr
+    assert shop.page.full_description == ""
+
+
+def test_a_readme_behind_a_link_within_the_repository(shop: Shop) -> None:
+    """Links are followed as long as they stay inside."""
+    (shop.folder / "docs").mkdir()
+    (shop.folder / "README.md").rename(shop.folder / "docs" / "README.md")
+    (shop.folder / "README.md").symlink_to("docs/README.md")
+    assert shop.run("hub", "describe").code == 4
+    assert shop.run("hub", "create").code == 0
+    assert shop.run("hub", "describe", "-y").code == 0
+    assert "# App" in shop.page.full_description
+
+
+@pytest.mark.parametrize("form", [str, lambda text: base64.b64encode(text.encode()).decode(), quote])
+@pytest.mark.parametrize("where", ["readme", "description"])
+def test_a_text_with_a_secret_is_refused(where: str, form: Callable[[str], str], shop: Shop) -> None:
+    """A secret that this run knows, in any form: exit 4, and it is not told."""
+    secret = "c4nary+/secret=of this run"
+    (shop.folder / "README.md").write_text(f"# App\n\nLog in with {form(secret) if where == 'readme' else ''}.\n")
+    shop.write(f'description = "{form(secret) if where == "description" else ""}"')
+    shop.run("hub", "create")
+    result = shop.run("hub", "describe", environ={"PUBLISH_PASSWORD": secret, "PUBLISH_USERNAME": "me"})
+    assert result.code == 4
+    assert "a secret of this run stands in the" in " ".join(result.stderr.lower().split())
+    assert form(secret) not in result.stdout + result.stderr
+    assert shop.page.full_description == ""

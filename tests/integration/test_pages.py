@@ -41,7 +41,7 @@ def test_commands(page: str, environ: dict[str, str], engine: EngineProcess, tmp
 
 def _follow(shell: Shell, page: Path) -> None:
     for shown in read_page(page):
-        code, printed = shell.run(shown.command)
+        code, printed = shell.follow(shown)
         said = f"{page.name}, line {shown.line}: {shown.command}\n" + "\n".join(printed)
         assert code == 0, said
         assert is_as_shown(printed, shown.output), said

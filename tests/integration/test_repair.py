@@ -36,13 +36,24 @@ class Shop:
         """Run a command."""
         return self._publish(*words, cwd=self.folder, environ=self._environ)
 
-    def release(self, version: str) -> Result:
+    def release(self, version: str, platforms: tuple[str, ...] = ("linux/amd64",)) -> Result:
         """Release an image of its own as `version`."""
-        self.digests[version] = str(make_layout(self.folder / version, version))
+        self.digests[version] = str(make_layout(self.folder / version, version, platforms))
         words = ["release", f"oci:{version}", "--image", self.image, "--version", version, "--format", "json"]
         result = self.run(*words)
         assert result.code == 0, result.stderr
         return result
+
+    @property
+    def deletes_by_digest_only(self) -> bool:
+        """Whether a tag can't go alone."""
+        return not self._environ
+
+    @property
+    def tags(self) -> set[str]:
+        """Every tag."""
+        listed = self.run("tags", self.image, "--format", "json")
+        return {each["tag"] for each in listed.document["tags"]} if listed.code == 0 else set()
 
     @property
     def status(self) -> dict[str, Any]:
@@ -59,16 +70,21 @@ class Shop:
 
 
 @pytest.fixture(params=["sandbox", "docker-registry"])
-def shop(
+def fresh(
     request: pytest.FixtureRequest, registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
 ) -> Iterator[Shop]:
-    """Three versions of one image."""
+    """An image that nobody has released yet."""
     if request.param == "sandbox":
         with Sandbox(options=Options()) as running:
-            made = Shop(publish, f"me/{name}", tmp_path, {"PUBLISH_SANDBOX": running.url})
-            yield _filled(made)
+            yield Shop(publish, f"me/{name}", tmp_path, {"PUBLISH_SANDBOX": running.url})
     else:
-        yield _filled(Shop(publish, f"{registry.host}/{name}", tmp_path, {}))
+        yield Shop(publish, f"{registry.host}/{name}", tmp_path, {})
+
+
+@pytest.fixture
+def shop(fresh: Shop) -> Shop:
+    """Three versions of one image."""
+    return _filled(fresh)
 
 
 def _filled(shop: Shop) -> Shop:
@@ -154,6 +170,52 @@ def test_undo_of_a_release(shop: Shop) -> None:
     assert not gone or gone[0]["yanked"]
     history = shop.run("history", "--format", "json").document["receipts"]
     assert [(one["command"], one["outcome"]) for one in history[:2]] == [("undo", "done"), ("release", "undone")]
+
+
+def test_undo_of_a_first_release_leaves_no_tag(fresh: Shop) -> None:
+    """Where tags go by digest only, those of what the release sent go together."""
+    platforms = ("linux/amd64", "linux/arm64")
+    receipt = fresh.release("1.0.0", platforms).document
+    assert [kept["digest"] for kept in receipt["manifests"]] == [fresh.digests["1.0.0"]]
+    result = fresh.run("undo", "--format", "json")
+    assert result.code == 0, result.stderr
+    assert {move["state"] for move in result.document["moves"]} == {"restored"}
+    assert fresh.tags == set()
+    assert "yanked" not in result.stderr
+    assert fresh.run("undo").code == 2
+    assert fresh.release("1.0.0", platforms).code == 0
+
+
+@pytest.mark.parametrize("holder", ["tag", "index", "adopted"])
+def test_undo_takes_nothing_of_others_along(holder: str, fresh: Shop) -> None:
+    """Another tag or an index that holds the digest, or content that was there before: the version is yanked."""
+    digest = str(make_layout(fresh.folder / "1.0.0", "1.0.0"))
+    words = ["release", "oci:1.0.0", "--image", fresh.image, "--version", "1.0.0"]
+    if holder == "adopted":
+        assert fresh.run("push", "oci:1.0.0", "--image", fresh.image).code == 0
+        words[1] = f"docker://{fresh.image}@{digest}"
+    assert fresh.run(*words).code == 0
+    if holder == "tag":
+        assert fresh.run("retag", f"{fresh.image}:1.0.0", ":mine").code == 0
+    if holder == "index":
+        make_layout(fresh.folder / "other", "other", ("linux/arm64",))
+        both = [f"docker://{fresh.image}@{digest}", "oci:other"]
+        assert fresh.run("release", *both, "--image", fresh.image, "--version", "2.0.0").code == 0
+    (receipt,) = [
+        one["id"]
+        for one in fresh.run("history", "--format", "json").document["receipts"]
+        if one["plan"] and one["plan"]["release"] == "1.0.0"
+    ]
+    result = fresh.run("undo", receipt)
+    assert result.code == 0, result.stderr
+    left = fresh.tags
+    if holder == "tag":
+        assert "mine" in left
+    if "yanked" in result.stderr:
+        assert {"1.0.0", "yanked-1.0.0"} <= left
+    else:
+        assert "1.0.0" not in left
+    assert ("yanked" in result.stderr) == fresh.deletes_by_digest_only
 
 
 def test_undo_leaves_alone_what_moved_since(shop: Shop) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from publisher.sandbox.server import Sandbox
 from tests.support.layout import make_layout
 
 if TYPE_CHECKING:
@@ -38,9 +39,32 @@ def test_a_saved_plan_is_done(saved: list[str], publish: Publish, tmp_path: Path
     assert result.document["plan"]["moves"] == planned["moves"]
 
 
-def test_registry_has_moved_on(saved: list[str], publish: Publish, tmp_path: Path) -> None:
-    """A plan is refused when a tag moved since, and the difference is told."""
+def test_a_plan_that_was_carried_out_is_done(saved: list[str], publish: Publish, tmp_path: Path) -> None:
+    """A second time nothing is left to do: what the plan itself wanted is no drift."""
     assert publish("release", *saved, cwd=tmp_path).code == 0
+    result = publish("release", *saved, cwd=tmp_path)
+    assert result.code == 0, result.stderr
+    assert {move["state"] for move in result.document["moves"]} == {"unchanged"}
+
+
+@pytest.mark.parametrize("tag", ["1.0.0", "latest"])
+def test_a_plan_that_stopped_half_way_is_finished(tag: str, saved: list[str], publish: Publish, tmp_path: Path) -> None:
+    """Whichever tag couldn't be written: the same command finishes."""
+    with Sandbox(faults=[f"PUT /manifests/{tag} 1st 403"]) as sandbox:
+        environ = {"PUBLISH_SANDBOX": sandbox.url}
+        planned = publish("plan", "oci:layout", "--image", "me/app", "-o", "plan.json", cwd=tmp_path, environ=environ)
+        assert planned.code == 0, planned.stderr
+        assert publish("release", *saved, cwd=tmp_path, environ=environ).code == (3 if tag == "1.0.0" else 7)
+        result = publish("release", *saved, cwd=tmp_path, environ=environ)
+        assert result.code == 0, result.stderr
+        assert set(sandbox.store.state()["me/app"]) == {"1.0.0", "1.0", "1", "latest"}
+
+
+def test_registry_has_moved_on(saved: list[str], publish: Publish, tmp_path: Path) -> None:
+    """A plan is refused when a tag moved since to what it didn't want, and the difference is told."""
+    image = json.loads((tmp_path / "plan.json").read_text())["images"][0]
+    make_layout(tmp_path / "other", "two")
+    assert publish("release", "oci:other", "--image", image, "--version", "0.9.0", cwd=tmp_path).code == 0
     result = publish("release", *saved, cwd=tmp_path)
     assert result.code == 4
     assert result.document["kind"] == "plan-out-of-date"

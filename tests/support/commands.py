@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from publisher.model.codec import encode
-from publisher.model.errors import PublishError, Stopped
+from publisher.model.errors import PublishError
 from publisher.model.reference import Reference
 from publisher.report.failure import document
 from publisher.workflows.jobs import PlanOptions, jobs
@@ -69,7 +69,8 @@ def _json(value: object) -> dict[str, Any]:
 
 
 def _code(error: PublishError) -> int:
-    return error.status if isinstance(error, Stopped) else error.exit_code
+    assert "unexpected: " not in error.message, error
+    return error.exit_code
 
 
 def make_plan_options(*names: str, version: str | None = None, force: bool = False) -> PlanOptions:

@@ -6,6 +6,8 @@ actions/runner, FileCommandManager and ActionCommandManager. What it doesn't kno
 
 from __future__ import annotations
 
+import fnmatch
+import itertools
 import json
 import re
 import shlex
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
 _COMMAND = re.compile(r"^\s*::([A-Za-z-]+)(?: ([^:]*))?::(.*)$|^.*##\[([A-Za-z-]+)[^]]*\](.*)$")
 _OURS = Path(__file__).parents[2]
+_SET_UP = re.compile(r"(?:https://[\w.]+/)?(actions/(checkout|setup-python)|docker/setup-buildx-action)@[0-9a-f]{40}")
+_ARTIFACT = re.compile(r"actions/(upload|download)-artifact@[0-9a-f]{40}")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -105,6 +109,7 @@ class Runner:
         }  # fmt: skip
         self.environ = {**environ, "CI": "true", "GITHUB_ACTIONS": "true", **self._variables()}
         self.installed: Mapping[str, StepResult] = {}
+        self.artifacts: dict[str, dict[str, bytes]] = {}
         self.cancels: Callable[[], None] | None = None
         self._count = 0
 
@@ -140,19 +145,43 @@ class Runner:
         outputs = {name: fill(spec["value"], context) for name, spec in text.get("outputs", {}).items()}
         return job.ended(outputs)
 
+    def carry(self, direction: str, values: Mapping[str, str]) -> StepResult:
+        """Keep a file as an artifact of the run, or bring back those that match, as GitHub's two actions do."""
+        if direction == "upload":
+            assert values.keys() == {"name", "path", "retention-days"}, values
+            file = self.workspace / values["path"]
+            self.artifacts[values["name"]] = {file.name: file.read_bytes()}
+            return StepResult(0, {})
+        assert values == {"pattern": values["pattern"], "merge-multiple": "true"}, values
+        for name in fnmatch.filter(self.artifacts, values["pattern"]):
+            for file_name, content in self.artifacts[name].items():
+                (self.workspace / file_name).write_bytes(content)
+        return StepResult(0, {})
+
     # Workflows.
 
-    def job(self, workflow: Path, name: str, inputs: Mapping[str, str] | None = None) -> StepResult | None:
-        """Run a job of a workflow; None where its `if` says no. Checkout and set-up have been done by the caller."""
+    def job(
+        self,
+        workflow: Path,
+        name: str,
+        inputs: Mapping[str, str] | None = None,
+        matrix: Mapping[str, str] | None = None,
+    ) -> StepResult | None:
+        """Run a job of a workflow; None where its `if` says no. Checkout and set-up have been done by the caller.
+
+        matrix: one combination of the job's own.
+        """
         text = read_yaml(workflow)
         spec = text["jobs"][name]
-        context = self.context(inputs=dict(inputs or {}))
+        assert (matrix or {}) in _combinations(spec.get("strategy", {}).get("matrix", {}))
+        more = {"inputs": dict(inputs or {}), "matrix": dict(matrix or {})}
+        context = self.context(**more)
         if "if" in spec and not evaluate(str(spec["if"]), context):
             return None
         env = {key: fill(str(value), context) for key, value in {**text.get("env", {}), **spec.get("env", {})}.items()}
-        job = Steps(self, env, {"inputs": dict(inputs or {})})
+        job = Steps(self, env, more)
         for step in spec["steps"]:
-            if not re.fullmatch(r"actions/(checkout|setup-python)@[0-9a-f]{40}", step.get("uses", "")):
+            if not _SET_UP.fullmatch(step.get("uses", "")):
                 job.run({"shell": "bash", **step} if "run" in step else step)
         return job.ended({})
 
@@ -245,7 +274,10 @@ class Steps:
             return
         if "uses" in step:
             inputs = {key: fill(_text(value), context) for key, value in step.get("with", {}).items()}
-            ended = self._runner.use(_action(step["uses"]), inputs, env=self._env)
+            if artifact := _ARTIFACT.fullmatch(step["uses"]):
+                ended = self._runner.carry(artifact[1], inputs)
+            else:
+                ended = self._runner.use(_action(step["uses"]), inputs, env=self._env)
         else:
             ended = self._runner.shell(step, self._env, context)
         self.all.append(ended)
@@ -265,9 +297,20 @@ class Steps:
         )  # fmt: skip
 
 
+def _combinations(matrix: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What a job's matrix stands for: each value with each, or what `include` lists; once without any."""
+    assert "include" not in matrix or len(matrix) == 1, "both in one matrix"
+    axes = [[(name, value) for value in values] for name, values in matrix.items() if name != "include"]
+    crossed = [dict(pairs) for pairs in itertools.product(*axes)] if axes or not matrix else []
+    return crossed or matrix["include"]
+
+
 def _action(uses: str) -> Path:
-    """Where an action of this project lives: in the same repository, or pinned from another one."""
-    path = re.fullmatch(r"\$/(\.github/\S+)|OWNER/publish/(\.github/\S+)@[0-9a-f]{40}", uses)
+    """Where an action of this project lives: in the same repository, or pinned from another one.
+
+    Forgejo's are named by whole addresses.
+    """
+    path = re.fullmatch(r"\$/(\.github/\S+)|(?:https://[\w.]+/)?OWNER/publish/(\.github/\S+)@[0-9a-f]{40}", uses)
     assert path, f"not an action of ours: {uses}"
     return _OURS / (path[1] or path[2])
 

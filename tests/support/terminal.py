@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _SETTINGS = (
     "set -g default-terminal tmux-256color\nset -g status off\nset -g remain-on-exit on\nset -g history-limit 5000\n"
@@ -46,10 +46,14 @@ class Terminal:
 
     def wait_for(self, text: str, seconds: float = 20) -> str:
         """Wait until `text` stands on the screen; returns the screen."""
+        return self.wait_until(lambda screen: text in screen, repr(text), seconds)
+
+    def wait_until(self, is_there: Callable[[str], bool], what: str, seconds: float = 20) -> str:
+        """Wait until the screen is so; returns it."""
         deadline = time.monotonic() + seconds
-        while text not in (shown := self.screen()):
+        while not is_there(shown := self.screen()):
             if time.monotonic() > deadline:
-                raise AssertionError(f"{text!r} did not come; the screen shows:\n{shown}")
+                raise AssertionError(f"{what} did not come; the screen shows:\n{shown}")
             time.sleep(0.03)
         return shown
 

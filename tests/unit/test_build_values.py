@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -136,7 +138,7 @@ def test_bad_keys(line: str, key: str, said: str, tmp_path: Path) -> None:
     """A configuration that came with the sources reads and writes nothing outside them; exit 2 with the key."""
     (tmp_path / "outside").mkdir()
     project = tmp_path / "project"
-    (project / ".git").mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet", str(project)], check=True)
     (project / "link").symlink_to(tmp_path / "outside")
     (project / "publish.toml").write_text(f"[build]\n{line}\n")
     with pytest.raises(ConfigError) as caught:
@@ -164,7 +166,7 @@ def test_bad_keys(line: str, key: str, said: str, tmp_path: Path) -> None:
 )
 def test_good_keys(line: str, tmp_path: Path) -> None:
     """Paths may go up to the root of the repository, also from a folder within it."""
-    (tmp_path / ".git").mkdir()
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "publish.toml").write_text(f'images = ["me/app"]\n[build]\n{line}\n')
     assert load(None, tmp_path / "app").settings.build is not None
@@ -177,6 +179,6 @@ def test_without_a_repository_the_working_directory_is_the_root(
     folder = tmp_path / "work" / ".github"
     folder.mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
-    check_build_paths(Settings(build=BuildSettings(context="..")), folder)
+    check_build_paths(Settings(build=BuildSettings(context="..")), folder, os.environ)
     with pytest.raises(InvalidSetting):
-        check_build_paths(Settings(build=BuildSettings(context="../..")), folder)
+        check_build_paths(Settings(build=BuildSettings(context="../..")), folder, os.environ)

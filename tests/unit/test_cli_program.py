@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from publisher.cli.context import GlobalOptions, Secrets
+from publisher.cli.context import GlobalOptions, RunContext
 from publisher.cli.program import COMMANDS, program, run
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def test_examples_parse(name: str, command: click.Command) -> None:
 def parse(words: list[str]) -> None:
     """Parse a command line as the program would, and run nothing."""
     with program.make_context("publish", list(words)) as context:
-        context.obj = GlobalOptions(Secrets(), None, verbose=False, quiet=False, color=False)
+        context.obj = GlobalOptions(RunContext(), None, verbose=False, quiet=False, color=False)
         rest = [*context._protected_args, *context.args]
         group: click.Group = program
         while True:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,13 +127,36 @@ def test_upwards_to_the_root_of_git(tmp_path: Path) -> None:
     """The nearest file counts, up to git's root and no further."""
     root, deep = tmp_path / "root", tmp_path / "root" / "a" / "b"
     deep.mkdir(parents=True)
-    (root / ".git").mkdir()
+    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
     write(tmp_path, 'images = ["too/far"]')
     assert load(None, deep).file is None
     file = write(root, 'images = ["a/b"]')
     assert load(None, deep) == Configuration(Settings(images=("a/b",)), file, root)
     nearer = write(root / "a", 'images = ["c/d"]')
     assert load(None, deep).file == nearer
+
+
+@pytest.mark.parametrize("kind", ["foreign", "empty", "trusted"])
+def test_whose_words_are_obeyed(kind: str, tmp_path: Path) -> None:
+    """Above the folder only within a repository that git accepts: it is ours, or safe.directory names it."""
+    if os.geteuid() != 0:
+        pytest.xfail("only root can give a folder to another user")
+    root, inner, home = tmp_path / "root", tmp_path / "root" / "inner", tmp_path / "home"
+    for folder in (inner, home):
+        folder.mkdir(parents=True)
+    file = write(root, 'images = ["their/image"]')
+    if kind == "empty":
+        (root / ".git").mkdir()
+    else:
+        subprocess.run(["git", "init", "--quiet", str(root)], check=True)
+        for path in (root, root / ".git"):
+            os.chown(path, 12345, 12345)
+    if kind == "trusted":
+        (home / ".gitconfig").write_text(f"[safe]\n\tdirectory = {root}\n")
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    assert load(None, inner, environ).file == (file if kind == "trusted" else None)
+    assert load(None, root, environ).file == file
+    assert load(file, inner, environ).file == file
 
 
 def test_outside_git_only_the_folder(tmp_path: Path) -> None:

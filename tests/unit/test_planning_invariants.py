@@ -153,11 +153,7 @@ def test_exact_tags_read_back(sweep: settings) -> None:
 
 def taking(rules: tuple[str, ...], prefix: str) -> tuple[str, ...]:
     """Those of the rules that can take refs with such a prefix: no plan could know that others never give a tag."""
-    able = [rule for rule in rules if _takes(rule, prefix)]
-    # PEP 440's normal form drops the zero of 2026.02, so that nobody can tell the line of 2026.2.1 as match wrote it.
-    if any(rule.startswith("type=pep440,pattern={{version}}") for rule in able):
-        able = [rule for rule in able if not rule.startswith(tuple(line for line in LINES if "match" in line))]
-    return tuple(able) or ("type=ref,event=tag",)
+    return tuple(rule for rule in rules if _takes(rule, prefix)) or ("type=ref,event=tag",)
 
 
 def _takes(rule: str, prefix: str) -> bool:
@@ -286,6 +282,14 @@ GROUPS = tuple(rf"type=match,pattern={WORD}({digits}),group=1" for digits in (r"
         pytest.param(("type=ref,event=tag",), "2026-02-03", "2026-01-31", "latest", "2026-02-03", id="dashed-dates"),
         pytest.param(("type=ref,event=tag",), "v1.2.0", "v1.1.9", "latest", "v1.2.0", id="semver"),
         pytest.param(
+            ("type=pep440,pattern={{version}}", r"type=match,pattern=v(\d+\.\d+),group=1"),
+            "v2026.02.1", "v2026.02.0", "2026.02", "2026.2.1", id="zero-that-pep440-drops",
+        ),
+        pytest.param(
+            ("type=pep440,pattern={{version}}", "type=ref,event=tag"), "v20260102", "v2026.03.0", "latest", "v20260102",
+            id="two-schemes-over-one-text",
+        ),
+        pytest.param(
             ("type=ref,event=tag", "type=semver,pattern={{major}}"), "v1.10.0", "v1.9.0", "1", "v1.10.0", id="line"
         ),
     ],
@@ -394,3 +398,29 @@ def test_a_name_that_reads_back_as_another_version_is_refused() -> None:
     plan = make_plan(asked, {HUB: Published()}, ReleasedContent(digest, frozenset({digest})))
     assert plan.moves[0].action is Action.REFUSE
     assert "1.2.3 is the tag of version 1.2.3, and this is 1.2.3-rc.1" in plan.moves[0].reason
+
+
+@pytest.mark.parametrize(
+    ("rules", "ref"),
+    [
+        pytest.param(
+            (
+                "type=semver,pattern={{version}},prefix={{date 'YYYYMMDD'}}-",
+                "type=semver,pattern={{major}}",
+                r"type=match,pattern=v(\d+\.\d+),group=1",
+            ),
+            "v1.1.0",
+            id="a-line-of-match",
+        ),
+        pytest.param(
+            ("type=pep440,pattern={{version}},enable=false", "type=semver,pattern={{major}}.{{minor}}"),
+            "v0.1.0",
+            id="a-line-that-another-rule-would-read",
+        ),
+    ],
+)
+def test_a_line_is_no_version_of_its_own(rules: tuple[str, ...], ref: str) -> None:
+    """Where only lines are written, nothing can be held back, and the plan says so."""
+    asked = asked_for(rules, (), ref)
+    assert asked
+    assert any("so nothing is held back" in warning for warning in asked.warnings)

@@ -6,7 +6,7 @@ import pytest
 
 from publisher.model.digest import Digest
 from publisher.planning.lines import LineState, Published, Survey, survey, survey_reads
-from publisher.planning.rules import DEFAULT
+from publisher.planning.rules import DEFAULT, read_rules
 
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
 
@@ -64,3 +64,14 @@ def test_foreign() -> None:
 def test_survey_reads(tags: list[str], expected: set[str]) -> None:
     """A survey reads all versions, their markers and all that may float."""
     assert survey_reads(DEFAULT, tags) == expected
+
+
+def test_a_line_is_known_by_the_zeros_that_are_there() -> None:
+    """PEP 440's 2026.2.1 has lost the zero of the line that a match rule wrote."""
+    rules = read_rules(("type=pep440,pattern={{version}}", r"type=match,pattern=v(\d+\.\d+),group=1"), ())
+    held = {"2026.2.1": ONE, "2026.02": TWO, "latest": ONE}
+    found = survey(rules, Published(frozenset(held), held))
+    assert [(line.tag, line.state, line.desired) for line in found.lines] == [
+        ("2026.02", LineState.DRIFT, ONE),
+        ("latest", LineState.OK, ONE),
+    ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 import re
 import stat
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +20,8 @@ from publisher.model.errors import DiskFull, Locked, UsageError
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, Failure, Outcome, Receipt, State
 from publisher.model.reference import TagReference
-from publisher.receipts.journal import Journal, new_id, read_receipt
+from publisher.receipts.atomic import ReservedFile
+from publisher.receipts.journal import Journal, is_from_future, new_id, read_receipt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +118,7 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
 
 
 def test_list_is_newest_first_and_names_what_is_torn(tmp_path: Path) -> None:
-    """Files that aren't whole receipts stay where they are."""
+    """By the order of writing, whatever the clock said; files that aren't whole receipts stay where they are."""
     names = [f"2026112{day}T000000.000Z-000000" for day in (4, 6, 5)]
     for name in names:
         write(tmp_path, receipt(name))
@@ -123,7 +126,7 @@ def test_list_is_newest_first_and_names_what_is_torn(tmp_path: Path) -> None:
     (tmp_path / "copy.json").write_bytes((tmp_path / f"{names[0]}.json").read_bytes())
     (tmp_path / "notes.txt").write_bytes(b"mine")
     good, bad = Journal(tmp_path).list()
-    assert [each.id for each in good] == sorted(names, reverse=True)
+    assert [each.id for each in good] == names[::-1]
     assert {path.name for path in bad} == {"torn.json", "copy.json"}
     assert (tmp_path / "torn.json").exists()
 
@@ -176,7 +179,7 @@ def test_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
     good, bad = Journal(tmp_path).list()
     assert good == ((receipt(),) if has_receipt else ())
     assert bad == ()
-    assert len(list(tmp_path.iterdir())) == has_receipt
+    assert len(list(tmp_path.iterdir())) == 1 + has_receipt, "the order stays, and no room"
 
 
 def test_folder_that_is_a_file_is_a_usage_error(tmp_path: Path) -> None:
@@ -189,3 +192,53 @@ def test_folder_that_is_a_file_is_a_usage_error(tmp_path: Path) -> None:
 def test_ids_sort_by_time() -> None:
     """So that a listing of the folder is a history."""
     assert re.fullmatch(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{6}", new_id())
+
+
+def test_the_order_of_writing_counts(tmp_path: Path) -> None:
+    """A receipt that a wrong clock stamped stays where it was written; one put there by hand is the oldest."""
+    journal = Journal(tmp_path)
+    names = ["20370101T000000.000Z-000000", "20261124T000000.000Z-000000", "20261123T000000.000Z-000000"]
+    for name in names:
+        write(tmp_path, receipt(name))
+    (tmp_path / "20990101T000000.000Z-000000.json").write_bytes(encode(receipt("20990101T000000.000Z-000000")))
+    write(tmp_path, msgspec.structs.replace(receipt(names[0]), outcome=Outcome.UNDONE))
+    assert [each.id for each in journal.newest()] == [*names[::-1], "20990101T000000.000Z-000000"]
+    assert journal.is_later(names[1], names[0])
+    (tmp_path / "order").write_bytes((tmp_path / "order").read_bytes() + b"\n202611")
+    write(tmp_path, receipt("20200101T000000.000Z-000000"))
+    assert next(iter(journal.newest())).id == "20200101T000000.000Z-000000", "a torn line spoils no other"
+
+
+def test_receipts_from_the_future_are_known(tmp_path: Path) -> None:
+    """A clock that is a little ahead is none."""
+    soon = (datetime.now(UTC) + timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    times = {"2037-01-01T00:00:00Z": True, "2026-11-24T00:13:52Z": False, soon: False, "nonsense": False}
+    for time, expected in times.items():
+        assert is_from_future(msgspec.structs.replace(receipt(), started=time)) is expected
+
+
+def test_room_is_taken_by_the_first_write(tmp_path: Path) -> None:
+    """Once the disk is full the receipt is written all the same, whole each time; the room goes at the end."""
+    path = tmp_path / "receipt.json"
+    spare = tmp_path / ".receipt.json.room"
+    file = ReservedFile(path, spare)
+    file.write(b"{}")
+    blocks = sum(each.stat().st_blocks for each in (path, spare))
+    for number in range(5):
+        content = json.dumps({"moves": "x" * 1000 * number}).encode()
+        inodes = {each.stat().st_ino for each in (path, spare)}
+        file.write(content)
+        assert {each.stat().st_ino for each in (path, spare)} == inodes, "no new file is made"
+        assert sum(each.stat().st_blocks for each in (path, spare)) == blocks
+        assert json.loads(path.read_bytes()) == json.loads(content)
+    file.close()
+    assert path.read_bytes() == content
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_receipt_that_outgrows_its_room(tmp_path: Path) -> None:
+    """It is written as any other file, and what comes then still finds its room."""
+    file = ReservedFile(tmp_path / "receipt.json", tmp_path / ".room")
+    for content in (b"{}", b"[" + b" " * 100_000 + b"]", b"[1]"):
+        file.write(content)
+        assert (tmp_path / "receipt.json").read_bytes().rstrip() == content

@@ -30,7 +30,7 @@ def test_an_interrupt_behind_an_error() -> None:
     failed = RuntimeError("cannot release un-acquired lock")
     failed.__context__ = KeyError()
     failed.__context__.__context__ = Interrupted(15)
-    assert vars(understand(failed))["status"] == 143
+    assert understand(failed).exit_code == 143
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from publisher.archives.source import Transport
 from publisher.model.errors import ExactTagTaken, Unreachable
-from publisher.model.plan import Kind
+from publisher.model.plan import Action, Kind
 from publisher.model.receipt import State
 from publisher.planning.decisions import assess
 from publisher.planning.plan import ReleasedContent
@@ -187,3 +188,19 @@ def belongings(candidates: Candidates, image: ImageName, state: Published, diges
         elif owner is not None and (owned := repository.here[owner].digest) is not None:
             goals[name.tag] = owned
     return goals
+
+
+_LARGEST_KEPT: Final = 256 << 10
+
+
+def kept_manifests(draft: ReleaseDraft, content: Content, *, adopted: bool) -> tuple[Content, ...]:
+    """What undo needs the bytes of: what this release sent, and what its exact tags held before."""
+    is_sent = not adopted and all(source.name.transport is not Transport.REGISTRY for source in draft.sources)
+    remotes = {destination.repository: destination.remote for destination in draft.destinations}
+    overwritten = {
+        move.before: remotes[move.reference.repository]
+        for move in draft.plan.moves
+        if move.kind is Kind.EXACT and move.action is Action.MOVE and move.before
+    }
+    kept = [*([content] if is_sent else []), *(remote.get(digest) for digest, remote in overwritten.items())]
+    return tuple(each for each in kept if len(each.content) <= _LARGEST_KEPT)

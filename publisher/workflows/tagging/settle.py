@@ -68,7 +68,7 @@ def repair(session: Session, writer: TagWriter, destinations: Iterable[Destinati
     """Do the work of such a run to its end."""
     run = writer.finish(work)
     if run.error is None:
-        warn_of_stale_copies(session, run.receipt, destinations)
+        writer.follow_up(lambda: warn_of_stale_copies(session, run.receipt, destinations))
     return run
 
 

@@ -11,6 +11,8 @@ from publisher.model.errors import Interrupted, PublishError, Refused, Unreachab
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State
 from publisher.model.value import Value
+from publisher.report.failure import understand
+from publisher.threads import deferred_signals
 from publisher.workflows.session import READ_DELAYS
 from publisher.workflows.tagging.deletion import TagDeletion
 from publisher.workflows.tagging.survey import read_tag
@@ -38,6 +40,7 @@ class Step(Value, frozen=True, kw_only=True):
     """One tag to write: it holds `before`, and is to hold `goal`, None where it is to be deleted.
 
     content: what is written, where it isn't in the registry under `goal` yet.
+    together: tags that go with it, where the registry deletes by digest only.
     state: how the tag is noted once it is written.
     """
 
@@ -48,6 +51,7 @@ class Step(Value, frozen=True, kw_only=True):
     before: Digest | None
     goal: Digest | None
     content: Content | None = None
+    together: frozenset[str] = frozenset()
     state: State = State.DONE
 
     @property
@@ -91,11 +95,17 @@ class TagWriter:
         """Write tags side by side, and read each back; raises where one can't be written."""
         for step in steps:
             self.record.add(step.change)
-        self._session.parallel(self._write, steps)
+        self._each(self._write, steps)
 
     def place(self, steps: Sequence[Step]) -> None:
         """Write tags side by side whose place is looked at later."""
-        self._session.parallel(self._place, steps)
+        self._each(self._place, steps)
+
+    def _each(self, work: Callable[[Step], None], steps: Sequence[Step]) -> None:
+        if not steps:
+            return
+        with self.record.writing({step.reference: step.goal for step in steps}):
+            self._session.parallel(work, steps)
 
     def leave(self, step: Step) -> None:
         """Note a tag that is left as it is."""
@@ -110,6 +120,19 @@ class TagWriter:
             return refusal
         return None
 
+    def remove_together(self, steps: Sequence[Step]) -> list[Step]:
+        """Delete all the tags of one digest; those are left, and returned, that can't go even so."""
+        together = frozenset(str(step.tag) for step in steps)
+        left: list[Step] = []
+        with self.record.writing({step.reference: None for step in steps}):
+            for step in steps:
+                try:
+                    self._write(replace(step, together=together))
+                except Refused:
+                    self.leave(step)
+                    left.append(step)
+        return left
+
     def read_back(self, remote: RemoteRepository, tag: Tag, stale: Container[Digest | None]) -> Digest | None:
         """What a tag holds, looked at until that isn't one of `stale`, or the wait is over."""
         return self._session.read_until(lambda: read_tag(remote, tag), lambda digest: digest not in stale)
@@ -121,21 +144,42 @@ class TagWriter:
             del self._overtaken[reference]
 
     def finish(self, work: Callable[[], None]) -> Run:
-        """Do the work and end the record: an error before the first tag raises, a later one is told in the run."""
+        """Do the work and end the record: an error before the first tag raises, a later one is told in the run.
+
+        Whatever it is: once a tag was written even a mistake of ours is told with the tags.
+        """
         try:
             work()
-            for reference in self._overtaken:
-                raise _unseen(reference, self.record.line(reference).after)
-        except (PublishError, Interrupted) as error:
+            self._check_overtaken()
+        except (Exception, Interrupted) as error:  # noqa: BLE001 - it is raised, or told with the tags
+            return self._end(error)
+        except KeyboardInterrupt as interrupt:  # a program that uses the library handles its own signals
+            self._end(interrupt)
+            raise
+        return self._end()
+
+    def _check_overtaken(self) -> None:
+        for reference in self._overtaken:
+            raise _unseen(reference, self.record.line(reference).after)
+
+    def _end(self, error: BaseException | None = None) -> Run:
+        """A second signal waits for the receipt."""
+        with deferred_signals():
             return self.record.end(error)
-        return self.record.end()
+
+    def follow_up(self, work: Callable[[], None]) -> None:
+        """What comes after the last tag: that it couldn't be done is a warning, and no failure of the run."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - the tags are where they belong, whatever this is
+            self._session.progress.warn(f"every tag is done, but for what comes after: {understand(error).message}")
 
     # One tag.
 
     def _write(self, step: Step) -> None:
         with self._resolving(step):
             if step.goal is None:
-                TagDeletion(self._session, step.destination).delete(step.tag)
+                TagDeletion(self._session, step.destination, step.together).delete(step.tag)
             else:
                 self._put(step, self._content(step))
                 digest = self.read_back(step.destination.remote, step.tag, {step.before} - {step.goal})
