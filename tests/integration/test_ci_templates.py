@@ -51,10 +51,14 @@ def test_one_command_fills_it_in(template: Path, tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Script:
-    """What a CI runs: the text, and the variables that the template itself sets for it."""
+    """What a CI runs: the text, and the variables that the template itself sets for it.
+
+    on_path: whether the step that installs has put publish on the path.
+    """
 
     text: str
     environ: Mapping[str, str]
+    on_path: bool = True
 
 
 def jenkins(stage: str) -> Script:
@@ -62,9 +66,9 @@ def jenkins(stage: str) -> Script:
     text = (EXAMPLES / "jenkins" / "Jenkinsfile").read_text()
     assert '"' not in "".join(re.findall(r"\bsh (\S)", text)), "Groovy would fill in the secret"
     body = text[text.index(f"stage('{stage}')") :]
-    script = re.search(r"\bsh '([^']+)'", body)
+    script = re.search(r"\bsh '''(.+?)'''", body, re.DOTALL)
     assert script
-    return Script(script[1], {})
+    return Script(script[1], {}, on_path=False)
 
 
 def circleci(job: str) -> Script:
@@ -85,10 +89,12 @@ def machine(publish_with_engine: Publish, tmp_path: Path) -> dict[str, str]:
     """A checkout of a tag with an app in it, and publish installed where the template puts it."""
     write_app(tmp_path, "me/app")
     program = Path(publish_with_engine.program)
-    (tmp_path / ".publish").mkdir()
-    (tmp_path / ".publish" / "bin").symlink_to(program.parent)
+    beside = tmp_path.with_name(f"{tmp_path.name}@tmp") / "publish"
+    beside.mkdir(parents=True)
+    (beside / "bin").symlink_to(program.parent)
     environ = {**publish_with_engine.environ, "GIT_CONFIG_GLOBAL": os.devnull}
-    return {**environ, "PATH": f"{program.parent}:{environ['PATH']}", "BUILD_ARTIFACTSTAGINGDIRECTORY": str(tmp_path)}
+    folders = {"WORKSPACE_TMP": str(beside.parent), "BUILD_ARTIFACTSTAGINGDIRECTORY": str(tmp_path)}
+    return {**environ, **folders}
 
 
 @CONTAINERD
@@ -118,6 +124,9 @@ def test_it_rehearses_and_releases(
 
 def run(script: Script, environ: Mapping[str, str], folder: Path) -> str:
     words = ["bash", "-eo", "pipefail", "-c", script.text]
+    installed = f"{environ['WORKSPACE_TMP']}/publish/bin:" if script.on_path else ""
+    folders = [path for path in environ["PATH"].split(":") if not (Path(path) / "publish").exists()]
+    environ = {**environ, "PATH": installed + ":".join(folders)}
     done = subprocess.run(
         words, env={**environ, **script.environ}, cwd=folder, capture_output=True, text=True, check=False, timeout=120
     )

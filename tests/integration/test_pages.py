@@ -31,6 +31,8 @@ def environ(publish_with_engine: Publish) -> dict[str, str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_commands(page: str, environ: dict[str, str], engine: EngineProcess, tmp_path: Path) -> None:
     """All of them succeed and print what the page shows, in one shell that begins as docs/README.md says."""
+    # What a page that broke off has left would stop those after it.
+    engine.docker("rm", "-f", "goals", "hello", "counter", check=False)
     engine.docker("tag", make_base(engine, tmp_path / "base"), "node:22-alpine")
     with Sandbox() as sandbox:
         rehearsed = {"PUBLISH_SANDBOX": sandbox.url} if page == "share" else {}

@@ -111,7 +111,7 @@ def test_the_first_hour(
     for line, code, *said in (
         ("publish init", 2, "publish.toml is there already, and nothing was written", "--force overwrites"),
         ("publish release --verion 1.0.0", 2, "No such option '--verion'", "'--version'", "publish release --help"),
-        ("publish release docker-daemon:absent --version 1.0.0", 2, "has no image 'absent'", "docker image ls"),
+        ("publish release docker-daemon:xyzzy --version 1.0.0", 2, "has no image 'xyzzy'", "docker image ls"),
         (f"publish whoami {private_registry.host}", 3, "Nobody is signed in", f"publish login {private_registry.host}"),
     ):
         wrong = terminal(line, project)

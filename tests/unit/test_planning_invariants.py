@@ -290,6 +290,10 @@ GROUPS = tuple(rf"type=match,pattern={WORD}({digits}),group=1" for digits in (r"
             id="two-schemes-over-one-text",
         ),
         pytest.param(
+            ("type=semver,pattern={{version}}", r"type=match,pattern=v(\d+\.\d+(?:\.\d+)?),group=1"),
+            "v0.0.1+fork.1", "v0.0.0", "latest", "0.0.1", id="build-metadata-that-both-rules-drop",
+        ),
+        pytest.param(
             ("type=ref,event=tag", "type=semver,pattern={{major}}"), "v1.10.0", "v1.9.0", "1", "v1.10.0", id="line"
         ),
     ],
