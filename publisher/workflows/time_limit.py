@@ -1,4 +1,4 @@
-"""The time that a run has."""
+"""The time that a run has; it stands alone, since alarms and cut connections are a machinery of their own."""
 
 from __future__ import annotations
 
