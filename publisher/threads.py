@@ -55,6 +55,18 @@ def run_within(work: Callable[[], Result], seconds: float) -> Result | None:
     return job.result() if job.done.is_set() else None
 
 
+def run_beside(work: Callable[[], Item], main: Callable[[], Result]) -> tuple[Item, Result]:
+    """The results of both; `work` goes on in a thread beside `main`, and is left to itself where `main` raises."""
+    job = _Job(work)
+    with deferred_signals():
+        job.start()
+    result = main()
+    with deferred_signals() as signals:
+        while not job.done.wait(POLL_SECONDS):
+            signals.check()
+    return job.result(), result
+
+
 def _poll_seconds(deadline: float) -> float:
     return max(0.0, min(POLL_SECONDS, deadline - time.monotonic()))
 

@@ -93,7 +93,7 @@ def prepare(
     names = _named_or_built(session, job, wish, sources, options)
     draft = (draft_without_secrets if options.dry_run else make_draft)(session, job, wish, names or ())
     check_revision(draft.sources, draft.plan.revision, allow=options.allow_dirty)
-    if options.saved:
+    if options.saved and not any(source.is_recompressed for source in draft.sources):
         options.saved.hold(job.name, draft.plan)
     if not all(isinstance(source.image, StoredImage) for source in draft.sources):
         compression = _compression(job, options)
@@ -121,13 +121,13 @@ def _named_or_built(
     if not options.dry_run:
         _preflight(session, job, wish, options)
     with session.time_limit.suspended():
-        return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
+        return built_source(session, job, wish, options.compression, via=options.via, dry_run=options.dry_run)
 
 
 def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:
     """Nobody waits for a build that can't be released."""
     draft = make_draft(session, job, wish, ())
-    if options.saved:
+    if options.saved and not any(source.is_recompressed for source in draft.sources):
         options.saved.hold(job.name, draft.plan)
     refuse(draft.plan)
     refuse_frozen(session, draft)
@@ -165,7 +165,7 @@ def _carry_out(
 ) -> Run:
     content, via, adopted = _bring(session, draft, options)
     draft = replace(draft, plan=_final_plan(draft, content))
-    if options.saved:
+    if options.saved and not any(source.is_recompressed for source in draft.sources):
         options.saved.hold(draft.job.name, draft.plan)
     refuse(draft.plan)
     proof = _verify(session, draft, content, options)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.model.errors import Interrupted
-from publisher.threads import TimeLimit, deferred_signals, run_parallel, run_to_end, run_within
+from publisher.threads import TimeLimit, deferred_signals, run_beside, run_parallel, run_to_end, run_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,6 +164,38 @@ def test_results_and_errors() -> None:
         run_to_end(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         run_within(lambda: 1 // 0, 5)
+
+
+def test_work_beside_other_work() -> None:
+    """Both go on at once, and both results come back; whoever fails, its error is raised."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def main() -> str:
+        assert begun.wait(20)
+        ended.set()
+        return "main"
+
+    def beside() -> str:
+        begun.set()
+        assert ended.wait(20)
+        return "beside"
+
+    assert run_beside(beside, main) == ("beside", "main")
+    with pytest.raises(ZeroDivisionError):
+        run_beside(lambda: 1 // 0, lambda: 7)
+    with pytest.raises(ZeroDivisionError):
+        run_beside(lambda: ended.wait(20), lambda: 1 // 0)
+
+
+def test_an_interrupt_waits_for_neither() -> None:
+    """The main work ends by it, or the wait for the other, which is left to itself."""
+    done = threading.Event()
+    for main in (lambda: time.sleep(20), lambda: None):
+        began = time.monotonic()
+        with interrupted_after(0.05), pytest.raises(Stop):
+            run_beside(lambda: done.wait(20), main)
+        assert time.monotonic() - began < 10
+    done.set()
 
 
 @pytest.mark.parametrize("seconds", [(0.05,), (0.05, 0.1)], ids=["once", "twice"])

@@ -166,6 +166,10 @@ def _send_from_engine(
     try:
         content = send_from_store(session, image, source.narrowed, remote, by_engine=by_engine)
     except Unpacked:
+        source.is_recompressed = True
+        session.progress.warn(
+            f"the engine holds {source.name} uncompressed: compressed it has another digest than planned"
+        )
         return _send(session, unpacked_source(session, source.name, image), remote, how)
     return Pushed(content, "engine" if by_engine else "direct")
 

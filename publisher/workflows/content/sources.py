@@ -61,6 +61,8 @@ class Source:
         self.held = held
         self.narrowed = root
         """What is released of it, where that isn't the image's own root."""
+        self.is_recompressed = False
+        """Whether its layers proved to be uncompressed while they were sent: the digest isn't what a plan foresaw."""
         self._root = root
         self._identity: Identity | None = None
 
