@@ -17,7 +17,7 @@ from publisher.http.origin import Origin
 from publisher.http.tokens import read_object, token_in
 from publisher.hub.answers import error_of, message_of
 from publisher.hub.shapes import AccessToken, OrganizationToken
-from publisher.model.errors import Denied, Unreachable, VerificationFailed
+from publisher.model.errors import ConfigError, Denied, Unreachable, VerificationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -181,3 +181,20 @@ def _expiry_of(token: str, default: float) -> float:
         return float(claims["exp"])
     except (binascii.Error, ValueError, KeyError, TypeError, RecursionError):
         return default
+
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def hub_base(environ: Mapping[str, str], sandbox: str | None) -> str:
+    """Where Docker Hub's API is: a secret goes there, so that nothing else than it, or this machine, can be named."""
+    given = environ.get("PUBLISH_HUB_URL", "")
+    if sandbox or not given:
+        return sandbox or "https://hub.docker.com"
+    parts = urlsplit(given)
+    is_hub = parts.scheme == "https" and parts.netloc == "hub.docker.com"
+    is_near = parts.scheme in {"http", "https"} and parts.hostname in _LOOPBACK
+    if not (is_hub or is_near) or parts.username or parts.query:
+        hint = "it must be https://hub.docker.com, or an address of this machine"
+        raise ConfigError(f"PUBLISH_HUB_URL is '{given}', which is not Docker Hub's", hint=hint)
+    return given.rstrip("/")

@@ -250,7 +250,7 @@ class Session:
 
     def hub_access(self, credential: Credential | None) -> Access:
         """Docker Hub's API as one user; signed in once."""
-        from publisher.hub.access import Access
+        from publisher.hub.access import Access, hub_base
 
         if credential not in self._accesses:
             base = hub_base(self.environ, self.sandbox)
@@ -377,20 +377,6 @@ class Session:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-
-def hub_base(environ: Mapping[str, str], sandbox: str | None) -> str:
-    """Where Docker Hub's API is: a secret goes there, so that nothing else than it, or this machine, can be named."""
-    given = environ.get("PUBLISH_HUB_URL", "")
-    if sandbox or not given:
-        return sandbox or "https://hub.docker.com"
-    parts = urlsplit(given)
-    is_hub = parts.scheme == "https" and parts.netloc == "hub.docker.com"
-    is_near = parts.scheme in {"http", "https"} and parts.hostname in _LOOPBACK
-    if not (is_hub or is_near) or parts.username or parts.query:
-        hint = "it must be https://hub.docker.com, or an address of this machine"
-        raise ConfigError(f"PUBLISH_HUB_URL is '{given}', which is not Docker Hub's", hint=hint)
-    return given.rstrip("/")
 
 
 def _sandbox(url: str) -> str | None:
