@@ -154,7 +154,8 @@ def _named(ruleset: Ruleset, results: Iterable[tuple[Rule, RuleResult]]) -> list
 
 def _following(named: list[Name]) -> list[Name]:
     """Each floating name with the version that it follows: as an exact tag tells it, where there is one."""
-    exact = [name for name in named if name.version and name.kind is Kind.EXACT and not name.clash and _tells(name)]
+    exact = [name for name in named if name.version and name.kind is Kind.EXACT and _tells(name)]
+    exact = [name for name in exact if not name.clash] or exact
     return [replace(name, version=_followed(name, exact)) if name.kind is Kind.FLOATING else name for name in named]
 
 

@@ -178,7 +178,7 @@ def _warnings(repository: RepositoryState, moves: list[Move]) -> Iterator[str]:
                 "several ways, and its image doesn't say which version it is; label it org.opencontainers.image.version"
             )
     others = ((tag, owner) for tag, owner in repository.owners.items() if owner not in repository.asked.versions)
-    others = ((tag, owner) for tag, owner in others if tag not in repository.contested)
+    others = ((tag, owner) for tag, owner in others if tag not in repository.contested and owner in repository.here)
     found = [line_of(tag, repository.here[owner], repository.state) for tag, owner in others]
     if lines := [line for line in found if line.state is not LineState.OK]:
         shown = ", ".join(f"{line.tag} ({line.state}, belongs to {line.version})" for line in lines[:_SHOWN])
