@@ -101,32 +101,36 @@ class LibrarySession(Session):
         texts = [target if {"/", ":", "@"} & set(target) else f":{target}" for target in targets]
         return retag(self, reference, read_targets(reference, texts), options)
 
-    def status(self, options: PlanOptions) -> Status:
-        """Every version and floating tag, beside where it belongs."""
+    def status(self, options: PlanOptions, *, limit: int | None = 50, filter: str = "*") -> Status:  # noqa: A002
+        """The newest versions (limit None: all) and each floating tag, beside where it belongs; of tags like filter."""
+        from publisher.planning.lines import VersionChoice
         from publisher.workflows.status import status
 
-        return status(self, options)
+        return status(self, options, VersionChoice(limit, filter))
 
     def verify(
         self,
         references: Sequence[str],
         *,
         verify: Level = "digest",
+        all: bool = False,  # noqa: A002
         source: str | None = None,
         local: bool = False,
         signed_by: Sequence[str] = (),
         attested: Sequence[str] = (),
         output: Path | None = None,
     ) -> Verdicts:
-        """One verdict for each reference, in their order."""
+        """One verdict for each reference, in their order; all: for every tag of these repositories."""
         from publisher.model.documents import Verdicts
         from publisher.model.reference import Reference
         from publisher.workflows.signatures import signature_demand
-        from publisher.workflows.verify import Expectation, verify_references
+        from publisher.workflows.verify import Expectation, every_tag, verify_references
 
         _check("verify", verify, get_args(Level))
         targets = [Reference.parse(text) for text in references]
         self.aim(target.repository for target in targets)
+        if all:
+            targets = every_tag(self, targets)
         demand = signature_demand(self, signed_by, attested, output, lambda: None)
         expectation = Expectation(verify, source, local, signed=demand)
         return Verdicts(results=verify_references(self, targets, expectation))
@@ -145,7 +149,7 @@ def plan(
     flavor: str | Iterable[str] = (),
     labels: Mapping[str, str] | None = None,
     version: str | None = None,
-    only: str | None = None,
+    only: str | Iterable[str] = (),
     offline: bool = False,
     config: str | Path | None = None,
 ) -> Plan:
@@ -164,7 +168,7 @@ def release(
     flavor: str | Iterable[str] = (),
     labels: Mapping[str, str] | None = None,
     version: str | None = None,
-    only: str | None = None,
+    only: str | Iterable[str] = (),
     plan: str | Path | None = None,
     via: Via = "auto",
     verify: Level | None = None,
@@ -174,6 +178,7 @@ def release(
     allow_dirty: bool = False,
     allow_early_tag: bool = False,
     platforms: str | Iterable[str] = (),
+    pull_request: bool = False,
     sign: bool = False,
     key: str | None = None,
     no_sign: bool = False,
@@ -211,7 +216,7 @@ def release(
         sign=SignOptions(sign=sign, key=key, leave_out=no_sign, sbom=sbom),
     )
     options = _plan_options(images, rules, flavor, labels, version, only, force=force)
-    options = replace(options, platforms=_words(platforms))
+    options = replace(options, platforms=_words(platforms), pull_request=pull_request)
     with LibrarySession(config=config, username=username, password=password) as session:
         session.limit_time(timeout)
         return _receipt(_release(session, sources, options, release_options, _path(plan)))
@@ -220,15 +225,16 @@ def release(
 def _release(
     session: LibrarySession, sources: Sequence[str], options: PlanOptions, how: ReleaseOptions, plan: Path | None
 ) -> Run:
-    from publisher.workflows.jobs import only_job
+    from publisher.workflows.jobs import is_planned_only, only_job, released_jobs
     from publisher.workflows.plan import SavedPlans
 
-    if session.facts.is_pull_request and not session.sandbox:
+    if is_planned_only(session, options):
         raise Refused("a pull request releases nothing", hint="publisher.plan shows what a release would do")
     if plan:
         saved_plans = SavedPlans.read(plan)
         options, how = saved_plans.plan_options(options, session.facts), replace(how, saved=saved_plans)
-    job = only_job(session.settings, options, nameless=False)
+    released = released_jobs(session, options)
+    job = released[0] if len(released) == 1 else only_job(session.settings, options, nameless=False)
     return session.release(session.prepare(job, options, sources, how), how)
 
 
@@ -266,20 +272,26 @@ def status(
     images: str | Iterable[str] = (),
     rules: str | Iterable[str] = (),
     flavor: str | Iterable[str] = (),
-    only: str | None = None,
+    only: str | Iterable[str] = (),
+    limit: int | None = 50,
+    filter: str = "*",  # noqa: A002 - as the option
     config: str | Path | None = None,
     username: str | None = None,
     password: str | None = None,
 ) -> Status:
-    """Every version and floating tag, beside where it belongs; `drifted` names those that are elsewhere."""
+    """The newest versions and each floating tag, beside where it belongs; `drifted` names those that are elsewhere.
+
+    limit: how many versions, None for all. filter: only tags like this glob.
+    """
     options = _plan_options(images, rules, flavor, None, None, only)
     with LibrarySession(config=config, username=username, password=password) as session:
-        return session.status(options)
+        return session.status(options, limit=limit, filter=filter)
 
 
 def verify(
     *references: str,
     verify: Level = "digest",
+    all: bool = False,  # noqa: A002 - as the option
     source: str | None = None,
     local: bool = False,
     signed_by: str | Iterable[str] = (),
@@ -290,7 +302,7 @@ def verify(
     username: str | None = None,
     password: str | None = None,
 ) -> Verdicts:
-    """Check that references hold what they should; what is wrong with one stands in its verdict.
+    """Check that references hold what they should; what is wrong with one stands in its verdict. all: every tag.
 
     output: a folder for the verified statements.
     """
@@ -299,6 +311,7 @@ def verify(
         return session.verify(
             references,
             verify=verify,
+            all=all,
             source=source,
             local=local,
             signed_by=_words(signed_by),
@@ -319,7 +332,7 @@ def _plan_options(
     flavor: str | Iterable[str],
     labels: Mapping[str, str] | None,
     version: str | None,
-    only: str | None,
+    only: str | Iterable[str],
     *,
     force: bool = False,
 ) -> PlanOptions:
@@ -331,7 +344,7 @@ def _plan_options(
         flavor=_words(flavor),
         labels=labels or {},
         version=version,
-        only=only,
+        only=_words(only),
         force=force,
     )
 

@@ -1,4 +1,4 @@
-"""Threads and signals: work that is waited for, with or without a deadline, and signals that wait meanwhile."""
+"""Threads, signals and time: work that is waited for, signals that wait meanwhile, the time that a run has."""
 
 from __future__ import annotations
 
@@ -64,6 +64,18 @@ def run_within(work: Callable[[], Result], seconds: float) -> Result | None:
         while not job.done.wait(_poll_seconds(deadline)) and time.monotonic() < deadline:
             signals.check()
     return job.result() if job.done.is_set() else None
+
+
+def run_beside(work: Callable[[], Item], main: Callable[[], Result]) -> tuple[Item, Result]:
+    """The results of both; `work` goes on in a thread beside `main`, and is left to itself where `main` raises."""
+    job = _Job(work)
+    with deferred_signals():
+        job.start()
+    result = main()
+    with deferred_signals() as signals:
+        while not job.done.wait(POLL_SECONDS):
+            signals.check()
+    return job.result(), result
 
 
 def _poll_seconds(deadline: float) -> float:
@@ -269,3 +281,55 @@ def deferred_signals() -> Iterator[DeferredSignals]:
     finally:
         signals.restore()
         signals.check()
+
+
+_GRACE: Final = 5.0
+"""Seconds after the alarm for the requests under way, and for a look at what they did."""
+_AGAIN: Final = 1.0
+"""Seconds between two cuts, after the first: what was opened meanwhile is cut too."""
+
+
+_LONGEST: Final = 1e8
+"""Three years; timers take no number of seconds."""
+
+
+class TimeLimit:
+    """After `seconds` the alarm is raised, and what goes on then is cut; 0: no limit.
+
+    cut: ends the connections, whatever they wait for. alarm: asks for a signal in so many seconds, 0: for none; a
+    program that uses the library has its own signals, and there everything is cut at once.
+    """
+
+    def __init__(self, seconds: float, cut: Callable[[], None], alarm: Callable[[float], None] | None = None) -> None:
+        self._seconds = min(seconds, _LONGEST)
+        self._cut = cut
+        self._alarm = alarm
+        self._is_over = threading.Event()
+
+    def start(self) -> None:
+        """Count from now."""
+        if not self._seconds:
+            return
+        self._is_over = threading.Event()
+        if self._alarm:
+            self._alarm(self._seconds)
+        threading.Thread(target=self._watch, args=(self._is_over,), name="time limit", daemon=True).start()
+
+    def stop(self) -> None:
+        """Count no more."""
+        self._is_over.set()
+        if self._seconds and self._alarm:
+            self._alarm(0)
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """What the block does counts for nothing; then the time begins anew."""
+        self.stop()
+        yield
+        self.start()
+
+    def _watch(self, is_over: threading.Event) -> None:
+        seconds = self._seconds + (_GRACE if self._alarm else 0)
+        while not is_over.wait(seconds):
+            self._cut()
+            seconds = _AGAIN

@@ -104,6 +104,7 @@ class DockerArchive:
     """An image in a docker-save stream, where layers come before the config that lists them.
 
     open_archive: opens it anew, from its start. config_digest, diff_ids: what the image is, known beforehand.
+    size: of all its layers. sizes: those of each, the lowest first, asked for only where some are left out.
     `config` may be read after one pass over `layers()`.
     """
 
@@ -113,7 +114,11 @@ class DockerArchive:
         config_digest: Digest,
         diff_ids: tuple[Digest, ...],
         platform: Platform,
+        size: int = 0,
+        sizes: Callable[[], tuple[int, ...]] = tuple,
     ) -> None:
+        self._size = size
+        self._sizes = sizes
         self._open = open_archive
         self._config: bytes | None = None
         self.config_digest = config_digest
@@ -130,6 +135,17 @@ class DockerArchive:
         if self._config is None:
             raise BadArchive(f"the archive holds no config {self.config_digest}")
         return self._config
+
+    def size_of(self, diff_ids: frozenset[Digest]) -> int:
+        """As the engine tells it; where it tells no layer's, an equal share of the whole for each."""
+        if diff_ids.issuperset(self.diff_ids):
+            return self._size
+        sizes = self._sizes()
+        if len(sizes) != len(self.diff_ids):
+            return self._size * len(diff_ids) // max(len(self.diff_ids), 1)
+        return sum(
+            {diff_id: size for diff_id, size in zip(self.diff_ids, sizes, strict=True) if diff_id in diff_ids}.values()
+        )
 
     @contextmanager
     def layers(self, diff_ids: frozenset[Digest]) -> Iterator[Iterator[tuple[Digest | None, Layer]]]:
@@ -179,6 +195,10 @@ class SavedImageFile:
         self.diff_ids = read_diff_ids(document)
         self.platform = Platform.of_config(document)
         self._members = _layer_members(files, entry, self.diff_ids)
+
+    def size_of(self, diff_ids: frozenset[Digest]) -> int:
+        """Their bytes as they stand in the file."""
+        return sum(member.size for diff_id, member in self._members.items() if diff_id in diff_ids)
 
     @contextmanager
     def layers(self, diff_ids: frozenset[Digest]) -> Iterator[Iterator[tuple[Digest | None, Layer]]]:

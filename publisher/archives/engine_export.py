@@ -64,14 +64,15 @@ class EngineExport:
                 yield ExportedBlob(Digest.parse(f"{named[1]}:{named[2]}"), member.size, partial(tar.read, member))
 
 
-def open_saved_archive(path: Path, name: str = "") -> SavedImageFile | OciLayout:
+def open_saved_archive(path: Path, name: str = "", source: str = "") -> SavedImageFile | OciLayout:
     """An image in a file that `docker save` wrote: its manifests where they are in it, else config and layers.
 
     A containerd store writes the manifests that it has, with compressed blobs; the classic store of engines since 25
     makes one up for its uncompressed layers, which nobody would want in a registry.
-    Raises SourceNotFound where the file or the name is absent, BadArchive where its content is bad.
+    source: what it is called in messages. Raises SourceNotFound where the file or the name is absent, BadArchive where
+    its content is bad.
     """
-    files = PackedFiles.open_file(path, f"docker-archive:{path}")
+    files = PackedFiles.open_file(path, source or f"docker-archive:{path}")
     if files.find("index.json") is None:
         return SavedImageFile(files, *read_entry(files, name))
     if files.find("manifest.json") is None:

@@ -67,8 +67,9 @@ _PIECE: Final = 1 << 18
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_LARGEST_RATIO: Final = 1_000
-_HARMLESS: Final = 1 << 30
+LARGEST_RATIO: Final = 1_000
+"""More than that no layer shrinks, but for bombs."""
+HARMLESS: Final = 1 << 30
 """So many bytes are never a bomb, whatever they came from."""
 
 
@@ -121,7 +122,7 @@ class GzipLayer:
             raise BadArchive("a compressed layer of the archive is cut off")
         self._piece = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
         self._total += len(output)
-        if self._total > max(_HARMLESS, self.size * _LARGEST_RATIO):
+        if self._total > max(HARMLESS, self.size * LARGEST_RATIO):
             raise BadArchive("a layer of the archive grows more than a thousandfold: it is a decompression bomb")
         return output
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from publisher.archives.docker_archive import full_name
 from publisher.archives.packed import PackedFiles
 from publisher.model import media
-from publisher.model.errors import BadArchive, SourceNotFound
-from publisher.model.manifest import LARGEST, Content, Index, parse_manifest
+from publisher.model.errors import BadArchive, BadManifest, SourceNotFound
+from publisher.model.manifest import (
+    LARGEST,
+    Content,
+    Index,
+    Manifest,
+    Platform,
+    compose_index,
+    parse_manifest,
+    read_document,
+)
 from publisher.model.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -80,11 +91,15 @@ class Folder:
 
 
 class OciLayout:
-    """One image of a layout: its bytes pass as they are."""
+    """One image of a layout: its bytes pass as they are.
 
-    def __init__(self, files: Files, descriptor: Descriptor) -> None:
+    joined: the index of those entries of index.json that are one image together, of which no file is there.
+    """
+
+    def __init__(self, files: Files, descriptor: Descriptor, joined: Index | None = None) -> None:
         self._files = files
         self._descriptor = descriptor
+        self._joined = joined
         self.annotations: Mapping[str, str] = descriptor.annotations
         """What index.json says of the image."""
 
@@ -95,7 +110,7 @@ class OciLayout:
 
     def root(self) -> Content:
         """The manifest or index that was chosen."""
-        return self.manifest(self._descriptor)
+        return self._joined or self.manifest(self._descriptor)
 
     def manifest(self, descriptor: Descriptor) -> Content:
         """A manifest of the layout, checked against its digest."""
@@ -105,7 +120,11 @@ class OciLayout:
             raise BadArchive(
                 f"the manifest {descriptor.digest} isn't what its digest says", reference=self._files.source
             )
-        return parse_manifest(content, descriptor.media_type)
+        try:
+            return parse_manifest(content, descriptor.media_type)
+        except BadManifest as error:
+            error.reference = f"{self._files.source}, {blob_path(descriptor.digest)}"
+            raise
 
     def open_blob(self, descriptor: Descriptor) -> AbstractContextManager[BinaryIO]:
         """A stream of a blob's bytes."""
@@ -132,9 +151,9 @@ def open_oci_layout(path: Path, tag: str = "") -> OciLayout:
     return choose_image(Folder(path, source), tag)
 
 
-def open_oci_archive(path: Path, tag: str = "") -> OciLayout:
-    """The image `tag` of a tar file, or its only one; raises SourceNotFound, BadArchive."""
-    source = f"oci-archive:{path}"
+def open_oci_archive(path: Path, tag: str = "", source: str = "") -> OciLayout:
+    """The image `tag` of a tar file, or its only one; raises SourceNotFound, BadArchive. source: for messages."""
+    source = source or f"oci-archive:{path}"
     files = PackedFiles.open_file(path, source)
     if files.find("index.json") is None:
         hint = f"write docker-archive:{path}" if files.find("manifest.json") else None
@@ -144,13 +163,12 @@ def open_oci_archive(path: Path, tag: str = "") -> OciLayout:
 
 def choose_image(files: Files, tag: str) -> OciLayout:
     """The image that index.json calls `tag`, or the only one; raises SourceNotFound with what there is."""
-    with files.open("index.json") as file:
-        index = parse_manifest(file.read(LARGEST + 1), media.OCI_INDEX)
-    if not isinstance(index, Index):
-        raise BadArchive("the layout's index.json is not an index", reference=files.source)
+    index = _read_listing(files)
     fitting = {entry.digest: entry for entry in index.manifests if not tag or _has_name(entry, tag)}
     if len(fitting) == 1:
         return OciLayout(files, next(iter(fitting.values())))
+    if joined := _joined(files, tuple(fitting.values())):
+        return OciLayout(files, joined.descriptor, joined)
     names = printable(", ".join(_names_of(entry)[0] for entry in index.manifests)) or "nothing"
     if not fitting:
         what = f"no image {tag}" if tag else "no image"
@@ -160,6 +178,54 @@ def choose_image(files: Files, tag: str) -> OciLayout:
         reference=files.source,
         hint=f"name one, {files.source}:TAG: {names}",
     )
+
+
+def _read_listing(files: Files) -> Index:
+    with files.open("index.json") as file:
+        content = file.read(LARGEST + 1)
+    if content.startswith(codecs.BOM_UTF8):
+        raise BadArchive(
+            "index.json of the layout begins with a byte order mark, which JSON forbids",
+            reference=files.source,
+            hint="take its first three bytes away: sed -i '1s/^\\xef\\xbb\\xbf//' index.json",
+        )
+    try:
+        index = parse_manifest(content, media.OCI_INDEX)
+    except BadManifest as error:
+        hint = "write the layout again, with 'skopeo copy' or buildx's '--output type=oci'"
+        raise BadArchive(f"index.json of the layout: {error.message}", reference=files.source, hint=hint) from error
+    if not isinstance(index, Index):
+        raise BadArchive("the layout's index.json is not an index", reference=files.source)
+    return index
+
+
+def _joined(files: Files, entries: Sequence[Descriptor]) -> Index | None:
+    """The index of entries that are one image, each for a platform of its own; None where they are several images."""
+    images = [entry for entry in entries if not entry.is_attestation]
+    if len({frozenset(_names_of(entry)[:-1]) for entry in images}) != 1:
+        return None
+    if any(entry.media_type not in media.MANIFESTS for entry in images):
+        return None
+    placed = [entry if entry.platform else replace(entry, platform=_stated_platform(files, entry)) for entry in images]
+    platforms = {entry.platform for entry in placed}
+    if None in platforms or len(platforms) != len(placed):
+        return None
+    attestations = [entry for entry in entries if entry.is_attestation]
+    return compose_index(tuple(replace(entry, annotations=_own(entry)) for entry in (*placed, *attestations)))
+
+
+def _stated_platform(files: Files, entry: Descriptor) -> Platform | None:
+    layout = OciLayout(files, entry)
+    manifest = layout.root()
+    if not isinstance(manifest, Manifest) or manifest.config.media_type not in media.CONFIGS:
+        return None
+    with layout.open_blob(manifest.config) as file:
+        return Platform.of_config(read_document(file.read(LARGEST + 1)))
+
+
+def _own(entry: Descriptor) -> dict[str, str]:
+    """What an entry says of the image, not of its place in the layout."""
+    return {key: text for key, text in entry.annotations.items() if key not in {_NAME, _FULL_NAME}}
 
 
 def _has_name(entry: Descriptor, tag: str) -> bool:

@@ -8,6 +8,7 @@ import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Self
 
+from publisher.archives.compressed import open_unpacked
 from publisher.archives.tar import Tar
 from publisher.model.errors import BadArchive, SourceNotFound
 
@@ -37,15 +38,16 @@ class PackedFiles:
 
     @classmethod
     def open_file(cls, path: Path, source: str) -> Self:
-        """The archive in a file; raises SourceNotFound."""
+        """The archive in a file, compressed or not; raises SourceNotFound, BadArchive, DiskFull."""
         if path.is_dir():
             raise SourceNotFound(f"{path} is a folder, not an archive", reference=source, hint=f"write oci:{path}")
         if not path.is_file():
             raise SourceNotFound(f"there is no archive {path}", reference=source)
         try:
-            return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC), source)
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise SourceNotFound(f"{path} can't be read: {error.strerror}", reference=source) from error
+        return cls(open_unpacked(handle, source), source)
 
     def find(self, name: str) -> Member | None:
         """The file of that name, or the one that a link of that name leads to."""

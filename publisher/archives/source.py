@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
 from enum import StrEnum
+from typing import Final
 
 from publisher.model.errors import BadReference, UsageError
 from publisher.model.reference import Reference
@@ -21,6 +24,23 @@ class Transport(StrEnum):
 
 _OTHERS = ("containers-storage", "containerd", "dir", "docker-tar", "http", "https", "ostree", "sif", "tarball")
 _SHORTEST_ID = 12
+STDIN: Final = "-"
+"""The path that stands for standard input: an archive of either kind."""
+_ARCHIVE: Final = re.compile(r"\.(?:tar|tgz|txz|tbz2?|tzst)(?:\.(?:gz|xz|bz2|zstd?))?$")
+
+
+def as_file(path: str) -> str:
+    """How a path is written as a source: an archive by its ending, else a layout's folder."""
+    return f"{Transport.DOCKER_ARCHIVE if _ARCHIVE.search(path) else Transport.OCI}:{path}"
+
+
+def likely_source(text: str) -> str | None:
+    """What somebody may have meant whose source can't be found: a transport that is misspelt; None for no idea."""
+    head, colon, rest = text.partition(":")
+    near = get_close_matches(head, [name for name in Transport if name is not Transport.REGISTRY], n=1, cutoff=0.8)
+    if colon and near and head != near[0]:
+        return f"did you mean {near[0]}:{rest}?"
+    return f"write {as_file(text)}" if _ARCHIVE.search(text) else None
 
 
 class SourceName(Value, frozen=True):
@@ -33,6 +53,8 @@ class SourceName(Value, frozen=True):
     @classmethod
     def parse(cls, text: str) -> SourceName:
         """Read a source; a bare name is the engine's. Raises BadReference or UsageError with what is right."""
+        if text == STDIN:
+            return cls(Transport.DOCKER_ARCHIVE, STDIN)
         if not text or text.startswith("-"):
             raise UsageError(f"'{text}' is not a source", hint="name an image, as in docker-daemon:app:dev")
         head, colon, rest = text.partition(":")
@@ -47,11 +69,15 @@ class SourceName(Value, frozen=True):
             return cls._file(Transport(head), rest, text)
         if rest and (head in _OTHERS or rest.startswith(("/", "./", "../"))):
             known = ", ".join(f"{name}:" for name in Transport if name is not Transport.REGISTRY)
-            raise UsageError(
-                f"'{head}:' is not a transport that publish knows", reference=text, hint=f"it knows {known} docker://"
-            )
+            hint = likely_source(text) or f"it knows {known} docker://"
+            raise UsageError(f"'{head}:' is not a transport that publish knows", reference=text, hint=hint)
+        if text.startswith(("./", "../", "/", "~")):
+            raise UsageError(f"'{text}' is a path, and doesn't say what is there", hint=f"write {as_file(text)}")
         name = text.removeprefix(f"{Transport.DAEMON}:")
-        return cls(Transport.DAEMON, _engine_name(name))
+        try:
+            return cls(Transport.DAEMON, _engine_name(name))
+        except BadReference as error:
+            raise BadReference(error.message, reference=text, hint=likely_source(text) or error.hint) from None
 
     @classmethod
     def _file(cls, transport: Transport, rest: str, text: str) -> SourceName:

@@ -101,7 +101,6 @@ def _within(name: str, target: str) -> str:
 _PIECE: Final = 1 << 20
 _LONGEST_END: Final = 16 << 20
 """Zero bytes after the last member; tar programs write up to one record of them."""
-_GZIP: Final = b"\x1f\x8b"
 
 
 class Member(Value, frozen=True):
@@ -166,7 +165,6 @@ class Tar:
         extension = Extension()
         is_extended = False
         while (block := self._exactly(BLOCK)).strip(b"\0"):
-            self._recognise(block)
             header = read_header(block)
             if header.kind not in EXTENSIONS:
                 return extension.apply(header)
@@ -175,10 +173,6 @@ class Tar:
         if is_extended:
             raise BadArchive("the archive ends after a header that announces a member")
         return None
-
-    def _recognise(self, block: bytes) -> None:
-        if self._position == BLOCK and block.startswith(_GZIP):
-            raise BadArchive("the archive is compressed", hint="decompress it first: gunzip -k FILE")
 
     def _extension(self, header: Header) -> Extension:
         if header.size > LARGEST_EXTENSION:

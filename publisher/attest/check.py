@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from publisher.attest.bundle import read_bundle
+from publisher.attest.dsse import parse_envelope
 from publisher.attest.identity import ProjectSigner
 from publisher.attest.keys import PublicKey
-from publisher.attest.simple import CERTIFICATE_ANNOTATION, read_payload, signature_of
+from publisher.attest.simple import read_payload, read_signature
 from publisher.attest.statements import SIGNATURE, VERSION_ANNOTATION, Statement, Subject, read_statement
+from publisher.model.attestation import SignatureRecord
 from publisher.model.errors import BadAttestation
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from publisher.attest.bundle import Bundle
-    from publisher.attest.identity import Signer
+    from publisher.attest.identity import Certificate, Signer
     from publisher.attest.keyless import Keyless
+    from publisher.attest.simple import SimpleSignature
     from publisher.model.digest import Digest
     from publisher.model.manifest import Descriptor
 
@@ -42,6 +45,25 @@ class Attestation(Value, frozen=True, kw_only=True):
         return self.subject.annotations.get(VERSION_ANNOTATION)
 
 
+class StoredAttestation(Value, frozen=True):
+    """A statement that holds, and the artifact that keeps it."""
+
+    attestation: Attestation
+    artifact: Digest
+    bundle: bytes = b""
+
+    def record(self, repository: object, subject: Digest) -> SignatureRecord:
+        """As receipts and `publish verify` tell it."""
+        return SignatureRecord(
+            repository=str(repository),
+            subject=str(subject),
+            predicate=self.attestation.statement.predicate_type,
+            digest=str(self.artifact),
+            signer=self.attestation.signer,
+            log_index=self.attestation.log_index,
+        )
+
+
 class Checker:
     """Checks for certain signers; any of them is enough."""
 
@@ -58,7 +80,7 @@ class Checker:
         bundle = read_bundle(content)
         statement = read_statement(bundle.envelope.payload)
         subject = _subject_of(statement, digest, platforms)
-        signer = self._key_of(bundle) if bundle.by_key else self._identity_of(bundle)
+        signer = self._key_of(bundle) if bundle.by_key else self._identity_of(lambda: self._keyless.check(bundle))
         return Attestation(
             statement=statement,
             subject=subject,
@@ -69,16 +91,43 @@ class Checker:
 
     def simple(self, payload: bytes, layer: Descriptor, digest: Digest) -> Attestation:
         """What a layer of cosign's older form says of `digest`; raises BadAttestation."""
-        if CERTIFICATE_ANNOTATION in layer.annotations:
-            raise BadAttestation("the layer was signed by a certificate: only its bundle is read here")
-        simple = read_payload(payload)
+        simple, signature = read_payload(payload), read_signature(layer)
         if simple.digest != digest:
             raise BadAttestation(f"the signature speaks of {simple.digest}, not of {digest}")
-        signer = self._owner(signature_of(layer), payload)
         subject = Subject(digest, simple.reference, simple.optional)
         return Attestation(
-            statement=Statement(SIGNATURE, (subject,), {}), subject=subject, signer=signer, payload=payload
+            statement=Statement(SIGNATURE, (subject,), {}),
+            subject=subject,
+            signer=self._simple_signer(signature, payload),
+            payload=payload,
+            log_index=signature.log_index,
         )
+
+    def older_statement(
+        self, content: bytes, layer: Descriptor, digest: Digest, platforms: Sequence[Digest] = ()
+    ) -> Attestation:
+        """What an envelope under cosign's older tag for statements says of `digest`, as a bundle would say it."""
+        envelope = parse_envelope(content)
+        statement = read_statement(envelope.payload)
+        subject = _subject_of(statement, digest, platforms)
+        signature = read_signature(layer, envelope.signature)
+        signer = (
+            self._identity_of(lambda: self._keyless.check_envelope(signature, content))
+            if signature.certificate
+            else self._owner(envelope.signature, envelope.signed_bytes)
+        )
+        return Attestation(
+            statement=statement,
+            subject=subject,
+            signer=signer,
+            payload=envelope.payload,
+            log_index=signature.log_index,
+        )
+
+    def _simple_signer(self, signature: SimpleSignature, payload: bytes) -> str:
+        if not signature.certificate:
+            return self._owner(signature.signature, payload)
+        return self._identity_of(lambda: self._keyless.check_simple(signature, payload))
 
     def _key_of(self, bundle: Bundle) -> str:
         return self._owner(bundle.envelope.signature, bundle.envelope.signed_bytes)
@@ -91,10 +140,10 @@ class Checker:
                 return str(key)
         raise BadAttestation(f"it was not signed by {' or '.join(map(str, self._keys))}")
 
-    def _identity_of(self, bundle: Bundle) -> str:
+    def _identity_of(self, check: Callable[[], Certificate]) -> str:
         if not self._identities:
             raise BadAttestation("it was signed by a certificate, not by the key asked for")
-        certificate = self._keyless.check(bundle)
+        certificate = check()
         refusals = [signer.refusal(certificate) for signer in self._identities]
         if all(refusals):
             raise BadAttestation(refusals[0])

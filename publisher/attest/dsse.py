@@ -9,10 +9,13 @@ import base64
 import binascii
 from typing import Any, Final
 
-from publisher.model.errors import BadAttestation
+from publisher.model.errors import BadAttestation, BadManifest
+from publisher.model.manifest import read_document
 from publisher.model.value import Value
 
 STATEMENT_TYPE: Final = "application/vnd.in-toto+json"
+LARGEST: Final = 24 << 20
+"""Bytes of an envelope: it may hold an SBOM."""
 _KEYS: Final = frozenset({"payload", "payloadType", "signatures"})
 _SIGNATURE_KEYS: Final = frozenset({"sig", "keyid"})
 
@@ -42,6 +45,14 @@ class Envelope(Value, frozen=True):
             "payloadType": self.payload_type,
             "signatures": [{"sig": encode(self.signature)}],
         }
+
+
+def parse_envelope(content: bytes) -> Envelope:
+    """Read an envelope that stands by itself; raises BadAttestation."""
+    try:
+        return read_envelope(read_document(content, largest=LARGEST))
+    except BadManifest as error:
+        raise BadAttestation(f"the envelope can't be read: {error.message}") from error
 
 
 def read_envelope(document: object) -> Envelope:

@@ -57,7 +57,7 @@ def command(
     """
     from publisher.cli.rendering import show_json, show_text
     from publisher.model.settings import BuildSettings
-    from publisher.workflows.build import build_image, tell_advice
+    from publisher.workflows.build import build_image
     from publisher.workflows.build_request import BuildOptions, read_output
     from publisher.workflows.jobs import only_job
 
@@ -71,7 +71,6 @@ def command(
         build_settings = job.settings.build or session.settings.build or BuildSettings()
         job = job.built_from(build_settings, context and Path.cwd() / context, file and Path.cwd() / file)
         report = build_image(session, job, plan_options, build_options)
-        tell_advice(session, report)
     if form == "json":
         show_json(report)
     else:

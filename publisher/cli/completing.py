@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from click.shell_completion import BashComplete, add_completion_class, split_arg_string
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    ShellComplete,
+    add_completion_class,
+    split_arg_string,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,6 +43,10 @@ _BASH: Final = r"""%(complete_func)s() {
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
+
+
+_FILES: Final = ("oci", "oci-archive", "docker-archive")
+_DAEMON: Final = "docker-daemon:"
 
 
 class Bash(BashComplete):
@@ -95,6 +107,72 @@ def registries(_ctx: click.Context, _parameter: click.Parameter, incomplete: str
     file = index_file(os.environ)
     index = read_index(file.read_text()) if file.is_file() else {}
     return matching(incomplete, (DOCKER_HUB if key == key_of(DOCKER_HUB) else key for key in index))
+
+
+def image_names(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The NAMEs of `[images.NAME]` in the configuration that the command would read."""
+    from publisher.facts.configuration import load
+    from publisher.model.errors import PublishError
+
+    stated = ctx.find_root().params.get("config")
+    try:
+        images = load(Path(stated) if stated else None, Path.cwd()).settings.images
+    except PublishError:
+        return []
+    return matching(incomplete, images if isinstance(images, dict) else ())
+
+
+def sources(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What can be released: the engine's images, and behind a transport the files that are there."""
+    transport, colon, path = incomplete.partition(":")
+    if colon and transport in _FILES:
+        return [f"{transport}:{name}" for name in _paths(path)]
+    bare = incomplete.removeprefix(_DAEMON)
+    images = matching(bare, _local_images())
+    return [incomplete.removesuffix(bare) + name for name in images] + matching(incomplete, [f"{t}:" for t in _FILES])
+
+
+def local_images(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The engine's images."""
+    return matching(incomplete, _local_images())
+
+
+def commands(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """A command with its words: publish's as it completes them itself, any other's as files."""
+    words: tuple[str, ...] = ctx.params.get("words") or ()
+    if not words:
+        return [CompletionItem(name) for name in matching(incomplete, ("publish", *_programs(incomplete)))]
+    if Path(words[0]).name != "publish":
+        return [CompletionItem(incomplete, type="file")]
+    own = ShellComplete(ctx.find_root().command, {}, "publish", "")
+    return own.get_completions(list(words[1:]), incomplete)
+
+
+def _programs(start: str) -> Iterator[str]:
+    """The programs on the path that begin so; none before the first letter, since there are thousands."""
+    for folder in os.environ.get("PATH", "").split(os.pathsep) if start else ():
+        yield from (path for path in _entries(Path(folder), start) if os.access(Path(folder) / path, os.X_OK))
+
+
+def _paths(start: str) -> list[str]:
+    """The files and folders whose path begins so."""
+    name = start.rpartition("/")[2]
+    above = start.removesuffix(name)
+    return [f"{above}{entry}" for entry in _entries(Path(above or "."), name)]
+
+
+def _entries(folder: Path, start: str) -> list[str]:
+    """The names in a folder that begin so, those of folders with a slash."""
+    with suppress(OSError):
+        names = (entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
+        return sorted(name for name in names if name.startswith(start))
+    return []
+
+
+def _local_images() -> list[str]:
+    from publisher.engine.image_list import image_names as names_in_engine
+
+    return names_in_engine(os.environ)
 
 
 def matching(incomplete: str, names: Iterable[str]) -> list[str]:

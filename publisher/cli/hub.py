@@ -13,6 +13,7 @@ from publisher.cli.options import (
     confirm,
     credentials,
     formats,
+    only_option,
     open_session,
     select_plan_options,
     uses_color,
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
 
 @click.group("hub")
 def command() -> None:
-    """Look after a repository's page on Docker Hub, as [hub] in publish.toml says."""
+    r"""Look after a repository's page on Docker Hub, as [hub] in publish.toml says.
+
+    \b
+    publish hub describe --dry-run
+    publish hub settings -y
+    publish hub limits
+    """
 
 
 def _changing(command: Command) -> Command:
@@ -39,7 +46,7 @@ def _changing(command: Command) -> Command:
             click.option(
                 "--image", "images", multiple=True, type=LINES, metavar="REPO", help="REPO, not what is configured."
             ),
-            click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
+            only_option,
             click.option("--dry-run", is_flag=True, help="Show the difference; change nothing."),
             credentials,
             click.option("-y", "--yes", is_flag=True, help="Don't ask."),
@@ -122,8 +129,8 @@ def limits(options: GlobalOptions, /, username: str | None, *, password_stdin: b
 
 
 def _change(
-    options: GlobalOptions, plan: Callable[[Session, Job], HubReport], *, images: tuple[str, ...], only: str | None,
-    username: str | None, password_stdin: bool, dry_run: bool, yes: bool, form: str,
+    options: GlobalOptions, plan: Callable[[Session, Job], HubReport], *, images: tuple[str, ...],
+    only: tuple[str, ...], username: str | None, password_stdin: bool, dry_run: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
     """Show each image's difference, ask on a terminal, apply it."""
     from publisher.cli.rendering import show_json, show_text

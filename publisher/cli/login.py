@@ -15,7 +15,8 @@ from publisher.model.printable import printable
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
     from publisher.model.credential import Credential
-    from publisher.workflows.login import Login
+    from publisher.workflows.login import Login, LoginTarget
+    from publisher.workflows.session import Session
 
 
 @click.command("login")
@@ -48,14 +49,13 @@ def command(
     publish login docker.io/my-org --docker
     """
     from publisher.cli.rendering import show_json, show_text
-    from publisher.credentials.vault import backend_name
     from publisher.workflows.login import LoginTarget, login
 
     target = LoginTarget.parse(registry)
     with open_session(options) as session:
         if store == "keyring" and not session.sandbox:
-            backend_name()  # before anything is asked for
-        credential = _credential(target.registry, username, password_stdin=password_stdin)
+            _check_keyring(target)
+        credential = _credential(session, target, username, password_stdin=password_stdin)
         account = login(session, target, credential, store=store, docker=docker)
     if form == "json":
         show_json(account)
@@ -72,12 +72,25 @@ def account_line(account: Login) -> str:
     return printable(f"{account.registry}: {account.username}, by a {account.kind}{may}{how}")
 
 
-def _credential(registry: str, username: str | None, *, password_stdin: bool) -> Credential:
+def _check_keyring(target: LoginTarget) -> None:
+    """Before anything is asked for; the way out names the registry."""
+    from publisher.credentials.vault import backend_name
+    from publisher.model.errors import BrokenCredential
+
+    try:
+        backend_name()
+    except BrokenCredential as error:
+        raise BrokenCredential(error.message, hint=(error.hint or "").replace("REGISTRY", str(target))) from error
+
+
+def _credential(session: Session, target: LoginTarget, username: str | None, *, password_stdin: bool) -> Credential:
     """From stdin, the environment or the terminal, and never half from one and half from another."""
     from publisher.credentials.environment import EnvironmentCredentials
     from publisher.model.credential import Broken, Credential, Present
     from publisher.model.errors import BrokenCredential, Denied
+    from publisher.workflows.login import asks_who
 
+    registry = target.registry
     if password_stdin:
         if not username:
             raise Denied("--password-stdin needs --username")
@@ -90,8 +103,10 @@ def _credential(registry: str, username: str | None, *, password_stdin: bool) ->
     if not sys.stdin.isatty():
         raise Denied(
             "there is no terminal to ask for a password at",
-            hint="pipe it in: … | publish login -u USER --password-stdin",
+            hint=f"pipe it in: … | publish login {target} -u USER --password-stdin",
         )
+    if not session.sandbox:
+        asks_who(session, target)  # nobody types a password for a registry that isn't there
     user = username or click.prompt(f"Username at {registry}", err=True)
-    question = f"Password or token of {user}"
+    question = f"Password or token of {user} at {registry}"
     return Credential(user, click.prompt(question, hide_input=True, err=True), "the terminal")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from publisher.cli.completing import repositories
+from publisher.cli.completing import image_names, repositories
 from publisher.cli.context import GlobalOptions
 from publisher.cli.process import limit_time
+from publisher.cli.rehearsal import tell_sandbox
 from publisher.model.fields import lines
 
 if TYPE_CHECKING:
@@ -58,6 +59,13 @@ def _image(text: str) -> Callable[[Command], Command]:
     )
 
 
+def only_option(command: Command) -> Command:
+    """`--only`, as every command has it that several `[images.NAME]` concern."""
+    text = "Only this of several [images.NAME] (repeat)."
+    option = click.option("--only", multiple=True, type=LINES, metavar="NAME", help=text, shell_complete=image_names)
+    return option(command)
+
+
 def planning(command: Command) -> Command:
     """The options of `plan` and `release` that shape the plan."""
     for option in reversed(
@@ -67,7 +75,7 @@ def planning(command: Command) -> Command:
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
             click.option("--label", "labels", multiple=True, type=LINES, metavar="K=V", help="A label (repeat)."),
             click.option("--version", metavar="V", help="The version, instead of git's."),
-            click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
+            only_option,
         )
     ):
         command = option(command)
@@ -81,22 +89,28 @@ def selection(command: Command) -> Command:
             _image("Look at REPO (repeat)."),
             click.option("--rule", "rules", multiple=True, type=LINES, metavar="RULE", help="A tag rule (repeat)."),
             click.option("--flavor", multiple=True, type=LINES, metavar="F", help="A flavor of the rules (repeat)."),
-            click.option("--only", metavar="NAME", help="Only this one of several [images.NAME]."),
+            only_option,
         )
     ):
         command = option(command)
     return command
 
 
+def listing(command: Command) -> Command:
+    """Which of the tags that are there are shown."""
+    limit = click.IntRange(min=0)
+    command = click.option("--limit", type=limit, metavar="N", help="At most the newest N versions.")(command)
+    return click.option("--filter", "glob", metavar="GLOB", default="*", help="Only tags like GLOB, as '1.*'.")(command)
+
+
 _HOUR: Final = 3_600
-_MOST_SECONDS: Final = 100_000_000
 
 
 def limited(command: Command) -> Command:
     """`--timeout`, which the session obeys that the command opens."""
     return click.option(
         "--timeout",
-        type=click.IntRange(0, _MOST_SECONDS),
+        type=click.IntRange(0),
         default=_HOUR,
         metavar="SECONDS",
         expose_value=False,
@@ -118,7 +132,7 @@ def repairing(command: Command) -> Command:
 
 
 def select_plan_options(
-    images: Sequence[str], rules: Sequence[str], flavor: Sequence[str], only: str | None
+    images: Sequence[str], rules: Sequence[str], flavor: Sequence[str], only: Sequence[str]
 ) -> PlanOptions:
     """The options of `selection` in one value."""
     return make_plan_options(images, rules, flavor, (), None, only)
@@ -165,7 +179,7 @@ def make_plan_options(
     flavor: Sequence[str],
     labels: Sequence[str],
     version: str | None,
-    only: str | None,
+    only: Sequence[str],
     *,
     force: bool = False,
 ) -> PlanOptions:
@@ -181,7 +195,7 @@ def make_plan_options(
         flavor=tuple(flavor),
         labels={key: value for key, _equals, value in pairs},
         version=version,
-        only=only,
+        only=tuple(only),
         force=force,
     )
 
@@ -192,12 +206,13 @@ def open_session(options: GlobalOptions, username: str | None = None, *, passwor
     from publisher.http.redaction import Redactor
     from publisher.model.environment import secrets_in
     from publisher.report.progress import Teller
+    from publisher.report.workflow_commands import is_in_actions
     from publisher.workflows.session import Session
 
     redactor = options.run.redact = Redactor(masks())
     for secret in secrets_in(os.environ):
         redactor.learn(secret)
-    teller = Teller(quiet=options.quiet, color=options.color, redact=redactor)
+    teller = Teller(quiet=options.quiet, color=options.color, redact=redactor, annotates=is_in_actions())
     session = Session(
         os.environ,
         Path.cwd(),
@@ -210,6 +225,7 @@ def open_session(options: GlobalOptions, username: str | None = None, *, passwor
     options.report_context.versions = session.seen_versions
     session.records = options.run.records
     session.limit_time(options.run.timeout, limit_time)
+    tell_sandbox(session.progress, session.sandbox)
     return session
 
 
@@ -222,7 +238,7 @@ def _credential(username: str | None, *, password_stdin: bool) -> Credential | N
     if not username or not password_stdin:
         raise Denied(
             "--username and --password-stdin go together",
-            hint="pipe the token in: … | publish release -u USER --password-stdin",
+            hint=f"pipe the token in: … | {click.get_current_context().command_path} -u USER --password-stdin",
         )
     secret = sys.stdin.read().removesuffix("\n").removesuffix("\r")
     if not secret:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from publisher.cli.completing import sources as known_sources
 from publisher.cli.options import formats, make_plan_options, open_session, planning, uses_color
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("plan")
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...", shell_complete=known_sources)
 @planning
 @click.option("--offline", is_flag=True, help="Ask no registry.")
 @click.option("-o", "--output", "file", metavar="FILE", type=click.Path(path_type=Path), help="Save the plan as JSON.")
@@ -32,12 +33,12 @@ def command(
     publish plan --format github --rule type=semver,pattern={{version}}
     """
     from publisher.model.plan import Plans
-    from publisher.workflows.jobs import jobs
+    from publisher.workflows.jobs import released_jobs
     from publisher.workflows.plan import plan_images
 
     with open_session(options) as session:
         plan_options = make_plan_options(**flags)
-        images = jobs(session.settings, plan_options, nameless=True)
+        images = released_jobs(session, plan_options, nameless=True)
         plans = plan_images(session, images, plan_options, sources, offline=offline)
     document: Plan | Plans = plans[""] if "" in plans else Plans(plans=plans)
     _show(options, document, plans, file, form)

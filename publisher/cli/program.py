@@ -50,6 +50,7 @@ COMMANDS = {
     "schema": CommandEntry("Parts", "Print the JSON Schema of a document."),
     "completion": CommandEntry("Parts", "Print the completion script of a shell."),
 }
+_MOVERS = frozenset({"release", "retag", "reconcile", "yank", "undo"})
 _SECTIONS = ("Release", "Repair", "Look after", "Parts")
 
 
@@ -130,6 +131,11 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
         "max_content_width": 100,
     },
     epilog=(
+        "\b\nExamples:\n"
+        "  publish init\n"
+        "  publish plan\n"
+        "  publish sandbox exec -- publish release\n"
+        "  publish release\n\n"
         "Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 credentials, 4 refused by policy, "
         "5 verification failed, 6 no answer, 7 some tag was changed and not all is done."
     ),
@@ -204,10 +210,16 @@ def _refuse(error: BaseException, arguments: Sequence[str], context: RunContext)
 
     as_json = wants_json(arguments)
     if not context.runs_under_way:
-        return render_failure(error, context.redact, as_json=as_json, verbose=_is_verbose(arguments))
+        moves_tags = _command(arguments) in _MOVERS
+        verbose = _is_verbose(arguments)
+        return render_failure(error, context.redact, as_json=as_json, verbose=verbose, moves_tags=moves_tags)
     # Tags were changed: whatever came then, what is known of them is told as at every other end.
     options = GlobalOptions(context, None, verbose=_is_verbose(arguments), quiet=False, color=False)
     return show_runs(options, context.break_off(error), "json" if as_json else "text")
+
+
+def _command(arguments: Sequence[str]) -> str | None:
+    return next((word for word in arguments if word in COMMANDS), None)
 
 
 def _is_verbose(arguments: Sequence[str]) -> bool:

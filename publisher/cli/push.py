@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import LINES, credentials, formats, limited, open_session
+from publisher.cli.completing import sources as known_sources
+from publisher.cli.options import LINES, credentials, formats, limited, only_option, open_session
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
 
 
 @click.command("push")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", shell_complete=known_sources)
 @click.option("--image", "images", multiple=True, type=LINES, metavar="REPO", help="Push to REPO (repeat).")
-@click.option("--only", metavar="NAME", help="Only this one of several [images.NAME].")
+@only_option
 @click.option("--tag", metavar="T", help="Point T at it, where untagged manifests are collected.")
 @click.option("--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the digest to FILE.")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    options: GlobalOptions, /, sources: tuple[str, ...], *, images: tuple[str, ...], only: str | None, tag: str | None,
-    digest_file: Path | None, via: str, username: str | None, password_stdin: bool, form: str,
+    options: GlobalOptions, /, sources: tuple[str, ...], *, images: tuple[str, ...], only: tuple[str, ...],
+    tag: str | None, digest_file: Path | None, via: str, username: str | None, password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Send content by digest; no tag moves.
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     options: GlobalOptions, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
-    only: str | None, username: str | None, *, dry_run: bool, receipt: Path | None, password_stdin: bool, yes: bool,
-    form: str,
+    only: tuple[str, ...], username: str | None, *, dry_run: bool, receipt: Path | None, password_stdin: bool,
+    yes: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Put the floating tags where `publish status` says that they belong.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
+from publisher.cli.completing import sources as known_sources
 from publisher.cli.options import (
     LINES,
     can_ask,
@@ -40,7 +41,8 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
     flavor: tuple[str, ...]
     labels: tuple[str, ...]
     version: str | None
-    only: str | None
+    only: tuple[str, ...]
+    pull_request: bool
     plan_file: Path | None
     dry_run: bool
     platforms: tuple[str, ...]
@@ -70,7 +72,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
         options = make_plan_options(
             self.images, self.rules, self.flavor, self.labels, self.version, self.only, force=self.force
         )
-        return replace(options, platforms=self.platforms)
+        return replace(options, platforms=self.platforms, pull_request=self.pull_request)
 
     def release_options(self) -> ReleaseOptions:
         """What they say of how it is released."""
@@ -99,13 +101,14 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 
 
 @click.command("release")
-@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...", shell_complete=known_sources)
 @planning
 @click.option(
     "--plan", "plan_file", type=click.Path(path_type=Path), metavar="FILE", help="Exactly this saved plan, or refuse."
 )
 @click.option("--dry-run", is_flag=True, help="Plan and preflight; write nothing.")
 @click.option("--platform", "platforms", multiple=True, type=LINES, metavar="OS/ARCH", help="Only this one (repeat).")
+@click.option("--pull-request", is_flag=True, help="Push an own pull request, by its own tags only.")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @click.option("--verify", type=click.Choice(["none", "digest", "pull", "deep"]), help="How much is proven.")
 @click.option("--build", is_flag=True, help="Build it first, as [build] says.")
@@ -141,7 +144,7 @@ def command(options: GlobalOptions, /, **flags: Any) -> int:
 def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
     from publisher.cli.rendering import show_runs
     from publisher.workflows.images import prepare_images, refuse_images, release_images
-    from publisher.workflows.jobs import jobs
+    from publisher.workflows.jobs import is_planned_only, released_jobs
     from publisher.workflows.plan import SavedPlans
 
     release_options = flags.release_options()
@@ -151,13 +154,15 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
             saved_plans = SavedPlans.read(flags.plan_file)
             plan_options = saved_plans.plan_options(plan_options, session.facts)
             release_options = replace(release_options, saved=saved_plans)
-        # In a sandbox nothing is pushed to anybody: there a pull request is rehearsed.
-        dry_run = flags.dry_run or (session.facts.is_pull_request and not session.sandbox)
+        is_planned = is_planned_only(session, plan_options)
+        dry_run = flags.dry_run or is_planned
         release_options = replace(release_options, dry_run=dry_run)
-        images = jobs(session.settings, plan_options)
+        images = released_jobs(session, plan_options)
         drafts = prepare_images(session, images, plan_options, flags.sources, release_options)
         if dry_run:
-            return _only_plan(options, drafts, flags.form)
+            code = _only_plan(options, drafts, flags.form)
+            # That a pull request would give no tag is no fault of it.
+            return 0 if is_planned else code
         # All are refused or agreed to before anything of the first is sent.
         if flags.form == "text" and not options.quiet:
             for draft in drafts:
@@ -165,6 +170,8 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
         refuse_images(drafts)
         _agree(drafts, yes=flags.yes)
         runs = release_images(session, drafts, release_options, flags.jobs)
+    named = zip(runs, drafts, strict=False)
+    options.report_context.images = {run.receipt.id: draft.job.name for run, draft in named if draft.job.name}
     return show_runs(options, runs, flags.form)
 
 

@@ -8,15 +8,19 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
-from publisher.cli.github import is_wanted, report
+from publisher.cli.github import in_inputs, is_wanted, report
 from publisher.cli.process import ending, forget_stdout
+from publisher.cli.rehearsal import is_rehearsal, name_dead_sandbox
 from publisher.model.codec import encode
 from publisher.model.errors import NO_ROOM, PublishError, UsageError
 from publisher.model.printable import printable_json
+from publisher.model.value import Document
 from publisher.report.cells import wrap_message
-from publisher.report.failure import document, paragraph, understand
+from publisher.report.failure import document, paragraph, understand, with_tags_unmoved
 from publisher.report.progress import safe_lines
+from publisher.report.workflow_commands import annotation, is_in_actions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +31,9 @@ if TYPE_CHECKING:
 
 
 def show_json(document: Any) -> None:
-    """One document on stdout, and nothing else."""
+    """One document on stdout, and nothing else; in a sandbox it says so."""
+    if is_rehearsal() and isinstance(document, Document):
+        document = replace(document, sandbox=True)
     _print(printable_json(encode(document).decode()) + "\n")
 
 
@@ -127,14 +133,29 @@ def show_text(text: str) -> None:
 
 def show_error(error: PublishError, redact: Callable[[str], str]) -> int:
     """Tell of an error on stderr, secrets taken out by `redact`; returns its exit code."""
-    text = f"publish: {safe_lines(paragraph(error, redact))}"
-    _print_error("\n".join(wrap_message(text, sys.stderr, "  ")))
+    _speak_of_inputs(error)
+    text = paragraph(error, redact)
+    if is_in_actions():
+        _print_error(annotation("error", text, error.place))
+    else:
+        _print_error("\n".join(wrap_message(f"publish: {safe_lines(text)}", sys.stderr, "  ")))
     return error.exit_code
 
 
-def render_failure(error: BaseException, redact: Callable[[str], str], *, as_json: bool, verbose: bool) -> int:
-    """As `show_error`, for any error; the traceback is for `--verbose` only."""
-    failure = understand(error)
+def _speak_of_inputs(error: PublishError) -> None:
+    if is_in_actions() and error.hint:
+        error.hint = in_inputs(error.hint)
+
+
+def render_failure(
+    error: BaseException, redact: Callable[[str], str], *, as_json: bool, verbose: bool, moves_tags: bool = False
+) -> int:
+    """As `show_error`, for any error; the traceback is for `--verbose` only.
+
+    moves_tags: of a command that moves tags, and has moved none.
+    """
+    failure = name_dead_sandbox(understand(error))
+    failure = with_tags_unmoved(failure) if moves_tags else failure
     if verbose:
         _print_error(safe_lines(redact("".join(traceback.format_exception(error)))).rstrip())
     code = show_error(failure, redact)

@@ -8,10 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from publisher.cli.completing import commands
 from publisher.cli.options import LINES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from publisher.model.receipt import Receipt
     from publisher.sandbox.options import Options, User
+
+
+class KeptRuns:
+    """The receipts in a folder, for the sandbox's page."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def receipts(self) -> Iterator[Receipt]:
+        """The newest first, read one by one."""
+        from publisher.receipts.journal import Journal
+
+        return Journal(self._folder).newest()
+
+    def picture(self, receipts: Sequence[Receipt]) -> str:
+        """As `history --plot` draws it."""
+        from publisher.report.history_plot import history_svg
+
+        return history_svg(receipts)
 
 
 def _server_options(command: click.Command) -> click.Command:
@@ -52,7 +75,12 @@ def _server_options(command: click.Command) -> click.Command:
 
 @click.group("sandbox")
 def command() -> None:
-    """Rehearse against an embedded registry and Docker Hub on 127.0.0.1, with no account and no network."""
+    r"""Rehearse against an embedded registry and Docker Hub on 127.0.0.1, with no account and no network.
+
+    \b
+    publish sandbox exec -- publish release oci:image --image me/app
+    publish sandbox serve --port 5000 --store ./sandbox
+    """
 
 
 @command.command("serve")
@@ -65,13 +93,15 @@ def serve(port: int, store: Path | None, faults: tuple[str, ...], **behaviour: A
     publish sandbox serve --port 5000 --store ./sandbox
     publish sandbox serve --auth --user me:secret:repo:write
     """
+    from publisher.receipts.journal import receipts_folder
     from publisher.sandbox.server import serve as run
 
-    run(port=port, store=store, faults=faults, options=_options(**behaviour), ready=click.echo)
+    history = KeptRuns(receipts_folder({**os.environ, "PUBLISH_SANDBOX": "here"}))
+    run(port=port, store=store, faults=faults, options=_options(**behaviour), ready=click.echo, history=history)
 
 
 @command.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("words", nargs=-1, required=True, metavar="-- CMD...", type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, required=True, metavar="-- CMD...", type=click.UNPROCESSED, shell_complete=commands)
 def execute(words: tuple[str, ...], port: int, store: Path | None, faults: tuple[str, ...], **behaviour: Any) -> int:
     r"""Run CMD with everything redirected to a sandbox of its own.
 
@@ -82,7 +112,8 @@ def execute(words: tuple[str, ...], port: int, store: Path | None, faults: tuple
     """
     from publisher.sandbox.server import execute as run
 
-    return run(words, os.environ, port=port, store=store, faults=faults, options=_options(**behaviour))
+    options = _options(**behaviour)
+    return run(words, os.environ, port=port, store=store, faults=faults, options=options, history_in=KeptRuns)
 
 
 def _options(users: tuple[str, ...], **switches: Any) -> Options:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import formats, open_session, uses_color
+from publisher.cli.completing import local_images
+from publisher.cli.options import formats, only_option, open_session, uses_color
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @click.command("smoke")
-@click.argument("image", required=False, metavar="[IMAGE]")
-@click.option("--only", metavar="NAME", help="Only this one of several [images.NAME].")
+@click.argument("image", required=False, metavar="[IMAGE]", shell_complete=local_images)
+@only_option
 @click.option("--keep", is_flag=True, help="Leave the container and its volumes for a look.")
 @click.option("-i", "--interactive", is_flag=True, help="Open it on the terminal, with docker's own CLI.")
 @click.option("-f", "--follow", is_flag=True, help="Show its logs as they come.")
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    options: GlobalOptions, /, image: str | None, only: str | None, form: str, *, keep: bool, interactive: bool,
+    options: GlobalOptions, /, image: str | None, only: tuple[str, ...], form: str, *, keep: bool, interactive: bool,
     follow: bool, only_print: bool,
 ) -> int:  # fmt: skip
     r"""Run IMAGE as [smoke] says, and check what it does; exit 5 if a check fails.

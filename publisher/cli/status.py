@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.options import credentials, formats, open_session, select_plan_options, selection, uses_color
+from publisher.cli.options import (
+    credentials,
+    formats,
+    listing,
+    open_session,
+    select_plan_options,
+    selection,
+    uses_color,
+)
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -14,27 +22,36 @@ if TYPE_CHECKING:
 
 @click.command("status")
 @selection
+@listing
+@click.option("--all", "everything", is_flag=True, help="Every version, not only the newest 50.")
 @credentials
 @formats("json")
 @click.pass_obj
 def command(
     options: GlobalOptions, /, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
-    only: str | None, username: str | None, *, password_stdin: bool, form: str,
+    only: tuple[str, ...], limit: int | None, glob: str, username: str | None, *, everything: bool,
+    password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
-    r"""Show every version and floating tag, and which are not where they belong; exit 4 if some are not.
+    r"""Show the newest versions and each floating tag, and which are not where they belong; exit 4 if some are not.
 
     \b
     publish status
+    publish status --all --filter '1.*'
     publish status --image yeongyin/goalapp --format json
     """
     from publisher.cli.github import report
     from publisher.cli.rendering import show_error, show_json, show_text
     from publisher.model.errors import Drift
-    from publisher.report.tables import drifting, status_text
-    from publisher.workflows.status import ages, status
+    from publisher.planning.lines import VersionChoice
+    from publisher.report.tag_tables import drifting, status_text
+    from publisher.workflows.status import NEWEST, ages, status
 
+    if everything and limit is not None:
+        raise click.UsageError("--all and --limit exclude each other")
+    choice = VersionChoice(None if everything else NEWEST.newest if limit is None else limit, glob)
     with open_session(options, username, password_stdin=password_stdin) as session:
-        document = status(session, select_plan_options(images, rules, flavor, only))
+        plan_options = select_plan_options(images, rules, flavor, only)
+        document = status(session, plan_options, choice)
         report(document)
         if form == "json":
             show_json(document)
@@ -45,6 +62,6 @@ def command(
     error = Drift(
         f"{drifting(len(document.drifted))} not where {'it belongs' if len(document.drifted) == 1 else 'they belong'}",
         reference=document.drifted[0],
-        hint="'publish reconcile' puts them right",
+        hint=f"'publish reconcile{plan_options.selection}' puts them right",
     )
     return show_error(error, options.run.redact)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import repositories, tags
-from publisher.cli.options import can_ask, confirm, credentials, formats, open_session, uses_color
+from publisher.cli.options import can_ask, confirm, credentials, formats, listing, open_session, uses_color
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
     from publisher.model.documents import Pruning
     from publisher.model.reference import Repository
+    from publisher.planning.lines import VersionChoice
     from publisher.workflows.session import Session
 
 
@@ -21,36 +22,42 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[TAG]...", shell_complete=tags)
 @click.option("--prune", is_flag=True, help="Show which tags [retention] keeps and which go; -y deletes those.")
 @click.option("--delete", is_flag=True, help="Delete each TAG, and no other with it.")
+@listing
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Do it: --prune is a dry run otherwise, and --delete asks.")
 @formats("json")
 @click.pass_obj
 def command(
-    options: GlobalOptions, /, repository: str, names: tuple[str, ...], username: str | None,
-    *, prune: bool, delete: bool, password_stdin: bool, yes: bool, form: str,
+    options: GlobalOptions, /, repository: str, names: tuple[str, ...], limit: int | None, glob: str,
+    username: str | None, *, prune: bool, delete: bool, password_stdin: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
-    r"""List a repository's tags with digest, size, platforms and last push.
+    r"""List a repository's tags with digest, size, platforms and last push, the newest version first.
 
     \b
     publish tags yeongyin/goalapp
+    publish tags yeongyin/goalapp --filter '1.*' --limit 10
     publish tags yeongyin/goalapp --prune
     publish tags yeongyin/goalapp --delete nightly-2024 pr-17 -y
     """
     from publisher.model.reference import Repository
+    from publisher.planning.lines import VersionChoice
     from publisher.workflows.tags import plan_deletion, plan_prune
 
-    _check(names, prune=prune, delete=delete, yes=yes)
+    choice = VersionChoice(limit, glob)
+    _check(names, choice, prune=prune, delete=delete, yes=yes)
     target = Repository.parse(repository)
     with open_session(options, username, password_stdin=password_stdin) as session:
         if not prune and not delete:
-            return _show_list(options, session, target, form)
+            return _show_list(options, session, target, choice, form)
         plan = plan_prune(session, target) if prune else plan_deletion(session, target, names)
         if prune and not yes:
             return _show(options, plan, form)
         return _carry_out(options, session, target, plan, form, yes=yes)
 
 
-def _check(names: tuple[str, ...], *, prune: bool, delete: bool, yes: bool) -> None:
+def _check(names: tuple[str, ...], choice: VersionChoice, *, prune: bool, delete: bool, yes: bool) -> None:
+    if (prune or delete) and (choice.newest is not None or choice.glob != "*"):
+        raise click.UsageError("--limit and --filter choose what is listed, not what is deleted")
     if prune and delete:
         raise click.UsageError("--prune and --delete exclude each other")
     if delete and not names:
@@ -61,12 +68,14 @@ def _check(names: tuple[str, ...], *, prune: bool, delete: bool, yes: bool) -> N
         raise click.UsageError("--delete needs -y where there is no terminal to ask at")
 
 
-def _show_list(options: GlobalOptions, session: Session, repository: Repository, form: str) -> int:
+def _show_list(
+    options: GlobalOptions, session: Session, repository: Repository, choice: VersionChoice, form: str
+) -> int:
     from publisher.cli.rendering import show_json, show_text
-    from publisher.report.tables import tags_text
+    from publisher.report.tag_tables import tags_text
     from publisher.workflows.tags import list_tags
 
-    tags = list_tags(session, repository)
+    tags = list_tags(session, repository, choice)
     if form == "json":
         show_json(tags)
     else:
@@ -76,7 +85,7 @@ def _show_list(options: GlobalOptions, session: Session, repository: Repository,
 
 def _show(options: GlobalOptions, plan: Pruning, form: str) -> int:
     from publisher.cli.rendering import show_json, show_text
-    from publisher.report.tables import pruning_text
+    from publisher.report.tag_tables import pruning_text
 
     if form == "json":
         show_json(plan)
@@ -90,7 +99,7 @@ def _carry_out(
 ) -> int:
     from publisher.cli.rendering import show_error
     from publisher.model.errors import Incomplete
-    from publisher.report.tables import pruning_text
+    from publisher.report.tag_tables import pruning_text
     from publisher.workflows.tags import carry_out
 
     confirm(lambda: pruning_text(plan, color=options.color), "Delete these?", yes=yes)

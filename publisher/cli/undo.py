@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     options: GlobalOptions, /, receipt: str | None, images: tuple[str, ...],
-    rules: tuple[str, ...], flavor: tuple[str, ...], only: str | None, username: str | None, *, force: bool,
+    rules: tuple[str, ...], flavor: tuple[str, ...], only: tuple[str, ...], username: str | None, *, force: bool,
     dry_run: bool, file: Path | None, password_stdin: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Go back to before a release: RECEIPT is an id or a file; by default the last one that changed a tag.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import references as known_references
+from publisher.cli.completing import sources as known_sources
 from publisher.cli.options import LINES, credentials, formats, limited, open_session, uses_color
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("references", nargs=-1, required=True, metavar="REF...", shell_complete=known_references)
 @click.option("--verify", "level", type=click.Choice(["digest", "pull", "deep"]), default="digest", help="How much.")
-@click.option("--source", metavar="SOURCE", help="Is it this image?")
+@click.option("--all", "everything", is_flag=True, help="Every tag of each REPO.")
+@click.option("--source", metavar="SOURCE", help="Is it this image?", shell_complete=known_sources)
 @click.option("--local", is_flag=True, help="Is the engine's copy under this tag stale?")
 @click.option("--signed-by", "signers", multiple=True, type=LINES, metavar="WHO", help="Who must have signed (repeat).")
 @click.option(
@@ -32,14 +34,15 @@ if TYPE_CHECKING:
 @formats("json")
 @click.pass_obj
 def command(
-    options: GlobalOptions, /, references: tuple[str, ...], *, level: str, source: str | None, local: bool,
-    signers: tuple[str, ...], attested: tuple[str, ...], output: Path | None, username: str | None,
+    options: GlobalOptions, /, references: tuple[str, ...], *, level: str, everything: bool, source: str | None,
+    local: bool, signers: tuple[str, ...], attested: tuple[str, ...], output: Path | None, username: str | None,
     password_stdin: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Check that references hold what they should.
 
     \b
     publish verify yeongyin/goalapp:1.2.0 yeongyin/goalapp:latest
+    publish verify yeongyin/goalapp --all
     publish verify --local yeongyin/goalapp:latest
     publish verify yeongyin/goalapp:1.2.0 --signed-by github.com/yeongyin/goalapp
     publish verify yeongyin/goalapp:1.2.0 --signed-by cosign.pub --attested sbom -o statements
@@ -51,11 +54,15 @@ def command(
     from publisher.model.reference import Reference
     from publisher.report.tables import all_equal, verdicts_text
     from publisher.workflows.signatures import signature_demand
-    from publisher.workflows.verify import Expectation, verify_references
+    from publisher.workflows.verify import Expectation, every_tag, verify_references
 
     targets = [Reference.parse(text) for text in references]
+    if everything and (bad := next((target for target in targets if target.tag or target.digest), None)):
+        raise click.UsageError(f"--all means every tag: name the repository alone, {bad.repository.familiar}")
     with open_session(options, username, password_stdin=password_stdin) as session:
         session.aim([reference.repository for reference in targets])
+        if everything:
+            targets = every_tag(session, targets)
         demand = signature_demand(session, signers, attested, output, key_password)
         results = verify_references(session, targets, Expectation(level, source, local, signed=demand))
     report(Verdicts(results=results))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     options: GlobalOptions, /, version: str, images: tuple[str, ...], rules: tuple[str, ...], flavor: tuple[str, ...],
-    only: str | None, username: str | None, *, undo: bool, delete: bool, dry_run: bool, receipt: Path | None,
+    only: tuple[str, ...], username: str | None, *, undo: bool, delete: bool, dry_run: bool, receipt: Path | None,
     password_stdin: bool, yes: bool, form: str,
 ) -> int:  # fmt: skip
     r"""Let the floating tags fall back as if VERSION were not there.

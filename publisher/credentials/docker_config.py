@@ -127,6 +127,20 @@ def helper_of(environ: Mapping[str, str], registry: str) -> str | None:
     return next((helper for key in _host_keys(registry) if (helper := helpers.get(key))), None)
 
 
+def store_with(environ: Mapping[str, str], registry: str) -> str | None:
+    """Docker's general store, by its program's name, where it holds a login for this registry."""
+    try:
+        document = _document(config_file(environ).read_bytes(), "")
+    except OSError:
+        return None
+    if isinstance(document, Broken) or not document.store:
+        return None
+    from publisher.credentials.helper import ask_helper
+
+    answers = (ask_helper(document.store, key, environ) for key in _host_keys(registry))
+    return f"docker-credential-{document.store}" if any(isinstance(answer, Present) for answer in answers) else None
+
+
 def _document(content: bytes, source: str) -> _Document | Broken:
     if not content.strip() or content.strip() == b"null":
         return _Document()  # as docker takes it: nobody is signed in

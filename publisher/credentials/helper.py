@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import re
 import selectors
-import shutil
+import stat
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from publisher.model.credential import Absent, Answer, Broken, Credential, Present
-from publisher.model.environment import clean_environment
+from publisher.model.environment import clean_environment, find_program
 from publisher.model.printable import printable
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ def ask_helper(name: str, server: str, environ: Mapping[str, str], *, seconds: f
     program = f"docker-credential-{name}"
     if not _NAME.fullmatch(name) or any(character in server for character in "\0\r\n"):
         return Broken(f"'{program}' is not a name of a credential helper")
-    path = shutil.which(program, path=environ.get("PATH"))
+    path = find_program(program, environ)
     if path is None:
         return Broken(f"{program} is configured and not on PATH", "install it, or change docker's config.json")
+    if owner := _writable_by_all(Path(path)):
+        return Broken(f"{program} is not asked: everybody may write to {owner}", "take it out of PATH")
     timeout = seconds or (_SECONDS_AT_A_TERMINAL if sys.stdin and sys.stdin.isatty() else _SECONDS)
     try:
         code, output = _run([path, "get"], server.encode(), clean_environment(environ), timeout)
@@ -50,6 +53,12 @@ def ask_helper(name: str, server: str, environ: Mapping[str, str], *, seconds: f
     except OSError as error:
         return Broken(f"{program} can't be run: {os.strerror(error.errno or 0)}")
     return _read(program, code, output)
+
+
+def _writable_by_all(path: Path) -> Path | None:
+    """Which of a program, what it leads to and their folders anybody may change, so that it may be anybody's."""
+    real = path.resolve()
+    return next((place for place in (path.parent, real, real.parent) if place.stat().st_mode & stat.S_IWOTH), None)
 
 
 def _run(command: list[str], stdin: bytes, environ: Mapping[str, str], seconds: float) -> tuple[int, bytes]:

@@ -17,7 +17,8 @@ _SECURE = ("keyring.backends.SecretService", "keyring.backends.libsecret", "keyr
 _SECURE_ELSEWHERE = ("keyring.backends.macOS", "keyring.backends.Windows")
 
 WITHOUT_KEYRING: Final = (
-    "keep the login in docker's own file, 'publish login --store docker', or set PUBLISH_USERNAME and PUBLISH_PASSWORD"
+    "keep the login in docker's own file, 'publish login REGISTRY --store docker', or set PUBLISH_USERNAME and "
+    "PUBLISH_PASSWORD"
 )
 # What backends raise where the keyring is locked, or new, and its question for a password finds no display.
 _LOCKED: Final = frozenset({"KeyringLocked", "InitError", "LockedException", "PromptDismissedException"})

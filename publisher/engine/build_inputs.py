@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -12,7 +14,6 @@ from publisher.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from publisher.engine.builder import BuildRequest, BuildStep
     from publisher.engine.dockerfile import Instruction
@@ -41,7 +42,8 @@ class BuildInputs(msgspec.Struct, frozen=True, kw_only=True, tag_field="form", t
 def snapshot(request: BuildRequest, files: Iterable[str], previous: BuildInputs | None) -> BuildInputs:
     """What a build is made from now; a file that looks as it did in `previous` isn't read again."""
     previous_files = previous.files if previous else {}
-    stamps = {path: stamp for path in files if (stamp := _stamp(request.context / path, previous_files.get(path)))}
+    context = str(request.context)
+    stamps = {path: stamp for path in files if (stamp := _stamp(f"{context}/{path}", previous_files.get(path)))}
     return BuildInputs(
         dockerfile=(request.context / request.dockerfile).read_text(errors="replace"),
         files=stamps,
@@ -50,18 +52,18 @@ def snapshot(request: BuildRequest, files: Iterable[str], previous: BuildInputs 
     )
 
 
-def _stamp(path: Path, previous: FileStamp | None) -> FileStamp | None:
-    """None for what is no file, or can't be read: the builder will say so."""
+def _stamp(path: str, previous: FileStamp | None) -> FileStamp | None:
+    """None for what is no file, or can't be read: the builder will say so. A context may have very many."""
     try:
-        if path.is_symlink():
-            return FileStamp(size=0, modified=0, mode=0, hash=_hash(bytes(path.readlink())))
-        if not path.is_file():
+        state = os.lstat(path)
+        if stat.S_ISLNK(state.st_mode):
+            return FileStamp(size=0, modified=0, mode=0, hash=_hash(os.fsencode(os.readlink(path))))  # noqa: PTH115 - a Path for each file takes its time
+        if not stat.S_ISREG(state.st_mode):
             return None
-        state = path.stat()
         if previous and (previous.size, previous.modified) == (state.st_size, state.st_mtime_ns):
             content = previous.hash
         else:
-            with path.open("rb") as file:
+            with open(path, "rb") as file:  # noqa: PTH123 - as above
                 content = hashlib.file_digest(file, "sha256").hexdigest()
         return FileStamp(size=state.st_size, modified=state.st_mtime_ns, mode=state.st_mode, hash=content)
     except OSError:

@@ -36,16 +36,25 @@ class UnsupportedByDriver(UsageError):
     """The builder's driver has no way to what is asked of it."""
 
 
+class LostSnapshot(BuildFailed):
+    """The engine has thrown away what the new image stands on, while it was put there: the build is done."""
+
+
 _DRIVER_HINT: Final = (
     "turn on the engine's containerd store, or make another builder, 'docker buildx create --name big --driver "
     "docker-container', and pass --builder big"
 )
+_NEW_BUILDX: Final = "install buildx 0.13 or a newer one; 'docker buildx version' shows which there is"
+# The first words of a step, as buildx before 0.13 writes them whatever it is asked for.
+_PLAIN: Final = re.compile(r"#\d+ \S")
 _NETWORK: Final = (
     r"dial tcp|context deadline exceeded|no such host|i/o timeout|connection re(?:fused|set)|TLS handshake|EOF$"
 )
 # What ends a build that isn't the Dockerfile's fault, in the order in which it is looked for.
 _CAUSES: Final[tuple[tuple[re.Pattern[str], type[PublishError], str | None], ...]] = (
     (re.compile(r"not supported for the docker driver|exporting manifest lists"), UnsupportedByDriver, _DRIVER_HINT),
+    (re.compile(r"parent snapshot \S+ does not exist"), LostSnapshot, "build again: all steps come from the cache"),
+    (re.compile(r"invalid progress (?:mode|value)"), UsageError, _NEW_BUILDX),
     (re.compile(r'no builder "[^"]*" found'), UsageError, "'docker buildx ls' shows which there are"),
     (re.compile(r"no space left on device|disk quota exceeded"), DiskFull, "see 'docker system df'"),
     (re.compile(r"toomanyrequests|429 Too Many Requests"), QuotaUsedUp, None),
@@ -144,10 +153,12 @@ class BuildProgress:
         return self._steps[digest].cached or (bool(dependants) and all(step.cached for step in dependants))
 
     def read(self, lines: Iterable[str]) -> None:
-        """Read all lines to their end."""
+        """Read all lines to their end; raises UsageError, at once, for a buildx that knows no JSON."""
         for text in _documents(lines):
             document = _decode(text)
             if document is None:
+                if not self._inputs and _PLAIN.match(text):
+                    raise UsageError("this buildx is too old: it doesn't tell its steps as JSON", hint=_NEW_BUILDX)
                 self.texts += [printable(line) for line in text.splitlines() if line.strip()]
                 continue
             self._take(document)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from publisher.engine.builder import BuildResult, StepReader, name_also
 from publisher.engine.child import started
 from publisher.engine.dockerfile import read_dockerfile
 from publisher.engine.errors import translated_errors
-from publisher.model.environment import clean_environment
+from publisher.model.environment import clean_environment, find_program
 from publisher.model.errors import BuildFailed
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 def find_buildah(environ: Mapping[str, str]) -> bool:
     """Whether it is installed."""
-    return shutil.which("buildah", path=environ.get("PATH")) is not None
+    return find_program("buildah", environ) is not None
 
 
 def build_by_buildah(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import msgspec
 from msgspec.structs import replace
 
-from publisher.engine.build_progress import BuildProgress
+from publisher.engine.build_progress import BuildProgress, LostSnapshot
 from publisher.engine.child import started
 from publisher.model.build_values import write_fields
-from publisher.model.environment import home_folder
+from publisher.model.environment import find_program, home_folder
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ _SYSTEM: Final = tuple(
 # What a plugin finds when docker has called it, which makes it take docker's words.
 _CALLED_BY_DOCKER: Final = "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND"
 _EPOCH: Final = "SOURCE_DATE_EPOCH"
+_OF_ENGINE: Final = "default"
 # What buildx, its way to the engine and to other builders need; secrets and credentials are not among it.
 _PASSED: Final = frozenset(
     {
@@ -52,16 +52,21 @@ _OF_CACHE: Final = {
 class BuildOutput(Value, frozen=True, kw_only=True):
     """Where the image goes: into an OCI layout, or a tar archive of one; without a path into the engine.
 
-    compression, level: of its layers; None leaves it to the builder.
+    nameless: whether the engine gets it without a name. compression, level: of its layers; None leaves it to the
+    builder.
     """
 
     path: Path | None = None
+    nameless: bool = False
     archive: bool = False
     compression: str | None = None
     level: int = 1
 
     def attributes(self, *, reproducible: bool) -> str:
         """It as buildx takes it."""
+        if self.nameless:
+            # As a layout has them.
+            return "type=image,oci-mediatypes=true"
         fields = ["type=docker"] if self.path is None else ["type=oci", f"dest={self.path}"]
         if self.path is not None and not self.archive:
             fields.append("tar=false")
@@ -87,12 +92,11 @@ class Buildx(Value, frozen=True):
     @classmethod
     def find(cls, environ: Mapping[str, str]) -> Self | None:
         """Docker's plugin, where docker itself is there; else buildx as a program of its own."""
-        path = environ.get("PATH")
-        if shutil.which("docker", path=path):
+        if find_program("docker", environ):
             for folder in _plugin_folders(environ):
                 if os.access(folder / _PLUGIN, os.X_OK):
                     return cls(str(folder / _PLUGIN), ("buildx",))
-        alone = shutil.which(_PLUGIN, path=path) or shutil.which("buildx", path=path)
+        alone = find_program(_PLUGIN, environ) or find_program("buildx", environ)
         return cls(alone) if alone else None
 
     def build(
@@ -101,19 +105,48 @@ class Buildx(Value, frozen=True):
         """Build; raises PublishError by what went wrong. environ: all that the builder sees."""
         child = {**environ, _CALLED_BY_DOCKER: "docker"} if self.words else environ
         progress = BuildProgress(show)
+        try:
+            digest = self._run(request, output, child, progress)
+        except LostSnapshot:
+            # An image of the same name lost it, and what both stand on was collected too early. Nothing is built anew.
+            cached = replace(request, cache=True)
+            digest = self._run(cached, output, child, BuildProgress(lambda _line: None))
+        # Without a cache BuildKit calls cached what it made itself a moment ago.
+        steps = progress.steps if request.cache else [replace(step, cached=False) for step in progress.steps]
+        return BuildxResult(tuple(steps), tuple(progress.warnings), digest)
+
+    def _run(
+        self, request: BuildRequest, output: BuildOutput, environ: Mapping[str, str], progress: BuildProgress
+    ) -> str:
+        """Build once; the root's digest."""
+        named = replace(request, names=()) if output.nameless else request
         with tempfile.TemporaryDirectory(prefix="publish-build-") as folder:
             metadata = Path(folder) / "metadata.json"
             how = ["--progress", "rawjson", "--metadata-file", str(metadata)]
             reproducible = _EPOCH in request.args
-            words = [*how, "--output", output.attributes(reproducible=reproducible), *_options(request)]
-            with started([self.program, *self.words, "build", *words, str(request.context)], child) as process:
+            words = [*how, "--output", output.attributes(reproducible=reproducible), *_options(named)]
+            with started([self.program, *self.words, "build", *words, str(request.context)], environ) as process:
                 assert process.stdout is not None  # noqa: S101 - a pipe was asked for
                 progress.read(process.stdout)
             if process.returncode:
                 raise progress.failure()
-            # Without a cache BuildKit calls cached what it made itself a moment ago.
-            steps = progress.steps if request.cache else [replace(step, cached=False) for step in progress.steps]
-            return BuildxResult(tuple(steps), tuple(progress.warnings), _digest(metadata))
+            return _digest(metadata)
+
+
+def is_engine_builder(environ: Mapping[str, str]) -> bool:
+    """Whether the engine itself builds where no builder is named: the user may have chosen another one for all."""
+    if named := environ.get("BUILDX_BUILDER"):
+        return named == _OF_ENGINE
+    folder = environ.get("BUILDX_CONFIG") or Path(
+        environ.get("DOCKER_CONFIG") or home_folder(environ) / ".docker", "buildx"
+    )
+    try:
+        document = msgspec.json.decode(Path(folder, "current").read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        return True
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return document.get("Name") in {"", _OF_ENGINE}
 
 
 def builder_environment(environ: Mapping[str, str], request: BuildRequest) -> dict[str, str]:

@@ -218,6 +218,16 @@ class Engine:
         finally:
             self._forget(name)
 
+    @contextmanager
+    def temporary_name(self, image: str, repository: str, tag: str) -> Iterator[None]:
+        """Keep an image without a name until the block ends."""
+        with translated_errors(image):
+            self._api.tag(image, repository, tag, force=True)
+        try:
+            yield
+        finally:
+            run_to_end(partial(self._forget, f"{repository}:{tag}"))
+
     def nameless(self) -> tuple[int, int]:
         """How many images have no name any more, and their bytes, layers that they share with others included."""
         with translated_errors(self.address):

@@ -58,6 +58,7 @@ class Pipeline(Value, frozen=True, kw_only=True):
 
     in_ci: bool = True
     event: str = ""
+    own_pull_request: bool = False
     ref: str = ""
     revision: str = ""
     committed: datetime | None = None
@@ -84,6 +85,8 @@ def _github(environ: Mapping[str, str], payload: Payload) -> Pipeline:
             revision = payload.text("pull_request", "head", "sha") or revision
     return Pipeline(
         event=event,
+        own_pull_request=event == "pull_request"
+        and payload.text("pull_request", "head", "repo", "full_name") == environ.get("GITHUB_REPOSITORY"),
         ref=ref,
         revision=revision,
         committed=read_time(payload.text("head_commit", "timestamp")),
@@ -124,6 +127,12 @@ def _github_project(environ: Mapping[str, str], payload: Payload) -> Project:
     )
 
 
+def _is_within_project(environ: Mapping[str, str]) -> bool:
+    """Whether a merge request joins two branches of the project that runs it; what isn't said is no."""
+    source, project = environ.get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", ""), environ.get("CI_PROJECT_ID", "")
+    return bool(source) and source == project == environ.get("CI_MERGE_REQUEST_PROJECT_ID", project)
+
+
 def _gitlab(environ: Mapping[str, str]) -> Pipeline:
     def variable(name: str) -> str:
         return environ.get(name, "")
@@ -133,6 +142,7 @@ def _gitlab(environ: Mapping[str, str]) -> Pipeline:
     event = variable("CI_PIPELINE_SOURCE")
     return Pipeline(
         event="pull_request" if request else event,
+        own_pull_request=bool(request) and _is_within_project(environ),
         ref=next((start + name for start, name in refs if name), ""),
         revision=variable("CI_COMMIT_SHA"),
         committed=read_time(variable("CI_COMMIT_TIMESTAMP")),

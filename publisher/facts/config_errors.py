@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.model.errors import ConfigError
+from publisher.model.fields import lines
 from publisher.model.printable import printable
+from publisher.model.value import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from publisher.model.errors import BadRule
+    from publisher.model.settings import TagSettings
 
 Key = tuple[str, ...]
 
@@ -39,7 +44,9 @@ class InvalidSetting(Exception):
         where = f"{file}, line {line}" if line else str(file)
         key = f"{dotted_key(table + self.key)}: " if self.key else ""
         hint = None if self.hint is None else printable(self.hint)
-        return ConfigError(f"{where}: {key}found {self.value}, allowed is {self.allowed}", reference=file, hint=hint)
+        place = Place(str(file), line or 0)
+        message = f"{where}: {key}found {self.value}, allowed is {self.allowed}"
+        return ConfigError(message, reference=file, hint=hint, place=place)
 
 
 def unknown_key(key: Key, keys: Iterable[str]) -> InvalidSetting:
@@ -81,6 +88,31 @@ def find_line(text: str, key: Key) -> int | None:
         if common > best:
             best, line = common, number
     return line
+
+
+def locate_rule(error: BadRule, file: Path, text: str, table: Key, tags: Mapping[Key, TagSettings]) -> ConfigError:
+    """The error about a rule or a flavor, with the line that it stands in; as it is where it stands in no file.
+
+    tags: the tables `[tags]` by their keys.
+    """
+    for key, settings in tags.items():
+        for name, records in (("rules", settings.rules), ("flavor", settings.flavor)):
+            # Of a flavor only the prefix or suffix may be known to be wrong.
+            written = [record for record in lines(records or ()) if error.rule == record or name == "flavor"]
+            if not any(error.rule in record for record in written):
+                continue
+            path = (*table, *key, name)
+            line = _line_of_item(text, find_line(text, path) or 0, error.rule)
+            where = f"{file}, line {line}" if line else str(file)
+            message = f"{where}: {dotted_key(path)}: {error.message}"
+            return ConfigError(message, reference=file, hint=error.hint, place=Place(str(file), line))
+    return error
+
+
+def _line_of_item(text: str, start: int, item: str) -> int:
+    """The first line from `start` on that has the item as it is; `start` where it is written in another way."""
+    numbered = enumerate(text.splitlines(), 1)
+    return next((number for number, line in numbered if number >= start and item in line), start)
 
 
 def _keys(text: str) -> Iterator[tuple[int, Key]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,15 +12,17 @@ import msgspec
 
 from publisher.facts.build_checks import check_build_paths
 from publisher.facts.checks import check
-from publisher.facts.config_errors import InvalidSetting
+from publisher.facts.config_errors import InvalidSetting, locate_rule
 from publisher.facts.conversion import convert
 from publisher.facts.git import read_root
-from publisher.model.errors import ConfigError
+from publisher.model.errors import BadRule, ConfigError
 from publisher.model.settings import Settings
-from publisher.model.value import Value
+from publisher.model.value import Place, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from publisher.model.settings import TagSettings
 
 OWN_NAME: Final = "publish.toml"
 SHARED_NAME: Final = "pyproject.toml"
@@ -36,6 +40,17 @@ class Configuration(Value, frozen=True):
     def path(self, text: str) -> Path:
         """A path that stands in the file, made usable from anywhere."""
         return self.folder / text
+
+    @contextmanager
+    def locate_rules(self) -> Iterator[None]:
+        """Tells of a wrong rule where in the file it stands, if it does."""
+        try:
+            yield
+        except BadRule as error:
+            if self.file is None:
+                raise
+            table = _TABLE if self.file.name == SHARED_NAME else ()
+            raise locate_rule(error, self.file, _read(self.file), table, _tags(self.settings)) from error
 
 
 class _ConfigFile(Value, frozen=True):
@@ -64,6 +79,12 @@ def load(file: Path | None, directory: Path, environ: Mapping[str, str] = os.env
     except InvalidSetting as invalid:
         raise invalid.error(source.file, source.text, source.table) from invalid
     return Configuration(settings, source.file, source.file.parent)
+
+
+def _tags(settings: Settings) -> dict[tuple[str, ...], TagSettings]:
+    """The tables `[tags]`: that of all first, which stands in for those that images lack."""
+    images = settings.images if isinstance(settings.images, dict) else {}
+    return {("tags",): settings.tags, **{("images", name, "tags"): image.tags for name, image in images.items()}}
 
 
 def has_shared_table(directory: Path) -> bool:
@@ -148,4 +169,7 @@ def _parse(file: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{file} is not TOML: {error}", reference=file, hint="see https://toml.io") from error
+        line = re.search(r"\bat line ([0-9]+)", str(error))
+        place = Place(str(file), int(line[1]) if line else 0)
+        message = f"{file} is not TOML: {error}"
+        raise ConfigError(message, reference=file, hint="see https://toml.io", place=place) from error

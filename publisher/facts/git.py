@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from publisher.model.environment import find_program
 from publisher.model.facts import TAG_REF, GitState
 from publisher.model.value import Value
 
@@ -192,7 +192,7 @@ def _remote(directory: Path, environ: Mapping[str, str]) -> str:
 
 
 def _git(directory: Path, environ: Mapping[str, str], *arguments: str, accepted: tuple[int, ...] = (0,)) -> str:
-    program = shutil.which("git", path=environ.get("PATH"))
+    program = find_program("git", environ)
     if program is None:
         raise _GitError(GitState.NOT_INSTALLED, "git is not installed, or not on PATH")
     variables = {name: value for name, value in environ.items() if name in _KEPT or name.startswith("GIT_CONFIG")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from publisher.http.limits import HEADER_CAP
 from publisher.http.origin import Origin, is_private
 from publisher.model.errors import Denied, Unreachable
 from publisher.model.value import Value
@@ -130,11 +131,13 @@ class Challenge(Value, frozen=True):
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
     """Read every challenge of a WWW-Authenticate header (several headers joined by commas).
 
-    Raises BadChallenge. Source: RFC 9110, 11.6.1.
+    Raises BadChallenge. Source: RFC 9110, 11.6.1. Takes time in proportion to the header's length.
     """
+    if len(header) > HEADER_CAP:
+        raise BadChallenge(f"it has more than {HEADER_CAP:,} characters")
     challenges: list[Challenge] = []
-    position = 0
-    while position < len(header.rstrip(" \t,")):
+    position, end = 0, len(header.rstrip(" \t,"))
+    while position < end:
         position = _skip_commas(header, position)
         scheme = _SCHEME.match(header, position)
         if not scheme:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
-import io
 import ipaddress
-import math
 import os
 import socket
 import sys
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
@@ -20,13 +16,13 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ProxyError
 
-from publisher.http.limits import CONNECT_SECONDS, CONNECTIONS, HEAD_SECONDS, IDLE_SECONDS
+from publisher.http.framing import HttpResponse
+from publisher.http.limits import CONNECT_SECONDS, CONNECTIONS, IDLE_SECONDS
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from _typeshed import WriteableBuffer
     from urllib3 import BaseHTTPResponse
 
     from publisher.http.message import Body
@@ -141,47 +137,10 @@ def _pool_classes(
     return {"http": PlainPool, "https": SecurePool}
 
 
-class _HttpResponse(http.client.HTTPResponse):
-    """An answer whose header must arrive in time as a whole, not only each of its bytes."""
-
-    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
-        super().__init__(sock, *arguments, **options)
-        self._reader = _DeadlineReader(self.fp.detach())
-        self.fp = io.BufferedReader(self._reader, _PIECE)
-
-    def begin(self) -> None:
-        self._reader.deadline = time.monotonic() + HEAD_SECONDS
-        super().begin()
-        self._reader.deadline = math.inf
-
-
-class _DeadlineReader(io.RawIOBase):
-    def __init__(self, raw: io.RawIOBase) -> None:
-        super().__init__()
-        self._raw = raw
-        self.deadline = math.inf
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
-        if time.monotonic() > self.deadline:
-            raise TimeoutError
-        count = self._raw.readinto(buffer)
-        # http.client takes the end of the stream for the end of the header: half an answer would pass for a whole one.
-        if count == 0 and self.deadline < math.inf:
-            raise ConnectionResetError
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
 class _GuardedConnection(HTTPConnection):
     """What every connection does besides."""
 
-    response_class = _HttpResponse
+    response_class = HttpResponse
     _check_address: Callable[[str], None]
     _sockets: WeakSet[socket.socket]
 

@@ -42,6 +42,8 @@ class HostSettings(Value, frozen=True):
     def context(self) -> ssl.SSLContext:
         """Whom to trust, and who we are; raises ConfigError for files that can't be read as certificates."""
         context = ssl.create_default_context() if self.insecure else self._verifying_context()
+        # Nobody needs it, and whoever answers could become somebody else in mid-connection.
+        context.options |= ssl.OP_NO_RENEGOTIATION
         if self.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

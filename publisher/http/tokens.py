@@ -12,7 +12,9 @@ import msgspec
 from publisher.http.limits import ERROR_CAP
 from publisher.http.message import Request, Response
 from publisher.http.origin import Origin
+from publisher.model.credential import IDENTITY_TOKEN_USER
 from publisher.model.errors import Denied, Unreachable
+from publisher.model.reference import DOCKER_HUB
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ _RENEW_AT = 0.8
 _LONGEST_LIFE = 366 * 86400.0
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _REFUSED = frozenset({400, 401, 403, 404, 405})
+_UNAUTHORIZED = 401
 _CLIENT = "publish"
+_HUB_HOST = "registry-1.docker.io"
 
 
 class TokenKey(Value, frozen=True):
@@ -138,11 +142,13 @@ def _refresh(challenge: Challenge, scopes: tuple[str, ...], credential: Credenti
 def _check_status(response: Response, key: TokenKey, who: str) -> None:
     service, registry = Origin.of(response.url).netloc, key.registry.netloc
     if response.status in _REFUSED:
-        raise Denied(
-            f"{service} gives {who} no token for {registry} (HTTP {response.status})",
-            reference=registry,
-            hint="check user name and token; with two-factor login a personal access token is needed",
-        )
+        target = DOCKER_HUB if registry == _HUB_HOST else registry
+        message = f"{service} gives {who} no token for {registry} (HTTP {response.status})"
+        if response.status == _UNAUTHORIZED and not key.anonymous:
+            secret = "token" if who.startswith(IDENTITY_TOKEN_USER) else "user name and password"
+            message = f"{service} does not accept the {secret} of {who} for {registry} (HTTP 401)"
+        hint = "" if key.anonymous else "; with two-factor login a personal access token is needed"
+        raise Denied(message, reference=registry, hint=f"sign in: publish login {target}{hint}")
     if response.status >= 300:  # noqa: PLR2004 - anything but success
         raise Unreachable(f"{service} answers {response.status} instead of a token", reference=registry)
 

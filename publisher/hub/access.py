@@ -14,6 +14,7 @@ import msgspec
 
 from publisher.http.message import Request
 from publisher.http.origin import Origin
+from publisher.http.pages import PageTrail
 from publisher.http.tokens import read_object, token_in
 from publisher.hub.answers import error_of, message_of
 from publisher.hub.shapes import AccessToken, OrganizationToken
@@ -58,7 +59,6 @@ _REFUSED: Final = frozenset({401, 403})
 # A token lives ten minutes; one that is about to end is renewed before it is used.
 _LIFE: Final = 600.0
 _AHEAD: Final = 30.0
-_MOST_PAGES: Final = 10_000
 
 
 class Access:
@@ -106,17 +106,17 @@ class Access:
     def pages(self, path: str, query: Mapping[str, str], shape: type[Shape], what: str) -> Iterator[Shape]:
         """The results of every page; `next` is followed on the API's own origin only, as the bearer goes with it."""
         next_path: str | None = f"{path}?{urlencode({'page_size': '100', **query})}"
-        visited = set[str]()
-        while next_path and len(visited) < _MOST_PAGES:
-            if next_path in visited:
-                raise VerificationFailed("Docker Hub's pages lead in a circle", reference=path)
-            visited.add(next_path)
+        trail = PageTrail(f"Docker Hub's list of {what}", path)
+        while next_path:
+            trail.visit(next_path)
             with self.request("GET", next_path) as response:
                 if response.status != _OK:
                     raise error_of(response, "list", what, who=self.who, right="a token with Read")
                 page = decode(response, dict[str, Any])
-            yield from _results(page, shape, what)
-            next_path = page.get("next") or None
+            results = _results(page, shape, what)
+            trail.count(len(results))
+            yield from results
+            next_path = _next_page(page, what)
 
     def _send(self, method: str, url: str, body: Any, authorization: str) -> Response:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -144,7 +144,7 @@ class Access:
                     f"Docker Hub's API does not accept the credential of {credential.principal}: "
                     f"{message_of(response.content) or response.status}",
                     reference="hub.docker.com",
-                    hint="with two-factor or single sign-on use an access token: publish login",
+                    hint="with two-factor or single sign-on use an access token: publish login docker.io",
                 )
             if response.status != _OK:
                 raise error_of(response, "sign in to", "its API", who=credential.username, right="an access token")
@@ -159,7 +159,7 @@ def decode(response: Response, shape: type[Shape]) -> Shape:
     """An answer's JSON; raises Unreachable where it is something else."""
     try:
         return msgspec.json.decode(response.content, type=shape)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         reference = response.url.partition("?")[0]
         raise Unreachable(
             f"Docker Hub's API answered in a form that can't be read: {error}", reference=reference
@@ -173,11 +173,18 @@ def _results(page: dict[str, Any], shape: type[Shape], what: str) -> list[Shape]
         raise Unreachable(f"Docker Hub's list of {what} can't be read: {error}") from error
 
 
+def _next_page(page: dict[str, Any], what: str) -> str | None:
+    following = page.get("next") or None
+    if following is not None and not isinstance(following, str):
+        raise Unreachable(f"Docker Hub's list of {what} can't be read to its end: its next page has no address")
+    return following
+
+
 def _expiry_of(token: str, default: float) -> float:
     """When a token ends, in unix seconds, as it says itself: there is no other place that tells."""
     payload = token.split(".")[1] if token.count(".") == 2 else ""  # noqa: PLR2004 - a JWT's three parts
     try:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return float(claims["exp"])
-    except (binascii.Error, ValueError, KeyError, TypeError, RecursionError):
+    except (binascii.Error, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return default

@@ -68,7 +68,7 @@ def error_of(response: Response, what: str, reference: object, *, who: str, righ
 
 def _way_forward(message: str, who: str, right: str) -> str:
     if not who:
-        return "sign in: publish login"
+        return "sign in: publish login docker.io"
     if "organization access token" in message:
         return "this route takes no organization access token: use a personal one"
     return f"it takes {right}; tokens are made at {_TOKENS}"

@@ -10,6 +10,7 @@ import msgspec
 from publisher.model.attestation import Signatures
 from publisher.model.digest import Digest
 from publisher.model.reference import Reference, Repository
+from publisher.model.value import Document
 
 
 class TagRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,11 +24,12 @@ class TagRow(msgspec.Struct, frozen=True, kw_only=True):
     pulled: str | None = None
 
 
-class TagList(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.tags/1"):
-    """A repository's tags, by name."""
+class TagList(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.tags/1"):
+    """A repository's tags, the newest version first. omitted: how many more a limit left out."""
 
     repository: Repository
     tags: tuple[TagRow, ...]
+    omitted: int = 0
 
 
 class KeptTag(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +50,7 @@ class GoneTag(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class Pruning(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.prune/1"):
+class Pruning(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.prune/1"):
     """What stays and what goes; applied is false for a dry run."""
 
     repository: Repository
@@ -66,7 +68,7 @@ class HubChange(msgspec.Struct, frozen=True, kw_only=True):
     after: Any
 
 
-class HubReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.hub/1"):
+class HubReport(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.hub/1"):
     """What differs from the configuration; `applied` says whether it still does."""
 
     changes: tuple[HubChange, ...] = ()
@@ -74,7 +76,7 @@ class HubReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     warnings: tuple[str, ...] = ()
 
 
-class PullQuota(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.limits/1"):
+class PullQuota(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.limits/1"):
     """How many pulls Docker Hub allows; limit None means that it names none for this user.
 
     window: in seconds. source: what is counted, an address or an account, as Docker Hub names it. who: "" for nobody.
@@ -107,7 +109,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     signatures: Signatures = msgspec.UNSET
 
 
-class Verdicts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.verify/1"):
+class Verdicts(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.verify/1"):
     """All of them, in the order asked."""
 
     results: tuple[Verdict, ...]
@@ -133,19 +135,27 @@ class FloatingStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepositoryStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One repository; `foreign` are the tags that no rule speaks of."""
+    """One repository, newest first; `foreign` are the tags that no rule speaks of.
+
+    omitted: how many older versions a limit left out.
+    """
 
     repository: Repository
     versions: tuple[VersionStatus, ...]
     floating: tuple[FloatingStatus, ...]
     foreign: tuple[str, ...]
+    omitted: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is there that could be told of."""
+        return not (self.versions or self.floating or self.foreign or self.omitted)
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.status/1"):
+class Status(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.status/1"):
     """All repositories that the configuration names."""
 
     repositories: tuple[RepositoryStatus, ...]
-    sandbox: bool | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def drifted(self) -> tuple[str, ...]:

@@ -90,3 +90,15 @@ def _can_be_made(folder: Path) -> bool:
         return False
     there = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), Path("/"))
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def find_program(name: str, environ: Mapping[str, str]) -> str | None:
+    """Where a program is: in the folders of PATH that are named from the root on.
+
+    Others are below the working directory, which may be a checkout: what lies there is not the user's program (Go and
+    docker refuse it too).
+    """
+    import shutil
+
+    folders = [folder for folder in (environ.get("PATH") or os.defpath).split(os.pathsep) if Path(folder).is_absolute()]
+    return shutil.which(name, path=os.pathsep.join(folders))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import signal
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from publisher.model.printable import printable
+
+if TYPE_CHECKING:
+    from publisher.model.value import Place
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says where a file can't grow: the disk is full, or a quota or a limit is reached."""
@@ -18,16 +21,20 @@ class PublishError(Exception):
     message: what happened, a sentence without its full stop.
     reference: the image reference, registry or file it happened to.
     hint: the likely cause, or the next command to run.
+    place: the line of a file that is to be changed.
     """
 
     exit_code: int = 1
     kind: ClassVar[str] = "unexpected"
 
-    def __init__(self, message: str, *, reference: object = None, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, reference: object = None, hint: str | None = None, place: Place | None = None
+    ) -> None:
         super().__init__(printable(message))
         self.message = printable(message)
         self.reference = None if reference is None else str(reference)
         self.hint = hint
+        self.place = place
 
 
 class DiskFull(PublishError):
@@ -54,6 +61,14 @@ class ConfigError(PublishError):
 
     exit_code = 2
     kind = "configuration"
+
+
+class BadRule(ConfigError):
+    """A tag rule or a flavor that is wrong; `rule` is its text."""
+
+    def __init__(self, message: str, *, rule: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.rule = rule
 
 
 class BadReference(UsageError):
@@ -130,6 +145,12 @@ class VerificationFailed(PublishError):
 
     exit_code = 5
     kind = "verification"
+
+
+class RepositoryMissing(VerificationFailed):
+    """The registry has no repository of that name."""
+
+    kind = "repository-missing"
 
 
 class BadManifest(VerificationFailed):
@@ -211,6 +232,8 @@ class Stopped(PublishError):
         super().__init__(message or word, reference=reference, hint=hint)
         self.signal = number
         self.exit_code = 128 + number
+        self.by_signal = not message
+        """Whether a signal ended it, and not an answer."""
 
 
 class Interrupted(BaseException):

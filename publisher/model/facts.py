@@ -40,8 +40,9 @@ class Facts(Value, frozen=True, kw_only=True):
     """Everything that a plan needs to know and may not look up itself.
 
     event: the CI's name for why it runs ("push", "pull_request", "schedule"), "" outside CI.
+    own_pull_request: whether it is a pull request that comes from this same repository.
     ref: what is built, "refs/tags/v1.2.3", "refs/heads/main", "refs/pull/7/merge", or "" for none.
-    revision: the commit, 40 (or 64) hex digits. committed: its time.
+    revision: the commit, 40 (or 64) hex digits. committed: its time. head: the one that is checked out.
     head_tags: git's tags at HEAD. base_ref: the branch that a pull request wants to join.
     changed: tracked files that differ from the commit. untracked: how many files git doesn't know.
     epoch: SOURCE_DATE_EPOCH, where it is set. now: the clock, or the epoch.
@@ -52,8 +53,10 @@ class Facts(Value, frozen=True, kw_only=True):
     now: datetime
     epoch: datetime | None = None
     event: str = ""
+    own_pull_request: bool = False
     ref: str = ""
     revision: str | None = None
+    head: str | None = None
     committed: datetime | None = None
     head_tags: tuple[str, ...] = ()
     default_branch: str = ""

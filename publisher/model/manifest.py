@@ -14,6 +14,8 @@ from publisher.model.value import Value
 LARGEST: Final = 16 * 1024 * 1024
 DEEPEST: Final = 64
 MOST_ENTRIES: Final = 1_000
+_LARGEST_SIZE: Final = 2**63 - 1
+"""Go's own limit."""
 
 # BuildKit's mark for an index entry that describes another entry and is not an image (buildkit, attestation-storage).
 _ATTESTATION_KEY = "vnd.docker.reference.type"
@@ -172,7 +174,8 @@ def parse_manifest(content: bytes, media_type: str | None = None) -> Content:
         raise BadManifest("the manifest is ambiguous: it has both 'manifests' and 'layers' or 'config'")
     version = document.get("schemaVersion")
     if type(version) is not int or version != 2:  # noqa: PLR2004 - the only version that is content-addressed
-        raise BadManifest(f"manifest schema {version!r} is not supported, only 2")
+        hint = "'skopeo copy --format v2s2' writes schema 2, and so does an engine that pulls and pushes it"
+        raise BadManifest(f"manifest schema {version!r} is not supported, only 2", hint=hint)
     if kind is None:
         kind = media.OCI_INDEX if "manifests" in document else media.OCI_MANIFEST
     try:
@@ -214,8 +217,8 @@ def _check_keys(document: dict[str, Any]) -> None:
 def _descriptor(entry: dict[str, Any]) -> Descriptor:
     _check_keys(entry)
     size = entry["size"]
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise ValueError(f"size {size!r} is not a number of bytes")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST_SIZE:
+        raise ValueError("a size is not a number of bytes")
     platform = entry.get("platform")
     return Descriptor(
         _text(entry["mediaType"]),
@@ -258,9 +261,20 @@ def read_document(content: bytes, *, largest: int = LARGEST) -> dict[str, Any]:
         document = json.loads(content.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise BadManifest(f"the document is not valid JSON: {error}") from error
+    if b"\\u" in content and _has_half_character(document):
+        raise BadManifest("the document holds half of a character: readers differ in what they take it for")
     if not isinstance(document, dict):
         raise BadManifest("the document is not a JSON object")
     return document
+
+
+def _has_half_character(document: object) -> bool:
+    """Whether a text holds one surrogate of a pair, which is no character, and can't be written as UTF-8."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import msgspec
 from publisher.model.attestation import PlannedSigning
 from publisher.model.digest import Digest
 from publisher.model.reference import TagReference
+from publisher.model.value import Document
 
 
 class Kind(StrEnum):
@@ -47,7 +48,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True, rename={"before": "from", 
     reason: str
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.plan/1"):
+class Plan(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.plan/1"):
     """A plan: made by a pure function of configuration, git, CI and the registry's tags.
 
     version: the first tag that a rule gave. release: the semantic version that is published.
@@ -61,10 +62,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="p
     images: tuple[str, ...]
     tags: tuple[str, ...]
     moves: tuple[Move, ...]
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    sandbox: bool | msgspec.UnsetType = msgspec.UNSET
     signing: PlannedSigning | msgspec.UnsetType = msgspec.UNSET
 
     @property
@@ -73,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="p
         return tuple(move for move in self.moves if move.action is Action.REFUSE)
 
 
-class Plans(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.plans/1"):
+class Plans(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.plans/1"):
     """One plan for each `[images.NAME]`."""
 
     plans: dict[str, Plan]

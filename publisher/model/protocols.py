@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor, Platform
     from publisher.model.reference import Repository
+    from publisher.model.value import Place
 
 
 class CredentialSource(Protocol):
@@ -56,6 +57,9 @@ class LooseImage(Protocol):
     @property
     def config(self) -> bytes:
         """The config's exact bytes; a stream has them only after its layers have passed."""
+
+    def size_of(self, diff_ids: frozenset[Digest]) -> int:
+        """About how many bytes these layers have, as far as can be told before they pass."""
 
     def layers(self, needed: frozenset[Digest]) -> AbstractContextManager[Iterator[tuple[Digest | None, Layer]]]:
         """Read the layers once more, from the start; each must be read whole or left before the next is taken.
@@ -136,8 +140,11 @@ class Progress(Protocol):
     def step(self, text: str) -> None:
         """A step begins or ended, in one line."""
 
-    def warn(self, text: str) -> None:
-        """Something the user should know and needn't act on now."""
+    def warn(self, text: str, place: Place | None = None) -> None:
+        """Something the user should know and needn't act on now; place: the line of a file that it is about."""
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        """A step with many lines, which may be folded away."""
 
     def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
         """A bar for `total` bytes; None when unknown."""

@@ -10,6 +10,7 @@ from publisher.model.attestation import Signatures
 from publisher.model.digest import Digest
 from publisher.model.plan import Action, Kind, Plan
 from publisher.model.reference import TagReference
+from publisher.model.value import Document
 
 
 class State(StrEnum):
@@ -73,7 +74,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     smoke: dict[str, object] | None = None
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.error/1"):
+class Failure(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.error/1"):
     """An error as other programs read it."""
 
     code: int
@@ -91,7 +92,7 @@ class KeptManifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     content: bytes
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.receipt/1"):
+class Receipt(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.receipt/1"):
     """A run's record; times are RFC 3339 in UTC."""
 
     id: str
@@ -108,11 +109,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag
     verification: Verification | None
     moves: tuple[Change, ...]
     manifests: tuple[KeptManifest, ...] | msgspec.UnsetType = msgspec.UNSET
-    sandbox: bool | msgspec.UnsetType = msgspec.UNSET
     signatures: Signatures = msgspec.UNSET
 
 
-class Receipts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.receipts/1"):
+class Receipts(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.receipts/1"):
     """Several receipts in one document."""
 
     receipts: tuple[Receipt, ...]

@@ -25,6 +25,19 @@ class Value(msgspec.Struct, frozen=True):
     """
 
 
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command prints as JSON. sandbox: true where it is of a rehearsal, else left out."""
+
+    sandbox: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class Place(Value, frozen=True):
+    """A line of a file; 0 for none of them."""
+
+    file: str
+    line: int = 0
+
+
 class TextValue:
     """An immutable value that documents hold as its text; equality, hash and order are those of its `parts`.
 

@@ -15,6 +15,7 @@ from publisher.planning.build_ref import BuildRef, RefKind
 from publisher.planning.lines import desired, exact_tags, spellings
 from publisher.planning.names import Name, bind, names
 from publisher.planning.ref_choice import RefReading, choose_ref
+from publisher.planning.reserved import pull_request_names
 from publisher.planning.rules import MARKER, read_rules
 from publisher.planning.tag_reader import tag_reader
 
@@ -65,7 +66,9 @@ class PlanRequest(Value, frozen=True, kw_only=True):
     images: as written, without tags, perhaps with enable=BOOL. version: --version.
     rules, flavor: as written, None where not given.
     labels: the configuration's, then the options'; an empty value removes one.
-    version_prefix: what this image's git tags start with. force: overwrite exact tags.
+    version_prefix: what this image's git tags start with; other_prefixes: those of the repository's other images.
+    force: overwrite exact tags. pull_request: a pull request's tags are to be written, not only shown.
+    selection: the options that name images and rules, for the commands that are told.
     """
 
     images: tuple[str, ...] = ()
@@ -74,14 +77,21 @@ class PlanRequest(Value, frozen=True, kw_only=True):
     flavor: tuple[str, ...] | None = None
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     version_prefix: str = ""
+    other_prefixes: tuple[str, ...] = ()
+    pull_request: bool = False
+    selection: str = ""
     force: bool = False
     sandbox: bool = False
+
+    def reading(self, ruleset: Ruleset) -> RefReading:
+        """How a git tag is read for this image; ruleset: the rules as written."""
+        return RefReading(self.version_prefix, ruleset, self.other_prefixes)
 
 
 class Candidates(Value, frozen=True, kw_only=True):
     """What would be written into an empty registry; names are in the rules' order, the same for each image.
 
-    nameless: no image was named at all, so that the tags stand alone.
+    nameless: no image was named at all, so that the tags stand alone. selection: as asked for.
     """
 
     images: tuple[ImageName, ...]
@@ -93,6 +103,7 @@ class Candidates(Value, frozen=True, kw_only=True):
     force: bool = False
     sandbox: bool = False
     nameless: bool = False
+    selection: str = ""
 
     @property
     def release(self) -> Version | None:
@@ -153,9 +164,10 @@ def candidates(request: PlanRequest, facts: Facts) -> Candidates:
     Raises ConfigError for rules, BadReference for an image or a tag, UsageError and NoVersion for the version.
     """
     written = read_rules(request.rules, request.flavor)
-    origin = choose_ref(facts, request.version, RefReading(request.version_prefix, written))
+    origin = choose_ref(facts, request.version, request.reading(written))
     ruleset = bind(written, origin)
-    naming = names(ruleset, origin)
+    is_pushed = request.pull_request and facts.is_pull_request
+    naming = pull_request_names(ruleset, origin) if is_pushed else names(ruleset, origin)
     first = naming.names[0] if naming.names else None
     return Candidates(
         images=read_images(request.images),
@@ -167,6 +179,7 @@ def candidates(request: PlanRequest, facts: Facts) -> Candidates:
         force=request.force,
         nameless=not request.images,
         sandbox=request.sandbox,
+        selection=request.selection,
     )
 
 
@@ -193,7 +206,7 @@ def bound_rules(request: PlanRequest, facts: Facts) -> Ruleset:
     """
     written = read_rules(request.rules, request.flavor)
     try:
-        origin = choose_ref(facts, None, RefReading(request.version_prefix, written))
+        origin = choose_ref(facts, None, request.reading(written))
     except NoVersion:
         origin = BuildRef(kind=RefKind.NONE, revision=facts.revision, now=facts.now)
     return bind(written, origin)

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from publisher.model.errors import ConfigError
+from publisher.model.errors import BadRule
 from publisher.model.fields import fields, lines
 from publisher.model.value import Value
 
@@ -39,7 +39,7 @@ class Flavor(Value, frozen=True, kw_only=True):
 
 
 def read_flavor(texts: tuple[str, ...]) -> Flavor:
-    """Read records such as `latest=auto` and `suffix=-alpine,onlatest=true`; raises ConfigError."""
+    """Read records such as `latest=auto` and `suffix=-alpine,onlatest=true`; raises BadRule."""
     flavor = Flavor()
     for text in lines(texts):
         flavor = _read(flavor, text)
@@ -90,8 +90,9 @@ def _truth(text: str, value: str) -> bool:
     return value == "true"
 
 
-def _wrong(text: str, reason: str) -> ConfigError:
-    return ConfigError(
+def _wrong(text: str, reason: str) -> BadRule:
+    return BadRule(
         f"the flavor '{text}' is wrong: {reason}",
+        rule=text,
         hint="allowed are latest=auto|true|false, prefix=P and suffix=S, the last two with onlatest=true|false",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -85,12 +86,50 @@ def survey(ruleset: Ruleset, state: Published) -> Survey:
     )
 
 
-def survey_reads(ruleset: Ruleset, tags: Iterable[str]) -> frozenset[str]:
-    """Which of these tags a survey needs the digests of: exact names, their markers, all that may float."""
+def survey_reads(ruleset: Ruleset, tags: Iterable[str], *, versions: bool = True) -> frozenset[str]:
+    """Which of these tags a survey needs the digests of: exact names, their markers, all that may float.
+
+    versions: without it only the exact names that a marker speaks of; `reads_left` tells which others are needed.
+    """
     reader, present = tag_reader(ruleset), frozenset(tags)
-    exact = {tag for spelled in exact_tags(ruleset, present).values() for tag in spelled}
-    markers = {MARKER + tag for tag in exact} & present
-    return frozenset(exact | markers | {tag for tag in present if reader.floats(tag)})
+    spellings = exact_tags(ruleset, present).values()
+    exact = {tag for spelled in spellings if versions or _markers(spelled, present) for tag in spelled}
+    return frozenset(exact | _markers(exact, present) | {tag for tag in present if reader.floats(tag)})
+
+
+def _markers(tags: Iterable[str], present: frozenset[str]) -> set[str]:
+    return {MARKER + tag for tag in tags} & present
+
+
+class VersionChoice(Value, frozen=True):
+    """Which versions are of interest: the `newest` of those that have a tag like `glob`; None: all of them."""
+
+    newest: int | None = None
+    glob: str = "*"
+
+    def takes(self, tag: str) -> bool:
+        """Whether a tag is like the glob."""
+        return fnmatchcase(tag, self.glob)
+
+    def matching(self, versions: Mapping[Version, tuple[str, ...]]) -> list[Version]:
+        """Those with such a tag, newest first, however many."""
+        return [version for version in sorted(versions, reverse=True) if any(map(self.takes, versions[version]))]
+
+
+def reads_left(ruleset: Ruleset, state: Published, choice: VersionChoice) -> frozenset[str]:
+    """Which tags' digests tell more of the floating tags, and those of the chosen versions.
+
+    The versions that floating tags belong to, and the first of those names, readable in several ways, that may take one
+    from them; what the state holds already is among them.
+    """
+    published = published_versions(ruleset, state)
+    owners = desired(ruleset, eligible(published))
+    chosen = choice.matching({version: found.tags for version, found in published.items()})[: choice.newest]
+    claims = contested(ruleset, state, owners)
+    open_claims = (next((tag for tag in claim.readable_as if tag not in state.stated), None) for claim in claims)
+    return frozenset(
+        {published[version].tags[0] for version in (*owners.values(), *chosen)} | {tag for tag in open_claims if tag}
+    )
 
 
 def line_of(tag: str, owner: PublishedVersion, state: Published) -> Line:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from publisher.model.errors import BadReference
+from publisher.model.errors import BadReference, BadRule
 from publisher.model.plan import Kind
 from publisher.model.reference import Tag
 from publisher.model.value import Value
@@ -82,7 +82,7 @@ def _flavored(text: str, origin: BuildRef) -> str:
     try:
         return expand(text, origin)
     except BadExpression as error:
-        raise bad_rule(f"flavor {text}", str(error)) from error
+        raise BadRule(f"the flavor '{text}' is wrong: {error}", rule=text) from error
 
 
 def _bind(rule: Rule, ruleset: Ruleset, origin: BuildRef) -> Rule:
@@ -154,7 +154,8 @@ def _named(ruleset: Ruleset, results: Iterable[tuple[Rule, RuleResult]]) -> list
 
 def _following(named: list[Name]) -> list[Name]:
     """Each floating name with the version that it follows: as an exact tag tells it, where there is one."""
-    exact = [name for name in named if name.version and name.kind is Kind.EXACT and not name.clash and _tells(name)]
+    exact = [name for name in named if name.version and name.kind is Kind.EXACT and _tells(name)]
+    exact = [name for name in exact if not name.clash] or exact
     return [replace(name, version=_followed(name, exact)) if name.kind is Kind.FLOATING else name for name in named]
 
 

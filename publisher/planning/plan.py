@@ -167,7 +167,8 @@ def _overwritten_versions(repository: RepositoryState, moves: list[Move]) -> Ite
 def _warnings(repository: RepositoryState, moves: list[Move]) -> Iterator[str]:
     where, release = repository.image.written, repository.asked.release
     if repository.yanked:
-        yield f"{release} is yanked in {where}, so no floating tag moves to it; `publish yank --undo {release}`"
+        again = f"publish yank --undo {release}{repository.asked.selection}"
+        yield f"{release} is yanked in {where}, so no floating tag moves to it; `{again}`"
     yield from _taken_lines(repository, moves)
     yield from _overwritten_versions(repository, moves)
     for move in moves:
@@ -177,9 +178,12 @@ def _warnings(repository: RepositoryState, moves: list[Move]) -> Iterator[str]:
                 "several ways, and its image doesn't say which version it is; label it org.opencontainers.image.version"
             )
     others = ((tag, owner) for tag, owner in repository.owners.items() if owner not in repository.asked.versions)
-    others = ((tag, owner) for tag, owner in others if tag not in repository.contested)
+    others = ((tag, owner) for tag, owner in others if tag not in repository.contested and owner in repository.here)
     found = [line_of(tag, repository.here[owner], repository.state) for tag, owner in others]
     if lines := [line for line in found if line.state is not LineState.OK]:
         shown = ", ".join(f"{line.tag} ({line.state}, belongs to {line.version})" for line in lines[:_SHOWN])
         more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-        yield f"floating tags of {where} are not where they belong: {shown}{more}; `publish reconcile` puts them right"
+        yield (
+            f"floating tags of {where} are not where they belong: {shown}{more}; "
+            f"`publish reconcile{repository.asked.selection}` puts them right"
+        )

@@ -16,7 +16,10 @@ from publisher.planning.rules import DEFAULT, Ruleset, RuleType
 from publisher.planning.version import ANY_SCHEME, Scheme, parse_version
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from publisher.model.facts import Facts
+    from publisher.planning.version import Version
 
 # A word perhaps, then numbers with dots or a date: what people call a version, whatever the rules.
 _LOOKS_LIKE: Final = re.compile(
@@ -26,10 +29,39 @@ _LOOKS_LIKE: Final = re.compile(
 
 
 class RefReading(Value, frozen=True):
-    """How a ref is read. prefix: what this image's git tags start with, as `api/`; rules: what takes the rest."""
+    """How a ref is read. prefix: what this image's git tags start with, as `api/`; rules: what takes the rest.
+
+    others: what the git tags of other images in the same repository start with.
+    """
 
     prefix: str = ""
     ruleset: Ruleset = DEFAULT
+    others: tuple[str, ...] = ()
+
+    def takes(self, tag: str) -> bool:
+        """Whether a git tag is this image's: no other prefix that it bears is longer."""
+        longer = (other for other in self.others if len(other) > len(self.prefix))
+        return tag.startswith(self.prefix) and not any(map(tag.startswith, longer))
+
+    def why_not(self, tag: str) -> str:
+        """A sentence about a tag that this image doesn't take."""
+        if not tag.startswith(self.prefix):
+            return f"the git tag {tag} doesn't start with {self.prefix}, so it is no version of this image"
+        other = max((other for other in self.others if tag.startswith(other)), key=len)
+        return f"the git tag {tag} is of the image whose tags start with {other}, so it is no version of this one"
+
+
+def released_images(facts: Facts, readings: Mapping[str, RefReading]) -> frozenset[str] | None:
+    """Of several images, by name, those that the git tag which is released belongs to; None where none is released.
+
+    CI says that a tag is; elsewhere it is one at HEAD that some image's rules read as a version.
+    """
+    if facts.in_ci:
+        if not facts.ref.startswith(TAG_REF):
+            return None
+        tag = facts.ref.removeprefix(TAG_REF)
+        return frozenset(name for name, reading in readings.items() if reading.takes(tag))
+    return frozenset(name for name, reading in readings.items() if _versions_at_head(facts, reading)) or None
 
 
 def choose_ref(facts: Facts, version: str | None = None, reading: RefReading | None = None) -> BuildRef:
@@ -73,9 +105,7 @@ def _stated(text: str, reading: RefReading) -> BuildRef:
 
 def _of_head(facts: Facts, reading: RefReading) -> BuildRef:
     """Outside CI a version tag at HEAD says more than the branch that is checked out."""
-    own = [tag.removeprefix(reading.prefix) for tag in facts.head_tags if tag.startswith(reading.prefix)]
-    versions = [(version, tag) for tag in own if (version := version_in_ref(reading.ruleset, tag))]
-    if versions:
+    if versions := _versions_at_head(facts, reading):
         version, tag = max(versions)
         return BuildRef(kind=RefKind.TAG, name=tag, version=version)
     origin = _of_ref(facts, reading)
@@ -83,12 +113,15 @@ def _of_head(facts: Facts, reading: RefReading) -> BuildRef:
     return replace(origin, note="; ".join(dict.fromkeys(notes))) if notes else origin
 
 
+def _versions_at_head(facts: Facts, reading: RefReading) -> list[tuple[Version, str]]:
+    own = [tag.removeprefix(reading.prefix) for tag in facts.head_tags if reading.takes(tag)]
+    return [(version, tag) for tag in own if (version := version_in_ref(reading.ruleset, tag))]
+
+
 def _not_taken(tag: str, reading: RefReading, origin: BuildRef) -> str:
     instead = f"; {origin.name} is planned instead" if origin.name else ""
-    if not tag.startswith(reading.prefix):
-        return (
-            f"the git tag {tag} at HEAD doesn't start with {reading.prefix}, so it is no version of this image{instead}"
-        )
+    if not reading.takes(tag):
+        return reading.why_not(tag).replace(tag, f"{tag} at HEAD", 1) + instead
     taker = _taker(tag.removeprefix(reading.prefix)) or "name the version with --version"
     return f"no rule takes the git tag {tag} at HEAD; {taker}{instead}"
 
@@ -120,9 +153,8 @@ def _of_ref(facts: Facts, reading: RefReading) -> BuildRef:
 
 
 def _of_tag(tag: str, reading: RefReading) -> BuildRef:
-    if not tag.startswith(reading.prefix):
-        note = f"the git tag {tag} doesn't start with {reading.prefix}, so it is no version of this image"
-        return BuildRef(kind=RefKind.NONE, note=note)
+    if not reading.takes(tag):
+        return BuildRef(kind=RefKind.NONE, note=reading.why_not(tag))
     name = tag.removeprefix(reading.prefix)
     return BuildRef(kind=RefKind.TAG, name=name, version=version_in_ref(reading.ruleset, name))
 

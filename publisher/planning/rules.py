@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
-from publisher.model.errors import ConfigError
+from publisher.model.errors import BadRule
 from publisher.model.fields import fields, lines
 from publisher.model.value import Value
 from publisher.planning.flavor import Flavor, read_flavor
@@ -314,6 +314,6 @@ def matches_all(rule: Rule) -> bool:
     return slashed is not None and "g" in slashed[2]
 
 
-def bad_rule(rule: Rule | str, reason: str, hint: str | None = None) -> ConfigError:
+def bad_rule(rule: Rule | str, reason: str, hint: str | None = None) -> BadRule:
     """An error about one rule, which it names."""
-    return ConfigError(f"the rule '{rule}' is wrong: {reason}", hint=hint)
+    return BadRule(f"the rule '{rule}' is wrong: {reason}", rule=str(rule), hint=hint)

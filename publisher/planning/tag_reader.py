@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from math import inf
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from publisher.model.plan import Kind
@@ -24,7 +26,7 @@ from publisher.planning.version import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from publisher.planning.rules import Rule, Ruleset
 
@@ -35,6 +37,9 @@ _PRERELEASE: Final = re.compile(r"(?:alpha|beta|rc|pre|preview)(?![A-Za-z])", re
 # Epochs count the few times that a project changed how it counts; a longer number before a dash is a date.
 _EPOCH: Final = re.compile(r"(v?[0-9]{1,3})-(?=[0-9])")
 _DASHED_DATE: Final = re.compile(r"v?[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_NUMBERS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+# A version's key, in which a line's numbers go on without end.
+_Order = tuple[int, tuple[float, ...], int, tuple[object, ...], tuple[object, ...]]
 # A tag with more dashes than this is a branch's or a sentence.
 _MOST_DASHES: Final = 8
 
@@ -125,6 +130,29 @@ class TagReader:
     def _is_line(form: _Form, forms: list[_Form]) -> bool:
         """Whether what a match rule gives may be the line of what another rule names."""
         return any(other.rule is not form.rule and other.is_longer_than_lines for other in forms)
+
+
+def newest_first(ruleset: Ruleset, tags: Iterable[str]) -> list[str]:
+    """Tags in the order of versions, each floating tag before those that it spans; other names last, by name."""
+    reader = tag_reader(ruleset)
+    words, numbered, others = list[str](), list[tuple[_Order, str]](), list[str]()
+    for tag in sorted(tags):
+        if order := _order(reader, tag):
+            numbered.append((order, tag))
+        else:
+            (words if reader.kind_of(tag) is Kind.FLOATING else others).append(tag)
+    numbered.sort(key=itemgetter(0), reverse=True)
+    return [*words, *(tag for _order, tag in numbered), *others]
+
+
+def _order(reader: TagReader, tag: str) -> _Order | None:
+    """What a tag is compared by; a line comes after all that can be on it."""
+    kind = reader.kind_of(tag)
+    if kind is Kind.EXACT:
+        version = reader.version_of(tag)
+        return version.key if version else None
+    numbers = _NUMBERS.search(tag) if kind is Kind.FLOATING else None
+    return (0, (*map(int, numbers[0].split(".")), inf), 0, (), ()) if numbers else None
 
 
 class _Form:

@@ -76,7 +76,8 @@ class ReservedFile:
         file = os.open(self._spare, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.pwrite(file, self._padded(content), 0)
-            os.fsync(file)
+            # The size stays: the data alone has to be on the disk.
+            os.fdatasync(file)
         finally:
             os.close(file)
         former = self._spare.with_name(f"{self._spare.name}.former")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import random
 import re
 import secrets
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -66,6 +67,33 @@ def _locked(file: int, path: Path) -> Locked:
     )
 
 
+@contextmanager
+def take_turns(folder: Path, sleep: Callable[[float], None], *name: str) -> Iterator[None]:
+    """Wait until no other run on this machine works on `name`; raises Locked after a minute.
+
+    It spares runs a conflict that they would mend anyway: where the folder can't be written, nobody waits.
+    """
+    key = hashlib.sha256(":".join(name).encode()).hexdigest()[:24]
+    path = folder / f"{key}.lock"
+    with ExitStack() as held:
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            held.callback(_wait_for_lock(path, sleep).release)
+        yield
+
+
+def _wait_for_lock(path: Path, sleep: Callable[[float], None]) -> Lock:
+    for _try in range(_TURN_TRIES):
+        try:
+            return Lock(path)
+        except Locked:
+            sleep(random.uniform(0.5, 1.5) * _LONGEST_TURN / _TURN_TRIES)
+    return Lock(path)
+
+
+_TURN_TRIES: Final = 2400
+_LONGEST_TURN: Final = 60.0
+"""Seconds."""
 _ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 _OWN: Final = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6}")
 _LARGEST: Final = 16 << 20
@@ -264,9 +292,9 @@ class ReceiptCopy:
         is_special = self._path.exists() and not self._path.is_file()
         self._file = None if is_special else ReservedFile(self._path, self._path.with_name(f".{path.name}.room"))
 
-    def write(self, receipt: Receipt | Receipts, *, last: bool = True) -> None:
+    def write(self, document: Receipt | Receipts, *, last: bool = True) -> None:
         """Write it whole; `last`: no other write comes."""
-        content = encode_readable(receipt).encode()
+        content = encode_readable(document).encode()
         try:
             if self._file:
                 self._file.write(content)
@@ -277,6 +305,11 @@ class ReceiptCopy:
         finally:
             if self._file and last:
                 self._file.close()
+
+
+def save(document: Receipt | Receipts, path: Path) -> None:
+    """Write receipts to any file, as `--receipt` asks; whole or not at all. Raises DiskFull or UsageError."""
+    ReceiptCopy(path).write(document)
 
 
 def _disk_error(path: Path, error: OSError) -> PublishError:

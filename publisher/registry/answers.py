@@ -86,10 +86,10 @@ def _sentence(entry: dict[str, Any]) -> str:
     return ": ".join(part for part in parts if isinstance(part, str) and part)
 
 
-def refusal(response: Response, what: str, reference: object, principal: str) -> PublishError:
+def refusal(response: Response, what: str, reference: object, principal: str, challenge: str = "") -> PublishError:
     """The error for an answer that isn't the hoped-for one.
 
-    what: what was asked, as "push to". principal: who asked, for the message.
+    what: what was asked, as "push to". principal: who asked, for the message. challenge: the login that it wants.
     """
     details = ErrorResponse.read(response)
     name = str(reference)
@@ -101,7 +101,9 @@ def refusal(response: Response, what: str, reference: object, principal: str) ->
         hint = "make room there or raise the quota, then run the same command again"
         return QuotaUsedUp(f"there is no room left for {name}: {details.summary}", reference=name, hint=hint)
     if details.status in {401, 403} or details.codes & {"DENIED", "UNAUTHORIZED"}:
-        return _denied(details, what, name, principal)
+        schemes = challenge.lower()
+        is_password = details.status == 401 and "basic" in schemes and "bearer" not in schemes  # noqa: PLR2004 - unknown
+        return _denied(details, what, name, principal, is_password=is_password)
     if details.status in TEMPORARY:
         return Unreachable(f"{what} {name} failed after retries: {details.summary}", reference=name)
     return _by_code(details, name) or _by_status(details, what, name)
@@ -131,9 +133,15 @@ def _by_status(details: ErrorResponse, what: str, name: str) -> PublishError:
     return VerificationFailed(f"{what} {name} was not accepted: {details.summary}", reference=name)
 
 
-def _denied(details: ErrorResponse, what: str, name: str, principal: str) -> Denied:
+def _denied(details: ErrorResponse, what: str, name: str, principal: str, *, is_password: bool) -> Denied:
+    """is_password: the registry itself wants a user and a password, so that it has looked at these."""
+    host = name.partition("/")[0]
+    ways = f"run 'publish login {host}', or set PUBLISH_USERNAME and PUBLISH_PASSWORD"
     if principal == "anonymous":
-        hint = "no credentials were found: run 'publish login', or set PUBLISH_USERNAME and PUBLISH_PASSWORD"
+        hint = f"no credentials were found: {ways}"
+    elif is_password:
+        message = f"{what} {name} was denied: {host} does not accept the user name and password of {principal}"
+        return Denied(f"{message}: {details.summary}", reference=name, hint=f"correct them: {ways}")
     else:
         hint = f"signed in as {principal}; the token may lack the right, or the repository belongs to another account"
     who = "without credentials" if principal == "anonymous" else f"as {principal}"

@@ -20,7 +20,7 @@ def send_blobs(remote: RemoteRepository, blobs: Iterable[SmallBlob]) -> None:
     """Send those that aren't there yet."""
     for blob in blobs:
         if remote.blob_size(blob.descriptor().digest) is None:
-            remote.upload(blob)
+            remote.upload_at_once(blob)
 
 
 class RemoteImage:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Final
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
+from publisher.http.headers import content_length
 from publisher.http.message import Request, Response
+from publisher.http.pages import PageTrail
 from publisher.http.retry import RetryPolicy
 from publisher.model import media
 from publisher.model.digest import Digest
-from publisher.model.errors import Refused, VerificationFailed
+from publisher.model.errors import BadManifest, Refused, RepositoryMissing, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, parse_manifest
 from publisher.model.reference import Tag
 from publisher.registry.answers import BlobUnknown, DigestPushRefused, ErrorResponse, refusal
 from publisher.registry.blobs import BlobReader
-from publisher.registry.pages import gather_tags, pages
+from publisher.registry.pages import gather_tags, name_no_tags, pages, tags_of
 from publisher.registry.sessions import UploadSessions, stated_digest
-from publisher.registry.upload import push_blob, upload_blob
+from publisher.registry.upload import push_blob, upload_at_once, upload_blob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from publisher.http.client import Client
     from publisher.http.message import Body
+    from publisher.model.artifact import SmallBlob
     from publisher.model.errors import PublishError
     from publisher.model.protocols import Upload
     from publisher.model.reference import Repository, Tag
@@ -49,10 +54,16 @@ class RemoteRepository:
 
     Every method raises Denied, Refused, Unreachable or VerificationFailed (and their kinds) for answers that are
     neither what was asked for nor "absent". retry_policy: the pauses between tries of
-    an upload; the client has its own.
+    an upload; the client has its own. list_lock: held while a tag that is a list is read, merged and written.
     """
 
-    def __init__(self, client: Client, endpoint: Endpoint, retry_policy: RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        endpoint: Endpoint,
+        retry_policy: RetryPolicy | None = None,
+        list_lock: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self.repository: Repository = endpoint.repository
         self.endpoint = endpoint
         self._client = client
@@ -61,10 +72,14 @@ class RemoteRepository:
         self._delete = f"repository:{endpoint.path}:pull,delete"
         self._needs_push = False
         self.retry_policy = retry_policy or RetryPolicy()
+        self.list_lock = list_lock
         self._sessions = UploadSessions(self, self.retry_policy)
         self.early_tag: Tag | None = None
         """What a manifest may be put under where the registry takes none by its digest."""
         self.wrote_early = False
+        self.warn: Callable[[str], None] = lambda _text: None
+        """Takes what is odd about the repository and stops nobody."""
+        self._no_tags = set[str]()
         self.lists_referrers: bool | None = None
         """Whether the registry has the referrers API; None until it was asked."""
 
@@ -103,7 +118,8 @@ class RemoteRepository:
         """The error that `response` means."""
         principal = self._client.principal(self.endpoint.host, self.endpoint.path)
         with response:
-            return refusal(response, what, reference or self.repository, principal)
+            challenge = response.headers.get("WWW-Authenticate", "")
+            return refusal(response, what, reference or self.repository, principal, challenge)
 
     @property
     def is_signed_in(self) -> bool:
@@ -154,7 +170,11 @@ class RemoteRepository:
                     f"{self._reference(target)}: the registry's bytes don't have the digest {digest}",
                     reference=self._reference(target),
                 )
-        return parse_manifest(response.content, response.headers.get("Content-Type"))
+        try:
+            return parse_manifest(response.content, response.headers.get("Content-Type"))
+        except BadManifest as error:
+            error.reference = self._reference(target)
+            raise
 
     def _reference(self, target: Tag | Digest) -> str:
         return f"{self.repository}{'@' if isinstance(target, Digest) else ':'}{target}"
@@ -244,15 +264,35 @@ class RemoteRepository:
 
     def tags(self) -> tuple[str, ...]:
         """Every tag, all pages; none for a repository that doesn't exist yet."""
-        return gather_tags(self._tag_pages())
+        try:
+            return self.present_tags()
+        except RepositoryMissing:
+            return ()
 
-    def _tag_pages(self) -> Iterator[Response]:
-        for page in pages(self.url(f"tags/list?n={_PAGE}"), lambda url: self.request("GET", url)):
+    def present_tags(self) -> tuple[str, ...]:
+        """Every tag, all pages; raises RepositoryMissing where there is no such repository."""
+        return gather_tags(self._tag_pages(), self._report_no_tags)
+
+    def _report_no_tags(self, names: Sequence[str]) -> None:
+        if self._no_tags.issuperset(names):
+            return
+        self._no_tags.update(names)
+        self.warn(name_no_tags(self.repository, names))
+
+    def _tag_pages(self) -> Iterator[list[Any]]:
+        trail = PageTrail(f"the list of {self.repository}'s tags", self.repository)
+        for page in pages(self.url(f"tags/list?n={_PAGE}"), lambda url: self.request("GET", url), trail):
             if page.status == _NOT_FOUND and ErrorResponse.read(page).codes & _ABSENT_REPOSITORY:
-                return
+                raise RepositoryMissing(
+                    f"there is no repository {self.repository.familiar} at {self.endpoint.host}",
+                    reference=self.repository,
+                    hint="look at its spelling; the first 'publish release' makes it",
+                )
             if page.status != _OK:
                 raise self.error(page, "list the tags of")
-            yield page
+            entries = tags_of(page)
+            trail.count(len(entries))
+            yield entries
 
     # Blobs.
 
@@ -261,9 +301,9 @@ class RemoteRepository:
         with self.request("HEAD", self.url(f"blobs/{digest}")) as response:
             if response.status == _NOT_FOUND:
                 return None
-            length = response.headers.get("Content-Length", "")
-            if response.status == _OK and length.isdigit():
-                return int(length)
+            length = content_length(response.headers)
+            if response.status == _OK and length is not None:
+                return length
             if response.status not in {_OK, _NOT_ALLOWED}:
                 raise self.error(response, "read", self._reference(digest))
         return self._counted_size(digest)
@@ -274,8 +314,8 @@ class RemoteRepository:
                 return None
             if response.status != _OK:
                 raise self.error(response, "read", self._reference(digest))
-            length = response.headers.get("Content-Length", "")
-            return int(length) if length.isdigit() else sum(map(len, response.stream(_BUFFER)))
+            length = content_length(response.headers)
+            return sum(map(len, response.stream(_BUFFER))) if length is None else length
 
     def open_blob(self, descriptor: Descriptor) -> io.BufferedReader:
         """A stream of a blob that checks its digest and size at the end, and survives broken connections."""
@@ -305,6 +345,10 @@ class RemoteRepository:
         """Send a blob; returns once the registry has said that it holds it."""
         return upload_blob(self._sessions, blob)
 
+    def upload_at_once(self, blob: SmallBlob) -> None:
+        """Send a small blob in as few requests as the registry takes."""
+        upload_at_once(self._sessions, blob)
+
     def push_blob(self, blob: Descriptor, body: Iterator[memoryview]) -> None:
         """Send a blob that is known beforehand in one request; raises NotTaken where it has to go piece by piece."""
         push_blob(self._sessions, blob, body)
@@ -321,13 +365,13 @@ class RemoteRepository:
 def _descriptor_of(response: Response, target: Tag | Digest) -> Descriptor | None:
     """What a HEAD says; None where it says too little. Content is known by sha256, or by the digest asked for."""
     digest = stated_digest(response)
-    length = response.headers.get("Content-Length", "")
-    if digest is None or not length.isdigit() or (digest.algorithm != "sha256" and digest != target):
+    length = content_length(response.headers)
+    if digest is None or length is None or (digest.algorithm != "sha256" and digest != target):
         return None
     if isinstance(target, Digest) and target.algorithm == digest.algorithm and target != digest:
         raise VerificationFailed(f"asked for {target}, the registry answers with {digest}", reference=target)
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
-    return Descriptor(kind, digest, int(length))
+    return Descriptor(kind, digest, length)
 
 
 def _is_damaged(response: Response, content: Content) -> bool:

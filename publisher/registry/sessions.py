@@ -6,6 +6,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
+from publisher.http.headers import read_number
 from publisher.http.origin import Origin, follow
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference, PublishError, VerificationFailed
@@ -62,7 +63,11 @@ class UploadSessions:
         self._spare: list[str] = []
         self._abandoned: list[str] = []
         self._blobs = 0
+        self.shortest_piece = 0
+        """Bytes that a piece must have unless it is the last one (OCI-Chunk-Min-Length)."""
         self._lock = threading.Lock()
+        self.takes_whole: bool | None = None
+        """Whether a session may begin with the whole blob; None until it was tried."""
 
     def ensure_spare(self, count: int = 1) -> None:
         """Have spare sessions, which show the right to push."""
@@ -91,6 +96,8 @@ class UploadSessions:
             if response.status not in {200, 201, 202}:
                 raise self.remote.error(response, "push to")
             location = response.headers.get("Location")
+            stated = read_number(response.headers.get("OCI-Chunk-Min-Length", ""))
+            self.shortest_piece = min(max(self.shortest_piece, stated or 0), WINDOW)
             if not location:
                 raise VerificationFailed(
                     "the registry began an upload without saying where", reference=self.remote.repository

@@ -6,15 +6,17 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from publisher.http.headers import last_byte
 from publisher.http.message import ConnectionLost, Response
 from publisher.http.retry import TEMPORARY
-from publisher.model.errors import Denied, PublishError, Refused, Unreachable, VerificationFailed
+from publisher.model.errors import BadManifest, Denied, PublishError, Refused, Unreachable, VerificationFailed
 from publisher.registry.answers import ErrorResponse
 from publisher.registry.sessions import stated_digest, with_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from publisher.model.artifact import SmallBlob
     from publisher.model.manifest import Descriptor
     from publisher.model.protocols import Upload
     from publisher.registry.sessions import UploadSessions
@@ -107,6 +109,11 @@ _PIECE: Final = 4 * 1024 * 1024
 """Bytes of one request with a Content-Range, for registries that don't take a stream."""
 SMALL: Final = 4 * 1024 * 1024
 """Bytes of a blob that is held whole until the registry has it: it can always be sent again."""
+_SMALLEST_PIECE: Final = 64 * 1024
+_LOST_AS_STREAM: Final = 3
+"""Tries without headway after which a stream goes on in pieces: who finds it too large may hang up without a word."""
+_UNPROVEN: Final = 64 * 1024
+"""Bytes that are sent with the request that opens a session before a registry is known to take that."""
 _TRIES: Final = 8
 _HEADWAY: Final = 1024 * 1024
 """Bytes that a try must bring the blob forward not to count against the limit of tries."""
@@ -114,7 +121,9 @@ _CORRUPTED: Final = 4
 """What a digest mismatch costs of the tries: the whole blob goes again."""
 
 _SUCCESS: Final = frozenset({200, 201, 202, 204})
+_CREATED, _ACCEPTED = 201, 202
 _NO_STREAM: Final = frozenset({411, 416})
+_TOO_LARGE: Final = 413
 _SESSION_GONE: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"})
 
 
@@ -151,6 +160,31 @@ def check_digest(sessions: UploadSessions, response: Response, blob: Descriptor)
         )
 
 
+def upload_at_once(sessions: UploadSessions, blob: SmallBlob) -> None:
+    """Send a small blob with the request that opens its session, where the registry takes that; else as any other.
+
+    A registry that doesn't answers with the session that it has opened: nothing is lost but the few bytes.
+    """
+    descriptor = blob.descriptor()
+    largest = {None: _UNPROVEN, True: SMALL, False: -1}[sessions.takes_whole]
+    if descriptor.size > largest or not _post_blob(sessions, descriptor, blob.content):
+        upload_blob(sessions, blob)
+
+
+def _post_blob(sessions: UploadSessions, blob: Descriptor, content: bytes) -> bool:
+    address = with_digest(sessions.remote.url("blobs/uploads/"), blob.digest)
+    headers = {"Content-Type": "application/octet-stream"}
+    with sessions.remote.request("POST", address, body=content, headers=headers) as response:
+        if response.status == _CREATED:
+            sessions.takes_whole = True
+            check_digest(sessions, response, blob)
+            return True
+        if response.status == _ACCEPTED:
+            sessions.takes_whole = False
+            sessions.add_spare(response)
+    return False
+
+
 class NotTaken(Unreachable):
     """A blob that was sent in one request did not arrive; piece by piece it may."""
 
@@ -183,6 +217,7 @@ class _BlobUpload:
         self._location: str | None = None
         self._segment = _SEGMENT
         self._in_pieces = False
+        self._piece = _PIECE
         self._tries = 0
         self._furthest = 0
 
@@ -191,8 +226,9 @@ class _BlobUpload:
         self._location = self._sessions.next_session()
         while True:
             try:
-                if content is None:
+                if content is None or self._in_pieces:
                     self._stream_blob(self._location)
+                    content = None
                 return self._commit_blob(self._location, content or b"")
             except _UploadBroken as broken:
                 self._recover(broken, self._location)
@@ -217,12 +253,15 @@ class _BlobUpload:
         try:
             if self._in_pieces:
                 start = self._source.offset
-                piece = b"".join(self._source.read(_PIECE))
-                headers["Content-Range"] = f"{start}-{start + len(piece) - 1}"
-                response = self._sessions.request("PATCH", location, body=piece, headers=headers)
+                piece = b"".join(self._source.read(max(self._piece, self._sessions.shortest_piece)))
+                headers |= {
+                    "Content-Range": f"{start}-{start + len(piece) - 1}",
+                    "Content-Length": str(len(piece)),
+                }
+                body = iter([piece])
             else:
                 body = self._source.read(self._segment)
-                response = self._sessions.request("PATCH", location, body=body, headers=headers)
+            response = self._sessions.request("PATCH", location, body=body, headers=headers)
         except ConnectionLost as error:
             if self._source.failure is not None:
                 raise self._source.failure from None
@@ -234,6 +273,8 @@ class _BlobUpload:
 
     def _error_of(self, response: Response) -> Exception:
         error = self._sessions.remote.error(response, "push to")
+        if response.status == _TOO_LARGE:
+            return self._too_large(error, self._piece if self._in_pieces else _UNBOUNDED)
         if response.status in TEMPORARY | {401}:
             return _UploadBroken(error)
         if response.status in _NO_STREAM:
@@ -245,12 +286,29 @@ class _BlobUpload:
             return _UploadBroken(error, gone=True)
         return error
 
+    def _too_large(self, error: PublishError, size: int) -> Exception:
+        """What to do about a refusal of `size` bytes in one request: smaller pieces, as small as makes sense."""
+        if size > _SMALLEST_PIECE:
+            self._in_pieces, self._piece = True, max(min(size // 4, _PIECE), _SMALLEST_PIECE)
+            return _UploadBroken(error, gone=True, cost=0)
+        for _rest in self._source.read(_UNBOUNDED):
+            pass  # its digest and size are known at its end
+        blob, repository = self._blob.descriptor(), self._sessions.remote.repository
+        return BadManifest(
+            f"{repository.registry} takes no request of {size:,} bytes, and so not the blob {blob.digest} of "
+            f"{blob.size:,} bytes (HTTP {_TOO_LARGE})",
+            reference=repository,
+            hint="a proxy in front of the registry may be the cause (nginx: client_max_body_size): raise its limit",
+        )
+
     def _recover(self, broken: _UploadBroken, location: str) -> None:
         """Find out where to go on; raises the cause when no more tries are left."""
         self._tries += broken.cost
         if self._tries > _TRIES:
             raise broken.cause
-        self._sessions.back_off(self._tries)
+        if broken.cost:
+            self._sessions.back_off(self._tries)
+        self._in_pieces = self._in_pieces or self._tries > _LOST_AS_STREAM
         offset = None if broken.gone else self._uploaded(location)
         if offset is None or not self._source.seek(offset):
             self._restart(location)
@@ -263,9 +321,9 @@ class _BlobUpload:
             if response.status not in _SUCCESS:
                 return None
             self._location = self._sessions.next_location(response, location)
-            last = response.headers.get("Range", "").removeprefix("bytes=").rpartition("-")[2]
+            last = last_byte(response.headers)
         # "0-0" is both no byte and one: a session that far isn't worth the doubt.
-        return int(last) + 1 if last.isascii() and last.isdigit() and int(last) else None
+        return last + 1 if last else None
 
     def _restart(self, location: str) -> None:
         self._location = None
@@ -283,6 +341,8 @@ class _BlobUpload:
                 check_digest(self._sessions, response, descriptor)
                 return descriptor
             error = self._sessions.remote.error(response, "push to")
+            if response.status == _TOO_LARGE and body:
+                raise self._too_large(error, len(body))
             codes = ErrorResponse.read(response).codes
         # An answer may have been lost and the request sent again: then the blob is there and its session isn't.
         if response.status not in {401, 403, 413} and self._blob_exists(descriptor):

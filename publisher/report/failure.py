@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from publisher.model.errors import NO_ROOM, DiskFull, Interrupted, PublishError, Stopped
+from publisher.model.errors import (
+    NO_ROOM,
+    ConfigError,
+    DiskFull,
+    Incomplete,
+    Interrupted,
+    PublishError,
+    Stopped,
+    UsageError,
+)
 from publisher.model.printable import printable
 from publisher.model.receipt import Failure
 
@@ -28,6 +37,24 @@ def understand(error: BaseException) -> PublishError:
     if interrupt := _interrupt_behind(error):
         return interrupt.as_error()
     return PublishError(f"unexpected: {type(error).__name__}: {error}", hint="run it with --verbose to see where")
+
+
+_MENDABLE: Final = frozenset({1, 5, 6})
+"""Exit codes of what a second try may mend; a refusal would be the same again."""
+_UNMOVED: Final = "no tag was moved"
+
+
+def with_tags_unmoved(error: PublishError) -> PublishError:
+    """The error with what it left behind, of a command that moves tags and has moved none: nothing; what to do next."""
+    hint = error.hint or ""
+    by_answer = isinstance(error, Stopped) and not error.by_signal
+    if by_answer or isinstance(error, UsageError | ConfigError | Incomplete) or _UNMOVED in hint:
+        return error
+    again = (isinstance(error, Stopped) or error.exit_code in _MENDABLE) and "run the same" not in hint
+    unmoved = f"{_UNMOVED}; run the same command again" if again else _UNMOVED
+    # What says how to go on already is told first.
+    error.hint = f"{_sentence(hint)} {_sentence(unmoved)}" if hint else unmoved
+    return error
 
 
 def _interrupt_behind(error: BaseException) -> Interrupted | None:

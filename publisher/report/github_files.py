@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _MOST_BYTES: Final = 1_000_000
-OUTPUTS: Final = ("version", "tags", "digest", "json", "labels", "annotations", "receipt", "signer", "moved", "kept")
+OUTPUTS: Final = (
+    *("version", "tags", "tag-names", "digest", "imageid", "json", "images", "labels", "annotations"),
+    *("receipt", "signer", "moved", "kept"),
+)
 
 
 def encode_outputs(outputs: Mapping[str, str]) -> str:

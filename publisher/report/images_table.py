@@ -9,7 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from publisher.model.receipt import State
-from publisher.report.tables import short, table, verifying
+from publisher.report.tables import short, table
+from publisher.report.verify_lines import verify_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,4 +42,4 @@ def _pins(receipt: Receipt) -> Iterator[str]:
     if receipt.image and receipt.plan and all(change.state is not State.UNKNOWN for change in receipt.moves):
         for image in receipt.plan.images:
             yield f"{image}@{receipt.image.digest}"
-        yield from verifying(receipt)
+        yield from verify_lines(receipt)

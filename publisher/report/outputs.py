@@ -10,26 +10,64 @@ from publisher.model.plan import Action, Plan, Plans
 from publisher.model.receipt import Failure, Receipt, Receipts, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Document = Plan | Plans | Receipt | Receipts | Status | Verdicts | Failure
 _HOLDS = frozenset({State.DONE, State.UNCHANGED, State.RESTORED})
 
 
-def outputs_of(document: Document) -> dict[str, str]:
-    """The outputs that make sense for a document; `json` always is one."""
+def outputs_of(document: Document, names: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The outputs that make sense for a document; `json` always is one. names: of `[images.NAME]`, by receipt."""
     json = {"json": encode(document).decode()}
     match document:
         case Plan() | Plans():
-            return _of_plans(plans_in(document)) | json
+            outputs = _of_plans(plans_in(document))
         case Receipt() | Receipts():
-            return _of_receipts(receipts_in(document)) | json
+            outputs = _of_receipts(receipts_in(document))
         case Status():
-            return _of_status(document) | json
+            outputs = _of_status(document)
         case Verdicts():
-            return _of_verdicts(document) | json
+            outputs = _of_verdicts(document)
         case Failure():
             return json
+    if isinstance(document, Status | Verdicts):
+        return outputs | {"tag-names": _lines(_tag_names(outputs["tags"].splitlines()))} | json
+    images = {name: _of_image(entry) for name, entry in images_in(document, names or {}).items()}
+    of_all = {"tag-names": _lines(_tag_names(outputs["tags"].splitlines())), "images": encode(images).decode()}
+    return outputs | of_all | json
+
+
+def images_in(document: Plan | Plans | Receipt | Receipts, names: Mapping[str, str]) -> dict[str, Plan | Receipt]:
+    """Each image's own document by the image's name, where it has none by its first repository."""
+    if isinstance(document, Plan | Plans):
+        return dict(document.plans) if isinstance(document, Plans) else {image_title(document): document}
+    return {names.get(receipt.id) or image_title(receipt): receipt for receipt in receipts_in(document)}
+
+
+def image_title(document: Plan | Receipt) -> str:
+    """What an image without a name of its own is called: by its first repository, "" where there is none."""
+    plan = document if isinstance(document, Plan) else document.plan
+    if plan:
+        return next(iter(plan.images), "")
+    return next((move.reference.repository.familiar for move in document.moves), "")
+
+
+def _of_image(document: Plan | Receipt) -> dict[str, object]:
+    """The outputs of one image, lists as lists."""
+    if isinstance(document, Plan):
+        outputs, repositories = _of_plans((document,)), document.images
+    else:
+        outputs, repositories = _of_receipts((document,)), document.plan.images if document.plan else ()
+    tags = outputs["tags"].splitlines()
+    single = {key: outputs[key] for key in ("version", "digest", "imageid", "receipt", "signer") if key in outputs}
+    lists = {"tags": tags, "tag-names": _tag_names(tags), "repositories": list(repositories)}
+    lists |= {key: outputs[key].splitlines() for key in ("moved", "kept")}
+    return {str(key): value for key, value in (*single.items(), *lists.items())}
+
+
+def _tag_names(tags: Iterable[str]) -> list[str]:
+    """Tags without the repositories that they are in, each once."""
+    return list(dict.fromkeys(tag.rpartition(":")[2] for tag in tags))
 
 
 def plans_in(document: Plan | Plans) -> tuple[Plan, ...]:
@@ -64,15 +102,19 @@ def _of_receipts(receipts: tuple[Receipt, ...]) -> dict[str, str]:
     return {
         **(_of_plans(plans) if plans else tags),
         "digest": str(next((receipt.image.digest for receipt in receipts if receipt.image), "")),
+        "imageid": str(
+            next((receipt.image.config or receipt.image.digest for receipt in receipts if receipt.image), "")
+        ),
         "receipt": _lines(receipt.id for receipt in receipts),
-        **_signer(plans),
+        **_signer(receipts),
         "moved": _lines(change.reference for change in changes if change.state.is_written),
         "kept": _lines(change.reference for change in changes if change.state is State.KEPT),
     }
 
 
-def _signer(plans: list[Plan]) -> dict[str, str]:
-    """Who has signed, where somebody has."""
+def _signer(receipts: Sequence[Receipt]) -> dict[str, str]:
+    """Who has signed, where somebody has: a project as `verify --signed-by` takes it, or a key's fingerprint."""
+    plans = [receipt.plan for receipt in receipts if receipt.plan and receipt.signatures]
     signed = [plan.signing.identity for plan in plans if plan.signing]
     return {"signer": signed[0]} if signed else {}
 

@@ -14,15 +14,17 @@ from publisher.model.printable import printable
 from publisher.model.protocols import ImagesProgress
 from publisher.report.cells import wrap_message
 from publisher.report.current_image import current_image
+from publisher.report.workflow_commands import annotation, workflow_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from rich.progress import Progress as Bars
-    from rich.progress import TaskID
+    from rich.progress import Task, TaskID
 
     from publisher.model.protocols import Meter, Progress
+    from publisher.model.value import Place
     from publisher.report.image_frame import ImageFrame
 
 
@@ -55,9 +57,13 @@ class Stopwatch:
             self.timings[name] = self.timings.get(name, 0.0) + now - self._last
             self._last = now
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, place: Place | None = None) -> None:
         """A warning takes no time."""
-        self._progress.warn(text)
+        self._progress.warn(text, place)
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        """A group of the one who shows it."""
+        return self._progress.group(title)
 
     def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
         """A meter of the one who shows it."""
@@ -77,7 +83,7 @@ _STEP = 9
 class Teller:
     """Tells steps and warnings; implements model.protocols.Progress.
 
-    redact: takes secrets out of every line. quiet: warnings only.
+    redact: takes secrets out of every line. quiet: warnings only. annotates: in the words of GitHub's runner.
     """
 
     def __init__(
@@ -87,7 +93,9 @@ class Teller:
         quiet: bool = False,
         color: bool = True,
         redact: Callable[[str], str] = str,
+        annotates: bool = False,
     ) -> None:
+        self._annotates = annotates
         self._stream = stream
         self._quiet = quiet
         self._color = color and stream.isatty()
@@ -106,9 +114,25 @@ class Teller:
         elif not self._quiet:
             self._write(text)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, place: Place | None = None) -> None:
         """What the user should know and needn't act on now."""
-        self._write(text, "warning: ")
+        if self._annotates:
+            self._print([annotation("warning", self._redact(text), place)])
+        else:
+            self._write(text, "warning: ")
+
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """A step with all that it tells; folded in a step's log of GitHub Actions."""
+        if not self._annotates or self._quiet:
+            self.step(title)
+            yield
+            return
+        self._print([workflow_command("group", safe_lines(printable(self._redact(title))))])
+        try:
+            yield
+        finally:
+            self._print([workflow_command("endgroup")])
 
     def trace(self, text: str) -> None:
         """A line for `--verbose`."""
@@ -118,13 +142,16 @@ class Teller:
         if image := current_image():
             prefix = f"{prefix}{image}: "
         line = prefix + safe_lines(printable(self._redact(text)))
+        self._print(self._lines(line))
+
+    def _print(self, lines: Iterable[str]) -> None:
         # A stderr that is full or closed must not end a run between two tags.
         with self._lock, suppress(OSError, ValueError):
-            for part in self._lines(line):
+            for line in lines:
                 if self._bars:
-                    self._bars.console.out(part, highlight=False)
+                    self._bars.console.out(line, highlight=False)
                 else:
-                    print(part, file=self._stream, flush=True)
+                    print(line, file=self._stream, flush=True)
 
     def _lines(self, text: str) -> list[str]:
         """The lines of a step or a warning, which goes on below what follows its first word."""
@@ -216,7 +243,11 @@ class _Bar:
         self._task = task
 
     def advance(self, amount: int) -> None:
+        """Count on; a total that was an estimate grows where more comes."""
         self._bars.advance(self._task, amount)
+        task = next(task for task in self._bars.tasks if task.id == self._task)
+        if task.total is not None and task.completed > task.total:
+            self._bars.update(self._task, total=task.completed)
 
 
 class _ImageMeter:
@@ -232,16 +263,28 @@ class _ImageMeter:
 
 def _new_bars(stream: TextIO, *, color: bool) -> Bars:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TextColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """How fast, and the time that is left, once they can be told."""
+
+        max_refresh = 0.5
+
+        def render(self, task: Task) -> Text:
+            """Nothing before there is a speed."""
+            speed, left = task.finished_speed or task.speed, task.time_remaining
+            if speed is None:
+                return Text("")
+            time_left = "" if left is None else f" {int(left) // 60:02}:{int(left) % 60:02} left"
+            return Text(f"{size(speed)}/s{time_left}", style="progress.remaining")
 
     columns = (
         TextColumn("{task.description}", markup=False),
         # Narrow enough that a label of a few words still fits a terminal of 80 columns.
         BarColumn(24, complete_style="cyan", finished_style="green"),
         DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left", style="progress.remaining"),
+        Rate(),
     )
     return Progress(*columns, console=Console(file=stream, no_color=not color), transient=True)
 

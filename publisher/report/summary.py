@@ -12,9 +12,10 @@ from publisher.model.documents import Status, Verdicts
 from publisher.model.plan import Kind, Plan, Plans
 from publisher.model.printable import printable
 from publisher.model.receipt import Change, Failure, Receipt, Receipts
-from publisher.report.outputs import plans_in, receipts_in
+from publisher.report.outputs import receipts_in
 from publisher.report.progress import size
-from publisher.report.tables import drifting, verifying
+from publisher.report.tag_tables import drifting
+from publisher.report.verify_lines import cosign_lines, verify_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -93,21 +94,38 @@ _MOVES = ("tag", "from", "to", "action", "reason")
 
 
 def summary_of(
-    document: Document, versions: Mapping[Digest, str] | None = None, timings: Mapping[str, float] | None = None
+    document: Document,
+    versions: Mapping[Digest, str] | None = None,
+    timings: Mapping[str, float] | None = None,
+    images: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """The page's lines. versions: which version a digest is, as far as was seen. timings: seconds by step."""
+    """The page's lines. versions: which version a digest is, as far as was seen. timings: seconds by step.
+
+    images: the names of `[images.NAME]`, by receipt.
+    """
     names = versions or {}
     match document:
-        case Plan() | Plans():
-            return [line for plan in plans_in(document) for line in _plan(plan, names)]
+        case Plan():
+            return _plan(document, _repositories(document.images), names)
+        case Plans():
+            return [line for name, plan in document.plans.items() for line in _plan(plan, name, names)]
         case Receipt() | Receipts():
-            return [line for receipt in receipts_in(document) for line in _receipt(receipt, names, timings or {})]
+            titles = images or {}
+            return [
+                line
+                for receipt in receipts_in(document)
+                for line in _receipt(receipt, titles.get(receipt.id, ""), names, timings or {})
+            ]
         case Status():
             return _status(document)
         case Verdicts():
             return _verdicts(document)
         case Failure():
             return _failure(document)
+
+
+def _repositories(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 def _title(*words: str | None) -> list[str]:
@@ -117,10 +135,10 @@ def _title(*words: str | None) -> list[str]:
 # A plan.
 
 
-def _plan(plan: Plan, versions: Mapping[Digest, str]) -> list[str]:
+def _plan(plan: Plan, image: str, versions: Mapping[Digest, str]) -> list[str]:
     names = {**versions, **_exact((move.kind, move.after, move.version) for move in plan.moves)}
     rehearsal = "(rehearsal)" if plan.sandbox is True else ""
-    lines = _title("Plan for", plan.release or plan.version or "nothing", rehearsal)
+    lines = _title("Plan for", image, plan.release or plan.version or "nothing", rehearsal)
     counts = Counter(str(move.action) for move in plan.moves)
     lines += [_tally(counts), "", *_table(_MOVES, [_plan_row(move, names) for move in plan.moves])]
     if not plan.images and plan.tags:
@@ -145,14 +163,17 @@ def _aim(move: Move, names: Mapping[Digest, str]) -> Pointer:
 # A receipt.
 
 
-def _receipt(receipt: Receipt, versions: Mapping[Digest, str], timings: Mapping[str, float]) -> list[str]:
+def _receipt(receipt: Receipt, image: str, versions: Mapping[Digest, str], timings: Mapping[str, float]) -> list[str]:
     changes, plan = receipt.moves, receipt.plan
     names = {**versions, **_exact((change.kind, change.after, change.version) for change in changes)}
     reasons = {change.reference: _reason(receipt.command, change) for change in changes}
     reasons |= {move.reference: move.reason for move in plan.moves} if plan else {}
     rehearsal = "(rehearsal)" if receipt.sandbox is True else ""
     name = (plan.release or plan.version) if plan else None
-    lines = _title(receipt.command, name, f"- {receipt.outcome}", rehearsal)
+    image = image or _repositories(
+        plan.images if plan else (change.reference.repository.familiar for change in changes)
+    )
+    lines = _title(receipt.command, image, name, f"- {receipt.outcome}", rehearsal)
     lines += [f"> **{plain(receipt.error.message)}**", ""] if receipt.error else []
     lines += [_tally(Counter(str(change.state) for change in changes)), ""]
     lines += _table(_MOVES, [_change_row(change, reasons, names) for change in changes])
@@ -199,7 +220,7 @@ def _facts(receipt: Receipt, timings: Mapping[str, float]) -> list[tuple[str, st
         repositories = receipt.plan.images if receipt.plan else ()
         facts += [("to pin", code(f"{repository}@{image.digest}")) for repository in repositories]
         facts += [("digest", code(str(image.digest)))]
-        facts += [("to verify", code(line)) for line in verifying(receipt) if line]
+        facts += [("to verify", code(line)) for line in (*verify_lines(receipt), *cosign_lines(receipt))]
         facts += [("platforms", plain(", ".join(image.platforms)))] if image.platforms else []
         facts += [("size", size(image.size))] if image.size else []
     if proof := receipt.verification:
@@ -230,10 +251,14 @@ def _status(status: Status) -> list[str]:
     count = len(status.drifted)
     lines = _title("Status -", f"{drifting(count)} not in place" if count else "every floating tag is true")
     for repository in status.repositories:
-        names = {version.digest: version.version for version in repository.versions if version.digest}
+        names = {line.desired: line.version for line in repository.floating if line.desired and line.version}
+        names |= {version.digest: version.version for version in repository.versions if version.digest}
         yanked_versions = [version.version for version in repository.versions if version.yanked]
-        text = f"{len(repository.versions)} versions" + (
-            f", yanked: {', '.join(yanked_versions)}" if yanked_versions else ""
+        count = len(repository.versions) + repository.omitted
+        text = (
+            "nothing is published there yet"
+            if repository.is_empty
+            else f"{count} versions" + (f", yanked: {', '.join(yanked_versions)}" if yanked_versions else "")
         )
         lines += [f"{code(repository.repository.familiar)}: {plain(text)}", ""]
         table = [
@@ -271,8 +296,8 @@ def _failure(failure: Failure) -> list[str]:
 
 def build_summary(name: str, *, seconds: float, steps: int, cached: int, notes: Iterable[str]) -> list[str]:
     """What was built. notes: where the cache ended, and what the Dockerfile could do better."""
-    facts = f"{plain(name)}: {steps} steps, {cached} of them from the cache, in {seconds:.1f} s"
-    return [*_title("Build"), facts, "", *(f"- {plain(note)}" for note in notes), ""]
+    facts = f"{steps} steps, {cached} of them from the cache, in {seconds:.1f} s"
+    return [*_title("Build", name), facts, "", *(f"- {plain(note)}" for note in notes), ""]
 
 
 # Parts.

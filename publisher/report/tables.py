@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from difflib import unified_diff
@@ -16,73 +15,16 @@ from publisher.model.receipt import State
 from publisher.model.reference import Repository
 from publisher.report.cells import columns, fit, longest_word, pad, wrap
 from publisher.report.cells import width as width_of
-from publisher.report.progress import size
+from publisher.report.verify_lines import verify_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from publisher.model.digest import Digest
-    from publisher.model.documents import HubChange, HubReport, Pruning, PullQuota, Status, TagList, Verdict
+    from publisher.model.documents import HubChange, HubReport, PullQuota, Verdict
     from publisher.model.plan import Move, Plan
     from publisher.model.receipt import Change, Receipt
     from publisher.model.reference import TagReference
-
-
-def tags_text(tags: TagList, *, color: bool, width: int | None = None) -> str:
-    """One line a tag; a column that no tag has anything in is left out. What belongs to an image stands in its line."""
-    head = ("tag", "digest", "size", "pushed", "pulled", "platforms", "signed")
-    described = frozenset(filter(None, (described_digest(tag.tag) for tag in tags.tags)))
-    rows = [
-        (
-            tag.tag,
-            short(tag.digest),
-            "" if tag.size is None else size(tag.size),
-            _day(tag.pushed),
-            _day(tag.pulled),
-            ", ".join(tag.platforms),
-            "yes" if str(tag.digest) in described else "",
-        )
-        for tag in tags.tags
-        if described_digest(tag.tag) is None
-    ]
-    lines = table(head, rows, color=color, width=width)
-    name = tags.repository.familiar
-    count = "1 tag" if len(rows) == 1 else f"{len(rows)} tags"
-    lone = len(described - {str(tag.digest) for tag in tags.tags})
-    rest = f", and signatures of {_images(lone)} without a tag" if lone else ""
-    return "\n".join([*(lines if rows else []), "", f"{name}: {count}{rest}"]) + "\n"
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
-
-
-def described_digest(tag: str) -> str | None:
-    """The image that a tag of the kind `sha256-HEX` or `sha256-HEX.sig` speaks of; None for any other tag."""
-    match = _BESIDE.fullmatch(tag)
-    return f"sha256:{match[1]}" if match else None
-
-
-def pruning_text(plan: Pruning, *, color: bool, width: int | None = None) -> str:
-    """What goes, after what stays; a count, and what to run, last."""
-    kept_rows = [(tag.tag, short(tag.digest), "kept", tag.reason) for tag in plan.kept]
-    other_rows = [
-        (tag.tag, short(tag.digest), "goes" if tag.state == "planned" else tag.state, tag.detail or tag.reason)
-        for tag in plan.gone
-    ]
-    lines = (
-        table(("tag", "digest", "state", "why"), [*kept_rows, *other_rows], color=color, width=width)
-        if kept_rows or other_rows
-        else []
-    )
-    deleted = sum(tag.state == "deleted" for tag in plan.gone)
-    tally = f"{deleted} deleted" if plan.applied else f"{len(plan.gone)} would go"
-    advice = [] if plan.applied or not plan.gone else ["-y deletes them"]
-    return "\n".join([*lines, "", "; ".join([f"{len(plan.kept)} kept, {tally}", *advice])]) + "\n"
-
-
-def _day(text: str | None) -> str:
-    return (text or "")[:10]
 
 
 _DIFF_COLORS = {"+": "32", "-": "31", "@": "36"}
@@ -140,8 +82,12 @@ _COLORS: Final = {
 # What a run without a single tag means, by its command.
 _NOTHING: Final = dict.fromkeys(("reconcile", "yank", "undo"), "nothing to do: every floating tag is where it belongs")
 _BOLD, _DIM = "1", "2"
-_BESIDE: Final = re.compile(r"sha256-([0-9a-f]{64})(?:\..+)?")
 _GAP = 2
+# The width of the longest state of a reference, and of what a table needs beside references.
+_STATE: Final = 9
+_BESIDE_A_REFERENCE: Final = 46
+# The width of the names of a receipt's facts.
+_FACT: Final = 10
 
 
 def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
@@ -164,13 +110,9 @@ def plan_text(plan: Plan, *, color: bool, width: int | None = None) -> str:
     return _finish(lines)
 
 
-def verifying(receipt: Receipt) -> list[str]:
-    """The line to hand to whoever pulls a signed image."""
-    plan, image = receipt.plan, receipt.image
-    if plan is None or image is None or not receipt.signatures or not isinstance(plan.signing, PlannedSigning):
-        return []
-    who = plan.signing.identity if plan.signing.by == "ci" else "cosign.pub"
-    return ["", *(f"publish verify {name}@{image.digest} --signed-by {who}" for name in plan.images)]
+def _verify_lines(receipt: Receipt) -> list[str]:
+    lines = verify_lines(receipt)
+    return ["", *lines] if lines else []
 
 
 def _signing(signing: PlannedSigning) -> str:
@@ -245,55 +187,35 @@ def receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> 
         and all(change.state is not State.UNKNOWN for change in receipt.moves)
     ):
         pins = (f"{image}@{receipt.image.digest}" for image in receipt.plan.images)
-        lines += ["", *(paint(pin, _BOLD, color=color) for pin in pins), *verifying(receipt)]
+        lines += ["", *(paint(pin, _BOLD, color=color) for pin in pins), *_verify_lines(receipt)]
     return _finish(lines)
 
 
-def status_text(status: Status, ages: Mapping[Digest, str], *, color: bool, width: int | None = None) -> str:
-    """Two tables a repository: its versions, and its floating tags beside where they belong.
-
-    ages: how old the image under a digest is, as in 3 d.
-    """
-    lines: list[str] = []
-    for repository in status.repositories:
-        lines += [paint(repository.repository.familiar, _BOLD, color=color)]
-        versions = [
-            (version.version, version.tag, short(version.digest), "yanked" if version.yanked else "")
-            for version in repository.versions
-        ]
-        floating = [
-            (
-                *(line.tag, short(line.digest), short(line.desired), line.version or ""),
-                *(ages.get(line.digest, "") if line.digest else "", line.state),
-            )
-            for line in repository.floating
-        ]
-        lines += (
-            table(("version", "tag", "digest", ""), versions, color=color, width=width) if versions else ["no versions"]
-        )
-        if floating:
-            lines += [
-                "",
-                *table(("tag", "holds", "belongs", "version", "age", "state"), floating, color=color, width=width),
-            ]
-        if repository.foreign:
-            lines += ["", *wrap(_foreign(repository.foreign), width or columns(sys.stdout), "  ")]
-        lines += [""]
-    count = len(status.drifted)
-    return _finish([*lines, f"{drifting(count)} not in place" if count else "every floating tag is true"])
-
-
-def _foreign(tags: Sequence[str]) -> str:
-    """Tags that no rule speaks of; those that only describe images are counted."""
-    described = frozenset(filter(None, map(described_digest, tags)))
-    shown = [tag for tag in tags if described_digest(tag) is None]
-    texts = [f"other tags: {', '.join(shown)}"] if shown else []
-    return "; ".join([*texts, *([f"signatures of {_images(len(described))}"] if described else [])])
-
-
-def drifting(count: int) -> str:
-    """So many floating tags, with the verb that goes with it."""
-    return "1 floating tag is" if count == 1 else f"{count} floating tags are"
+def whole_receipt_text(receipt: Receipt, *, color: bool, width: int | None = None) -> str:
+    """A receipt as its run showed it, below when and how that went; the error it ended with last."""
+    plan, proof = receipt.plan, receipt.verification
+    version = f" of {plan.release or plan.version}" if plan and (plan.release or plan.version) else ""
+    rehearsal = " (rehearsal)" if receipt.sandbox is True else ""
+    facts = [
+        ("receipt", receipt.id),
+        ("run", f"{receipt.command}{version}, {receipt.outcome}{rehearsal}"),
+        ("began", receipt.started),
+        ("ended", receipt.finished or "not: it was killed, or is still under way"),
+        ("by", receipt.tool),
+        ("commit", (plan.revision or "" if plan else "")),
+        ("sent by", "nobody: the same image was there already" if receipt.adopted else receipt.via or ""),
+        ("verified", f"{proof.level}, {proof.blobs} blobs" if proof else ""),
+    ]
+    room = width or columns(sys.stdout)
+    lines = [
+        line
+        for name, text in facts
+        if text
+        for line in wrap(f"{pad(name, _FACT - 1)} {printable(text)}", room, " " * _FACT)
+    ]
+    if receipt.error:
+        lines += ["", *wrap(f"{receipt.error.kind}: {printable(receipt.error.message)}", room, "  ")]
+    return _finish(lines) + "\n" + receipt_text(receipt, color=color, width=width)
 
 
 def history_text(receipts: Sequence[Receipt], *, color: bool, width: int | None = None) -> str:
@@ -323,7 +245,7 @@ def _tags_by_repository(receipt: Receipt) -> str:
 
 
 def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None = None) -> str:
-    """One line a reference."""
+    """One line a reference; in a terminal too narrow for them each stands whole, above what is said of it."""
     rows = [
         (
             verdict.state,
@@ -334,7 +256,18 @@ def verdicts_text(verdicts: Sequence[Verdict], *, color: bool, width: int | None
         )
         for verdict in verdicts
     ]
+    room = width or columns(sys.stdout)
+    if max((width_of(row[1]) for row in rows), default=0) > room - _BESIDE_A_REFERENCE:
+        return _finish(line for row in rows for line in _block(row, room, color=color))
     return _finish(table(("state", "reference", "digest", "platforms", "detail"), rows, color=color, width=width))
+
+
+def _block(row: Sequence[str], room: int, *, color: bool) -> list[str]:
+    """A state with its reference, which is to be copied and so never broken; the rest below it."""
+    state, reference, *rest = (printable(str(cell)) for cell in row)
+    first = f"{paint(pad(state, _STATE), _COLORS.get(state, ''), color=color)}{' ' * _GAP}{reference}"
+    indent = " " * (_STATE + _GAP)
+    return [first, *(indent + line for line in wrap(", ".join(filter(None, rest)), max(room - len(indent), 1)))]
 
 
 def _by_repository(receipt: Receipt) -> Iterator[tuple[Repository, Iterator[Change]]]:

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from publisher.sandbox.auth import Authenticator
 from publisher.sandbox.http import Refusal, fault_response
 from publisher.sandbox.hub import HubApi, is_hub
+from publisher.sandbox.page import Page
 from publisher.sandbox.registry import RegistryApi
 from publisher.sandbox.sigstore import PREFIX, SigstoreLookAlike
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from publisher.sandbox.faults import Faults
     from publisher.sandbox.options import Options
+    from publisher.sandbox.page import RunHistory
     from publisher.sandbox.store import Store
 
 
@@ -51,6 +53,7 @@ async def hang_up(request: Request) -> None:
 
 
 _LONGEST_LOG: Final = 100_000
+_LOOKED_BACK: Final = 2_000
 _PAGE: Final = Path(__file__).with_name("page.html")
 _POLICY: Final = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _log = logging.getLogger(__name__)
@@ -59,7 +62,10 @@ _log = logging.getLogger(__name__)
 class Application:
     """An ASGI application. `requests`: what was asked; each is there before its answer's first byte."""
 
-    def __init__(self, url: str, store: Store, options: Options, faults: Faults) -> None:
+    def __init__(
+        self, url: str, store: Store, options: Options, faults: Faults, history: RunHistory | None = None
+    ) -> None:
+        self._page = Page(store, history)
         self.requests: list[dict[str, Any]] = []
         self._store, self._faults = store, faults
         self._authenticator = Authenticator(url, options)
@@ -101,9 +107,11 @@ class Application:
         """The answer; None for hanging up."""
         if not is_loopback(request.headers.get("host", "")):
             return PlainTextResponse("only loopback names are answered\n", 403)
+        if _is_foreign(request):
+            return PlainTextResponse("no page of another site is answered\n", 403)
         path: str = request.scope["path"]
         if path == "/" or path.startswith("/_sandbox/"):
-            return self._own_page(path)
+            return await asyncio.to_thread(self._own_page, path)
         fault = self._faults.strike(request.method, entry["path"])
         if fault is None:
             return await self._serve(request)
@@ -142,6 +150,12 @@ class Application:
             return JSONResponse(self._store.state())
         if path == "/_sandbox/requests":
             return PlainTextResponse("".join(json.dumps(entry) + "\n" for entry in tuple(self.requests)))
+        if path == "/_sandbox/page":
+            return JSONResponse(self._page.repositories())
+        if path == "/_sandbox/last":
+            return JSONResponse(self._page.last(tuple(self.requests[-_LOOKED_BACK:])))
+        if path == "/_sandbox/history.svg":
+            return Response(self._page.picture(), media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
         return PlainTextResponse("there is no such page\n", 404)
 
     def _note(self, entry: dict[str, Any]) -> None:
@@ -157,6 +171,13 @@ def is_loopback(host: str) -> bool:
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _is_foreign(request: Request) -> bool:
+    """Whether a page of another site asks, from a browser: any page may send writes to this machine, unseen."""
+    origin = request.headers.get("origin")
+    own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return origin not in {None, own} or request.headers.get("sec-fetch-site") == "cross-site"
 
 
 def _target(scope: Scope) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import secrets
 import tempfile
 import threading
-from typing import IO, TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from publisher.model.digest import Digest
 from publisher.model.errors import UsageError
@@ -19,10 +20,26 @@ if TYPE_CHECKING:
 PIECE: Final = 1 << 20
 
 
+class ContentFile(Protocol):
+    """Where the bytes of one blob lie."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take more bytes, at the end."""
+
+    def seek(self, offset: int, /) -> int:
+        """Read from there on."""
+
+    def read(self, length: int, /) -> bytes:
+        """The next bytes; none at the end."""
+
+    def close(self) -> None:
+        """Let go of them."""
+
+
 class PartialBlob:
     """Bytes on their way in, hashed as they come. `path` is set where they lie in a file that has a name."""
 
-    def __init__(self, file: IO[bytes], path: Path | None = None) -> None:
+    def __init__(self, file: ContentFile, path: Path | None = None) -> None:
         self.file, self.path = file, path
         self.size = 0
         self._hasher = hashlib.sha256()
@@ -75,16 +92,98 @@ class BlobBackend(Protocol):
         """Let go of what is held."""
 
 
+class _Arena:
+    """One temporary file without a name, in pieces: thousands of blobs would take as many open files."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the store
+        self._free: list[int] = []
+        self._end = 0
+        self._lock = threading.Lock()
+
+    def take(self) -> int:
+        """The place of a free piece."""
+        with self._lock:
+            if self._free:
+                return self._free.pop()
+            self._end += PIECE
+            return self._end - PIECE
+
+    def give(self, places: list[int]) -> None:
+        """Pieces that nobody needs any more."""
+        with self._lock:
+            self._free += places
+
+    def write(self, view: memoryview, place: int) -> None:
+        """Put bytes there."""
+        while view:
+            written = os.pwrite(self._file.fileno(), view, place)
+            view, place = view[written:], place + written
+
+    def read(self, length: int, place: int) -> bytes:
+        """Bytes from there."""
+        return os.pread(self._file.fileno(), length, place)
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._file.close()
+
+
+class _ArenaFile:
+    """A blob: its first piece is in memory, the others are in the arena."""
+
+    def __init__(self, arena: _Arena) -> None:
+        self._arena = arena
+        self._first = bytearray()
+        self._places: list[int] = []
+        self._size = self._offset = 0
+
+    def write(self, data: bytes, /) -> int:
+        view = memoryview(data)
+        while view:
+            number, start = divmod(self._size, PIECE)
+            part = view[: PIECE - start]
+            if not number:
+                self._first += part
+            else:
+                if not start:
+                    self._places.append(self._arena.take())
+                self._arena.write(part, self._places[number - 1] + start)
+            self._size, view = self._size + len(part), view[len(part) :]
+        return len(data)
+
+    def seek(self, offset: int, /) -> int:
+        self._offset = offset
+        return offset
+
+    def read(self, length: int, /) -> bytes:
+        parts: list[bytes] = []
+        stop = min(self._offset + length, self._size)
+        while self._offset < stop:
+            number, start = divmod(self._offset, PIECE)
+            size = min(PIECE - start, stop - self._offset)
+            in_memory = bytes(self._first[start : start + size])
+            parts.append(self._arena.read(size, self._places[number - 1] + start) if number else in_memory)
+            self._offset += size
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self._arena.give(self._places)
+        self._places, self._size = [], 0
+        self._first.clear()
+
+
 class MemoryBlobStore:
     """Gone at the end. What is bigger than a piece lies in a temporary file that has no name."""
 
     def __init__(self) -> None:
-        self._contents: dict[Digest, tuple[IO[bytes], int]] = {}
+        self._contents: dict[Digest, tuple[ContentFile, int]] = {}
+        self._arena = _Arena()
         self._lock = threading.Lock()
 
     def begin(self) -> PartialBlob:
         """Room for new content."""
-        return PartialBlob(tempfile.SpooledTemporaryFile(max_size=PIECE))
+        return PartialBlob(_ArenaFile(self._arena))
 
     def keep(self, blob: PartialBlob, digest: Digest) -> None:
         """Keep the first copy of it."""
@@ -114,9 +213,8 @@ class MemoryBlobStore:
 
     def close(self) -> None:
         """Forget everything."""
-        for file, _size in self._contents.values():
-            file.close()
         self._contents.clear()
+        self._arena.close()
 
 
 class FolderBlobStore:
@@ -128,8 +226,9 @@ class FolderBlobStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
-            for name in ("blobs/sha256", "blobs/sha512", "repositories", "uploads"):
-                (folder / name).mkdir(parents=True, exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            for name in ("", "blobs", "blobs/sha256", "blobs/sha512", "repositories", "uploads"):
+                (folder / name).mkdir(mode=0o700, exist_ok=True)
             self._lock = (folder / "lock").open("wb")
         except OSError as error:
             raise UsageError(f"the folder can't be used: {error.strerror}", reference=folder) from error

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
+from publisher.http.headers import content_length, read_number
 from publisher.sandbox.http import Refusal, created_response, receive, requested_range, send
 from publisher.sandbox.routes import digest_of, name_of
+from publisher.sandbox.store import TooManyUploads
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from publisher.sandbox.routes import ApiRoute
     from publisher.sandbox.store import Store, UploadSession
 
+_STATE: Final = "_state"
 _CONTENT_RANGE: Final = re.compile(r"(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]+|\*))?")
 
 
@@ -73,6 +76,7 @@ class Uploads:
         digest = digest_of(request.query_params.get("digest", "")) if request.method == "PUT" else None
         async with session.turn:
             self._session(route)  # another request may have ended it while this one waited
+            _check_place(request, route.item, session)
             _check_range(request, route.item, session)
             await receive(request, session.blob)
             if digest:
@@ -92,7 +96,10 @@ class Uploads:
             return response
         text = request.query_params.get("digest", "")
         digest = digest_of(text) if text else None
-        upload = await asyncio.to_thread(self._store.begin, name)
+        try:
+            upload = await asyncio.to_thread(self._store.begin, name)
+        except TooManyUploads as error:
+            raise Refusal(429, "TOOMANYREQUESTS", str(error), headers={"Retry-After": "5"}) from error
         session = self._store.session(name, upload)
         assert session is not None  # noqa: S101 - nobody else knows its id yet
         if digest is None:
@@ -122,16 +129,26 @@ class Uploads:
         return created_response(f"/v2/{name}/blobs/{digest}", digest)
 
 
+def _check_place(request: Request, upload: str, session: UploadSession) -> None:
+    """Bytes go to the newest Location only, as distribution has it; and they are nothing but bytes."""
+    kind = request.headers.get("content-type", "")
+    if request.method == "PATCH" and kind not in {"", "application/octet-stream"}:
+        raise Refusal(400, "BLOB_UPLOAD_INVALID", f"'{kind[:100]}' is no Content-Type of bytes")
+    if read_number(request.query_params.get(_STATE, "")) != session.size:
+        message = "this is not the upload's newest Location"
+        raise Refusal(416, "RANGE_INVALID", message, headers=_progress(upload, session))
+
+
 def _check_range(request: Request, upload: str, session: UploadSession) -> None:
     """A piece has to begin where the last one ended (416)."""
     content_range = request.headers.get("content-range")
     if content_range is None:
         return
     match = _CONTENT_RANGE.fullmatch(content_range.strip())
-    length = request.headers.get("content-length", "")
+    length = content_length(request.headers)
     fits = match and int(match[1]) == session.size and int(match[1]) <= int(match[2]) + 1
-    if match and fits and length.isdecimal():
-        fits = int(match[2]) - int(match[1]) + 1 == int(length)
+    if match and fits and length is not None:
+        fits = int(match[2]) - int(match[1]) + 1 == length
     if not fits:
         message = f"'{content_range}' doesn't go on at {session.size}"
         raise Refusal(416, "BLOB_UPLOAD_INVALID", message, headers=_progress(upload, session))
@@ -139,7 +156,7 @@ def _check_range(request: Request, upload: str, session: UploadSession) -> None:
 
 def _progress(upload: str, session: UploadSession) -> dict[str, str]:
     return {
-        "Location": f"/v2/{session.name}/blobs/uploads/{upload}",
+        "Location": f"/v2/{session.name}/blobs/uploads/{upload}?{_STATE}={session.size}",
         "Range": f"0-{max(session.size - 1, 0)}",
         "Docker-Upload-UUID": upload,
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from publisher.http.headers import content_length
 from publisher.model.printable import printable
 from publisher.sandbox.blob_store import PIECE
 
@@ -58,9 +59,9 @@ _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 async def read_whole(request: Request, limit: int) -> bytes:
     """A body of at most `limit` bytes; raises Refusal (413)."""
-    content_length = request.headers.get("content-length", "")
+    stated = content_length(request.headers)
     too_large = Refusal(413, "SIZE_INVALID", f"at most {limit:,} bytes are taken here")
-    if content_length.isdecimal() and int(content_length) > limit:
+    if stated is not None and stated > limit:
         raise too_large
     pieces: list[bytes] = []
     length = 0

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
+from publisher.http.headers import read_number
 from publisher.model.manifest import Index
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def page(items: list[Item], request: Request) -> dict[str, Any]:
 
 
 def _number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, "")
-    return max(1, int(text)) if text.isascii() and text.isdecimal() else default
+    number = read_number(request.query_params.get(name, ""))
+    return default if number is None else max(1, number)
 
 
 def repository_shape(store: Store, name: str, *, whole: bool = True) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
+from publisher.model import media
 from publisher.model.errors import BadManifest
-from publisher.model.manifest import parse_manifest
+from publisher.model.manifest import parse_manifest, read_document
 from publisher.model.reference import Tag
 from publisher.sandbox.faults import Quota
 from publisher.sandbox.http import Refusal, created_response, read_whole
@@ -65,8 +66,9 @@ class Manifests:
         raise Refusal(405, "UNSUPPORTED", f"{request.method} is not for manifests")
 
     def _get(self, request: Request, route: ApiRoute) -> Response:
-        content = self._store.manifest(route.name, self._find(route, _target(route.item)))
-        headers = {"Docker-Content-Digest": str(content.digest), "Content-Length": str(len(content.content))}
+        digest = self._find(route, _target(route.item))
+        content = self._store.manifest(route.name, digest)
+        headers = {"Docker-Content-Digest": str(digest), "Content-Length": str(len(content.content))}
         body = b"" if request.method == "HEAD" else content.content
         return Response(body, 200, headers, media_type=content.media_type)
 
@@ -92,27 +94,32 @@ class Manifests:
         return [tag for tag, current in self._store.state()[name].items() if current == str(digest)]
 
     def _put(self, request: Request, route: ApiRoute, body: bytes) -> Response:
-        try:
-            content = parse_manifest(body, request.headers.get("content-type"))
-        except BadManifest as error:
-            raise Refusal(400, "MANIFEST_INVALID", error.message) from error
-        tags = self._tags_to_write(request, route, content)
+        content = _parse(body, request.headers.get("content-type", ""))
+        digest = self._digest_to_write(route, content)
+        tags = self._tags_to_write(request, route)
         with self._store.lock:
-            self._protect(route.name, tags, content.digest)
+            self._protect(route.name, tags, digest)
             if missing := self._store.missing(route.name, content):
                 message = f"{missing} is not in {route.name}"
-                raise Refusal(404, "MANIFEST_BLOB_UNKNOWN", message, detail={"digest": missing})
-            self._store.put_manifest(route.name, content, tags)
-        return self._response(route, content, tags if ":" in route.item else [])
+                raise Refusal(400, "MANIFEST_BLOB_UNKNOWN", message, detail={"digest": missing})
+            self._store.put_manifest(route.name, content, tags, digest)
+        return self._response(route, content, digest, tags if ":" in route.item else [])
 
-    def _tags_to_write(self, request: Request, route: ApiRoute, content: Content) -> list[str]:
+    def _digest_to_write(self, route: ApiRoute, content: Content) -> Digest:
+        """What the manifest is kept under: the digest that the path names, which it must have, else its sha256."""
+        if ":" not in route.item:
+            return content.digest
+        if not self._options.put_by_digest:
+            raise Refusal(405, "UNSUPPORTED", "manifests are taken by tag only")
+        digest = digest_of(route.item)
+        if not digest.matches(content.content):
+            raise Refusal(400, "DIGEST_INVALID", f"the bytes have the digest {content.digest}")
+        return digest
+
+    def _tags_to_write(self, request: Request, route: ApiRoute) -> list[str]:
         """The tags that a PUT is to write: its own, or those of its query beside a digest."""
         if ":" not in route.item:
             return [tag_of(route.item)]
-        if not self._options.put_by_digest:
-            raise Refusal(405, "UNSUPPORTED", "manifests are taken by tag only")
-        if digest_of(route.item) != content.digest:
-            raise Refusal(400, "DIGEST_INVALID", f"the bytes have the digest {content.digest}")
         tags = [value for key, value in parse_qsl(request.url.query, keep_blank_values=True) if key == "tag"]
         return [tag_of(tag) for tag in tags] if self._options.multi_tag else []
 
@@ -127,11 +134,25 @@ class Manifests:
                     403, "DENIED", f"requested access to the resource is denied - {words}immutability settings"
                 )
 
-    def _response(self, route: ApiRoute, content: Content, tags: list[str]) -> Response:
+    def _response(self, route: ApiRoute, content: Content, digest: Digest, tags: list[str]) -> Response:
         headers = {"OCI-Tag": ", ".join(tags)} if tags else {}
         if content.subject and self._options.referrers:
             headers["OCI-Subject"] = str(content.subject.digest)
-        return created_response(f"/v2/{route.name}/manifests/{content.digest}", content.digest, headers)
+        return created_response(f"/v2/{route.name}/manifests/{digest}", digest, headers)
+
+
+def _parse(body: bytes, content_type: str) -> Content:
+    """Read a manifest; registries take none whose Content-Type doesn't say what it is (distribution 3)."""
+    kind = content_type.partition(";")[0].strip()
+    if kind not in media.INDEXES | media.MANIFESTS:
+        raise Refusal(400, "MANIFEST_INVALID", f"'{content_type[:100]}' is the Content-Type of no manifest")
+    try:
+        content = parse_manifest(body, content_type)
+    except BadManifest as error:
+        raise Refusal(400, "MANIFEST_INVALID", error.message) from error
+    if kind not in {media.OCI_MANIFEST, media.OCI_INDEX} and "mediaType" not in read_document(body):
+        raise Refusal(400, "MANIFEST_INVALID", "docker's manifests have a mediaType")
+    return content
 
 
 def _target(item: str) -> Tag | Digest | None:

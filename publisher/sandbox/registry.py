@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response
 
+from publisher.http.headers import read_number
 from publisher.model import media
 from publisher.sandbox.blobs import Blobs, Uploads
 from publisher.sandbox.http import Refusal
@@ -58,7 +59,7 @@ class RegistryApi:
         return await asyncio.to_thread(self._tags if route.kind == "tags" else self._referrers, request, route)
 
     def _tags(self, request: Request, route: ApiRoute) -> Response:
-        if not self._store.knows(route.name):
+        if not self._store.had_tags(route.name):
             raise Refusal(404, "NAME_UNKNOWN", f"there is no repository {route.name}", detail={"name": route.name})
         last = request.query_params.get("last", "")
         tags = [tag for tag in self._store.tags(route.name) if tag > last]
@@ -71,10 +72,11 @@ class RegistryApi:
         return JSONResponse({"name": route.name, "tags": page}, headers=headers)
 
     def _limit(self, text: str) -> int | None:
-        if text and not (text.isascii() and text.isdecimal()):
-            raise Refusal(400, "PAGINATION_NUMBER_INVALID", f"n is '{text}', which is no number")
-        limits = [int(text)] if text else []
-        return min([*limits, self._options.page] if self._options.page else limits, default=None)
+        number = read_number(text)
+        if text and number is None:
+            raise Refusal(400, "PAGINATION_NUMBER_INVALID", f"n is '{text[:40]}', which is no number")
+        limits = [limit for limit in (number, self._options.page or None) if limit is not None]
+        return min(limits, default=None)
 
     def _referrers(self, request: Request, route: ApiRoute) -> Response:
         if not self._options.referrers:

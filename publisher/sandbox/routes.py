@@ -63,8 +63,8 @@ class Scope:
 
 
 _ROUTE = re.compile(
-    r"/v2/(?P<name>.+?)/(?:blobs/(?P<uploads>uploads)(?:/(?P<upload>[^/]*))?|(?P<tags>tags)/list"
-    r"|(?P<kind>manifests|blobs|referrers)/(?P<item>[^/]+))"
+    r"/v2/(?P<name>.+?)/(?:blobs/(?P<uploads>uploads)/(?P<upload>[^/]*)|(?P<tags>tags)/list"
+    r"|(?P<kind>manifests|blobs(?!/uploads$)|referrers)/(?P<item>[^/]+))"
 )
 _ACTIONS = {"GET": ("pull",), "HEAD": ("pull",), "POST": ("pull", "push"), "PUT": ("pull", "push")}
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from publisher.sandbox.application import Application
+    from publisher.sandbox.page import RunHistory
     from publisher.sandbox.store import Store
 
 
@@ -85,6 +86,8 @@ def _layer() -> bytes:
 
 
 _STARTING = 10.0
+_MOST_CONNECTIONS: Final = 500
+"""And as many requests; each takes a file, of which a process often has 1,024."""
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -92,12 +95,19 @@ class Sandbox:
     """A registry on 127.0.0.1 that runs in a thread.
 
     port: 0 for a free one. store: a folder that is kept; without one all is gone at the end. faults: see Fault.
+    history: the runs that its page shows.
     `requests` are those so far: method, path with query, status (0: hung up), bytes received and sent.
     Raises UsageError for a bad rule, a port or a folder that can't be used, or where what it needs isn't installed.
     """
 
     def __init__(
-        self, *, port: int = 0, store: Path | None = None, faults: Sequence[str] = (), options: Options | None = None
+        self,
+        *,
+        port: int = 0,
+        store: Path | None = None,
+        faults: Sequence[str] = (),
+        options: Options | None = None,
+        history: RunHistory | None = None,
     ) -> None:
         try:
             from publisher.sandbox.application import Application
@@ -117,7 +127,7 @@ class Sandbox:
             self.store = Store(blob_store, lag=options.lag, list_lag=options.list_lag, collect=options.collect)
             if options.sample:
                 put_sample(self.store)
-            application = Application(self.url, self.store, options, rules)
+            application = Application(self.url, self.store, options, rules, history)
             self._stack = stack.pop_all()
         self.requests = application.requests
         self._server = _server(application)
@@ -168,6 +178,7 @@ def _server(application: Application) -> Any:
         loop="asyncio",
         ws="none",
         timeout_keep_alive=60,
+        limit_concurrency=_MOST_CONNECTIONS,
         h11_max_incomplete_event_size=64 << 10,
     )
     return uvicorn.Server(config)
@@ -187,12 +198,18 @@ def _listen(port: int) -> socket.socket:
 
 
 def serve(
-    *, port: int, store: Path | None, faults: Sequence[str], options: Options, ready: Callable[[str], None]
+    *,
+    port: int,
+    store: Path | None,
+    faults: Sequence[str],
+    options: Options,
+    ready: Callable[[str], None],
+    history: RunHistory | None = None,
 ) -> None:
     """Run a sandbox until SIGINT or SIGTERM; `ready` gets its URL."""
     stop = threading.Event()
     with (
-        Sandbox(port=port, store=store, faults=faults, options=options) as sandbox,
+        Sandbox(port=port, store=store, faults=faults, options=options, history=history) as sandbox,
         _signal_handler((signal.SIGINT, signal.SIGTERM), lambda _number: stop.set()),
     ):
         ready(sandbox.url)
@@ -207,15 +224,18 @@ def execute(
     store: Path | None,
     faults: Sequence[str],
     options: Options | None = None,
+    history_in: Callable[[Path], RunHistory] | None = None,
 ) -> int:
     """Run `command` with everything redirected to a sandbox of its own; returns its exit code, 128+N for signal N.
 
+    history_in: reads the receipts in a folder, for the sandbox's page.
     Raises UsageError where the command can't be started.
     """
-    with (
-        Sandbox(port=port, store=store, faults=faults, options=options) as sandbox,
-        tempfile.TemporaryDirectory(prefix="publish-sandbox-", ignore_cleanup_errors=True) as folder,
-    ):
+    with contextlib.ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="publish-sandbox-", ignore_cleanup_errors=True)
+        folder = stack.enter_context(temporary)
+        history = history_in(_receipts_in(Path(folder), store)) if history_in else None
+        sandbox = stack.enter_context(Sandbox(port=port, store=store, faults=faults, options=options, history=history))
         changes = environment(sandbox.url, environ, folder=Path(folder), store=store)
         code = _run(command, {**environ, **changes})
     return code if code >= 0 else 128 - code
@@ -277,9 +297,13 @@ def environment(url: str, environ: Mapping[str, str], *, folder: Path, store: Pa
     _copy_contexts(Path(environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")), docker)  # noqa: PTH111 - Path.home raises
     return {
         "PUBLISH_SANDBOX": url,
-        "PUBLISH_SANDBOX_STATE": str((store or folder).absolute() / "receipts"),
+        "PUBLISH_SANDBOX_STATE": str(_receipts_in(folder, store)),
         "DOCKER_CONFIG": str(docker),
     }
+
+
+def _receipts_in(folder: Path, store: Path | None) -> Path:
+    return (store or folder).absolute() / "receipts"
 
 
 def _copy_contexts(source: Path, docker: Path) -> None:

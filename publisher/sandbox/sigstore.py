@@ -1,7 +1,7 @@
 """Sigstore's look-alike: a certificate authority, both logs and a token service, so that keyless is rehearsed offline.
 
-Fulcio 2 and Rekor 1 as far as `publish` and other clients speak them; nothing leaves this machine, and all keys are new
-with each sandbox. Each entry of the log is a tree of its own, with one leaf.
+Fulcio 1 and 2 and Rekor 1 as far as `publish` and other clients speak them; nothing leaves this machine, and all keys
+are new with each sandbox. Each entry of the log is a tree of its own, with one leaf.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class SigstoreLookAlike:
         path = request.scope["path"].removeprefix(PREFIX)
         if request.method == "POST" and path == "/api/v2/signingCert":
             return self._certify(request, await _document(request))
+        if request.method == "POST" and path == "/api/v1/signingCert":
+            return self._certify_older(request, await _document(request))
         if request.method == "POST" and path == "/api/v1/log/entries":
             return self._record(await _document(request))
         if request.method == "GET" and path.startswith("/api/v1/log/entries/"):
@@ -113,7 +115,6 @@ class SigstoreLookAlike:
 
     def _certify(self, request: Request, document: dict[str, Any]) -> Response:
         from cryptography import x509
-        from cryptography.hazmat.primitives.serialization import Encoding
 
         claims = _claims(request.headers.get("authorization", ""), self._clock().timestamp())
         try:
@@ -123,9 +124,31 @@ class SigstoreLookAlike:
             raise Refusal(400, "UNKNOWN", "there is no certificate signing request") from error
         if not signing_request.is_signature_valid:
             raise Refusal(400, "UNKNOWN", "the request isn't signed by its own key")
-        leaf = self._leaf(signing_request.public_key(), claims)
-        chain = [one.public_bytes(Encoding.PEM).decode() for one in (leaf, self._authority[1])]
+        chain = self._chain(signing_request.public_key(), claims)
         return JSONResponse({"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}}, 200)
+
+    def _certify_older(self, request: Request, document: dict[str, Any]) -> Response:
+        """Fulcio 1, which cosign 2 speaks: the key itself, and the token's subject signed by it."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+        claims = _claims(request.headers.get("authorization", ""), self._clock().timestamp())
+        try:
+            key: Any = load_pem_public_key(base64.b64decode(document["publicKey"]["content"]))
+            proof = base64.b64decode(document["signedEmailAddress"])
+            key.verify(proof, str(claims.get("email") or claims["sub"]).encode(), ec.ECDSA(SHA256()))
+        except (KeyError, ValueError, TypeError, AttributeError, InvalidSignature) as error:
+            raise Refusal(400, "UNKNOWN", "the key doesn't prove that it is its owner's") from error
+        return Response("".join(self._chain(key, claims)), 201, media_type="application/pem-certificate-chain")
+
+    def _chain(self, public: Any, claims: dict[str, Any]) -> list[str]:
+        """A new certificate, and its authority's."""
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        leaf = self._leaf(public, claims)
+        return [one.public_bytes(Encoding.PEM).decode() for one in (leaf, self._authority[1])]
 
     def _leaf(self, public: Any, claims: dict[str, Any]) -> x509.Certificate:
         """Signed twice: the log of certificates vouches for the first, without its word in it."""
@@ -155,7 +178,10 @@ class SigstoreLookAlike:
         extensions = {number: str(values[key]) for number, key in _EXTENSIONS.items() if values.get(key)}
         if email:
             extensions = {8: extensions[8]}
+        # cosign 2 still reads the issuer where it first stood, as plain text.
+        older = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1"), str(claims["iss"]).encode())
         return [
+            (older, False),
             (_usage(certificates=False), True),
             (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), False),
             (x509.SubjectKeyIdentifier.from_public_key(public), False),
@@ -277,21 +303,35 @@ def _claims(header: str, now: float) -> dict[str, Any]:
 
 
 def _canonical_body(document: dict[str, Any]) -> bytes:
-    """Rekor keeps hashes of the envelope, never the envelope. Source: sigstore/rekor, types/dsse/v0.0.1."""
+    """What the log keeps. Source: sigstore/rekor, types/dsse/v0.0.1 and types/hashedrekord/v0.0.1."""
+    kind = document.get("kind", "dsse")
     try:
-        proposed = document["spec"]["proposedContent"]
-        envelope = json.loads(proposed["envelope"])
-        (signature,), (verifier,) = envelope["signatures"], proposed["verifiers"]
-        payload = base64.b64decode(envelope["payload"])
-        spec = {
-            "envelopeHash": _hash(proposed["envelope"].encode()),
-            "payloadHash": _hash(payload),
-            "signatures": [{"signature": signature["sig"], "verifier": verifier}],
-        }
+        spec = (_signature_spec if kind == "hashedrekord" else _envelope_spec)(document["spec"])
     except (KeyError, TypeError, ValueError) as error:
-        raise Refusal(400, "UNKNOWN", "the entry is no DSSE envelope with one signature") from error
-    body = {"apiVersion": "0.0.1", "kind": "dsse", "spec": spec}
+        raise Refusal(400, "UNKNOWN", "the entry is neither a DSSE envelope nor a file's hash") from error
+    body = {"apiVersion": "0.0.1", "kind": kind, "spec": spec}
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _envelope_spec(spec: dict[str, Any]) -> dict[str, Any]:
+    """Hashes of the envelope, never the envelope."""
+    proposed = spec["proposedContent"]
+    envelope = json.loads(proposed["envelope"])
+    (signature,), (verifier,) = envelope["signatures"], proposed["verifiers"]
+    return {
+        "envelopeHash": _hash(proposed["envelope"].encode()),
+        "payloadHash": _hash(base64.b64decode(envelope["payload"])),
+        "signatures": [{"signature": signature["sig"], "verifier": verifier}],
+    }
+
+
+def _signature_spec(spec: dict[str, Any]) -> dict[str, Any]:
+    """Of a file its hash."""
+    digest, signature = spec["data"]["hash"], spec["signature"]
+    return {
+        "data": {"hash": {"algorithm": digest["algorithm"], "value": digest["value"]}},
+        "signature": {"content": signature["content"], "publicKey": {"content": signature["publicKey"]["content"]}},
+    }
 
 
 def _hash(content: bytes) -> dict[str, str]:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -24,12 +24,22 @@ if TYPE_CHECKING:
     from publisher.sandbox.blob_store import BlobBackend, PartialBlob
 
 
+_MOST_UPLOADS: Final = 200
+_IDLE_SECONDS: Final = 60.0
+"""After which an upload may be forgotten for another."""
+
+
+class TooManyUploads(Exception):
+    """No more can be begun until others end."""
+
+
 @dataclass
 class UploadSession:
-    """An upload under way. `turn`: one request at a time."""
+    """An upload under way. `turn`: one request at a time. touched: when it was last asked for."""
 
     name: str
     blob: PartialBlob
+    touched: float = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -149,6 +159,11 @@ class Store:
             )
             return digest if digest in repository.manifests else None
 
+    def had_tags(self, name: str) -> bool:
+        """Whether there is, or ever was, a tag: before, registries know no list of a repository."""
+        with self.lock:
+            return self.knows(name) and bool(self._repositories[name].tags)
+
     def latest(self, name: str, tag: str) -> Digest | None:
         """What a tag names, seen or not."""
         with self.lock:
@@ -163,6 +178,11 @@ class Store:
             kind = self._repositories[name].manifests[digest]
         return parse_manifest(self.blob_store.read(digest, 0, self.blob_store.size(digest)), kind)
 
+    def holds_manifest(self, digest: Digest) -> bool:
+        """Whether any repository has the manifest."""
+        with self.lock:
+            return any(digest in repository.manifests for repository in self._repositories.values())
+
     def missing(self, name: str, content: Content) -> str | None:
         """What a manifest needs and the repository lacks."""
         with self.lock:
@@ -174,17 +194,18 @@ class Store:
                 lacking = [blob.digest for blob in content.blobs if blob.digest not in repository.blobs]
         return str(lacking[0]) if lacking else None
 
-    def put_manifest(self, name: str, content: Content, tags: list[str]) -> None:
-        """Keep a manifest and point tags at it."""
+    def put_manifest(self, name: str, content: Content, tags: list[str], digest: Digest | None = None) -> None:
+        """Keep a manifest under `digest`, its sha256 if none is given, and point tags at it."""
+        digest = digest or content.digest
         blob = self.blob_store.begin()
         blob.append(content.content)
         with self.lock:
-            self.blob_store.keep(blob, content.digest)
+            self.blob_store.keep(blob, digest)
             repository = self._repositories[name]
-            repository.manifests[content.digest] = content.media_type
-            repository.put_times[content.digest] = self._clock()
+            repository.manifests[digest] = content.media_type
+            repository.put_times[digest] = self._clock()
             for tag in tags:
-                self._move(name, tag, content.digest)
+                self._move(name, tag, digest)
             times = repository.details.pushed | dict.fromkeys(tags, stamp())
             repository.details = msgspec.structs.replace(repository.details, pushed=times)
             self._save(name)
@@ -247,17 +268,29 @@ class Store:
     # Uploads.
 
     def begin(self, name: str) -> str:
-        """A new upload's id."""
+        """A new upload's id; raises TooManyUploads."""
         upload = secrets.token_urlsafe(16)
-        session = UploadSession(name, self.blob_store.begin())
         with self.lock:
-            self._sessions[upload] = session
+            self._make_room()
+            self._sessions[upload] = UploadSession(name, self.blob_store.begin(), self._clock())
         return upload
+
+    def _make_room(self) -> None:
+        """Forget the upload that nobody has asked for longest, where there are many; each takes a file."""
+        if len(self._sessions) < _MOST_UPLOADS:
+            return
+        oldest = min(self._sessions, key=lambda upload: self._sessions[upload].touched)
+        if self._sessions[oldest].touched > self._clock() - _IDLE_SECONDS or self._sessions[oldest].turn.locked():
+            raise TooManyUploads(f"{_MOST_UPLOADS} uploads are under way")
+        self.cancel(oldest)
 
     def session(self, name: str, upload: str) -> UploadSession | None:
         """An upload of that repository."""
         session = self._sessions.get(upload)
-        return session if session and session.name == name else None
+        if session is None or session.name != name:
+            return None
+        session.touched = self._clock()
+        return session
 
     def finish(self, upload: str, digest: Digest) -> bool:
         """Put an upload in place; False where its bytes don't have that digest. It is over in both cases."""

@@ -49,7 +49,7 @@ class Services(Value, frozen=True):
         """Read a signing config; raises ConfigError, and Unreachable where it offers only what isn't spoken here."""
         try:
             config = msgspec.json.decode(content, type=_SigningConfig)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigError(f"the signing config can't be read: {error}") from error
         authority = next((one.url for one in config.caUrls if one.majorApiVersion == 1), None)
         log = next((one.url for one in config.rekorTlogUrls if one.majorApiVersion == 1), None)
@@ -109,7 +109,19 @@ class SigstoreClient:
             "envelope": json.dumps(envelope, separators=(",", ":")),
             "verifiers": [base64.b64encode(certificate).decode()],
         }
-        body = {"apiVersion": "0.0.1", "kind": "dsse", "spec": {"proposedContent": proposed}}
+        return self._record("dsse", {"proposedContent": proposed})
+
+    def record_hash(self, digest: str, signature: bytes, certificate: bytes) -> dict[str, Any]:
+        """Put the signature of a file into the public log, as cosign's older form wants it. digest: SHA-256 in hex."""
+        public = {"content": base64.b64encode(certificate).decode()}
+        spec = {
+            "data": {"hash": {"algorithm": "sha256", "value": digest}},
+            "signature": {"content": base64.b64encode(signature).decode(), "publicKey": public},
+        }
+        return self._record("hashedrekord", spec)
+
+    def _record(self, kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+        body = {"apiVersion": "0.0.1", "kind": kind, "spec": spec}
         url = f"{self._services.rekor}/api/v1/log/entries"
         with self._send("POST", url, body, _JSON) as response:
             location = response.headers.get("Location", "")
@@ -120,7 +132,7 @@ class SigstoreClient:
             raise self._strange(self._services.rekor, response)
         try:
             return _log_entry(_object(response))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise self._strange(self._services.rekor, response) from error
 
     def _send(self, method: str, url: str, body: object, headers: Mapping[str, str]) -> Response:

@@ -32,25 +32,29 @@ def send_streamed(
     source: BlobStream,
     store: PushTarget,
     wants: Callable[[Digest, int], bool],
+    size: int,
     progress: Progress,
     remember: Callable[[Descriptor], None],
 ) -> frozenset[Digest]:
     """Send those blobs of an archive that `wants` is true of, by digest and size; returns what was sent.
 
-    remember: told of each blob before its upload is closed.
+    size: about how many bytes that will be. remember: told of each blob before its upload is closed.
     Raises what the archive or the registry raises; VerificationFailed for a blob that isn't what its name says.
     """
     halt, uploads = Halt(), list[BlobUpload]()
     with ExitStack() as opened:
         pool = opened.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="upload"))
         opened.enter_context(halting(halt))
-        meter = opened.enter_context(progress.meter("push", None))
+        meter = opened.enter_context(progress.meter("push", size))
         with source.blobs() as blobs:
             wanted = (blob for blob in blobs if wants(blob.digest, blob.size))
             for upload in _read(source, wanted, _Sender(store, pool, halt, remember), meter):
                 uploads.append(upload)
         with deferred_signals() as signals:
             signals.wait([upload.job for upload in uploads])
+        # Within the meter, which is to end as what it measures.
+        if halt.cause is not None:
+            raise halt.cause
     if halt.cause is not None:
         raise halt.cause
     return frozenset(upload.job.result().digest for upload in uploads)

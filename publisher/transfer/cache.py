@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +42,8 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=_S
 class BlobCache:
     """A file of guesses, one a line, newest last; deleting it costs time only, and what is torn is ignored.
 
-    A guess is looked up in the registry before it is relied on, so a wrong one costs one request. A line is added in
+    A guess is looked up in the registry before it is relied on, so a wrong one costs one request. A file that others
+    can write to, where two users share the folder, is left alone. A line is added in
     one write, so that runs side by side and threads don't disturb each other.
     """
 
@@ -110,14 +112,17 @@ class BlobCache:
     def _lines(self) -> list[bytes]:
         try:
             with self._path.open("rb") as file:
-                file.seek(max(0, self._path.stat().st_size - _LARGEST))
-                return file.read(_LARGEST).splitlines()
+                status = os.fstat(file.fileno())
+                file.seek(max(0, status.st_size - _LARGEST))
+                return file.read(_LARGEST).splitlines() if _is_own(status) else []
         except OSError:
             return []
 
     def _append(self, lines: bytes) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._path.open("ab", buffering=0) as file:
+        with open(self._path, "ab", buffering=0, opener=_open_own) as file:
+            if not _make_own(file.fileno()):
+                return
             # A line that was cut off by a crash ends here, not in the middle of the next.
             file.write(b"\n" + lines if self._is_torn() else lines)
             is_too_large = file.tell() > _LARGEST
@@ -142,6 +147,25 @@ class BlobCache:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def _open_own(path: str, flags: int) -> int:
+    """Never by a link that somebody else laid there."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def _is_own(status: os.stat_result) -> bool:
+    """Whether nobody else can have written the file: a wrong guess puts another's layer into an image."""
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _make_own(handle: int) -> bool:
+    """Take the others' right to write to a file of ours, with what they may have written; False where it isn't ours."""
+    status = os.fstat(handle)
+    if status.st_uid == os.geteuid() and not _is_own(status):
+        os.fchmod(handle, 0o600)
+        os.ftruncate(handle, 0)
+    return status.st_uid == os.geteuid()
 
 
 def _label(compression: Compression) -> str:

@@ -100,11 +100,14 @@ def _run(work: ExportPass, progress: Progress) -> dict[Digest, Descriptor]:
         stack.enter_context(work.compressors)
         pool = stack.enter_context(ThreadPoolExecutor(THREADS, thread_name_prefix="upload"))
         stack.enter_context(halting(work.halt))
-        meter = stack.enter_context(progress.meter("push", None))
+        meter = stack.enter_context(progress.meter("push", work.image.size_of(work.missing)))
         with work.image.layers(work.missing) as layers:
             sent.extend(_read(layers, work, pool, meter))
         with deferred_signals() as signals:
             signals.wait([layer.job for layer in sent])
+        # Within the meter, which is to end as what it measures.
+        if work.halt.cause is not None:
+            raise work.halt.cause
     if work.halt.cause is not None:
         raise work.halt.cause
     return {layer.diff_id: layer.result() for layer in sent}

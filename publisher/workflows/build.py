@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
@@ -15,14 +16,17 @@ from publisher.engine.build_inputs import BuildInputs, first_miss, snapshot
 from publisher.engine.build_progress import UnsupportedByDriver
 from publisher.engine.builder import BuildStep, context_files
 from publisher.engine.buildx import BuildOutput
+from publisher.engine.dockerfile import read_dockerfile
 from publisher.engine.run_options import Port
 from publisher.model.digest import Digest
 from publisher.model.environment import cache_folder
+from publisher.model.errors import BuildFailed
 from publisher.model.settings import TransferSettings
-from publisher.model.value import Value
+from publisher.model.value import Document, Place, Value
+from publisher.threads import run_beside
 from publisher.transfer.compression import Compression
 from publisher.workflows.build_request import EPOCH, BuildOptions, request_of
-from publisher.workflows.builders import find_buildx, run_build
+from publisher.workflows.builders import find_buildx, gives_blobs, run_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-class BuildReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.build/1"):
+class BuildReport(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.build/1"):
     """What was built. images: its names. miss: where the cache ended, and why. seconds: in all."""
 
     images: tuple[str, ...]
@@ -47,17 +51,28 @@ class BuildReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema",
 def build_image(session: Session, job: Job, wish: PlanOptions, options: BuildOptions) -> BuildReport:
     """Build, name and label an image; the report says what the cache did."""
     session.aim(job.repositories)
-    return _report(session, job, request_of(session, job, wish, options), options.output or BuildOutput())
+    request = request_of(session, job, wish, options)
+    report = _report(session, job, request, options.output or BuildOutput())
+    _tell_advice(session, request, report)
+    return report
 
 
 def _report(session: Session, job: Job, request: BuildRequest, output: BuildOutput) -> BuildReport:
     start = time.monotonic()
-    session.progress.step(f"build    {request.names[0]} from {request.context}")
-    files = context_files(request.context, request.dockerfile)
     notes = _Notes.of(session, request)
     before = notes.read()
-    now = snapshot(request, files, before)
-    built = run_build(session, request, output)
+
+    def context() -> tuple[tuple[str, ...], BuildInputs]:
+        files = context_files(request.context, request.dockerfile)
+        return files, snapshot(request, files, before)
+
+    with session.progress.group(f"build    {request.names[0]} from {request.context}"):
+        try:
+            # The builder goes through the same files meanwhile.
+            (files, now), built = run_beside(context, lambda: run_build(session, request, output))
+        except BuildFailed as error:
+            error.place = error.place or _place(request, error)
+            raise
     notes.write(now)
     for warning in (*built.warnings, *_not_reproducible(session, request, output, built)):
         session.progress.warn(warning)
@@ -70,6 +85,13 @@ def _report(session: Session, job: Job, request: BuildRequest, output: BuildOutp
         miss=session.redact(miss),
         advice=_advice(job, request, files, built),
     )
+
+
+def _place(request: BuildRequest, error: BuildFailed) -> Place | None:
+    """The line of the Dockerfile that the builder failed at, where it says which instruction that was."""
+    file = str(request.context / request.dockerfile)
+    named = ((one.line, f"({one.word} {one.rest}".rstrip()) for one in read_dockerfile(request.text))
+    return next((Place(file, line) for line, text in named if text in error.message), None)
 
 
 def _not_reproducible(
@@ -130,12 +152,13 @@ def _advice(job: Job, request: BuildRequest, files: tuple[str, ...], built: Buil
 
 
 def built_source(
-    session: Session, job: Job, wish: PlanOptions, compression: Compression | None, *, dry_run: bool
+    session: Session, job: Job, wish: PlanOptions, compression: Compression | None, *, via: str, dry_run: bool
 ) -> tuple[str, ...] | None:
     """Build what a release takes; a dry run builds nothing: None stands for an image that isn't made yet.
 
-    BuildKit leaves it in an OCI layout, which goes with the run, so that the engine isn't asked for it again.
-    compression: `--compression`; else the configuration's, where that isn't what the builder does anyway.
+    BuildKit leaves it in an OCI layout, which goes with the run, so that the engine isn't asked for it again; or in
+    the engine's containerd store, under a name of this run, where the engine itself sends it quicker.
+    via: `--via`. compression: `--compression`; else the configuration's, where that isn't what the builder does anyway.
     """
     session.aim(job.repositories)
     transfer = job.settings.transfer
@@ -147,16 +170,18 @@ def built_source(
             session.engine.about()
         session.progress.step(f"build    would make {request.names[0]} from {request.context}: its content is unknown")
         return None
-    report, source = _for_release(session, job, request, compression)
-    tell_advice(session, report)
+    report, source = _for_release(session, job, request, compression, via)
+    _tell_advice(session, request, report)
     return (source,)
 
 
 def _for_release(
-    session: Session, job: Job, request: BuildRequest, compression: Compression | None
+    session: Session, job: Job, request: BuildRequest, compression: Compression | None, via: str
 ) -> tuple[BuildReport, str]:
     """The image in a layout of this run; in the engine, where only its own builder is here, or can't write layouts."""
     if find_buildx(session, request):
+        if compression is None and via != "direct" and gives_blobs(session, request):
+            return _kept_by_engine(session, job, request)
         path = session.temporary_folder() / "image"
         output = BuildOutput(path=path)
         if compression:
@@ -169,10 +194,22 @@ def _for_release(
     return _report(session, job, request, BuildOutput()), f"docker-daemon:{request.names[0]}"
 
 
-def tell_advice(session: Session, report: BuildReport) -> None:
+def _kept_by_engine(session: Session, job: Job, request: BuildRequest) -> tuple[BuildReport, str]:
+    """The image in the engine, under a name that goes with the run."""
+    # As in a layout, into which buildx writes none unless it is asked to.
+    report = _report(session, job, replace(request, provenance="false"), BuildOutput(nameless=True))
+    title, _, tag = request.names[0].rpartition("/")[2].partition(":")
+    # Of no registry: in a containerd store a name says where the image may be found.
+    repository = f"localhost/publish-{secrets.token_hex(4)}/{title}"
+    session.at_end.enter_context(session.engine.temporary_name(report.id, repository, tag or "latest"))
+    return report, f"docker-daemon:{repository}:{tag or 'latest'}"
+
+
+def _tell_advice(session: Session, request: BuildRequest, report: BuildReport) -> None:
     """Why the cache was left, and what could be better, by line."""
     if report.miss:
         session.progress.step(report.miss)
     for one in report.advice:
         where = f"line {one.line}: " if one.line else ""
-        session.progress.warn(f"{where}{one.message} [{one.rule}]")
+        place = Place(str(request.context / request.dockerfile), one.line)
+        session.progress.warn(f"{where}{one.message} [{one.rule}]", place)

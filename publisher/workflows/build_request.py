@@ -76,7 +76,7 @@ def request_of(session: Session, job: Job, wish: PlanOptions, options: BuildOpti
     request = BuildRequest(
         context=session.configuration.path(settings.context),
         dockerfile=settings.dockerfile,
-        names=options.names or (_name(job, version or "dev"),),
+        names=tuple(map(_checked_name, options.names)) or (_name(job, version or "dev"),),
         args={**({EPOCH: epoch} if epoch else {}), **settings.args, **options.args},
         labels=labels,
         target=options.target or settings.target,
@@ -130,6 +130,17 @@ def _stamp(session: Session, job: Job, wish: PlanOptions) -> tuple[str | None, M
     except NoVersion:
         return None, make_labels(session.facts, None, request_of_plan(session, job, wish).labels)
     return str(asked.release) if asked.release else None, asked.labels
+
+
+def _checked_name(text: str) -> str:
+    """As it is; raises BadReference for what no engine takes, before it is asked."""
+    try:
+        digest = Reference.parse(text).digest
+    except BadReference as error:
+        raise BadReference(f"-t {text}: {error.message}", reference=text, hint=error.hint) from None
+    if digest:
+        raise BadReference(f"-t {text}: an image is named before it has a digest", reference=text)
+    return text
 
 
 def _name(job: Job, version: str) -> str:
@@ -197,7 +208,8 @@ def _texts_of(secret: BuildSecret) -> set[str]:
 
 def _refuse_tags(session: Session, job: Job, wish: PlanOptions, request: BuildRequest) -> None:
     """A cache that is kept under a tag of the release would overwrite it, past all that a release proves."""
-    rules = bound_rules(request_of_plan(session, job, wish), session.facts)
+    with session.configuration.locate_rules():
+        rules = bound_rules(request_of_plan(session, job, wish), session.facts)
     for cache in request.cache_to:
         if not cache.reference:
             continue

@@ -18,7 +18,7 @@ _GITHUB: Final = """\
 name: Publish
 on:
   push:
-    tags: ["v*"]
+    tags: [TAGS]
   pull_request:
 permissions: {}
 concurrency:
@@ -98,13 +98,15 @@ _GIT_SETUP: Final = """\
     - pip install 'REQUIREMENT'"""
 
 
-def github_workflow(repository: Repository) -> str:
-    """A tag `v1.2.3` releases, a pull request rehearses without any secret."""
+def github_workflow(repository: Repository, *, several: bool) -> str:
+    """A tag `v1.2.3` releases, of several images `api/v1.2.3`; a pull request rehearses without any secret."""
     on_github = repository.registry == "ghcr.io"
     prefix = "DOCKERHUB" if repository.on_hub else "REGISTRY"
     username, password = f"{prefix}_USERNAME", f"{prefix}_{'TOKEN' if repository.on_hub else 'PASSWORD'}"
     job = _ENVIRONMENT.replace("USERNAME_NAME", username).replace("PASSWORD_NAME", password)
     values = {
+        # In GitHub's patterns a star stops at a slash.
+        "TAGS": '"*/v*"' if several else '"v*"',
         "JOB": _PACKAGES if on_github else job,
         "CHECKOUT": _CHECKOUT,
         "ACTION": _action(),

@@ -8,11 +8,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from publisher.model.digest import Digest
-from publisher.model.errors import EngineUnavailable, PublishError
+from publisher.model.errors import ConfigError, EngineUnavailable, PublishError
 from publisher.model.installation import reinstall_hint
 from publisher.model.reference import DOCKER_HUB
+from publisher.model.value import Document
 from publisher.workflows.jobs import PlanOptions, jobs
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class DoctorCheck(msgspec.Struct, frozen=True, kw_only=True):
     code: int = 0
 
 
-class Checkup(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.doctor/1"):
+class Checkup(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.doctor/1"):
     """All checks."""
 
     checks: tuple[DoctorCheck, ...]
@@ -85,8 +87,9 @@ def _broken(name: str, error: PublishError, health: Health = Health.BROKEN) -> D
 
 def _configuration(session: Session) -> Iterator[DoctorCheck]:
     file = session.configuration.file
-    detail = str(file) if file else "no publish.toml and no [tool.publish]; --image is enough"
-    yield DoctorCheck(name="configuration", health=Health.OK, detail=detail)
+    detail = str(file) if file else "no publish.toml and no [tool.publish]"
+    advice = "" if file else "publish init writes one; plan and release take --image too"
+    yield DoctorCheck(name="configuration", health=Health.OK, detail=detail, advice=advice)
 
 
 def _git(session: Session) -> Iterator[DoctorCheck]:
@@ -213,7 +216,9 @@ def _rights(session: Session) -> Iterator[DoctorCheck]:
     try:
         repositories = _repositories(session)
     except PublishError as error:
-        yield _broken("rights", error, Health.WARNING)
+        # Its own way out is an option of other commands.
+        advice = "name the images in publish.toml: publish init" if isinstance(error, ConfigError) else error.hint
+        yield replace(_broken("rights", error, Health.WARNING), advice=advice or "")
         return
     for repository in repositories:
         yield _right(session, repository)

@@ -16,7 +16,7 @@ from publisher.facts.project import read_project
 from publisher.model.errors import BadReference, UsageError
 from publisher.model.printable import printable
 from publisher.model.reference import Repository
-from publisher.model.value import Value
+from publisher.model.value import Document, Value
 from publisher.workflows.ci_files import GITHUB_FILE, GITLAB_FILE, github_workflow, gitlab_pipeline
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class NewFile(msgspec.Struct, frozen=True, kw_only=True):
     content: str
 
 
-class NewFiles(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.init/1"):
+class NewFiles(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.init/1"):
     """What `publish init` wrote, or would have written."""
 
     files: tuple[NewFile, ...]
@@ -104,7 +104,9 @@ def new_files(here: ProjectSurvey, options: InitOptions) -> tuple[NewFile, ...]:
             hint="run 'publish init' there, or leave them out",
         )
     if options.github:
-        files.append(NewFile(path=GITHUB_FILE, content=github_workflow(repositories[0])))
+        files.append(
+            NewFile(path=GITHUB_FILE, content=github_workflow(repositories[0], several=len(here.dockerfiles) > 1))
+        )
     if options.gitlab:
         files.append(NewFile(path=GITLAB_FILE, content=gitlab_pipeline(repositories[0])))
     return tuple(files)

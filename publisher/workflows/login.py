@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from publisher.credentials.docker_config import config_file, helper_of, key_of, plain_logins
+from publisher.credentials.docker_config import config_file, helper_of, key_of, plain_logins, store_with
 from publisher.credentials.docker_config_file import HELPER, DockerConfigFile
 from publisher.credentials.environment import EnvironmentCredentials
 from publisher.credentials.logins import DockerLogins, Logins, index_file
@@ -14,7 +12,7 @@ from publisher.http.message import Request
 from publisher.model.credential import Present
 from publisher.model.errors import BadReference, Denied, PublishError, Refused, Unreachable, UsageError
 from publisher.model.reference import DOCKER_HUB, Repository
-from publisher.model.value import Value
+from publisher.model.value import Document, Value
 from publisher.receipts.atomic import write_atomically
 from publisher.registry.endpoint import locate
 
@@ -39,7 +37,7 @@ _KINDS: Final = {
 }
 
 
-class Login(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.login/1"):
+class Login(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.login/1"):
     """Who one is at a registry. kind: of the secret, as far as its form tells. may: what was seen to be allowed."""
 
     registry: str
@@ -50,7 +48,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="
     may: tuple[str, ...] = ()
 
 
-class Logout(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.logout/1"):
+class Logout(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.logout/1"):
     """What was forgotten. forgotten: false where there was no login. left: what may still sign in, in sentences."""
 
     registry: str
@@ -158,6 +156,8 @@ def _left(session: Session, place: LoginTarget) -> Iterator[str]:
     if helper := helper_of(session.environ, place.registry):
         ours = f"publish logout {target} --docker" if helper == HELPER else f"docker logout {target}"
         yield f"docker asks docker-credential-{helper} for {target}: {ours}"
+    elif held := store_with(session.environ, place.registry):
+        yield f"docker's credsStore, {held}, holds a login for {target}: docker logout {target}"
     answer = EnvironmentCredentials(session.environ, frozenset({place.registry})).find(place.registry)
     if isinstance(answer, Present):
         yield f"{answer.credential.source} still hold one for {place.registry}: unset them"
@@ -207,13 +207,9 @@ def prove(session: Session, place: LoginTarget, credential: Credential) -> bool:
 
     False where the registry asks nobody who they are, so that nothing is proven.
     """
+    if not asks_who(session, place):
+        return False
     host = locate(Repository(place.registry, "x"), session.sandbox).host
-    stranger = session.client_with(lambda _registry, _repository: None)
-    try:
-        if _ask(stranger, host, "") == _OK:
-            return False
-    finally:
-        stranger.close()
     own = session.client_with(lambda _registry, _repository: credential)
     try:
         status = _ask(own, host, place.path or credential.username.lower())
@@ -224,6 +220,15 @@ def prove(session: Session, place: LoginTarget, credential: Credential) -> bool:
     finally:
         own.close()
     return True
+
+
+def asks_who(session: Session, place: LoginTarget) -> bool:
+    """Whether the registry asks strangers who they are; raises Unreachable where it doesn't answer."""
+    stranger = session.client_with(lambda _registry, _repository: None)
+    try:
+        return _ask(stranger, locate(Repository(place.registry, "x"), session.sandbox).host, "") != _OK
+    finally:
+        stranger.close()
 
 
 def _ask(client: Client, host: str, namespace: str) -> int:

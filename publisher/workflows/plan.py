@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from publisher.model.codec import decode
-from publisher.model.errors import ConfigError, EngineUnavailable, OutOfDate, SourceNotFound
+from publisher.model.errors import ConfigError, Denied, EngineUnavailable, OutOfDate, SourceNotFound
 from publisher.model.plan import Plan, Plans
 from publisher.model.value import Value
 from publisher.planning.candidates import candidates
@@ -65,7 +65,7 @@ class SavedPlans(Value, frozen=True):
             images=wish.images or (() if name else plan.images),
             labels={**plan.labels, **wish.labels},
             version=wish.version or (None if _is_in_git(plan.release, facts) else plan.release),
-            only=wish.only or name or None,
+            only=wish.only or ((name,) if name else ()),
         )
 
     def hold(self, name: str | None, fresh: Plan) -> None:
@@ -88,7 +88,8 @@ def _is_in_git(version: str | None, facts: Facts) -> bool:
 
 def ask(session: Session, job: Job, wish: PlanOptions) -> Candidates:
     """The tags that the rules give, before any registry is looked at."""
-    return candidates(request_of(session, job, wish), session.facts)
+    with session.configuration.locate_rules():
+        return candidates(request_of(session, job, wish), session.facts)
 
 
 def draft(
@@ -121,11 +122,28 @@ def draft(
     return ReleaseDraft(job, candidates, destinations, published, images, known, plan)
 
 
+def draft_without_secrets(session: Session, job: Job, wish: PlanOptions, sources: Sequence[str]) -> ReleaseDraft:
+    """As draft, for a run that only looks: where it has no credential and a registry wants one, none is asked."""
+    try:
+        return draft(session, job, wish, sources)
+    except Denied as error:
+        if not (session.is_anonymous or (session.facts.is_pull_request and _is_stranger(session, job))):
+            raise
+        session.progress.warn(f"{error.message}: this run has no credential, so it is planned without the registry")
+        return draft(session, job, wish, (), offline=True)
+
+
+def _is_stranger(session: Session, job: Job) -> bool:
+    return all(session.credentials.find(place.registry, place.name) is None for place in job.repositories)
+
+
 def planned(session: Session, job: Job, wish: PlanOptions, sources: Sequence[str], *, offline: bool) -> Plan:
     """The plan for `publish plan`: a source that isn't there only leaves the content unknown."""
     names = tuple(sources) or ((job.settings.source,) if job.settings.source else ())
     try:
-        return with_expected_signing(session, draft(session, job, wish, names, offline=offline))
+        if not offline:
+            return with_expected_signing(session, draft_without_secrets(session, job, wish, names))
+        return with_expected_signing(session, draft(session, job, wish, names, offline=True))
     except (SourceNotFound, EngineUnavailable) as error:
         if sources:
             raise

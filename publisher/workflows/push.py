@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from publisher.model.digest import Digest
 from publisher.model.errors import ConfigError
 from publisher.model.reference import Tag
+from publisher.model.value import Document
 from publisher.transfer.compression import Compression
 from publisher.workflows.content.send import Shipping, push
 from publisher.workflows.content.sources import find_source
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from publisher.workflows.session import Session
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.push/1"):
+class Part(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.push/1"):
     """What was pushed, and where to."""
 
     digest: Digest

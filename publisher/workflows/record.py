@@ -18,7 +18,7 @@ from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, KeptManifest, Outcome, Receipt, ReleasedImage, State, Verification
 from publisher.model.value import Value
-from publisher.receipts.journal import ReceiptCopy, new_id
+from publisher.receipts.journal import ReceiptCopy, new_id, save
 from publisher.report.failure import document, understand
 
 if TYPE_CHECKING:
@@ -268,9 +268,14 @@ class RunRecord:
         """Keep the receipt in the journal, from before the first tag on, and room for it there and in `--receipt`."""
         self._entry = entry
         self.save()
-        if self._file:
-            self._copy = ReceiptCopy(self._file)
-            self._copy.write(self.receipt, last=False)
+        try:
+            if self._file:
+                self._copy = ReceiptCopy(self._file)
+                self._copy.write(self.receipt, last=False)
+        except PublishError as error:
+            self._file = None
+            self._finish(error)
+            raise
         self._session.records.append(self)
 
     def save(self) -> None:
@@ -342,7 +347,10 @@ class RunRecord:
         if self._file is None:
             return
         try:
-            (self._copy or ReceiptCopy(self._file)).write(self.receipt)
+            if self._copy:
+                self._copy.write(self.receipt)
+            else:
+                save(self.receipt, self._file)
         except PublishError as error:
             if not self.is_under_way:
                 raise

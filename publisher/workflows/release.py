@@ -8,14 +8,11 @@ from msgspec.structs import replace
 
 from publisher.model.attestation import SignOptions
 from publisher.model.errors import (
-    DirtyTree,
     ExactTagTaken,
-    Incomplete,
-    PublishError,
+    Interrupted,
     Refused,
     UsageError,
 )
-from publisher.model.facts import GitState
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
@@ -24,6 +21,7 @@ from publisher.model.value import Value
 from publisher.planning.plan import ReleasedContent, make_plan
 from publisher.registry.answers import BlobUnknown
 from publisher.transfer.compression import Compression
+from publisher.workflows.checkout import check_tree
 from publisher.workflows.content.copy import carry
 from publisher.workflows.content.layer_hints import earlier_releases
 from publisher.workflows.content.receipt_artifact import file_receipt
@@ -31,11 +29,11 @@ from publisher.workflows.content.send import Pushed, Shipping, prove_nothing, pu
 from publisher.workflows.content.sources import check_revision, chosen_sources
 from publisher.workflows.hub import create_missing, describe_after_release, prove_push, refuse_frozen
 from publisher.workflows.plan import draft as make_draft
-from publisher.workflows.plan import sign_draft, with_signing
+from publisher.workflows.plan import draft_without_secrets, sign_draft, with_signing
 from publisher.workflows.proof import prove_release
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
-from publisher.workflows.tagging.promotion import Promotion, kept_manifests
+from publisher.workflows.tagging.promotion import Promotion, end_early, kept_manifests
 from publisher.workflows.tagging.writer import TagWriter
 from publisher.workflows.verify import level_of, refuse_unreadable, take_inventory
 
@@ -98,11 +96,11 @@ def draft_release(
     named = sources or [job.settings.source or ""]
     # What is in a registry already was not made from this tree.
     if options.build or not all(name.startswith("docker://") for name in named):
-        _check_tree(session, options)
+        check_tree(session, allow_dirty=options.allow_dirty, dry_run=options.dry_run)
     names = _named_or_built(session, job, wish, sources, options)
-    draft = make_draft(session, job, wish, names or ())
+    draft = (draft_without_secrets if options.dry_run else make_draft)(session, job, wish, names or ())
     check_revision(draft.sources, draft.plan.revision, allow=options.allow_dirty)
-    if options.saved:
+    if options.saved and not any(source.is_recompressed for source in draft.sources):
         options.saved.hold(job.name, draft.plan)
     if not all(isinstance(source.image, StoredImage) for source in draft.sources):
         compression = _compression(job, options)
@@ -126,9 +124,10 @@ def _named_or_built(
         return chosen_sources(sources, job.settings.source)
     from publisher.workflows.build import built_source
 
-    _preflight(session, job, wish, options)
+    if not options.dry_run:
+        _preflight(session, job, wish, options)
     with session.time_limit.suspended():
-        return built_source(session, job, wish, options.compression, dry_run=options.dry_run)
+        return built_source(session, job, wish, options.compression, via=options.via, dry_run=options.dry_run)
 
 
 def is_built(session: Session, job: Job, sources: Sequence[str], options: ReleaseOptions) -> bool:
@@ -140,10 +139,8 @@ def is_built(session: Session, job: Job, sources: Sequence[str], options: Releas
 def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:
     """Nobody waits for a build that can't be released."""
     draft = make_draft(session, job, wish, ())
-    if options.saved:
+    if options.saved and not any(source.is_recompressed for source in draft.sources):
         options.saved.hold(job.name, draft.plan)
-    if options.dry_run:
-        return
     refuse(draft.plan)
     refuse_frozen(session, draft)
     if _writes(draft.plan):
@@ -162,55 +159,48 @@ def refuse(plan: Plan) -> None:
         raise Refused("the plan gives no tag", hint="name a version with --version, or tag the commit in git")
 
 
-def _check_tree(session: Session, options: ReleaseOptions) -> None:
-    facts = session.facts
-    if facts.git is GitState.UNSAFE and not options.allow_dirty:
-        raise Refused(facts.git_problem, hint="allow it, or pass --allow-dirty: then nobody looks what is released")
-    if facts.changed and not options.allow_dirty:
-        shown = ", ".join(facts.changed[:3]) + (" …" if len(facts.changed) > 3 else "")  # noqa: PLR2004 - enough to see
-        raise DirtyTree(
-            f"the working tree has changes that are not committed: {shown}",
-            hint="commit or stash them, or pass --allow-dirty",
-        )
-    if facts.untracked and facts.revision:
-        session.progress.warn(f"{facts.untracked} untracked files are not part of the commit that is released")
-    elif facts.untracked:
-        session.progress.warn("nothing is committed here yet, so what is released names no commit")
-
-
 def release(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Run:
     """Carry out a draft that was not refused. Errors before the first tag raise; later ones come with the receipt."""
     started = now()
     with _open_entry(session, draft) as entry:
-        content, via, adopted = _bring(session, draft, options)
-        draft = replace(draft, plan=_final_plan(draft, content))
-        if options.saved:
-            options.saved.hold(draft.job.name, draft.plan)
-        refuse(draft.plan)
         try:
-            smokes = bool(draft.job.settings.smoke) and options.smoke
-            proof = prove_release(session, draft, content, level_of(session, options.verify), smokes=smokes)
-            signatures = sign_draft(session, draft, content)
-        except PublishError as error:
-            raise _wrote_early(draft, error) from error
-        inventory = proof.inventory or take_inventory(session, draft.destinations[0].remote, content)
-        start = RunStart(
-            command="release",
-            started=started,
-            content=content,
-            config=inventory.config,
-            platforms=_platforms(draft, content),
-            size=inventory.size,
-            verification=proof.verification,
-            plan=draft.plan,
-            via=via,
-            adopted=adopted,
-            signatures=signatures,
-            manifests=kept_manifests(draft, content, adopted=adopted),
-        )
-        earlier = earlier_run(session, draft.plan, content.digest)
-        record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
-        return _promote(session, draft, content, TagWriter(session, record, entry), options, proof.free)
+            return _carry_out(session, draft, options, entry, started)
+        except (Exception, Interrupted) as error:
+            run = end_early(session, draft, entry, started, options.receipt, error)
+            if run is None:
+                raise
+            return run
+
+
+def _carry_out(
+    session: Session, draft: ReleaseDraft, options: ReleaseOptions, entry: JournalEntry, started: str
+) -> Run:
+    content, via, adopted = _bring(session, draft, options)
+    draft = replace(draft, plan=_final_plan(draft, content))
+    if options.saved and not any(source.is_recompressed for source in draft.sources):
+        options.saved.hold(draft.job.name, draft.plan)
+    refuse(draft.plan)
+    smokes = bool(draft.job.settings.smoke) and options.smoke
+    proof = prove_release(session, draft, content, level_of(session, options.verify), smokes=smokes)
+    signatures = sign_draft(session, draft, content)
+    inventory = proof.inventory or take_inventory(session, draft.destinations[0].remote, content)
+    start = RunStart(
+        command="release",
+        started=started,
+        content=content,
+        config=inventory.config,
+        platforms=_platforms(draft, content),
+        size=inventory.size,
+        verification=proof.verification,
+        plan=draft.plan,
+        via=via,
+        adopted=adopted,
+        signatures=signatures,
+        manifests=kept_manifests(draft, content, adopted=adopted),
+    )
+    earlier = earlier_run(session, draft.plan, content.digest)
+    record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
+    return _promote(session, draft, content, TagWriter(session, record, entry), options, proof.free)
 
 
 def _open_entry(session: Session, draft: ReleaseDraft) -> JournalEntry:
@@ -248,16 +238,6 @@ def _allow_early_tags(draft: ReleaseDraft) -> None:
         new = (move for move in draft.plan.moves if move.kind is Kind.EXACT and move.action is Action.CREATE)
         own = (move.reference.tag for move in new if move.reference.repository == destination.repository)
         destination.remote.early_tag = next(own, None)
-
-
-def _wrote_early(draft: ReleaseDraft, error: PublishError) -> PublishError:
-    """A release that fails after a tag was written early has changed something: it says what."""
-    early = [destination.remote for destination in draft.destinations if destination.remote.wrote_early]
-    if not early:
-        return error
-    tags = ", ".join(f"{remote.repository}:{remote.early_tag}" for remote in early)
-    hint = "run the same command again: it finishes what is left"
-    return Incomplete(f"{tags} was written early, and then: {error.message}", reference=error.reference, hint=hint)
 
 
 def _send(

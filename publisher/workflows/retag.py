@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from publisher.model.errors import ExactTagTaken, PublishError, Refused, SourceNotFound, UsageError
+from publisher.model.errors import (
+    ExactTagTaken,
+    PublishError,
+    Refused,
+    SourceNotFound,
+    UsageError,
+    VerificationFailed,
+)
 from publisher.model.manifest import Content, Index, Manifest, Platform
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State, Verification
-from publisher.model.reference import Reference, Tag, TagReference
+from publisher.model.reference import Reference, Repository, Tag, TagReference
 from publisher.model.value import Value
 from publisher.planning.tag_reader import TagReader, tag_reader
 from publisher.transfer.assemble import narrow
 from publisher.transfer.identity import platform_of
 from publisher.workflows.content.copy import carry
-from publisher.workflows.jobs import PlanOptions
+from publisher.workflows.jobs import PlanOptions, jobs
 from publisher.workflows.record import Run, RunRecord, RunStart, now
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.survey import destination_of, read_tag
@@ -94,6 +101,7 @@ def retag(session: Session, source: Reference, targets: Sequence[TagReference], 
     if options.dry_run or not record.intended:
         return record.as_planned()
     _carry(session, image, looked_at)
+    _refuse_unsigned(session, image.content, looked_at)
     with session.journal.open([str(target) for target in targets]) as entry:
         return _write(session, image.content, looked_at, TagWriter(session, record, entry))
 
@@ -191,6 +199,39 @@ def _carry(session: Session, image: _Image, targets: Sequence[_Target]) -> None:
     remotes = {target.destination.repository: target.destination.remote for target in targets}
     for repository in sorted(remotes.keys() - {image.remote.repository}):
         carry(session, image.remote, image.content, remotes[repository])
+
+
+def _refuse_unsigned(session: Session, content: Content, targets: Sequence[_Target]) -> None:
+    """Where the configuration says who must have signed a repository's images, no tag of it points to others."""
+    for repository in {target.destination.repository: None for target in targets}:
+        who = _demanded_signers(session, repository)
+        if not who:
+            continue
+        from publisher.workflows.signatures import SignatureDemand, checker_of
+
+        own = [target for target in targets if target.destination.repository == repository]
+        demand = SignatureDemand(checker_of(session, who, lambda: None))
+        signatures = demand.read(session, own[0].destination.remote, content)
+        problems = ((target.reference, demand.problem(signatures, target.tag)) for target in own)
+        for reference, problem in problems:
+            if problem:
+                raise VerificationFailed(
+                    f"{reference} can't point to {content.digest.short}: {problem}",
+                    reference=reference,
+                    hint="[sign] verify says who must have signed it, and no tag was written",
+                )
+
+
+def _demanded_signers(session: Session, repository: Repository) -> tuple[str, ...]:
+    """By `[sign] verify` of the image that the configuration publishes there."""
+    from publisher.workflows.signatures import configured_signers
+
+    settings = session.settings
+    for job in jobs(settings, PlanOptions(), nameless=True) if settings.images else ():
+        if repository in job.repositories:
+            table = job.settings.sign or settings.sign
+            return configured_signers(session, table) if table else ()
+    return ()
 
 
 def _write(session: Session, content: Content, targets: Sequence[_Target], writer: TagWriter) -> Run:

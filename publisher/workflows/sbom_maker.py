@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from publisher.model.environment import clean_environment
+from publisher.model.environment import clean_environment, find_program
 from publisher.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,12 +22,13 @@ _SHOWN: Final = 300
 def make_sbom(session: Session, maker: str, repository: Repository, name: str) -> bytes:
     """The SBOM in SPDX's JSON; raises ConfigError where the program can't make it. name: the image, by its digest."""
     words = {
-        "syft": ("syft", "scan", f"registry:{name}", "-q", "-o", "spdx-json"),
-        "trivy": ("trivy", "image", "--quiet", "--image-src", "remote", "--format", "spdx-json", name),
+        "syft": ("scan", f"registry:{name}", "-q", "-o", "spdx-json"),
+        "trivy": ("image", "--quiet", "--image-src", "remote", "--format", "spdx-json", name),
     }[maker]
+    program, environ = find_program(maker, session.environ) or maker, _environment(session, maker, repository)
     try:
         result = subprocess.run(  # noqa: S603 - words without a shell; the image is named by its digest
-            words, capture_output=True, env=_environment(session, maker, repository), timeout=_LONGEST, check=False
+            (program, *words), capture_output=True, env=environ, timeout=_LONGEST, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(f"{maker} could not make the SBOM: {error}", reference=name) from error

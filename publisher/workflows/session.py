@@ -6,17 +6,16 @@ import signal
 import threading
 import time
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
-from urllib.parse import urlsplit
 
 from publisher.facts.build_checks import source_root
 from publisher.facts.configuration import Configuration, load
 from publisher.model.environment import cache_folder
-from publisher.model.errors import ConfigError, EngineUnavailable, Interrupted
-from publisher.threads import POLL_SECONDS, Turns, deferred_signals, run_parallel
-from publisher.workflows.time_limit import TimeLimit
+from publisher.model.errors import EngineUnavailable, Interrupted
+from publisher.threads import POLL_SECONDS, TimeLimit, Turns, deferred_signals, run_parallel
+from publisher.workflows.service_urls import hub_base, sandbox_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -46,7 +45,6 @@ Result = TypeVar("Result")
 READ_DELAYS: Final = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds between two reads of what was just written: a registry may show the old a little longer, Docker Hub's than
 its API."""
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Session:
@@ -91,9 +89,14 @@ class Session:
         self.time_limit = TimeLimit(0, self._cut)
         self.records: list[TagRun] = []
         """The runs that have come to their tags: whatever happens then, they are told."""
+        self.takes_password = credential is not None
+        """Whether standard input has brought a password."""
+        self.stdin_archive: Path | None = None
+        """Where the archive that came on standard input is, once it was asked for."""
         self.at_end = ExitStack()
         """What is to be done before the connections are closed."""
-        self.sandbox = _sandbox(environ.get("PUBLISH_SANDBOX", ""))
+        self.sandbox = sandbox_url(environ.get("PUBLISH_SANDBOX", ""))
+        self.is_anonymous = bool(environ.get("PUBLISH_ANONYMOUS"))  # as for a run about a stranger's code
 
     @cached_property
     def _retry_policy(self) -> RetryPolicy:
@@ -138,7 +141,7 @@ class Session:
 
     @cached_property
     def credentials(self) -> Chain:
-        """Who we are at each registry; in a sandbox its own user, and nobody else."""
+        """Who we are at each registry; in a sandbox its own user, and nobody else; for PUBLISH_ANONYMOUS nobody."""
         from publisher.credentials.chain import Chain
         from publisher.credentials.docker_config import DockerConfig
         from publisher.credentials.environment import CommandLineCredential, EnvironmentCredentials, SandboxCredentials
@@ -146,8 +149,8 @@ class Session:
         from publisher.credentials.oidc import OidcCredentials
         from publisher.receipts.atomic import write_atomically
 
-        if self.sandbox:
-            return Chain((SandboxCredentials(),), self._trace)
+        if self.sandbox or self.is_anonymous:
+            return Chain((SandboxCredentials(),) if self.sandbox else (), self._trace)
         sources: list[CredentialSource] = [
             EnvironmentCredentials(self.environ, self._destinations),
             OidcCredentials(self.environ, lambda: self._anonymous_client, self.learn),
@@ -206,20 +209,23 @@ class Session:
         self.time_limit.start()
 
     def _cut(self) -> None:
-        self._interrupt = self._interrupt or Interrupted(signal.SIGALRM).as_error()
-        self._interrupted.set()
+        self.stop(Interrupted(signal.SIGALRM).as_error())
         for client in tuple(self._clients):
             client.cut()
 
     def remote(self, repository: Repository, *, anonymous: bool = False) -> RemoteRepository:
         """The repository behind its registry's API."""
+        from publisher.receipts.journal import take_turns
         from publisher.registry.endpoint import locate
         from publisher.registry.repository import RemoteRepository
 
         key, client = (repository, anonymous), self._anonymous_client if anonymous else self.client
         with self._opening:
             if key not in self._remotes:
-                self._remotes[key] = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy)
+                turns = partial(take_turns, cache_folder(self.environ) / "locks", self.pause, str(repository))
+                remote = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy, turns)
+                remote.warn = remote.warn if anonymous else self.progress.warn
+                self._remotes[key] = remote
             return self._remotes[key]
 
     def destination(self, repository: Repository, ruleset: Ruleset | None = None) -> Destination:
@@ -302,6 +308,16 @@ class Session:
         if self._trace:
             self._trace(text)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal, or the end of its time, has ended the run."""
+        return self._interrupted.is_set()
+
+    def stop(self, error: BaseException) -> None:
+        """Begin nothing else: whoever waits raises `error`."""
+        self._interrupt = self._interrupt or error
+        self._interrupted.set()
+
     def parallel(
         self, work: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
     ) -> list[Result]:
@@ -312,8 +328,7 @@ class Session:
 
         def on_stop(error: BaseException) -> None:
             if isinstance(error, Interrupted | KeyboardInterrupt):
-                self._interrupt = error
-                self._interrupted.set()
+                self.stop(error)
 
         return run_parallel(
             work,
@@ -366,31 +381,3 @@ class Session:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-
-def hub_base(environ: Mapping[str, str], sandbox: str | None) -> str:
-    """Where Docker Hub's API is: a secret goes there, so that nothing else than it, or this machine, can be named."""
-    given = environ.get("PUBLISH_HUB_URL", "")
-    if sandbox or not given:
-        return sandbox or "https://hub.docker.com"
-    parts = urlsplit(given)
-    is_hub = parts.scheme == "https" and parts.netloc == "hub.docker.com"
-    is_near = parts.scheme in {"http", "https"} and parts.hostname in _LOOPBACK
-    if not (is_hub or is_near) or parts.username or parts.query:
-        hint = "it must be https://hub.docker.com, or an address of this machine"
-        raise ConfigError(f"PUBLISH_HUB_URL is '{given}', which is not Docker Hub's", hint=hint)
-    return given.rstrip("/")
-
-
-def _sandbox(url: str) -> str | None:
-    """PUBLISH_SANDBOX, checked: rehearsals stay on this machine."""
-    if not url:
-        return None
-    parts = urlsplit(url)
-    loopback = parts.hostname in _LOOPBACK
-    if parts.scheme != "http" or not loopback or not parts.port or parts.path not in {"", "/"}:
-        raise ConfigError(
-            f"PUBLISH_SANDBOX is '{url}', which is not a loopback address",
-            hint="it must look like http://127.0.0.1:PORT, as 'publish sandbox serve' prints it",
-        )
-    return f"http://{parts.netloc}"

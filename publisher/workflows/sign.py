@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from publisher.attest.bundle import BUNDLE_TYPE, bundle_artifact
 from publisher.attest.check import Checker
 from publisher.attest.sbom import read_sbom
-from publisher.attest.simple import compose_signatures, layer_of, payload_of, signature_tag
-from publisher.attest.statements import VERSION_ANNOTATION, Statement, Subject, word_of
+from publisher.attest.statements import Statement, Subject, word_of
 from publisher.model.artifact import EMPTY, SmallBlob
-from publisher.model.errors import Unreachable, VerificationFailed
+from publisher.model.errors import VerificationFailed
 from publisher.model.manifest import Manifest
 from publisher.registry.image import send_blobs
-from publisher.registry.referrers import list_referrers, read_referrers
+from publisher.registry.referrers import list_referrers, listed_referrers, read_referrers
+from publisher.workflows.older_form import older_form
 from publisher.workflows.sbom_maker import make_sbom
 from publisher.workflows.signatures import keyless_of, read_signatures
-from publisher.workflows.signers import KeySigner
 from publisher.workflows.statements import built_statements, compose_statements, read_released, signed_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from publisher.attest.check import StoredAttestation
     from publisher.model.attestation import SignatureRecord
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content
@@ -31,11 +32,9 @@ if TYPE_CHECKING:
     from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
-    from publisher.workflows.signatures import ImageSignatures, StoredAttestation
+    from publisher.workflows.signatures import ImageSignatures
     from publisher.workflows.signing import Signing
     from publisher.workflows.statements import DraftStatement, SigningSubject
-
-_MERGES: Final = 8
 
 
 def sign(
@@ -50,7 +49,9 @@ def sign(
     wrote_any = False
     for repository in repositories:
         remote = session.remote(repository)
-        built = built_statements(session, remote, released, sboms=not (signing.sbom or signing.maker))
+        given = bool(signing.sbom or signing.maker)
+        logged = signing.signer.log is not None
+        built = built_statements(session, remote, released, sboms=not given, logged=logged)
         own = [msgspec.structs.replace(one, subjects=_renamed(one, repository)) for one in sboms]
         drafts = compose_statements(signing, released, repository, signed_version(plan), [*own, *built])
         wrote, attestations = _sign_in(session, signing, remote, released, drafts, signed_version(plan))
@@ -77,10 +78,6 @@ def _renamed(statement: Statement, repository: Repository) -> tuple[Subject, ...
     return tuple(Subject(one.digest, str(repository), one.annotations) for one in statement.subjects)
 
 
-def _checker(session: Session, signing: Signing) -> Checker:
-    return Checker([signing.signer.who], keyless_of(session))
-
-
 def _sign_in(
     session: Session,
     signing: Signing,
@@ -90,43 +87,43 @@ def _sign_in(
     version: str | None,
 ) -> tuple[bool, tuple[StoredAttestation, ...]]:
     """In one repository: what stands already stays, the rest is signed; all is read back and checked."""
-    root = released.root
-    before = read_signatures(session, remote, root, _checker(session, signing), older=False)
+    root, keyless, who = released.root, keyless_of(session), signing.signer.who
+    before = read_signatures(session, remote, root, Checker([who], keyless), older=False)
     missing = [draft for draft in drafts if not any(draft.is_in(one) and one.bundle for one in before.attestations)]
     # All are signed before any is sent: one certificate's ten minutes are enough for that.
     bundles = [signing.signer.bundle(draft.statement.content()) for draft in missing]
-    _send(remote, bundles)
-    pairs = zip(missing, bundles, strict=True)
-    artifacts = [_attach(remote, bundle, draft.statement, root) for draft, bundle in pairs]
-    by_api = list_referrers(remote, root.digest, artifacts) if artifacts else None
-    wrote = bool(artifacts)
-    if signing.legacy and isinstance(signing.signer, KeySigner):
-        wrote |= _sign_simply(session, signing, remote, root.digest, version)
-    after = read_signatures(session, remote, root, _checker(session, signing)) if wrote else before
-    attestations = tuple(_kept_attestation(draft, after, remote) for draft in drafts)
-    if released.platforms and (by_api if by_api is not None else read_referrers(remote, root.digest).by_api):
-        for platform in released.platforms:
-            _attach_to_platform(remote, platform, attestations)
-    return wrote, attestations
+    artifacts = _attach(session, remote, root, [(one.statement, b) for one, b in zip(missing, bundles, strict=True)])
+    # A job is known by its certificate once it has one; what stood before may be by another workflow of the project.
+    checker = Checker(tuple(dict.fromkeys((signing.signer.who, who))), keyless)
+    after = before
+    with ExitStack() as lists:
+        wrote = signing.legacy and lists.enter_context(older_form(signing.signer, remote, root, checker, version))
+        if artifacts:
+            listing = lists.enter_context(listed_referrers(remote, root.digest, artifacts))
+            after = read_signatures(session, remote, root, checker, listing=listing, older=False)
+        attestations = tuple(_kept_attestation(draft, after, remote) for draft in drafts)
+    if after.by_api:
+        session.parallel(
+            lambda platform: _attach_to_platform(session, remote, platform, attestations), released.platforms
+        )
+    return wrote or bool(artifacts), attestations
 
 
-def _send(remote: RemoteRepository, bundles: Sequence[bytes]) -> None:
-    """What was just signed can't be there yet, and isn't asked for."""
-    if bundles:
+def _attach(
+    session: Session, remote: RemoteRepository, subject: Content, signed: Sequence[tuple[Statement, bytes]]
+) -> list[Manifest]:
+    """Let signed statements refer to a manifest. What was just signed can't be there yet, and isn't asked for."""
+    pairs = [bundle_artifact(bundle, statement.predicate_type, subject.descriptor) for statement, bundle in signed]
+    if pairs:
         send_blobs(remote, [EMPTY])
-    for bundle in bundles:
-        remote.upload(SmallBlob(BUNDLE_TYPE, bundle))
-
-
-def _attach(remote: RemoteRepository, bundle: bytes, statement: Statement, subject: Content) -> Manifest:
-    """Let a bundle that is there refer to a manifest."""
-    artifact, _blobs = bundle_artifact(bundle, statement.predicate_type, subject.descriptor)
-    remote.put_manifest(artifact)
-    return artifact
+    session.parallel(lambda bundle: remote.upload_at_once(SmallBlob(BUNDLE_TYPE, bundle)), [one for _s, one in signed])
+    artifacts = [artifact for artifact, _blobs in pairs]
+    session.parallel(remote.put_manifest, artifacts)
+    return artifacts
 
 
 def _attach_to_platform(
-    remote: RemoteRepository, platform: Manifest, attestations: Sequence[StoredAttestation]
+    session: Session, remote: RemoteRepository, platform: Manifest, attestations: Sequence[StoredAttestation]
 ) -> None:
     """Where the registry lists them itself, each platform has its own: no tag is made for it."""
     own = [one for one in attestations if any(s.digest == platform.digest for s in one.attestation.statement.subjects)]
@@ -134,8 +131,10 @@ def _attach_to_platform(
     artifacts = []
     for one in own:
         kind = one.attestation.statement.predicate_type
-        if bundle_artifact(one.bundle, kind, platform.descriptor)[0].digest not in present:
-            artifacts.append(_attach(remote, one.bundle, one.attestation.statement, platform))
+        artifact = bundle_artifact(one.bundle, kind, platform.descriptor)[0]
+        if artifact.digest not in present:
+            artifacts.append(artifact)
+    session.parallel(remote.put_manifest, artifacts)
     if artifacts:
         list_referrers(remote, platform.digest, artifacts)
 
@@ -150,32 +149,6 @@ def _kept_attestation(draft: DraftStatement, after: ImageSignatures, remote: Rem
             hint="no tag was moved: run the same command again",
         )
     return match
-
-
-def _sign_simply(
-    session: Session, signing: Signing, remote: RemoteRepository, digest: Digest, version: str | None
-) -> bool:
-    """Cosign's older form: a layer of the image under its tag, merged as the list of referrers is. Whether it wrote."""
-    assert isinstance(signing.signer, KeySigner)  # noqa: S101 - preflight has refused others
-    payload = payload_of(digest, remote.repository, version, VERSION_ANNOTATION).content()
-    blob, annotations = layer_of(payload, b"")
-    tag, own, wrote = signature_tag(digest), blob.descriptor().digest, False
-    for attempt in range(_MERGES):
-        image = remote.find(tag)
-        layers = [layer.document() for layer in image.layers] if isinstance(image, Manifest) else []
-        if any(layer["digest"] == str(own) for layer in layers):
-            return wrote
-        if not wrote:
-            annotations = layer_of(payload, signing.signer.sign(payload))[1]
-            send_blobs(remote, [blob])
-        merged, config = compose_signatures([*layers, {**blob.descriptor().document(), "annotations": annotations}])
-        send_blobs(remote, [config])
-        remote.put(merged, tag)
-        wrote = True
-        session.pause(0.1 * 2**attempt if attempt else 0)
-    raise Unreachable(
-        f"{remote.repository}:{tag} doesn't keep what is written to it", hint="run the same command again"
-    )
 
 
 # SBOMs that are made here.

@@ -7,66 +7,65 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from publisher.attest.bundle import LARGEST, LARGEST_SBOM, PREDICATE_ANNOTATION, bundle_layer
-from publisher.attest.check import Attestation, Checker
+from publisher.attest.check import Attestation, Checker, StoredAttestation
 from publisher.attest.identity import parse_signer
 from publisher.attest.keyless import Keyless
 from publisher.attest.keys import LARGEST as LARGEST_KEY
-from publisher.attest.simple import LARGEST as LARGEST_PAYLOAD
-from publisher.attest.simple import MOST, signature_tag
+from publisher.attest.simple import MOST, attestation_tag, signature_tag
 from publisher.attest.statements import SIGNATURE, word_of
 from publisher.model.artifact import EMPTY_TYPE
-from publisher.model.attestation import SignatureRecord
-from publisher.model.errors import BadAttestation, ConfigError, UsageError, VerificationFailed
-from publisher.model.manifest import Index, Manifest
+from publisher.model.errors import ConfigError, UsageError, VerificationFailed
 from publisher.model.value import Value
 from publisher.planning.version import version_of
 from publisher.registry.referrers import read_referrers
+from publisher.workflows.older_form import platforms_of, read_bounded, read_older_statements, read_simple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from publisher.attest.identity import Signer
+    from publisher.model.attestation import SignatureRecord
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor
     from publisher.model.reference import Reference, Tag
+    from publisher.model.settings import SignSettings
+    from publisher.registry.referrers import ReferrerList
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
 _BUNDLE_WORD: Final = "sigstore.bundle"
-
-
-class StoredAttestation(Value, frozen=True):
-    """A statement that holds, and the artifact that keeps it."""
-
-    attestation: Attestation
-    artifact: Digest
-    bundle: bytes = b""
-
-    def record(self, repository: object, subject: Digest) -> SignatureRecord:
-        """As receipts and `publish verify` tell it."""
-        return SignatureRecord(
-            repository=str(repository),
-            subject=str(subject),
-            predicate=self.attestation.statement.predicate_type,
-            digest=str(self.artifact),
-            signer=self.attestation.signer,
-            log_index=self.attestation.log_index,
-        )
+_AT_ONCE: Final = 8
+_SHOWN: Final = 3
 
 
 class ImageSignatures(Value, frozen=True):
-    """What holds of one image. problems: one sentence for each statement that doesn't count."""
+    """What holds of one image. problems: one sentence for each statement that doesn't count.
+
+    by_api: whether the registry lists what refers to it by itself.
+    """
 
     attestations: tuple[StoredAttestation, ...]
     problems: tuple[str, ...]
+    by_api: bool = False
 
     @property
     def signature(self) -> Attestation | None:
         """The image's signature; one with a version comes first."""
+        return self.signature_of(None)
+
+    def signature_of(self, tag: Tag | None) -> Attestation | None:
+        """The image's signature: as the version of a tag where there is one, since it may be published as several."""
         signatures = [
             one.attestation for one in self.attestations if one.attestation.statement.predicate_type == SIGNATURE
         ]
-        return next((one for one in signatures if one.version), signatures[0] if signatures else None)
+        signatures.sort(key=lambda one: (one.version is None, version_difference(tag, one) is not None))
+        return signatures[0] if signatures else None
+
+    @property
+    def reason(self) -> str:
+        """Why what there is doesn't count, each reason once; empty where there is nothing."""
+        texts = dict.fromkeys(problem.partition(": ")[2] for problem in self.problems)
+        return "; ".join(list(texts)[:_SHOWN])
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -76,9 +75,20 @@ class ImageSignatures(Value, frozen=True):
 
 
 def read_signatures(
-    session: Session, remote: RemoteRepository, content: Content, checker: Checker, *, older: bool = True
+    session: Session,
+    remote: RemoteRepository,
+    content: Content,
+    checker: Checker,
+    *,
+    listing: ReferrerList | None = None,
+    older: bool = True,
+    demanded: Sequence[str] = (),
 ) -> ImageSignatures:
-    """Read all that refers to an image, cheapest first; where that holds no signature, cosign's older tag too."""
+    """Read all that refers to an image, cheapest first; where that holds no signature, cosign's older tag too.
+
+    listing: what refers to it, where that was just read. demanded: other words than "signature" that are to be looked
+    for in the older form where nothing else has them.
+    """
     attestations: list[StoredAttestation] = []
     problems: list[str] = []
 
@@ -88,13 +98,16 @@ def read_signatures(
         except VerificationFailed as error:
             problems.append(f"{remote.repository}@{where}: {error.message}")
 
-    for entry in _candidates(read_referrers(remote, content.digest).entries):
-        take(_read_bundle(remote, entry, content, checker), entry.digest)
+    listing = listing or read_referrers(remote, content.digest)
+    for entry, bundle in _read_bundles(session, remote, _candidates(listing.entries)):
+        take(_check_bundle(bundle, content, checker), entry.digest)
     if older and ImageSignatures(tuple(attestations), ()).signature is None:
-        take(_read_simple(remote, content.digest, checker), signature_tag(content.digest))
+        take(read_simple(remote, content.digest, checker), signature_tag(content.digest))
+    if set(demanded) - set(ImageSignatures(tuple(attestations), ()).words):
+        take(read_older_statements(remote, content, checker), attestation_tag(content.digest))
     for problem in problems:
         session.tell(f"not counted: {problem}")
-    return ImageSignatures(tuple(attestations), tuple(problems))
+    return ImageSignatures(tuple(attestations), tuple(problems), listing.by_api)
 
 
 def _candidates(entries: Sequence[Descriptor]) -> list[Descriptor]:
@@ -105,41 +118,41 @@ def _candidates(entries: Sequence[Descriptor]) -> list[Descriptor]:
     return kept[:MOST]
 
 
-def _read_bundle(
-    remote: RemoteRepository, entry: Descriptor, content: Content, checker: Checker
-) -> Iterator[StoredAttestation]:
-    artifact = remote.get(entry.digest)
-    layer = bundle_layer(artifact)
-    if layer is None:
-        return
-    is_sbom = word_of(artifact.annotations.get(PREDICATE_ANNOTATION, "")) == "sbom"
-    bundle = _read_blob(remote, layer, LARGEST_SBOM if is_sbom else LARGEST)
-    platforms = [one.digest for one in content.images] if isinstance(content, Index) else []
-    yield StoredAttestation(checker.bundle(bundle, content.digest, platforms), artifact.digest, bundle)
+class _StoredBundle(Value, frozen=True):
+    """An artifact and the bundle that it keeps. problem: why it couldn't be read."""
+
+    artifact: Digest
+    bundle: bytes = b""
+    problem: VerificationFailed | None = None
 
 
-def _read_simple(remote: RemoteRepository, digest: Digest, checker: Checker) -> Iterator[StoredAttestation]:
-    """Every layer is a signature; the bad ones beside a good one don't count."""
-    image = remote.find(signature_tag(digest))
-    if not isinstance(image, Manifest):
-        return
-    problem: BadAttestation | None = None
-    for layer in image.layers[:MOST]:
-        try:
-            attestation = checker.simple(_read_blob(remote, layer, LARGEST_PAYLOAD), layer, digest)
-        except BadAttestation as error:
-            problem = error
-        else:
-            yield StoredAttestation(attestation, image.digest)
-    if problem:
-        raise problem
+def _read_bundles(
+    session: Session, remote: RemoteRepository, entries: Sequence[Descriptor]
+) -> Iterator[tuple[Descriptor, _StoredBundle]]:
+    """Side by side, and never many at a time: each may be large, and all of them somebody else's."""
+    for start in range(0, len(entries), _AT_ONCE):
+        some = entries[start : start + _AT_ONCE]
+        yield from zip(some, session.parallel(lambda entry: _read_bundle(remote, entry), some), strict=True)
 
 
-def _read_blob(remote: RemoteRepository, layer: Descriptor, most: int) -> bytes:
-    if layer.size > most:
-        raise BadAttestation(f"it has {layer.size:,} bytes, and {most:,} are read")
-    with remote.open_blob(layer) as stream:
-        return stream.read()
+def _read_bundle(remote: RemoteRepository, entry: Descriptor) -> _StoredBundle:
+    try:
+        artifact = remote.get(entry.digest)
+        layer = bundle_layer(artifact)
+        if layer is None:
+            return _StoredBundle(artifact.digest)
+        is_sbom = word_of(artifact.annotations.get(PREDICATE_ANNOTATION, "")) == "sbom"
+        return _StoredBundle(artifact.digest, read_bounded(remote, layer, LARGEST_SBOM if is_sbom else LARGEST))
+    except VerificationFailed as error:
+        return _StoredBundle(entry.digest, problem=error)
+
+
+def _check_bundle(stored: _StoredBundle, content: Content, checker: Checker) -> Iterator[StoredAttestation]:
+    if stored.problem:
+        raise stored.problem
+    if stored.bundle:
+        attestation = checker.bundle(stored.bundle, content.digest, platforms_of(content))
+        yield StoredAttestation(attestation, stored.artifact, stored.bundle)
 
 
 def version_difference(tag: Tag | None, attestation: Attestation) -> str | None:
@@ -189,7 +202,7 @@ def default_signers(session: Session) -> tuple[str, ...]:
     """Who must have signed where nobody is named: `[sign] verify`, else who signs this project's releases."""
     settings = session.settings.sign
     if settings and settings.verify:
-        return settings.verify
+        return configured_signers(session, settings)
     if settings and settings.by != "ci":
         name = configured_key(session, settings.by)
         public = f"{name.removesuffix('.key')}.pub"
@@ -197,6 +210,12 @@ def default_signers(session: Session) -> tuple[str, ...]:
         return (public if name.endswith(".key") and read_key(session, public) else name,)
     project = session.facts.project.source.removeprefix("https://")
     return (project,) if project.startswith(("github.com/", "gitlab.com/")) else ()
+
+
+def configured_signers(session: Session, table: SignSettings) -> tuple[str, ...]:
+    """`[sign] verify` as it works here: a key's path there is relative to the file."""
+    folder = session.configuration.folder
+    return tuple(configured_key(session, who) if (folder / who).is_file() else who for who in table.verify)
 
 
 def configured_key(session: Session, by: str) -> str:
@@ -256,14 +275,18 @@ class SignatureDemand(Value, frozen=True):
     attested: tuple[str, ...] = ()
     folder: Path | None = None
 
+    def read(self, session: Session, remote: RemoteRepository, content: Content) -> ImageSignatures:
+        """What holds of an image; all that is read is read by its digest."""
+        return read_signatures(session, remote, content, self.checker, demanded=self.attested)
+
     def check(
         self, session: Session, remote: RemoteRepository, reference: Reference, content: Content
     ) -> SignedVerdict:
-        """Hold one image against it; all that is read is read by its digest."""
-        signatures = read_signatures(session, remote, content, self.checker)
+        """Hold one image against it."""
+        signatures = self.read(session, remote, content)
         records = tuple(one.record(remote.repository, content.digest) for one in signatures.attestations)
-        signature = signatures.signature
-        problem = self._problem(signatures, reference.tag)
+        signature = signatures.signature_of(reference.tag)
+        problem = self.problem(signatures, reference.tag)
         if signature is None or problem:
             return SignedVerdict(problem or "", "", records)
         if self.folder:
@@ -271,14 +294,16 @@ class SignatureDemand(Value, frozen=True):
         others = f"; {', '.join(signatures.words)}" if signatures.words else ""
         return SignedVerdict("", f"signed by {signature.signer}{others}", records)
 
-    def _problem(self, signatures: ImageSignatures, tag: Tag | None) -> str | None:
-        if signatures.signature is None:
-            why = f": {signatures.problems[0]}" if signatures.problems else ""
-            return f"it is not signed by whom it should be{why}" if signatures.problems else "it is not signed"
+    def problem(self, signatures: ImageSignatures, tag: Tag | None) -> str | None:
+        """Why it isn't met by what holds of an image; None where it is."""
+        signature = signatures.signature_of(tag)
+        if signature is None:
+            reason = signatures.reason
+            return f"it is not signed by whom it should be: {reason}" if reason else "it is not signed"
         missing = [word for word in self.attested if word not in signatures.words]
         if missing:
             return f"it is signed, and has no {' and no '.join(missing)} by the same signer"
-        return version_difference(tag, signatures.signature)
+        return version_difference(tag, signature)
 
 
 def _write_statements(folder: Path, digest: Digest, attestations: Sequence[StoredAttestation]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -10,6 +11,7 @@ from publisher.attest.dsse import Envelope, signed_bytes
 from publisher.attest.identity import PersonSigner, ProjectSigner
 from publisher.attest.keyless import missing_extra, read_certificate
 from publisher.attest.keys import SigningKey, read_signing_key, refuse_services
+from publisher.attest.simple import SimpleSignature
 from publisher.credentials.oidc import IdentityToken, request_identity
 from publisher.model.errors import ConfigError, Denied, PublishError, UsageError
 from publisher.sigstore.client import Services, SigstoreClient
@@ -42,6 +44,9 @@ class ReleaseSigner(Protocol):
     def bundle(self, payload: bytes) -> bytes:
         """A bundle of a statement."""
 
+    def simple(self, payload: bytes) -> SimpleSignature:
+        """The signature of a payload in cosign's older form."""
+
 
 class KeySigner:
     """A key signs, and nobody is told."""
@@ -58,11 +63,11 @@ class KeySigner:
 
     def bundle(self, payload: bytes) -> bytes:
         """A bundle of a statement."""
-        return key_bundle(Envelope(payload, self.sign(signed_bytes(payload))), self.who)
+        return key_bundle(Envelope(payload, self._key.sign(signed_bytes(payload))), self.who)
 
-    def sign(self, content: bytes) -> bytes:
-        """A bare signature, as cosign's older form takes it."""
-        return self._key.sign(content)
+    def simple(self, payload: bytes) -> SimpleSignature:
+        """The signature of a payload in cosign's older form."""
+        return SimpleSignature(signature=self._key.sign(payload))
 
 
 class JobSigner:
@@ -79,7 +84,7 @@ class JobSigner:
         first = token()
         self.claims = first.claims
         self.identity = first.project
-        self._certificate = b""
+        self._certificate, self._chain = b"", b""
         self._key: Any = None
         self._made = 0.0
         self._who: Signer | None = None
@@ -104,6 +109,13 @@ class JobSigner:
         certificate = load_pem_x509_certificate(self._certificate).public_bytes(Encoding.DER)
         return certificate_bundle(envelope, certificate, [entry])
 
+    def simple(self, payload: bytes) -> SimpleSignature:
+        """The signature of a payload in cosign's older form, recorded in the public log."""
+        signature = self._sign(payload)
+        digest = hashlib.sha256(payload).hexdigest()
+        entry = self._client.record_hash(digest, signature, self._certificate)
+        return SimpleSignature(signature=signature, certificate=self._certificate, chain=self._chain, log_entry=entry)
+
     def _sign(self, content: bytes) -> bytes:
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.hazmat.primitives.hashes import SHA256
@@ -122,7 +134,8 @@ class JobSigner:
         self._key = ec.generate_private_key(ec.SECP256R1())
         request = CertificateSigningRequestBuilder().subject_name(Name([])).sign(self._key, SHA256())
         token = self._token()
-        self._certificate = self._client.certificate(token.text, request.public_bytes(Encoding.PEM))[0]
+        self._certificate, *chain = self._client.certificate(token.text, request.public_bytes(Encoding.PEM))
+        self._chain = b"".join(one.rstrip() + b"\n" for one in chain)
         self._made = time.monotonic()
         certificate = read_certificate(load_pem_x509_certificate(self._certificate))
         self._who = PersonSigner(certificate.name, certificate.issuer)

@@ -10,6 +10,7 @@ from publisher.attest.sbom import Sbom, read_sbom
 from publisher.facts.build_origin import read_build_origin
 from publisher.facts.ci import Payload
 from publisher.model.attestation import BuildOrigin, PlannedSigning, SignOptions
+from publisher.model.environment import find_program
 from publisher.model.errors import ConfigError, Refused, UsageError
 from publisher.model.settings import SignSettings
 from publisher.model.value import Value
@@ -53,11 +54,6 @@ def prepare_signing(session: Session, settings: ImageSettings, options: SignOpti
     if session.facts.is_pull_request:
         return None
     signer = _signer(session, table, options)
-    if table and table.legacy and not isinstance(signer, KeySigner):
-        raise ConfigError(
-            "[sign] legacy writes cosign's older form, which takes a key",
-            hint='leave it out: cosign 3 reads the bundle; or write by = "cosign.key"',
-        )
     _refuse_unasked_log(session, signer, options)
     origin = read_build_origin(session.environ, session.facts, signer.claims)
     return _with_sbom(
@@ -126,9 +122,7 @@ def _with_sbom(session: Session, signing: Signing, table: SignSettings | None, o
     if name is None:
         return signing
     if name in MAKERS:
-        from shutil import which
-
-        if which(name, path=session.environ.get("PATH")) is None:
+        if find_program(name, session.environ) is None:
             raise ConfigError(
                 f"{name} is not installed, which was to make the SBOM", hint=f"install {name}, or name a file"
             )

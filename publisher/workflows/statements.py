@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from publisher import __version__
 from publisher.attest.provenance import compose_provenance
+from publisher.attest.sbom import LARGEST, LARGEST_LOGGED
 from publisher.attest.statements import PROVENANCE, SIGNATURE, VERSION_ANNOTATION, Statement, Subject, read_statement
 from publisher.model.errors import BadAttestation
 from publisher.model.manifest import Descriptor, Index, Manifest
@@ -15,18 +16,17 @@ from publisher.model.value import Value
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from publisher.attest.check import StoredAttestation
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content
     from publisher.model.plan import Plan
     from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
-    from publisher.workflows.signatures import StoredAttestation
     from publisher.workflows.signing import Signing
 
 _PREDICATE_TYPE: Final = "in-toto.io/predicate-type"
 _SUBJECT: Final = "vnd.docker.reference.digest"
-_LARGEST: Final = 16 << 20
 
 
 class DraftStatement(Value, frozen=True):
@@ -93,24 +93,36 @@ def signed_version(plan: Plan) -> str | None:
 
 
 def built_statements(
-    session: Session, remote: RemoteRepository, released: SigningSubject, *, sboms: bool
+    session: Session, remote: RemoteRepository, released: SigningSubject, *, sboms: bool, logged: bool
 ) -> Iterator[Statement]:
-    """What BuildKit has put into the index, unsigned: its predicate as it is, of the platform that it names."""
-    root = released.root
+    """What BuildKit has put into the index, unsigned: its predicate as it is, of the platform that it names.
+
+    logged: whether the public log has to take it.
+    """
+    root, largest = released.root, LARGEST_LOGGED if logged else LARGEST
     for entry in root.manifests if isinstance(root, Index) else ():
         if not entry.is_attestation:
             continue
         artifact = remote.get(entry.digest)
         for layer in artifact.layers if isinstance(artifact, Manifest) else ():
-            statement = _built_statement(session, remote, layer, entry, released)
+            statement = _built_statement(session, remote, layer, entry, released, largest)
             if statement and (sboms or statement.word != "sbom"):
                 yield statement
 
 
 def _built_statement(
-    session: Session, remote: RemoteRepository, layer: Descriptor, entry: Descriptor, released: SigningSubject
+    session: Session,
+    remote: RemoteRepository,
+    layer: Descriptor,
+    entry: Descriptor,
+    released: SigningSubject,
+    largest: int,
 ) -> Statement | None:
-    if _PREDICATE_TYPE not in layer.annotations or layer.size > _LARGEST:
+    if _PREDICATE_TYPE not in layer.annotations:
+        return None
+    if layer.size > largest:
+        size = f"{layer.size:,} bytes, and {largest:,} are taken"
+        session.progress.warn(f"{layer.digest} in the index has {size}: it is not signed")
         return None
     with remote.open_blob(layer) as stream:
         raw = stream.read()

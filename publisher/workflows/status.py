@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from publisher.model.documents import FloatingStatus, RepositoryStatus, Status, VersionStatus
 from publisher.model.manifest import Index
+from publisher.planning.lines import VersionChoice
+from publisher.planning.tag_reader import newest_first
 from publisher.workflows.tagging.survey import configured_destinations, survey_repository
 
 if TYPE_CHECKING:
     from publisher.model.digest import Digest
+    from publisher.model.reference import Repository
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.session import Session
     from publisher.workflows.tagging.survey import SurveyedRepository
 
 
+NEWEST: Final = VersionChoice(50)
+"""What is shown unless more is asked for."""
 _MOST_AGES = 32
+# An image's age takes its index, its manifest and its config.
+_READS_OF_AN_AGE = 3
 _TOO_OLD = 365 * 40
 _DAY = 24
 _LARGEST_CONFIG = 4 << 20
 
 
-def status(session: Session, wish: PlanOptions) -> Status:
-    """Look at every place."""
+def status(session: Session, wish: PlanOptions, choice: VersionChoice = NEWEST) -> Status:
+    """Look at every place: the chosen versions, and the floating tags that are like its glob."""
     destinations = configured_destinations(session, wish)
     return Status(
-        repositories=tuple(_status_of(survey_repository(session, destination)) for destination in destinations),
+        repositories=tuple(
+            _status_of(survey_repository(session, destination, choice), choice) for destination in destinations
+        ),
         sandbox=True if session.sandbox else msgspec.UNSET,
     )
 
@@ -39,17 +48,28 @@ def ages(session: Session, status: Status) -> dict[Digest, str]:
 
     Docker Hub counts a look at a manifest as a pull, so that its images are left out.
     """
-    floating = [
-        (line.digest, repository.repository)
+    near = [
+        entry
         for repository in status.repositories
-        for line in repository.floating
-        if line.digest and (session.sandbox or not repository.repository.on_hub)
-    ]
-    near = tuple(dict.fromkeys(floating))[:_MOST_AGES]
+        if session.sandbox or not repository.repository.on_hub
+        for entry in _affordable(repository)
+    ][:_MOST_AGES]
     times = session.parallel(lambda entry: created(session.remote(entry[1]), entry[0]), near)
     now = datetime.now(UTC)
     known = {digest: _age(time, now) for (digest, _), time in zip(near, times, strict=True)}
     return {digest: age for digest, age in known.items() if age}
+
+
+def _affordable(repository: RepositoryStatus) -> list[tuple[Digest, Repository]]:
+    """The digests whose age is asked for: in a crowd of versions only the first few, as each costs requests.
+
+    All together a status takes two requests for each floating tag, and as many as the versions that it shows by itself.
+    """
+    shown = {version.version for version in repository.versions}
+    owners = {line.version for line in repository.floating if line.version} - shown
+    spare = len(repository.floating) + (NEWEST.newest or 0) - len(owners) - len(shown)
+    digests = dict.fromkeys(line.digest for line in repository.floating if line.digest)
+    return [(digest, repository.repository) for digest in digests][: max(spare, 0) // _READS_OF_AN_AGE]
 
 
 def _age(created: str, now: datetime) -> str:
@@ -68,15 +88,29 @@ def created(remote: RemoteRepository, digest: Digest) -> str:
     """When an image was made, as its config or its index says, in ISO 8601; "" where they don't."""
     content = remote.get(digest)
     if isinstance(content, Index):
-        stated = content.annotations.get("org.opencontainers.image.created", "")
-        return stated or (created(remote, content.images[0].digest) if content.images else "")
+        if stated := content.annotations.get("org.opencontainers.image.created"):
+            return stated
+        content = remote.get(content.images[0].digest) if content.images else content
+    if isinstance(content, Index):
+        return ""
     with remote.open_blob(content.config) as stream:
-        config = msgspec.json.decode(stream.read(_LARGEST_CONFIG))
+        config = _read_config(stream.read(_LARGEST_CONFIG))
     named = config.get("created") if isinstance(config, dict) else None
     return named if isinstance(named, str) else ""
 
 
-def _status_of(surveyed: SurveyedRepository) -> RepositoryStatus:
+def _read_config(content: bytes) -> object:
+    """A config, which anybody may have pushed; None where it is none."""
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _status_of(surveyed: SurveyedRepository, choice: VersionChoice) -> RepositoryStatus:
+    versions = [published for published in surveyed.survey.versions if any(map(choice.takes, published.tags))]
+    shown = versions[: choice.newest]
+    lines = {line.tag: line for line in surveyed.survey.lines if choice.takes(line.tag)}
     return RepositoryStatus(
         repository=surveyed.destination.repository,
         versions=tuple(
@@ -86,7 +120,7 @@ def _status_of(surveyed: SurveyedRepository) -> RepositoryStatus:
                 digest=published.digest,
                 yanked=published.yanked,
             )
-            for published in surveyed.survey.versions
+            for published in shown
         ),
         floating=tuple(
             FloatingStatus(
@@ -96,7 +130,8 @@ def _status_of(surveyed: SurveyedRepository) -> RepositoryStatus:
                 version=str(line.version) if line.version else None,
                 state=str(line.state),
             )
-            for line in surveyed.survey.lines
+            for line in map(lines.__getitem__, newest_first(surveyed.destination.ruleset, lines))
         ),
-        foreign=surveyed.survey.foreign,
+        foreign=tuple(filter(choice.takes, surveyed.survey.foreign)),
+        omitted=len(versions) - len(shown),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -11,10 +11,13 @@ from publisher.model import media
 from publisher.model.digest import Digest
 from publisher.model.documents import GoneTag, KeptTag, Pruning, TagList, TagRow
 from publisher.model.errors import ConfigError, PublishError, UsageError
-from publisher.model.manifest import Index, Manifest
+from publisher.model.manifest import Index
 from publisher.model.reference import Tag
 from publisher.model.value import read_time
+from publisher.planning.lines import VersionChoice
 from publisher.planning.retention import Stored, decide_retention
+from publisher.planning.tag_reader import newest_first
+from publisher.report.tag_tables import described_digest
 from publisher.workflows.jobs import PlanOptions, jobs
 from publisher.workflows.status import created
 from publisher.workflows.tagging.deletion import TagDeletion
@@ -32,20 +35,36 @@ if TYPE_CHECKING:
     from publisher.workflows.destination import Destination
     from publisher.workflows.session import Session
 
-_IMAGES = frozenset({media.OCI_CONFIG, media.DOCKER_CONFIG})
+EVERY_TAG: Final = VersionChoice()
 
 
-def list_tags(session: Session, repository: Repository) -> TagList:
-    """Every tag with what it holds; on Docker Hub as its API tells, since a look at a manifest counts as a pull."""
+def list_tags(session: Session, repository: Repository, choice: VersionChoice = EVERY_TAG) -> TagList:
+    """Each tag with what it holds, the newest version first; raises RepositoryMissing.
+
+    On Docker Hub as its API tells, since a look at a manifest counts as a pull. choice: which tags; only those are
+    read, with the signatures of what they hold.
+    """
     session.aim([repository])
-    destination = session.destination(repository)
+    destination = destination_of(session, repository, PlanOptions())
     remote = destination.remote
-    heads, hub_tags = read_heads(session, remote, remote.tags()), _hub_tags(session, destination)
+    present = remote.present_tags()
+    named = newest_first(destination.ruleset, (tag for tag in present if described_digest(tag) is None))
+    matching = [tag for tag in named if choice.takes(tag)]
+    shown = matching[: choice.newest]
+    heads = read_heads(session, remote, shown)
+    digests = {str(head.digest) for head in heads.values()}
+    beside = [tag for tag in present if (image := described_digest(tag)) and (choice == EVERY_TAG or image in digests)]
+    heads |= read_heads(session, remote, beside)
+    hub_tags = _hub_tags(session, destination)
     unknown = {head.digest for tag, head in heads.items() if not _agrees(hub_tags.get(tag), head)}
     contents = session.parallel(lambda digest: _size_and_platforms(session, remote, remote.get(digest)), unknown)
     read = dict(zip(unknown, contents, strict=True))
-    rows = [_row(tag, head, hub_tags.get(tag), read.get(head.digest)) for tag, head in sorted(heads.items())]
-    return TagList(repository=repository, tags=tuple(rows))
+    rows = [
+        _row(tag, heads[tag], hub_tags.get(tag), read.get(heads[tag].digest))
+        for tag in (*shown, *sorted(beside))
+        if tag in heads
+    ]
+    return TagList(repository=repository, tags=tuple(rows), omitted=len(matching) - len(shown))
 
 
 def _hub_tags(session: Session, destination: Destination) -> dict[str, HubTag]:
@@ -78,8 +97,7 @@ def _row(tag: str, head: Descriptor, hub_tag: HubTag | None, read: tuple[int, tu
 
 
 def _size_and_platforms(session: Session, remote: RemoteRepository, content: Content) -> tuple[int, tuple[str, ...]]:
-    is_artifact = isinstance(content, Manifest) and content.config.media_type not in _IMAGES
-    return take_inventory(session, remote, content).size, () if is_artifact else platforms(remote, content)
+    return take_inventory(session, remote, content).size, platforms(remote, content)
 
 
 # Prune.
@@ -91,7 +109,7 @@ def plan_prune(session: Session, repository: Repository) -> Pruning:
     policy = _policy(session, repository)
     destination = destination_of(session, repository, PlanOptions(labels={}))
     remote = destination.remote
-    heads, hub_tags = read_heads(session, remote, remote.tags()), _hub_tags(session, destination)
+    heads, hub_tags = read_heads(session, remote, remote.present_tags()), _hub_tags(session, destination)
     ages, entries = _ages(session, remote, heads, hub_tags, policy), _entries(session, remote, heads, hub_tags)
     stored = [Stored(tag, head.digest, entries[head.digest], ages[tag]) for tag, head in heads.items()]
     decisions = decide_retention(destination.ruleset, policy, stored, datetime.now(UTC))

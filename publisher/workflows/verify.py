@@ -9,23 +9,29 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from publisher.model import media
 from publisher.model.documents import Verdict, VerdictState
 from publisher.model.errors import ConfigError, PublishError, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Index, Manifest
 from publisher.model.receipt import Verification
+from publisher.model.reference import Reference, Tag
 from publisher.model.value import Value
+from publisher.planning.tag_reader import newest_first
+from publisher.report.tag_tables import described_digest
 from publisher.transfer.copy import blobs_of
 from publisher.transfer.identity import identity, platform_of
 from publisher.workflows.content.sources import Source, find_source
+from publisher.workflows.jobs import PlanOptions
 from publisher.workflows.pull_back import pull_back
 from publisher.workflows.record import recorded_tags
 from publisher.workflows.tagging.local_copies import stale_copy
+from publisher.workflows.tagging.survey import destination_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from publisher.model.digest import Digest
-    from publisher.model.reference import Reference, TagReference
+    from publisher.model.reference import Repository, TagReference
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.compression import Compression
     from publisher.workflows.record import RecordedTag
@@ -192,6 +198,23 @@ class Expectation(Value, frozen=True):
     signed: SignatureDemand | None = None
 
 
+def every_tag(session: Session, repositories: Iterable[Reference]) -> list[Reference]:
+    """All tags of these repositories but those of signatures, which are verified with their images.
+
+    Raises RepositoryMissing, or VerificationFailed where there is no tag.
+    """
+    names = dict.fromkeys(reference.repository for reference in repositories)
+    return [reference for repository in names for reference in _tags_of(session, repository)]
+
+
+def _tags_of(session: Session, repository: Repository) -> list[Reference]:
+    destination = destination_of(session, repository, PlanOptions())
+    tags = [tag for tag in destination.remote.present_tags() if described_digest(tag) is None]
+    if not tags:
+        raise VerificationFailed(f"{repository.familiar} has no tag to verify", reference=repository)
+    return [Reference(repository, Tag(tag)) for tag in newest_first(destination.ruleset, tags)]
+
+
 def verify_references(
     session: Session, references: Sequence[Reference], expectation: Expectation
 ) -> tuple[Verdict, ...]:
@@ -247,9 +270,11 @@ def _difference(
 
 
 def platforms(remote: RemoteRepository, content: Content) -> tuple[str, ...]:
-    """The platforms of an image, by its index entries or its config."""
+    """The platforms of an image, by its index entries or its config; none of what is no image."""
     if isinstance(content, Index):
         return tuple(str(entry.platform) for entry in content.images if entry.platform)
+    if isinstance(content, Manifest) and content.config.media_type not in media.CONFIGS:
+        return ()
     return (str(platform_of(content, remote.open_blob)),)
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from tests.support.builds import (
     read_blob,
     record_buildx,
     registry_manifest,
+    serve_buildkit,
 )
 from tests.support.engine import BUSYBOX
 from tests.support.process import wait_until
@@ -288,6 +290,79 @@ def test_several_platforms_are_released(
 
 
 @CONTAINERD
+def test_the_engine_sends_what_it_has_built(
+    project: Path,
+    engine: EngineProcess,
+    publish_with_engine: Publish,
+    registry: RegistryProcess,
+    name: str,
+    tmp_path: Path,
+) -> None:
+    """The bytes are those of a layout of the same build, and no name is left in the engine, whatever comes of it."""
+    words = ("release", "--build", "--image", f"{registry.host}/{name}", "--allow-dirty", "--format", "json")
+    built = publish_with_engine("build", "-o", f"oci:{tmp_path / 'layout'}", "--format", "json", cwd=project)
+    result = publish_with_engine(*words, cwd=project)
+    assert (result.code, result.document["via"]) == (0, "engine"), result.stderr
+    assert result.document["image"]["digest"] == built.document["id"]
+    again = publish_with_engine(*words, cwd=project)
+    assert (again.code, again.document["adopted"]) == (0, True), again.stderr
+    asked = publish_with_engine(*words, "--via", "direct", "--version", "1.3.0", cwd=project)
+    assert (asked.code, asked.document["via"]) == (0, "copy"), asked.stderr
+    (project / "page").write_text("two")
+    assert publish_with_engine(*words, cwd=project).code == 4
+    shown = engine.docker("image", "ls", "-a", "--format", "{{.Repository}}")
+    assert "publish-" not in shown
+    assert name not in shown
+
+
+SCANNER = """\
+#!/bin/busybox sh
+test -f "$BUILDKIT_SCAN_SOURCE/page" || exit 1
+cat > "$BUILDKIT_SCAN_DESTINATION/found.spdx.json" <<END
+{"_type": "https://in-toto.io/Statement/v0.1", "subject": [], "predicateType": "https://spdx.dev/Document",
+ "predicate": {"spdxVersion": "SPDX-2.3", "name": "what the scanner found"}}
+END
+"""
+
+
+@CONTAINERD
+def test_a_scanner_of_the_users_own(
+    project: Path,
+    engine: EngineProcess,
+    publish_with_engine: Publish,
+    private_registry: RegistryProcess,
+    registry: RegistryProcess,
+    name: str,
+    tmp_path: Path,
+) -> None:
+    """`sbom` names the image that makes it: BuildKit pulls it by this user's login, and its words are released."""
+    own = publish_with_engine.home / "docker" / "config.json"
+    own.write_text(json.dumps({"auths": {private_registry.host: login(private_registry)}}))
+    scanner = f"{private_registry.host}/{name}-scanner:1"
+    folder = tmp_path / "scanner"
+    folder.mkdir()
+    shutil.copy(BUSYBOX, folder / "busybox")
+    (folder / "scan").write_text(SCANNER)
+    (folder / "Dockerfile").write_text(f'{SHELL}COPY --chmod=755 scan /scan\nENTRYPOINT ["/scan"]\n')
+    engine.docker("build", "-q", "-t", scanner, str(folder))
+    engine.docker("--config", str(own.parent), "push", "-q", scanner)
+    engine.docker("rmi", "-f", scanner)
+    (project / "publish.toml").write_text(
+        f'images = ["{registry.host}/{name}"]\n[build]\nsbom = "generator={scanner}"\n'
+    )
+    result = publish_with_engine("release", "--allow-dirty", "--verify", "digest", cwd=project)
+    assert result.code == 0, result.stderr
+    *_, attestation = registry_manifest(registry, name, "1.2.3")["manifests"]
+    assert attestation["annotations"]["vnd.docker.reference.type"] == "attestation-manifest"
+    layers = registry_manifest(registry, name, attestation["digest"])["layers"]
+    kinds = {layer["annotations"]["in-toto.io/predicate-type"]: layer["digest"] for layer in layers}
+    with urllib.request.urlopen(f"{registry.url}/v2/{name}/blobs/{kinds['https://spdx.dev/Document']}") as response:
+        statement = json.load(response)
+    assert statement["predicate"]["name"] == "what the scanner found"
+    assert statement["subject"], "the statement is about the image"
+
+
+@CONTAINERD
 def test_several_platforms_in_the_engine(
     project: Path, engine: EngineProcess, publish_with_engine: Publish, name: str
 ) -> None:
@@ -333,15 +408,15 @@ def test_compression_is_obeyed(
 
 
 @CONTAINERD
-@pytest.mark.parametrize("tag", [":1.9.0", ":1", "", ":sha-abcdef0", ":yanked-1.2.3"])
 def test_a_cache_is_kept_under_no_tag_of_a_release(
-    tag: str, project: Path, publish_with_engine: Publish, registry: RegistryProcess, name: str
+    project: Path, publish_with_engine: Publish, registry: RegistryProcess, name: str
 ) -> None:
     """The rules could write it: exit 2, before anything is built; another name of the same repository is fine."""
     image = f"{registry.host}/{name}"
-    refused = publish_with_engine("build", "--image", image, "--cache-to", f"{image}{tag}", cwd=project)
-    assert (refused.code, "which the rules may give an image" in refused.stderr) == (2, True), refused.stderr
-    assert "build    " not in refused.stderr
+    for tag in (":1.9.0", ":1", "", ":sha-abcdef0", ":yanked-1.2.3"):
+        refused = publish_with_engine("build", "--image", image, "--cache-to", f"{image}{tag}", cwd=project)
+        assert (refused.code, "which the rules may give an image" in refused.stderr) == (2, True), refused.stderr
+        assert "build    " not in refused.stderr
     done = publish_with_engine("build", "--image", image, "--cache-to", f"{image}:buildcache", cwd=project)
     assert done.code == 0, done.stderr
 
@@ -375,17 +450,38 @@ def test_a_dry_run_needs_no_secret(project: Path, publish_with_engine: Publish, 
 
 
 @CONTAINERD
-def test_another_builder(project: Path, publish_with_engine: Publish, engine: EngineProcess, name: str) -> None:
-    """--builder names one of those that buildx knows, also those that only this user has made."""
+def test_another_builder(
+    project: Path,
+    publish_with_engine: Publish,
+    engine: EngineProcess,
+    registry: RegistryProcess,
+    name: str,
+    tmp_path: Path,
+) -> None:
+    """--builder names one of those that buildx knows, also those that only this user has made, and needs no engine."""
     absent = publish_with_engine("build", "-t", f"{name}:x", "--builder", "absent", cwd=project)
     assert (absent.code, "docker buildx ls" in absent.stderr) == (2, True), absent.stderr
     own = publish_with_engine("build", "-t", f"{name}:x", "--builder", "default", cwd=project)
     assert own.code == 0, own.stderr
-    words = ("buildx", "create", "--name", "far", "--driver", "remote", "tcp://127.0.0.1:1")
-    engine.docker("--config", str(publish_with_engine.home / "docker"), *words)
-    (project / "publish.toml").write_text('[build]\nbuilder = "far"\n')
-    far = publish_with_engine("build", "-t", f"{name}:x", cwd=project)
-    assert far.code == 6, far.stderr
+    with serve_buildkit(engine, tmp_path / "buildkit") as address:
+        buildx = ("--config", str(publish_with_engine.home / "docker"), "buildx")
+        engine.docker(*buildx, "create", "--name", "far", "--driver", "remote", address)
+        platforms = 'platforms = ["linux/amd64", "linux/arm64"]\nprovenance = true\n'
+        image = f"{registry.host}/{name}"
+        (project / "publish.toml").write_text(f'images = ["{image}"]\n[build]\nbuilder = "far"\n{platforms}')
+        nowhere = {"DOCKER_HOST": f"unix://{tmp_path}/nowhere"}
+        words = ("release", "--allow-dirty", "--format", "json")
+        released = publish_with_engine(*words, cwd=project, environ=nowhere)
+        assert released.code == 0, released.stderr
+        assert len(registry_manifest(registry, name, "1.2.3")["manifests"]) == 4
+        loaded = publish_with_engine("build", "-t", f"{name}:far", "--platform", "linux/amd64", cwd=project)
+        assert loaded.code == 0, loaded.stderr
+        assert engine.docker("run", "--rm", f"{name}:far", "/bin/busybox", "cat", "/page") == "one"
+        # The same for all builds of this user.
+        engine.docker(*buildx, "use", "far")
+        (project / "publish.toml").write_text(f'images = ["{image}"]\n[build]\n')
+        chosen = publish_with_engine(*words, "--version", "1.3.0", cwd=project)
+        assert (chosen.code, chosen.document["via"]) == (0, "copy"), chosen.stderr
 
 
 @CONTAINERD

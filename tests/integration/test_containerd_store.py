@@ -310,8 +310,11 @@ def test_layers_that_are_not_compressed_are(
     image = f"{registry.host}/{name}"
     with watch(docker, far=far) as requests:
         publish = publish_with(tmp_path, requests.host)
-        for source, tail in ((name, "daemon"), (f"docker-archive:{saved}", "file")):
-            done = release(publish, source, f"{image}/{tail}", "--verify", "digest")
+        plan = tmp_path / "plan.json"
+        planned = publish("plan", name, "--image", f"{image}/daemon", "--version", "1.0.0", "-o", str(plan))
+        assert planned.code == 0, planned.stderr
+        for source, tail, words in ((name, "daemon", ("--plan", str(plan))), (f"docker-archive:{saved}", "file", ())):
+            done = release(publish, source, f"{image}/{tail}", "--verify", "digest", *words)
             assert done.code == 0, done.stderr
             assert done.document["via"] == "direct"
         assert raw(f"{image}/daemon:1.0.0") == raw(f"{image}/file:1.0.0")

@@ -62,6 +62,24 @@ def test_completion_knows_commands_options_tags_and_receipts(released: Result, p
     assert sorted(offered) == sorted(f"{repository}:{tag}" for tag in ("1.2.3", "1.2", "1", "latest"))
 
 
+def test_completion_knows_images_sources_and_commands_in_a_sandbox(publish: Publish) -> None:
+    """The names of [images.NAME], files behind a transport, and what follows `sandbox exec --`."""
+    (publish.home / "publish.toml").write_text(
+        '[images.api]\nrepositories = ["a/api"]\n[images.web]\nrepositories = []\n'
+    )
+    (publish.home / "app.tar").touch()
+    (publish.home / "layout").mkdir()
+    assert complete(publish, "release", "--only", "a") == ["api"]
+    assert complete(publish, "plan", "oci-archive:a") == ["oci-archive:app.tar"]
+    assert complete(publish, "plan", "oci:lay") == ["oci:layout/"]
+    assert complete(publish, "push", "docker-a") == ["docker-archive:"]
+    assert complete(publish, "sandbox", "exec", "--", "publ")[0] == "publish"
+    assert complete(publish, "sandbox", "exec", "--", "publish", "reconc") == ["reconcile"]
+    assert complete(publish, "sandbox", "exec", "--", "publish", "release", "--dry") == ["--dry-run"]
+    assert complete(publish, "sandbox", "exec", "--", "make", "all") == ["all"]
+    assert complete(publish, "sandbox", "exec", "--fau") == ["--fault"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: str, publish: Publish) -> None:
     """Each shell gets its script; bash's is valid bash."""
@@ -182,3 +200,56 @@ def test_the_second_image_is_refused(publish: Publish, two_images: Path) -> None
         refused = publish("release", "--version", "1.0.0", "--format", "json", cwd=two_images, environ=environ)
         assert (refused.code, refused.document["kind"]) == (4, "exact-tag-taken")
         assert "acme/a" not in sandbox.store.state()
+
+
+GITHUB_PULL = {
+    "GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge",
+    "GITHUB_SHA": "a" * 40, "GITHUB_REPOSITORY": "me/app",
+}  # fmt: skip
+GITLAB_PULL = {
+    "GITLAB_CI": "true", "CI_MERGE_REQUEST_IID": "7", "CI_COMMIT_SHA": "a" * 40, "CI_PROJECT_ID": "1",
+    "CI_MERGE_REQUEST_PROJECT_ID": "1",
+}  # fmt: skip
+OWN, ANOTHERS = ({**GITLAB_PULL, "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": project} for project in "12")
+PUSHED, REF, VERSION = ("--pull-request",), "type=ref,event=pr", "type=semver,pattern={{version}}"
+
+
+@pytest.mark.parametrize(
+    ("facts", "more", "rule", "written", "told"),
+    [
+        pytest.param(GITHUB_PULL, (), REF, [], "", id="planned"),
+        pytest.param(GITHUB_PULL, (), VERSION, [], "no rule gives a tag", id="without-a-tag"),
+        pytest.param(GITHUB_PULL, PUSHED, REF, [], "of this same repository only", id="a-stranger's"),
+        pytest.param(OWN, PUSHED, REF, ["pr-7"], "", id="pushed"),
+        pytest.param(ANOTHERS, PUSHED, REF, [], "of this same repository only", id="another-project's"),
+    ],
+)
+def test_a_pull_request(
+    facts: dict[str, str], more: tuple[str, ...], rule: str, written: list[str], told: str,
+    publish: Publish, registry: RegistryProcess, name: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    """It is planned and green, whatever the rules give; only an own one is pushed, and only if that is asked for."""
+    make_layout(tmp_path / "image", "one")
+    words = ("release", "oci:image", "--image", f"{registry.host}/{name}", "--rule", rule, "--format", "json", *more)
+    done = publish(*words, cwd=tmp_path, environ=facts)
+    assert done.code == 0, done.stderr
+    moves = done.document["moves"] if done.document["schema"] == "publish.receipt/1" else []
+    assert [move["reference"].rpartition(":")[2] for move in moves] == written
+    assert told in done.stdout + " ".join(done.stderr.split())
+
+
+def test_what_to_run_next_keeps_the_options(publish: Publish, sandbox_url: str, name: str, tmp_path: Path) -> None:
+    """The images and rules of this command, quoted for a shell; a hint names the command that was run."""
+    selection = ("--image", f"me/{name}", "--rule", "type=semver,pattern={{version}}", "--flavor", "latest=true")
+    environ = {"PUBLISH_SANDBOX": sandbox_url}
+    for version in ("1.0.0", "1.1.0"):
+        make_layout(tmp_path / version, version)
+        words = ("release", f"oci:{version}", "--version", version, *selection)
+        assert publish(*words, cwd=tmp_path, environ=environ).code == 0
+    assert publish("retag", f"me/{name}:1.0.0", ":latest", "--force", cwd=tmp_path, environ=environ).code == 0
+    drifted = publish("status", *selection, cwd=tmp_path, environ=environ)
+    assert drifted.code == 4, drifted.stderr
+    next_line = f"publish reconcile --image me/{name} --rule 'type=semver,pattern={{{{version}}}}' --flavor latest=true"
+    assert next_line in " ".join(drifted.stderr.split())
+    lonely = publish("status", "-u", "me", cwd=tmp_path)
+    assert "publish status -u USER --password-stdin" in " ".join(lonely.stderr.split())

@@ -56,4 +56,7 @@ def test_failure_after_the_early_tag(publish: Publish, tmp_path: Path) -> None:
         environ = {"PUBLISH_SANDBOX": running.url}
         result = publish(*WORDS, "--allow-early-tag", "--verify", "digest", cwd=tmp_path, environ=environ)
     assert result.code == 7, result.stderr
-    assert "me/app:1.0.0 was written early" in json.loads(result.stdout)["message"]
+    receipt = json.loads(result.stdout)
+    assert "me/app:1.0.0 was written early" in receipt["error"]["message"]
+    states = {move["reference"].rpartition(":")[2]: move["state"] for move in receipt["moves"]}
+    assert states == {"1.0.0": "unknown", "1.0": "not-done", "1": "not-done", "latest": "not-done"}

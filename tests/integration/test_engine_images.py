@@ -14,6 +14,7 @@ import pytest
 
 from publisher.archives.docker_archive import DockerArchive
 from publisher.engine.connection import Engine as Connection
+from publisher.engine.image_list import image_names
 from publisher.model.digest import Digest
 from publisher.model.errors import EngineUnavailable, PublishError, SourceNotFound, UsageError
 from tests.support.parts import CLASSIC
@@ -52,6 +53,9 @@ def test_an_image_is_looked_up(engine: EngineProcess, connection: Connection, na
     with pytest.raises(SourceNotFound) as raised:
         connection.need(f"{name}x")
     assert raised.value.hint == f"did you mean {name}:latest?"
+    # What a Tab offers, which waits for no engine that isn't there.
+    assert f"{name}:latest" in image_names({"DOCKER_HOST": engine.host})
+    assert image_names({"DOCKER_HOST": f"unix://{tmp_path}/nowhere"}) == []
 
 
 @CLASSIC

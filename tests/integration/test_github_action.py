@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / ".github" / "actions" / "publish"
-OUTPUTS = {"version", "tags", "digest", "json", "labels", "annotations", "receipt", "signer", "moved", "kept"}
+OUTPUTS = {
+    *("version", "tags", "tag-names", "digest", "imageid", "json", "images", "labels", "annotations"),
+    *("receipt", "signer", "moved", "kept"),
+}
 TAGGED = {"ref": "refs/tags/v1.2.3"}
 HOSTILE = [
     before + core + after
@@ -83,7 +86,7 @@ def assert_harmless(done: StepResult, runner: Runner) -> None:
     assert done.outputs.keys() <= OUTPUTS
     assert not done.env
     assert not done.path
-    assert {name for name, _ in done.commands} <= {"add-mask"}
+    assert {name for name, _ in done.commands} <= {"add-mask", "error", "warning", "notice", "group", "endgroup"}
     assert not set(done.log) & set("\x1b\u2028\u202e\r")
     assert not set(done.summary) & set("\x1b\u2028\u202e\r")
     assert {path.name for path in runner.workspace.iterdir()} <= {"lay out"}
@@ -152,7 +155,9 @@ TEXTS = {
     "source": "verify", "context": "release", "file": "release", "target": "release", "build-args": "release",
     "registry": "plan", "username": "plan", "password": "status", "config": "plan", "via": "release",
     "verify": "release", "receipt": "reconcile", "dry-run": "plan", "smoke": "release", "sandbox": "plan",
-    "allow-fork": "plan", "sign": "release", "sbom": "release", "credentials": "plan",
+    "allow-fork": "plan", "sign": "release", "sbom": "release", "credentials": "plan", "only": "plan",
+    "platforms": "release", "secrets": "release", "secret-envs": "release", "secret-files": "release",
+    "cache-from": "release", "cache-to": "release", "builder": "release", "timeout": "yank", "pull-request": "release",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from publisher.sandbox.server import Sandbox
 from tests.support.base_image import make_base
+from tests.support.builds import CONTAINERD
 from tests.support.engine import BUSYBOX
 from tests.support.github import Runner, read_yaml
 from tests.support.registry import SECRET, USER
@@ -79,6 +80,18 @@ def machine(publish_with_engine: Publish, installed: dict[str, StepResult], tmp_
     return make
 
 
+@pytest.fixture
+def runner_of(publish: Publish, installed: dict[str, StepResult], tmp_path: Path) -> Any:
+    """The same without an engine."""
+
+    def make(github: Mapping[str, Any]) -> Runner:
+        made = Runner(tmp_path, publish.environ, github)
+        made.installed = installed
+        return made
+
+    return make
+
+
 def test_the_examples_on_a_real_registry(
     machine: Any, private_registry: RegistryProcess, name: str, tmp_path: Path
 ) -> None:
@@ -93,7 +106,7 @@ def test_the_examples_on_a_real_registry(
         assert done.code == 0, done.raw
         assert SECRET not in done.log + done.summary
         assert f"{image}:latest" in done.summary
-        assert re.search(r"### Build\n\n\S+\\:1\S+: \d+ steps, \d+ of them from the cache, in ", done.summary)
+        assert re.search(r"### Build \S+\\:1\S+\n\n\d+ steps, \d+ of them from the cache, in ", done.summary)
     retag = for_registry(EXAMPLES / "retag.yml", private_registry, tmp_path)
     on = machine({"event_name": "workflow_dispatch"}, SECRETS)
     for dry, code in (("true", 0), ("false", 0)):
@@ -153,6 +166,88 @@ def test_the_inputs_of_a_build(machine: Any, engine: EngineProcess, sandbox_url:
     assert (config["Labels"]["a"], config["Labels"]["org.opencontainers.image.version"]) == ("b c", "1.2.3-x")
 
 
+@CONTAINERD
+def test_secrets_of_a_build(machine: Any, engine: EngineProcess, sandbox_url: str) -> None:
+    """As docker/build-push-action takes them: values, variables, files. The log shows none of them, files are gone."""
+    on = machine({"event_name": "push", "ref": "refs/tags/v1.2.3"}, {"NPM": "npm-canary"})
+    shutil.copy(BUSYBOX, on.workspace / "busybox")
+    (on.workspace / "a file").write_text("file-canary")
+    (on.workspace / "Dockerfile").write_text(
+        'FROM scratch\nCOPY busybox /bin/busybox\nSHELL ["/bin/busybox", "sh", "-c"]\n'
+        "RUN --mount=type=secret,id=npm --mount=type=secret,id=key --mount=type=secret,id=env "
+        "--mount=type=secret,id=file cd /run/secrets; cat npm key env file; cat npm key env file > /all\n"
+    )
+    given = {
+        "images": "me/secrets", "secrets": 'npm=npm-canary\n"key=first line\nsecond ""line"""',
+        "secret-envs": "env=WORD", "secret-files": "file=a file", "builder": "default",
+    }  # fmt: skip
+    env = {"PUBLISH_SANDBOX": sandbox_url, "WORD": "env-canary"}
+    done = on.use(ROOT / ".github/actions/publish", given, env=env)
+    assert done.code == 0, done.raw
+    shown = engine.docker("run", "--rm", "secrets:1.2.3", "/bin/busybox", "cat", "/all")
+    assert shown == 'npm-canaryfirst line\nsecond "line"env-canaryfile-canary'
+    assert "group" in dict(done.commands)
+    for secret in ("npm-canary", "first line", 'second "line"', "env-canary", "file-canary"):
+        assert secret not in done.log + done.summary + "".join(done.outputs.values())
+    assert not [path for path in on.temp.rglob("*") if path.is_file() and b"canary" in path.read_bytes()]
+
+
+@CONTAINERD
+def test_what_a_build_prints_is_no_command(machine: Any) -> None:
+    """Else a Dockerfile could have the runner pass over the masks and annotations that follow it."""
+    on = machine({"event_name": "push", "ref": "refs/tags/v1.0.0"})
+    shutil.copy(BUSYBOX, on.workspace / "busybox")
+    (on.workspace / "Dockerfile").write_text(
+        'FROM scratch\nCOPY busybox /bin/busybox\nSHELL ["/bin/busybox", "sh", "-c"]\n'
+        'RUN echo "::stop-commands::x"; echo "  ::add-mask::e"; echo "x ##[error]y"; echo "a%0A::error::z"; exit 3\n'
+    )
+    done = on.use(ROOT / ".github/actions/publish", {"images": "me/x", "context": "."})
+    assert done.code == 1, done.raw
+    assert "stop-commands" in done.raw
+    names = [name for name, _ in done.commands if name != "add-mask"]
+    assert names.count("error") == 1
+    assert set(names) <= {"group", "endgroup", "warning", "error"}
+    assert not [text for name, text in done.commands if name == "add-mask"]
+    assert "::error file=Dockerfile,line=4::" in done.raw
+
+
+@CONTAINERD
+def test_platforms_and_caches_of_a_build(machine: Any, sandbox_url: str) -> None:
+    """Several platforms are built into a layout and released as one index; caches go where buildx is told."""
+    on = machine({"event_name": "push", "ref": "refs/tags/v1.2.3"})
+    (on.workspace / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    given = {"images": "me/platforms", "platforms": "linux/amd64,linux/arm64\nlinux/s390x"}
+    caches = {"cache-to": "type=local,dest=kept,mode=max", "cache-from": "type=local,src=kept"}
+    env = {"PUBLISH_SANDBOX": sandbox_url}
+    done = on.use(ROOT / ".github/actions/publish", {**given, "cache-to": caches["cache-to"]}, env=env)
+    assert done.code == 0, done.raw
+    assert done.document["image"]["platforms"] == ["linux/amd64", "linux/arm64", "linux/s390x"]
+    assert (on.workspace / "kept" / "index.json").is_file()
+    assert done.outputs["imageid"] == done.outputs["digest"]
+    again = on.use(ROOT / ".github/actions/publish", {**given, **caches, "dry-run": "true"}, env=env)
+    assert (again.code, again.outputs["moved"]) == (0, ""), again.raw
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code", "told"),
+    [
+        ({"secrets": "no value here"}, 2, "secret 1 of the input secrets is not ID=VALUE"),
+        ({"secrets": "npm="}, 2, "the secret npm of the input secrets is empty"),
+        ({"secrets": '"npm=never closed'}, 2, "a quote (\") that isn't closed"),
+        ({"secret-envs": "npm=PUBLISH_PASSWORD"}, 2, "none that holds publish's own credentials"),
+        ({"secret-files": "npm"}, 2, "it must be ID=PATH"),
+        ({"pull-request": "yes"}, 2, "it must be plan or push"),
+        ({"timeout": "soon"}, 2, "it must be a number of seconds"),
+        ({"builder": "x", "source": "oci:image"}, 2, "builder is about building one"),
+    ],
+)
+def test_inputs_that_cannot_be_meant(inputs: dict[str, str], code: int, told: str, runner_of: Any) -> None:
+    """Each is told with what it must be, and never with a value that may be a secret."""
+    done = runner_of({"ref": "refs/tags/v1.0.0"}).use(ROOT / ".github/actions/publish", {"images": "me/x", **inputs})
+    assert (done.code, told in done.log) == (code, True), done.raw
+    assert "never closed" not in done.log
+
+
 def test_a_build_that_fails(machine: Any) -> None:
     """A broken Dockerfile ends the step with its reason, on its page too; nothing is published."""
     on = machine({"event_name": "push", "ref": "refs/tags/v1.0.0"})
@@ -160,6 +255,7 @@ def test_a_build_that_fails(machine: Any) -> None:
     (on.workspace / "Dockerfile").write_text("FROM scratch\nCOPY absent /\n")
     done = on.job(EXAMPLES / "release.yml", "release")
     assert (done.code, "COPY absent" in done.log) == (1, True), done.raw
+    assert "::error file=Dockerfile,line=2::" in done.raw
     assert "### Failed" in done.summary
 
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import ssl
+import threading
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+from msgspec.structs import replace
+from urllib3 import Timeout
 
+from publisher.http import connection
 from publisher.http.message import Request
 from publisher.http.tls import HostSettings
 from publisher.model.errors import Denied, TlsFailed, Unreachable
-from tests.support.http_server import Answer, basic_only, client, serve
+from tests.support.http_server import QUICK, Answer, basic_only, client, serve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -144,3 +152,86 @@ def test_no_password_leaves_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> Non
     with serve(basic_only) as server, client() as made, pytest.raises(Denied, match="without TLS"):
         made.send(Request(method="GET", url=f"http://registry.test:{server.port}/v2/"))
     assert all("Authorization" not in seen.headers for seen in server.requests)
+
+
+def test_another_certificate_in_mid_run_is_refused(authority: trustme.CA, trusting: HostSettings) -> None:
+    """A host that becomes another one between two requests gets no second one."""
+    ending = Answer(headers={"Connection": "close"}, end="close")
+    with serve({"GET /x": ending}, context=server_context(authority)) as first:
+        settings = {first.host: trusting}
+        with client(user="", settings=settings) as made:
+            assert made.send(Request(method="GET", url=f"{first.url}/x")).status == 200
+            first.context = server_context(authority, "127.0.0.2")
+            with pytest.raises(TlsFailed, match="for another address"):
+                made.send(Request(method="GET", url=f"{first.url}/x"))
+    assert len(first.requests) == 1
+
+
+@pytest.mark.parametrize("pause", [0, 0.02], ids=["silence", "drip"])
+def test_a_handshake_that_stalls_is_given_up(pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time for a connection is that of the handshake as a whole, however it drips."""
+    monkeypatch.setattr(connection, "_TIMEOUT", Timeout(connect=0.3, read=60))
+    record = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03" + bytes(2000)
+    began = time.monotonic()
+    with (
+        _stalling(record, pause) as port,
+        client(retry_policy=replace(QUICK, tries=1)) as made,
+        pytest.raises(Unreachable) as caught,
+    ):
+        made.send(Request(method="GET", url=f"https://127.0.0.1:{port}/x"))
+    assert caught.value.exit_code == 6
+    assert time.monotonic() - began < 5
+
+
+@contextmanager
+def _stalling(record: bytes, pause: float) -> Iterator[int]:
+    """A server that begins its side of a handshake and never ends it."""
+    ended = threading.Event()
+
+    def serve_one(connected: socket.socket) -> None:
+        with connected, suppress(OSError):
+            for byte in record if pause else b"":
+                connected.sendall(bytes([byte]))
+                if ended.wait(pause):
+                    return
+            ended.wait(30)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=serve_one, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            ended.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+OPENED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(OPENED + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", id="speaks-for-the-registry"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000, id="header-without-end"),
+        pytest.param(b"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n", id="leads-to-a-login"),
+        pytest.param(b"HTTP/1.1 407 Who?\r\nProxy-Authenticate: Basic\r\n\r\n", id="asks-for-a-login"),
+        pytest.param(b"<html>pay here</html>", id="no-http"),
+        pytest.param(b"HTTP/1.1 103 Hints\r\n\r\n" * 20, id="interim-without-end"),
+    ],
+)
+def test_a_proxy_never_answers_for_a_registry(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says instead of opening the way is an error with exit code 6, and it sees no credential."""
+    with serve(lambda _request: Answer(0, body=answer, end="close")) as proxy:
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        with client(retry_policy=replace(QUICK, tries=1)) as made, pytest.raises(Unreachable) as caught:
+            made.send(Request(method="GET", url="https://registry.test/v2/"))
+    assert caught.value.exit_code == 6
+    assert not any("Authorization" in str(dict(request.headers)) for request in proxy.requests)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from publisher.http import connection as http_connection
-from publisher.http import limits, message
+from publisher.http import framing, limits, message
 from publisher.http.message import ConnectionLost, Request
 from publisher.http.tls import HostSettings
 from publisher.model.errors import BadManifest, ConfigError, Unreachable, VerificationFailed
@@ -190,7 +189,7 @@ def test_a_document_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_header_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """So does none of a header."""
-    monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.15)
+    monkeypatch.setattr(framing, "HEAD_SECONDS", 0.15)
     began = time.monotonic()
     with (
         serve({"GET /x": Answer(0, {}, b"H" * 1000, pause=0.05)}) as server,

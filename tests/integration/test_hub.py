@@ -205,7 +205,7 @@ def test_rules_that_cannot_be_read_are_a_warning(shop: Shop, publish: Publish) -
 def test_the_api_is_docker_hubs_or_near(publish: Publish, url: str, code: int | None) -> None:
     """A secret goes there: no other host may be named."""
     if code is None:
-        from publisher.workflows.session import hub_base
+        from publisher.workflows.service_urls import hub_base
 
         assert hub_base({"PUBLISH_HUB_URL": url}, None) == url
         return

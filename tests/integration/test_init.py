@@ -56,7 +56,9 @@ def test_several_dockerfiles_are_several_images(publish: Publish, project: Path)
     for name in ("api", "web"):
         (project / name).mkdir()
         (project / name / "Dockerfile").write_text(DOCKERFILE)
-    assert publish("init", cwd=project).code == 0
+    assert publish("init", "--github", cwd=project).code == 0
+    # The git tag that releases one of them has to start the workflow.
+    assert 'tags: ["*/v*"]' in (project / ".github/workflows/publish.yml").read_text()
     images = load(None, project).settings.images
     assert isinstance(images, dict)
     assert {name: (image.repositories, image.version_prefix) for name, image in images.items()} == {

@@ -30,12 +30,13 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "library.md"
 APP = "docker.io/me/app"
 FUNCTIONS = ("plan", "release", "retag", "status", "verify")
-# What has no meaning in a program: how it is printed, and questions; `plan` is the dry run of a release.
+# What has no meaning in a program: how it is printed, and questions; `plan` is the dry run of a release, and
+# `limit=None` is `--all`.
 COMMAND_LINE_ONLY = {
     "plan": {"format", "output"},
     "release": {"format", "yes", "dry_run", "jobs"},
     "retag": {"format"},
-    "status": {"format"},
+    "status": {"format", "all"},
     "verify": {"format"},
 }
 PLURAL = {"image", "rule", "label", "platform"}
@@ -220,6 +221,17 @@ def test_one_of_several_images(sandbox: Sandbox, world: Path) -> None:
     with pytest.raises(PublishError, match="there are several images: app, web"):
         publisher.release("oci:image", version="1.0.0")
     assert f"{APP}:1.0.0" in states(publisher.release("oci:image", version="1.0.0", only="app"))
+
+
+def test_a_git_tag_says_which_image(sandbox: Sandbox, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the command line: the image whose prefix takes it, and never another one."""
+    tables = (f'[images.{name}]\nrepositories = ["me/{name}"]\nversion-prefix = "{name}/"\n' for name in ("app", "web"))
+    (world / "publish.toml").write_text("".join(tables))
+    for name, value in {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/tags/app/v1.0.0"}.items():
+        monkeypatch.setenv(name, value)
+    assert f"{APP}:1.0.0" in states(publisher.release("oci:image"))
+    with pytest.raises(PublishError, match="belongs to none of the images web"):
+        publisher.release("oci:image", only="web")
 
 
 def test_a_pull_request_releases_nothing(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,6 +201,47 @@ def test_what_docker_wrote_is_left_and_named(publish: Publish) -> None:
     assert json.loads(config.read_text()) == {}
 
 
+def test_a_login_in_dockers_general_store_is_named(publish: Publish) -> None:
+    """Docker asks it for every registry: what it holds still signs in."""
+    helper = publish.home / "bin" / "docker-credential-general"
+    helper.parent.mkdir()
+    helper.write_text(
+        "#!/bin/sh\nread server\n"
+        'case $server in held.example) echo \'{"ServerURL":"x","Username":"me","Secret":"s"}\';;\n'
+        "*) echo credentials not found in native keychain; exit 1;; esac\n"
+    )
+    helper.chmod(0o755)
+    (publish.home / "docker").mkdir()
+    (publish.home / "docker" / "config.json").write_text('{"credsStore": "general"}')
+    environ = {"PATH": f"{helper.parent}:{publish.environ['PATH']}"}
+    held = " ".join(publish("logout", "held.example", environ=environ).stderr.split())
+    assert "credsStore, docker-credential-general, holds a login for held.example: docker logout held.example" in held
+    assert "general" not in publish("logout", "other.example", environ=environ).stderr
+
+
+def test_nobody_types_a_password_for_a_registry_that_is_not_there(publish: Publish) -> None:
+    with run_terminal(["publish", "login", "nowhere.invalid", "--store", "docker"], _environ(publish)) as terminal:
+        assert terminal.end() == 6
+        assert "nowhere.invalid is not known to DNS" in " ".join(terminal.screen().split())
+        assert "Username" not in terminal.screen()
+
+
+def test_the_prompts_name_the_registry(private_registry: RegistryProcess, publish: Publish) -> None:
+    """And a password that isn't taken is told as that."""
+    words = ["publish", "login", private_registry.host, "--store", "docker"]
+    with run_terminal(words, _environ(publish)) as terminal:
+        terminal.wait_for(f"Username at {private_registry.host}")
+        terminal.type(f"{USER}\r")
+        terminal.wait_for(f"Password or token of {USER} at {private_registry.host}")
+        terminal.type("wrong\r")
+        assert terminal.end() == 3
+        assert "does not accept this password or token" in " ".join(terminal.screen().split())
+
+
+def _environ(publish: Publish) -> dict[str, str]:
+    return {**publish.environ, "PATH": f"{Path(sys.executable).parent}:{publish.environ['PATH']}"}
+
+
 def test_an_entry_that_docker_wrote_over_ours_is_docker_s(private_registry: RegistryProcess, publish: Publish) -> None:
     """Another user stands there now: it is left, and named."""
     host = private_registry.host

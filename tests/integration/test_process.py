@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -111,3 +112,39 @@ def test_a_receipt_from_the_future_is_told(words: list[str], publish: Publish) -
         entry.write(receipt("2037-03-28", change("latest", None, None), command="retag"))
     told = " ".join(publish(*words).stderr.split())
     assert "the receipt 20370328T090000.000Z-aaaaaa is of a time that is still to come (2037-03-28T09:00:00Z)" in told
+
+
+@pytest.mark.parametrize("words", [["oci:layout"], ["oci:layout", "--allow-dirty"], ["docker://me/app:1.0.0"]])
+def test_a_repository_that_git_refuses(words: list[str], publish: Publish, tmp_path: Path) -> None:
+    """Nobody could look what is released: exit 4 with git's own way out, unless that is wanted or not asked."""
+    if os.geteuid() != 0:
+        pytest.xfail("only root can give a folder to another user")
+    publish.git("init", "-q", cwd=tmp_path)
+    make_layout(tmp_path / "layout", "1.0.0")
+    with Sandbox() as sandbox:
+        release = ("release", "--image", "me/app", "--format", "json")
+        environ = {"PUBLISH_SANDBOX": sandbox.url}
+        assert publish(*release, "oci:layout", "--version", "1.0.0", cwd=tmp_path, environ=environ).code == 0
+        for path in (tmp_path, tmp_path / ".git"):
+            os.chown(path, 12345, 12345)
+        result = publish(*release, *words, "--version", "1.0.0", cwd=tmp_path, environ=environ)
+    assert result.code == (4 if words == ["oci:layout"] else 0), result
+    if result.code:
+        assert f"git config --global --add safe.directory {tmp_path}" in result.document["message"]
+
+
+@pytest.mark.parametrize("file", ["none/receipt.json", "/dev/full"])
+def test_a_receipt_that_can_be_written_nowhere(file: str, publish: Publish, tmp_path: Path) -> None:
+    """It is found out before the first tag, and `undo` takes such a run for none; a device is written at the end."""
+    make_layout(tmp_path / "layout", "1.0.0")
+    with Sandbox() as sandbox:
+        environ = {"PUBLISH_SANDBOX": sandbox.url}
+        words = ("release", "oci:layout", "--image", "me/app", "--version", "1.0.0", "--receipt", file)
+        result = publish(*words, cwd=tmp_path, environ=environ)
+        tags = sandbox.store.state().get("me/app", {})
+        assert Path("/dev/full").is_char_device()
+        assert (result.code, bool(tags)) == ((0, True) if file == "/dev/full" else (2, False)), result
+        assert "receipt" in result.stderr
+        receipts = publish("history", "--format", "json", environ=environ).document["receipts"]
+        assert [one["outcome"] for one in receipts] == ["done" if tags else "failed"]
+        assert publish("undo", environ=environ).code == (0 if tags else 2)

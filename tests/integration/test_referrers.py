@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +22,7 @@ from publisher.model.digest import Digest
 from publisher.model.errors import Unreachable
 from publisher.model.manifest import Content, Manifest, parse_manifest
 from publisher.model.reference import Repository
+from publisher.receipts.journal import take_turns
 from publisher.registry.endpoint import locate
 from publisher.registry.image import send_blobs
 from publisher.registry.referrers import fallback_tag, list_referrers, read_referrers, referrer_entry
@@ -40,10 +44,11 @@ BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 SUBJECT = Digest.of(b"what all of them refer to")
 
 
-def remote_at(host: str, name: str) -> RemoteRepository:
-    """The repository behind real sockets."""
+def remote_at(host: str, name: str, locks: Path | None = None) -> RemoteRepository:
+    """The repository behind real sockets. locks: where the runs of one machine take turns."""
     client = Client(lambda _host, _name: None, lambda _host: HostSettings())
-    return RemoteRepository(client, locate(Repository.parse(f"{host}/{name}"), None))
+    lock = partial(take_turns, locks, time.sleep) if locks else nullcontext
+    return RemoteRepository(client, locate(Repository.parse(f"{host}/{name}"), None), list_lock=lock)
 
 
 def artifact_of(number: int, kind: str = BUNDLE, subject: Digest = SUBJECT) -> Manifest:
@@ -89,10 +94,10 @@ def write_at(remote: RemoteRepository, subject: Digest, number: int) -> None:
 
 
 def test_eight_writers_of_one_list_lose_nothing(
-    registry: RegistryProcess, name: str, pytestconfig: pytest.Config
+    registry: RegistryProcess, name: str, pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:
-    """Against a real registry, each with connections of its own."""
-    remotes = [remote_at(registry.host, name) for _writer in range(WRITERS)]
+    """Against a real registry, each with connections of its own, on one machine."""
+    remotes = [remote_at(registry.host, name, tmp_path) for _writer in range(WRITERS)]
     for number, remote in enumerate(remotes):
         put_artifact(remote, artifact_of(number), number)
     for lap in range(200 if pytestconfig.getoption("--whole") else 3):
@@ -118,6 +123,21 @@ def test_in_any_order_of_requests_nothing_is_lost(first: int, tmp_path: Path) ->
             all_at_once(lambda number: write_in(runs[number]))  # noqa: B023 - ended within the lap
             held = json.loads(world.contents("acme/app")[str(fallback_tag(SUBJECT))])["manifests"]
             assert {entry["annotations"]["number"] for entry in held} == set(map(str, range(WRITERS))), seed
+
+
+def test_writers_on_one_machine_take_turns(tmp_path: Path) -> None:
+    """Eight runs in virtual time, 40 rounds: each writes the list once, since nobody comes between."""
+    for seed in range(40):
+        with World(seed, WRITERS, Options(referrers=False)) as world:
+            for number in range(WRITERS):
+                world.put_blob("acme/app", b"{}")
+                world.put_blob("acme/app", f"document {number}".encode())
+                world.put("acme/app", artifact_of(number))
+            runs = [SimulatedRun(world, number, tmp_path / str(seed)) for number in range(WRITERS)]
+            all_at_once(lambda number: write_in(runs[number]))  # noqa: B023 - ended within the lap
+            held = json.loads(world.contents("acme/app")[str(fallback_tag(SUBJECT))])["manifests"]
+            assert {entry["annotations"]["number"] for entry in held} == set(map(str, range(WRITERS))), seed
+            assert sum(asked.method == "PUT" for asked in world.trace) == WRITERS, seed
 
 
 def write_in(run: SimulatedRun) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -275,6 +276,40 @@ def test_a_frozen_tag_is_told_from_one_that_is_right_already(held: bool) -> None
         else:
             with pytest.raises(ImmutableTag):
                 remote.put(CONTENT, Tag("1"))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(Odd(largest=4 * MIB), id="our-pieces"),
+        pytest.param(Odd(largest=MIB), id="nginx"),
+        pytest.param(Odd(largest=100_000), id="small"),
+        pytest.param(Odd(largest=5 * MIB, hangs_up=True), id="without-a-word"),
+        pytest.param(Odd(largest=8 * MIB, needs_range=True, min_chunk=6 * MIB), id="shortest-piece"),
+    ],
+)
+@pytest.mark.parametrize("size", [MIB // 2, MIB + 1, 9 * MIB], ids=str)
+def test_an_upload_that_is_too_large_goes_on_in_pieces(odd: Odd, size: int) -> None:
+    """As small as whoever stands before the registry lets through."""
+    blob = RandomBlob(size)
+    with serve_odd(replace(odd, total=size)) as server, open_repository(server) as remote:
+        assert server.blobs == {str(remote.upload(blob).digest): blob.content}
+        remote.close()
+        assert not server.uploads
+
+
+def test_a_blob_that_no_piece_of_gets_through_is_named() -> None:
+    """With its size, and what may be the cause."""
+    blob = RandomBlob(MIB + 1)
+    with serve_odd(Odd(largest=1000)) as server, open_repository(server) as remote:
+        with pytest.raises(BadManifest) as caught:
+            remote.upload(blob)
+        assert server.count("PATCH") == 5
+    assert caught.value.message == (
+        f"127.0.0.1:{server.port} takes no request of 65,536 bytes, and so not the blob {Digest.of(blob.content)} of "
+        "1,048,577 bytes (HTTP 413)"
+    )
+    assert "proxy" in (caught.value.hint or "")
 
 
 PAGE = "tags/list?n=1000"

@@ -357,8 +357,8 @@ def test_dry_run_and_plan_write_nothing(registry: RegistryProcess, publish: Publ
 @pytest.mark.parametrize(
     ("fault", "code", "tags"),
     [
-        pytest.param("PUT /manifests/sha256 every 500", 6, set(), id="before-the-first-exact-tag"),
-        pytest.param("PUT /manifests/latest every 500", 7, {"1.0.0", "1.0", "1"}, id="after-it"),
+        pytest.param("PUT /manifests/sha256 every 505", 6, set(), id="before-the-first-exact-tag"),
+        pytest.param("PUT /manifests/latest every 505", 7, {"1.0.0", "1.0", "1"}, id="after-it"),
     ],
 )
 def test_failure_tells_the_truth_and_a_rerun_finishes(
@@ -394,8 +394,8 @@ def test_content_that_the_registry_lost_is_sent_again(publish: Publish, tmp_path
     with Sandbox() as sandbox:
         kept = sandbox.store.put_manifest
 
-        def put(name: str, content: Content, tags: list[str]) -> None:
-            kept(name, content, tags)
+        def put(name: str, content: Content, tags: list[str], digest: Digest | None = None) -> None:
+            kept(name, content, tags, digest)
             if not tags and not lost:
                 lost.extend(blobs)
 

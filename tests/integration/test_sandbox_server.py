@@ -71,7 +71,7 @@ def test_requests_are_logged() -> None:
             ("GET", 404),
         ]
         assert logged[1]["received"] == logged[2]["sent"] == 12
-        assert logged[1]["path"].endswith(f"?digest=sha256%3A{blob.digest.hex}")
+        assert logged[1]["path"].endswith(f"&digest=sha256%3A{blob.digest.hex}")
 
 
 def test_state_is_shown() -> None:
@@ -193,22 +193,24 @@ def test_upload_goes_on_after_a_broken_connection() -> None:
         broken.endheaders()
         broken.send(content[:1_500_000])
         broken.close()
-        got = _settled(client, place)
+        got, place = _settled(client, place)
         assert 0 < got <= 1_500_000
         assert content[:got]
         headers = {"Content-Range": f"{got}-{len(content) - 1}"}
-        assert client.request("PATCH", place, data=content[got:], headers=headers).status_code == 202
-        done = client.request("PUT", place, params={"digest": str(Digest.of(content))})
+        sent = client.request("PATCH", place, data=content[got:], headers=headers)
+        assert sent.status_code == 202
+        done = client.request("PUT", sent.headers["Location"], params={"digest": str(Digest.of(content))})
         assert done.status_code == 201
 
 
-def _settled(client: Client, place: str) -> int:
-    """How many bytes an upload has, once that has stopped growing."""
+def _settled(client: Client, place: str) -> tuple[int, str]:
+    """How many bytes an upload has, once that has stopped growing, and where it goes on."""
     before = -1
     while True:
-        got = int(client.request("GET", place).headers["Range"].partition("-")[2]) + 1
+        status = client.request("GET", place)
+        got = int(status.headers["Range"].partition("-")[2]) + 1
         if got == before:
-            return got
+            return got, status.headers["Location"]
         before = got
         time.sleep(0.2)
 
@@ -231,6 +233,7 @@ def test_pieces_that_come_at_once() -> None:
         for thread in threads:
             thread.join()
         assert sorted(statuses) == [202, 416, 416]
+        place = client.request("GET", place).headers["Location"]
         assert client.request("PUT", place, params={"digest": str(Digest.of(content))}).status_code == 201
 
 

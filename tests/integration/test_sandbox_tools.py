@@ -22,7 +22,7 @@ from publisher.sandbox.options import Options
 from publisher.sandbox.server import Sandbox, environment, execute
 from tests.contracts.client import Client
 from tests.support.layout import make_layout
-from tests.support.process import end
+from tests.support.process import end, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,7 +226,7 @@ def test_large_blobs_need_no_memory(publish: Publish, kept: bool, tmp_path: Path
         for number in range(size >> 20):
             digest.update(piece)
             if number % 100 == 99:
-                assert client.request("PATCH", place, data=piece * 100).status_code == 202
+                place = client.request("PATCH", place, data=piece * 100).headers["Location"]
         done = client.request("PUT", place, params={"digest": f"sha256:{digest.hexdigest()}"})
         assert done.status_code == 201
         assert _length(url + done.headers["Location"]) == size
@@ -239,3 +239,30 @@ def _length(url: str) -> int:
     """How many bytes come, without keeping them."""
     with urllib.request.urlopen(url, timeout=30) as answer:
         return sum(len(piece) for piece in iter(lambda: answer.read(1 << 20), b""))
+
+
+def test_every_command_says_that_it_is_in_a_sandbox(publish: Publish, tmp_path: Path) -> None:
+    """In its first line, and in JSON of any kind, errors among them; outside neither does."""
+    make_layout(tmp_path / "image", "app")
+    commands = (
+        ("release", "oci:image", "--image", "me/app", "--version", "1.0.0"),
+        ("plan", "oci:image", "--image", "me/app", "--version", "1.0.0"),
+        ("status", "--image", "me/app"), ("tags", "me/app"), ("tags", "me/none"), ("verify", "me/app:1.0.0"),
+        ("history",), ("hub", "limits"), ("whoami",), ("yank", "9.9.9", "--image", "me/app"),
+    )  # fmt: skip
+    with Sandbox() as sandbox:
+        for words in commands:
+            result = publish(*words, "--format", "json", cwd=tmp_path, environ={"PUBLISH_SANDBOX": sandbox.url})
+            assert result.document["sandbox"] is True, words
+            assert result.stderr.startswith(f"sandbox  {sandbox.url}, by PUBLISH_SANDBOX"), words
+    outside = publish("history", "--format", "json", cwd=tmp_path)
+    assert ("sandbox" in outside.document, outside.stderr) == (False, "")
+
+
+def test_a_sandbox_that_is_gone(publish: Publish) -> None:
+    """Is named with the variable that leads there, and what to do."""
+    port = free_port()
+    result = publish("tags", "me/app", "--format", "json", environ={"PUBLISH_SANDBOX": f"http://127.0.0.1:{port}"})
+    assert result.code == 6
+    assert f"No sandbox answers at http://127.0.0.1:{port}, where PUBLISH_SANDBOX leads" in result.stderr
+    assert f"publish sandbox serve --port {port}" in result.document["hint"]

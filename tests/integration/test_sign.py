@@ -16,7 +16,7 @@ import pytest
 from publisher.attest.bundle import bundle_artifact
 from publisher.attest.dsse import Envelope, signed_bytes
 from publisher.attest.keys import SigningKey
-from publisher.attest.simple import compose_signatures, layer_of, payload_of, signature_tag
+from publisher.attest.simple import SimpleSignature, compose_signatures, layer_of, payload_of, signature_tag
 from publisher.attest.statements import PROVENANCE, SIGNATURE, Statement, Subject
 from publisher.http.client import Client
 from publisher.http.tls import HostSettings
@@ -148,36 +148,63 @@ def write(bench: Bench, file: str, document: dict[str, Any]) -> str:
 # What a release leaves, and who accepts it.
 
 
-def test_both_cosigns_and_publish_accept_what_a_release_signed(bench: Bench) -> None:
-    """Signature, provenance, an SBOM of each form; cosign 2 sees a signature only in its own older form."""
+# Who accepts what, cell by cell, with a registry that lists referrers and with those that don't. Columns: cosign 2,
+# cosign 3, publish. cosign 2 sees no bundle where it looks for a signature; statements other than signatures are
+# written as bundles only. Reads of `.att` are those of what cosign 2 attests by default.
+OURS = [
+    ("signature as a bundle", "verify", (10, 0, 0)),
+    ("signature as a bundle and .sig", "verify older", (0, 0, 0)),
+    ("provenance as a bundle", "slsaprovenance1", (0, 0, 0)),
+    ("SPDX as a bundle", "spdxjson", (0, 0, 0)),
+    ("CycloneDX as a bundle", "cyclonedx", (0, 0, 0)),
+]
+
+
+@dataclass(frozen=True)
+class SignedRelease:
+    """Releases with all that can be signed; the older form only in the second."""
+
+    bench: Bench
+    plain: str
+    older: str
+
+    def verdicts(self, kind: str) -> tuple[int, int, int]:
+        """What the three say."""
+        reference = self.older if kind == "verify older" else self.plain
+        two, three = self.bench.cosign(2), self.bench.cosign(3)
+        if kind.startswith("verify"):
+            words = ["-a", f"{VERSION}={reference.rpartition(':')[2]}"]
+            return two.verify(reference, *words), three.verify(reference, *words), self.bench.verify(reference).code
+        attested = self.bench.verify(reference, "--attested", "provenance" if "slsa" in kind else "sbom").code
+        return two.verify_attestation(reference, kind), three.verify_attestation(reference, kind), attested
+
+
+def test_who_accepts_what_a_release_signed(bench: Bench) -> None:
+    """Signature, provenance, an SBOM of each form."""
     bench.signed("1.2.3", "--sbom", write(bench, "spdx.json", SPDX))
     bench.signed("1.2.3", "--sbom", write(bench, "cyclonedx.json", CYCLONEDX))
-    reference = f"{bench.image}:1.2.3"
-    shown = bench.verify(reference, "--attested", "sbom", "--attested", "provenance", "--format", "json").document
+    (bench.folder / "publish.toml").write_text('[sign]\nby = "cosign.key"\nlegacy = true\n')
+    assert bench.release("1.2.4", layout="other").code == 0
+    assert "signed already" in bench.release("1.2.4", layout="other").stderr
+    release = SignedRelease(bench, f"{bench.image}:1.2.3", f"{bench.image}:1.2.4")
+    assert [(name, kind, release.verdicts(kind)) for name, kind, _codes in OURS] == OURS
+    assert all(bench.cosign(v).verify(release.older, "-a", f"{VERSION}=9.9.9") for v in (2, 3))
+    shown = bench.verify(release.plain, "--attested", "sbom", "--format", "json").document
     first, second, *sboms = (one["predicate"] for one in shown["results"][0]["signatures"])
     assert (first, second) == ("https://sigstore.dev/cosign/sign/v1", "https://slsa.dev/provenance/v1")
     assert sorted(sboms) == ["https://cyclonedx.org/bom", "https://spdx.dev/Document"]
-    assert (bench.cosign(2).verify(reference), bench.cosign(3).verify(reference)) == (10, 0)
-    for kind in ("slsaprovenance1", "spdxjson", "cyclonedx"):
-        assert [bench.cosign(v).verify_attestation(reference, kind) for v in (2, 3)] == [0, 0], kind
 
 
-def test_the_older_form_stands_beside_the_bundle_where_it_is_wanted(bench: Bench) -> None:
-    """Then both cosigns accept the image, with its version, and refuse another version."""
-    (bench.folder / "publish.toml").write_text('[sign]\nby = "cosign.key"\nlegacy = true\n')
-    done = bench.release("1.2.3")
-    assert done.code == 0, done.stderr
-    reference = f"{bench.image}:1.2.3"
-    assert [bench.cosign(v).verify(reference, "-a", f"{VERSION}=1.2.3") for v in (2, 3)] == [0, 0]
-    assert all(bench.cosign(v).verify(reference, "-a", f"{VERSION}=1.2.4") for v in (2, 3))
-    assert bench.verify(reference).code == 0
-    again = bench.release("1.2.3")
-    assert "signed already" in again.stderr
+SLSA: dict[str, Any] = {
+    "buildDefinition": {"buildType": "https://x", "externalParameters": {}},
+    "runDetails": {"builder": {"id": "x"}},
+}
+PREDICATES: dict[str, dict[str, Any]] = {"slsaprovenance1": SLSA, "spdxjson": SPDX, "cyclonedx": CYCLONEDX}
 
 
-@pytest.mark.parametrize("version", [2, 3])
-def test_what_cosign_signed_is_verified(bench: Bench, version: int) -> None:
-    """Each version's own form, and bundles of both."""
+@pytest.mark.parametrize(("version", "form"), [(2, "bundle"), (2, "older"), (3, "bundle")])
+def test_what_cosign_signed_is_verified(bench: Bench, version: int, form: str) -> None:
+    """Each version's own form of a signature, and statements of each kind, as bundles and under cosign 2's `.att`."""
     shutil.copytree(DATA / f"cosign{version}", bench.folder, dirs_exist_ok=True)
     assert bench.release().code == 0
     reference = f"{bench.image}:1.2.3"
@@ -185,11 +212,25 @@ def test_what_cosign_signed_is_verified(bench: Bench, version: int) -> None:
     assert bench.verify(reference).code == 5
     cosign = bench.cosign(version)
     assert cosign.sign(pinned, "-a", f"{VERSION}=1.2.3") == 0
-    write(bench, "spdx.json", SPDX)
-    assert cosign.attest(pinned, "spdxjson", "spdx.json") == 0
-    done = bench.verify(reference, "--attested", "sbom")
-    assert done.code == 0, done.stdout
+    assert bench.verify(reference, "--attested", "sbom").code == 5
+    for kind, predicate in PREDICATES.items():
+        file = write(bench, f"{kind}.json", predicate)
+        assert cosign.attest(pinned, kind, file, older=form == "older") == 0
+        word = "provenance" if "slsa" in kind else "sbom"
+        done = bench.verify(reference, "--attested", word)
+        assert done.code == 0, done.stdout
     assert "signed by the key sha256:" in done.stdout
+    assert bench.verify(reference, "-o", "out", "--attested", "sbom", "--attested", "provenance").code == 0
+    written = [json.loads(file.read_text()) for file in (bench.folder / "out").glob("*-sbom*.json")]
+    assert SPDX in written
+    other = bench.verify(reference, "--attested", "sbom", who=other_key(bench))
+    assert other.code == 5
+
+
+def other_key(bench: Bench) -> str:
+    """A key that has signed nothing here."""
+    (bench.folder / "other.pem").write_bytes(public_pem(new_key()))
+    return "other.pem"
 
 
 def test_podmans_policy_accepts_the_older_form(bench: Bench, tmp_path: Path) -> None:
@@ -404,11 +445,36 @@ def test_the_configuration_names_the_key_and_who_must_have_signed(bench: Bench) 
     assert bench.publish(*start, "verify", f"{bench.image}:1.2.4", cwd=sub).code == 5
 
 
+@pytest.mark.parametrize("bench", ["api"], indirect=True)
+def test_retag_points_no_tag_of_ours_to_what_others_signed(bench: Bench) -> None:
+    """`[sign] verify` says who: the image that goes there is verified where it goes, before any tag is written."""
+    table = f'images = ["{bench.image}"]\n[sign]\nby = "cosign.key"\nverify = ["cosign.pub"]\n'
+    (bench.folder / "publish.toml").write_text(table)
+    bench.signed("1.2.2", layout="old")
+    assert bench.release("1.2.4", "--no-sign", layout="unsigned").code == 0
+    other = f"{bench.host}/{bench.name}-other"
+    for target, source, code, said in (
+        (f"{bench.image}:stable", "1.2.2", 0, ""),
+        (f"{bench.image}:edge", "1.2.4", 5, "it is not signed"),
+        (f"{bench.image}:1.2.3", "1.2.2", 5, "the tag 1.2.3 holds an image signed as 1.2.2"),
+        (f"{other}:edge", "1.2.4", 0, ""),
+    ):
+        done = bench.publish("retag", f"{bench.image}:{source}", target, cwd=bench.folder)
+        assert (done.code, said in done.stderr) == (code, True), done.stderr
+    with closing(bench.remote()) as remote:
+        assert not {"edge", "1.2.3"} & set(remote.tags())
+    sub = bench.folder / "sub"
+    sub.mkdir()
+    words = ["--config", "../publish.toml", "retag", f"{bench.image}:1.2.2", f"{bench.image}:beta"]
+    assert bench.publish(*words, cwd=sub).code == 0
+
+
 # Tampering: refused here, and by both cosigns alike.
 
 
 def test_a_tag_moved_back_to_an_older_signed_image_is_found_out(bench: Bench) -> None:
-    """Both are signed; the version is part of what is signed."""
+    """Both are signed, in both forms; the version is part of what is signed."""
+    (bench.folder / "publish.toml").write_text('[sign]\nby = "cosign.key"\nlegacy = true\n')
     bench.signed("1.2.2", layout="old")
     bench.signed("1.2.3", layout="new")
     assert bench.publish("retag", f"{bench.image}:1.2.2", f"{bench.image}:1.2.3", "--force").code == 0
@@ -416,9 +482,20 @@ def test_a_tag_moved_back_to_an_older_signed_image_is_found_out(bench: Bench) ->
     found = bench.verify(reference)
     assert found.code == 5
     assert "the tag 1.2.3 holds an image signed as 1.2.2" in found.stdout
-    assert bench.cosign(3).verify(reference) == 0
-    assert bench.cosign(3).verify(reference, "-a", f"{VERSION}=1.2.3") != 0
+    assert [bench.cosign(v).verify(reference) for v in (2, 3)] == [0, 0]
+    assert all(bench.cosign(v).verify(reference, "-a", f"{VERSION}=1.2.3") for v in (2, 3))
     assert bench.verify(f"{bench.image}:1.2.2").code == 0
+
+
+@pytest.mark.parametrize("bench", ["api"], indirect=True)
+def test_an_image_that_is_two_versions_is_signed_as_both(bench: Bench) -> None:
+    """Each tag holds what was signed as its version; a third version nobody has signed."""
+    bench.signed("1.2.2")
+    bench.signed("1.2.3")
+    assert bench.release("1.2.4", "--no-sign").code == 0
+    verdicts = [bench.verify(f"{bench.image}:{version}") for version in ("1.2.2", "1.2.3", "1.2.4")]
+    assert [one.code for one in verdicts] == [0, 0, 5]
+    assert "the tag 1.2.4 holds an image signed as 1.2." in verdicts[2].stdout
 
 
 def tamper_payload(bench: Bench, image: Content) -> None:
@@ -437,8 +514,8 @@ def tamper_digest(bench: Bench, image: Content) -> None:
 def tamper_older_form(bench: Bench, image: Content) -> None:
     """The same in the older form."""
     payload = payload_of(Digest.of(b"other"), Repository.parse(bench.image), "1.2.3", VERSION).content()
-    blob, annotations = layer_of(payload, cosign_key("cosign3").sign(payload))
-    merged, config = compose_signatures([{**blob.descriptor().document(), "annotations": annotations}])
+    blob, layer = layer_of(payload, SimpleSignature(signature=cosign_key("cosign3").sign(payload)))
+    merged, config = compose_signatures([layer])
     with closing(bench.remote()) as remote:
         send_blobs(remote, [blob, config])
         remote.put(merged, signature_tag(image.digest))

@@ -3,94 +3,37 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from publisher.attest.bundle import bundle_artifact, certificate_bundle
+from publisher.attest.bundle import bundle_artifact
 from publisher.attest.check import Checker
-from publisher.attest.dsse import Envelope, signed_bytes
 from publisher.attest.identity import PersonSigner, ProjectSigner
 from publisher.attest.keyless import Keyless
-from publisher.attest.statements import SIGNATURE, Statement, Subject
+from publisher.attest.statements import SIGNATURE
 from publisher.http.client import Client
 from publisher.http.tls import HostSettings
-from publisher.model.digest import Digest
 from publisher.model.errors import BadAttestation
 from publisher.model.reference import Repository
 from publisher.registry.endpoint import locate
 from publisher.registry.image import send_blobs
 from publisher.registry.repository import RemoteRepository
 from publisher.sandbox.server import Sandbox
-from publisher.sandbox.sigstore import ISSUER, SigstoreLookAlike, _canonical_body
-from publisher.sigstore.client import _log_entry
+from publisher.sandbox.sigstore import ISSUER
 from tests.support.cosign import Cosign
 from tests.support.http_server import Answer, ServerRequest, serve
 from tests.support.layout import make_layout
+from tests.support.sigstore import ACME, IMAGE, JOB, Log, Rehearsal, write_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.command import Publish, Result
-
-IMAGE = Digest.of(b"an image")
-ACME = "github.com/acme/app"
-JOB = {
-    "iss": ISSUER, "repository": "acme/app", "ref": "refs/tags/v1.2.3",
-    "job_workflow_ref": "acme/app/.github/workflows/release.yml@refs/tags/v1.2.3",
-}  # fmt: skip
-
-
-class Log(SigstoreLookAlike):
-    """The look-alike, with a clock that can be set, and what a client does with it in one call."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-        super().__init__("http://127.0.0.1:1", lambda: self.now)
-
-    def sign(self, digest: Digest = IMAGE, job: dict[str, str] | None = None, late: timedelta = timedelta()) -> bytes:
-        """A bundle; late: how long after the certificate the log takes it."""
-        payload = Statement(SIGNATURE, (Subject(digest, "r/n"),), {}).content()
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._leaf(key.public_key(), {**JOB, **(job or {})})
-        envelope = Envelope(payload, key.sign(signed_bytes(payload), ec.ECDSA(SHA256())))
-        self.now += late
-        body = _canonical_body(
-            {
-                "spec": {
-                    "proposedContent": {
-                        "envelope": json.dumps(envelope.document()),
-                        "verifiers": [base64_of(certificate.public_bytes(Encoding.PEM))],
-                    }
-                }
-            }
-        )
-        entry = self._logged(body, leaf_hash(body), 7)
-        return certificate_bundle(envelope, certificate.public_bytes(Encoding.DER), [_log_entry({"x": entry})])
-
-    def trust(self, **parts: Any) -> Keyless:
-        """Its own root, or one with parts of another's."""
-        root = json.dumps(self.trusted_root() | parts).encode()
-        return Keyless(lambda: root)
-
-
-def base64_of(content: bytes) -> str:
-    """Standard base64."""
-    import base64
-
-    return base64.b64encode(content).decode()
-
-
-def leaf_hash(body: bytes) -> str:
-    """RFC 6962's."""
-    import hashlib
-
-    return hashlib.sha256(b"\0" + body).hexdigest()
+    from publisher.model.digest import Digest
+    from tests.support.command import Publish
 
 
 @pytest.fixture(scope="module")
@@ -203,43 +146,20 @@ def test_what_any_part_of_is_anothers_is_refused(log: Log) -> None:
 
 def test_the_public_root_is_at_hand_offline(log: Log) -> None:
     """As it was shipped: nothing is asked for it, and the sandbox's certificates are nobody's there."""
-    with pytest.raises(BadAttestation, match="doesn't hold"):
+    with pytest.raises(BadAttestation, match=r"the trust root doesn't know: .* a newer sigstore brings a newer root"):
         Checker([ProjectSigner(ACME)], Keyless()).bundle(log.sign(), IMAGE)
 
 
 @pytest.mark.parametrize("part", ["tlogs", "ctlogs", "certificateAuthorities"])
 def test_a_foreign_log_or_authority_vouches_for_nothing(log: Log, part: str) -> None:
-    """A root of which one part is another sandbox's."""
+    """A root of which one part is another sandbox's: too old to know it, for all that can be told."""
     checker = Checker([ProjectSigner(ACME)], log.trust(**{part: Log().trusted_root()[part]}))
-    with pytest.raises(BadAttestation, match="doesn't hold"):
+    said = "the root is too old for it, or another Sigstore's: take a newer trusted_root.json"
+    with pytest.raises(BadAttestation, match=said):
         checker.bundle(log.sign(), IMAGE)
 
 
 # From end to end.
-
-
-class Rehearsal:
-    """A sandbox, and a project that is released to it."""
-
-    def __init__(self, sandbox: Sandbox, publish: Publish, folder: Path) -> None:
-        self.sandbox, self.publish, self.folder = sandbox, publish, folder
-        publish.environ["COLUMNS"] = "250"  # sentences in one piece
-        make_layout(folder / "layout", "keyless")
-
-    def run(self, *words: str, **environ: str) -> Result:
-        """A command, as a job of acme/app on a tag would run it."""
-        job = {"GITHUB_REPOSITORY": "acme/app", "PUBLISH_SANDBOX": self.sandbox.url}
-        return self.publish(*words, cwd=self.folder, environ=job | environ)
-
-    def release(self, version: str, **environ: str) -> Result:
-        """Signed."""
-        asked = ["-v", "release", "oci:layout", "--image", "acme/app", "--version", version, "--sign", "-y"]
-        return self.run(*asked, **environ)
-
-    @property
-    def host(self) -> str:
-        """For tools that don't know the sandbox."""
-        return self.sandbox.url.removeprefix("http://")
 
 
 @pytest.fixture
@@ -298,14 +218,6 @@ def test_cosign_refuses_the_same(log: Log, rehearsal: Rehearsal) -> None:
     client.close()
 
 
-def write_root(rehearsal: Rehearsal) -> None:
-    """The sandbox's root as a file."""
-    from urllib.request import urlopen
-
-    with urlopen(f"{rehearsal.sandbox.url}/sigstore/trusted_root.json") as answer:
-        (rehearsal.folder / "root.json").write_bytes(answer.read())
-
-
 def test_provenance_says_which_workflow_made_it(rehearsal: Rehearsal) -> None:
     """By the token's claims, in the form that GitHub's own attestations have."""
     assert rehearsal.release("1.2.3").code == 0
@@ -322,6 +234,50 @@ def test_provenance_says_which_workflow_made_it(rehearsal: Rehearsal) -> None:
         "builder": {"id": "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main"},
         "metadata": {"invocationId": "https://github.com/acme/app/actions/runs/1/attempts/1"},
     }
+
+
+def write_private_sigstore(rehearsal: Rehearsal) -> None:
+    """The sandbox's services as somebody's own: by files, and without rehearsing."""
+    write_root(rehearsal)
+    with urlopen(f"{rehearsal.sandbox.url}/sigstore/signing_config.json") as answer:
+        (rehearsal.folder / "services.json").write_bytes(answer.read())
+    table = '[sign]\nby = "ci"\ntrust = "root.json"\nsigning-config = "services.json"\n'
+    (rehearsal.folder / "publish.toml").write_text(table)
+
+
+def test_a_private_repositorys_name_goes_into_a_log_only_when_that_is_typed(rehearsal: Rehearsal) -> None:
+    """A `[sign]` table is not enough; then a Sigstore of one's own signs, and its root verifies."""
+    write_private_sigstore(rehearsal)
+    (rehearsal.folder / "event.json").write_text('{"repository": {"private": true}}')
+    image = f"{rehearsal.host}/acme/app"
+    job = {
+        "GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "0" * 40,
+        "GITHUB_REPOSITORY": "acme/app",
+        "GITHUB_EVENT_PATH": str(rehearsal.folder / "event.json"), "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "sandbox",
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{rehearsal.sandbox.url}/sigstore/token?repository=acme/app",
+    }  # fmt: skip
+    asked = ["release", "oci:layout", "--image", image, "--version", "1.2.3", "-y"]
+    refused = rehearsal.publish(*asked, cwd=rehearsal.folder, environ=job)
+    assert (refused.code, "type --sign if that is meant" in refused.stderr.lower()) == (4, True), refused.stderr
+    done = rehearsal.publish(*asked, "--sign", cwd=rehearsal.folder, environ=job)
+    assert done.code == 0, done.stderr
+    assert rehearsal.publish("verify", f"{image}:1.2.3", "--signed-by", ACME, cwd=rehearsal.folder).code == 0
+
+
+@pytest.mark.parametrize(("audience", "code"), [("sigstore", 0), ("somebody-else", 3)])
+def test_a_token_that_the_job_was_given_signs_unless_it_is_for_somebody_else(
+    rehearsal: Rehearsal, audience: str, code: int
+) -> None:
+    """As GitLab hands one out. It is shown nowhere, however it ends."""
+    write_private_sigstore(rehearsal)
+    with urlopen(f"{rehearsal.sandbox.url}/sigstore/token?audience={audience}&repository=acme/app") as answer:
+        token = json.load(answer)["value"]
+    asked = ["-v", "release", "oci:layout", "--image", f"{rehearsal.host}/acme/app", "--version", "1.2.3", "-y"]
+    done = rehearsal.publish(*asked, cwd=rehearsal.folder, environ={"SIGSTORE_ID_TOKEN": token})
+    assert done.code == code, done.stderr
+    assert ("gives this job no certificate" in done.stderr) is (code == 3)
+    kept = [file.read_text(errors="replace") for file in rehearsal.publish.home.rglob("*") if file.is_file()]
+    assert not [text for text in [done.stdout, done.stderr, *kept] if token in text or token.split(".")[1] in text]
 
 
 def test_outside_of_ci_a_key_is_asked_for(publish: Publish, tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ def test_fails(name: str, smoking: SmokeRuns) -> None:
     assert said in result.stderr
 
 
+@pytest.mark.parametrize("engine", [FIRST], indirect=True)
 @pytest.mark.parametrize(("table", "said"), NONSENSE.values(), ids=NONSENSE)
 def test_nonsense(table: str, said: str, engine: EngineProcess, tmp_path: Path) -> None:
     """What makes no sense is told before anything runs."""

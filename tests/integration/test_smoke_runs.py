@@ -231,24 +231,24 @@ def test_a_stale_copy_is_told(docker_smoking: SmokeRuns, registry: RegistryProce
 def test_interrupted_runs_leave_nothing(
     smoking: SmokeRuns, registry: RegistryProcess, name: str, request: object
 ) -> None:
-    """Runs in a row, a third of them interrupted at random: no container, volume, network or image stays."""
-    sample = 12 if smoking.engine.kind == "docker" else 6
+    """Runs in a row, all but two interrupted at random: no container, volume, network or image stays."""
+    sample = 6 if smoking.engine.kind == "docker" else 4
     runs = 50 if request.config.getoption("--whole") else sample  # type: ignore[attr-defined] # pytest's
     chance = random.Random(request.config.getoption("--seed") or 9)  # type: ignore[attr-defined] # pytest's
     image = f"{registry.host}/{name}:1.0.0"
     smoking.engine.docker("tag", smoking.checked, image)
     smoking.engine.docker("push", image)
     smoking.engine.docker("rmi", image)
-    before, stopped, took = smoking.everything(), 0, 1.0
+    before, stopped, took = smoking.everything(), 0, 0.0
     for number in range(runs):
-        table = f'{KINDS[number % 2]}\nvolumes = ["data:/data", "/scratch"]\nnetwork = "apart"'
+        table = f'{KINDS[number % len(KINDS)]}\nvolumes = ["data:/data", "/scratch"]\nnetwork = "apart"'
         smoking.configure(table, seconds=20)
         words = [smoking.publish.program, "smoke", chance.choice((smoking.checked, image))]
         began = time.monotonic()
         process = subprocess.Popen(
             words, env=smoking.publish.environ, cwd=smoking.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        if interrupted := number % 3 == 2:
+        if interrupted := number >= len(KINDS):
             time.sleep(chance.uniform(0.1, 0.95) * took)
             process.send_signal(chance.choice((signal.SIGINT, signal.SIGTERM)))
         _out, said = process.communicate(timeout=60)
@@ -256,6 +256,6 @@ def test_interrupted_runs_leave_nothing(
         allowed = {-signal.SIGINT, -signal.SIGTERM, 130, 143, 0} if interrupted else {0}
         assert process.returncode in allowed, said.decode()
         stopped += process.returncode != 0
-        took = took if interrupted else time.monotonic() - began
+        took = took if interrupted else max(took, time.monotonic() - began)
         assert smoking.everything() == before, (number, process.returncode, said.decode())
-    assert stopped >= runs // 6, "too few were still running when their signal came"
+    assert stopped >= (runs - len(KINDS)) // 2, "too few were still running when their signal came"

@@ -126,6 +126,7 @@ def test_the_wheel_holds_what_programs_need(installed: Path) -> None:
         "docker-publish",
         "docker-credential-publish",
     } <= names
+    assert (installed / "share" / "man" / "man1" / "publish-release.1").is_file()
     assert not any(name.startswith("test_") for name in names)
 
 

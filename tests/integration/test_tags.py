@@ -159,7 +159,10 @@ def fill(client: Client, store: Store, tags: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("by_tag", [True, False], ids=["by-tag", "by-digest"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(tags=st.dictionaries(st.sampled_from(NAMES), st.integers(0, CONTENTS + 1), max_size=14), last=st.integers(0, 2))
+@given(
+    tags=st.dictionaries(st.sampled_from(NAMES), st.integers(0, CONTENTS + 1), min_size=1, max_size=14),
+    last=st.integers(0, 2),
+)
 def test_prune_deletes_exactly_what_its_plan_says(
     by_tag: bool, tmp_path: Path, tags: dict[str, int], last: int
 ) -> None:

@@ -26,9 +26,11 @@ Servers:
 
 The simulation, a registry without sockets in virtual time:
 
+- `answers`: answers as bytes, recorded real ones, and what can become of them.
 - `commands`: what the commands do, by simulated runs.
 - `schedule`: whose request is next.
 - `seed`: what a simulated registry holds before a test begins.
+- `sigstore`: a Sigstore of our own with a clock that can be set, and releases that are signed by their job
 - `simulated_faults`: what can become of a request.
 - `simulation`: the registry and its runs.
 

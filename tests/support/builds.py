@@ -7,8 +7,11 @@ import gzip
 import io
 import json
 import os
+import socket
 import tarfile
+import threading
 import urllib.request
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -17,8 +20,10 @@ from tests.support.parts import PARTS
 from tests.support.registry import SECRET, USER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.support.engine import EngineProcess
     from tests.support.registry import RegistryProcess
 
 CONTAINERD = pytest.mark.parametrize("engine", ["containerd"], indirect=True)
@@ -101,3 +106,40 @@ def login(registry: RegistryProcess) -> dict[str, str]:
     """An entry of docker's configuration for a registry that wants a password."""
     assert registry.host
     return {"auth": base64.b64encode(f"{USER}:{SECRET}".encode()).decode()}
+
+
+@contextmanager
+def serve_buildkit(engine: EngineProcess, path: Path) -> Iterator[str]:
+    """The BuildKit within an engine as a BuildKit of its own, as buildx's driver `remote` wants one; its address."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        threading.Thread(target=_accept, args=(listener, engine.host.removeprefix("unix://")), daemon=True).start()
+        try:
+            yield f"unix://{path}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+def _accept(listener: socket.socket, engine: str) -> None:
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(engine)
+        server.sendall(b"POST /grpc HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+        while b"\r\n\r\n" not in (head := server.recv(4096, socket.MSG_PEEK)):
+            pass
+        server.recv(head.index(b"\r\n\r\n") + 4)
+        for one, other in ((client, server), (server, client)):
+            threading.Thread(target=_copy, args=(one, other), daemon=True).start()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with source, suppress(OSError):
+        while piece := source.recv(1 << 16):
+            target.sendall(piece)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)

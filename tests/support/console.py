@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FENCE: Final = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# A page shows what the command prints outside a sandbox too.
+_SANDBOX = re.compile(r"^sandbox  http://[^\n]*\n(?:         [^\n]*\n)?|,\"sandbox\":true", re.MULTILINE)
 _MARK: Final = "\x1e"
 
 
@@ -75,12 +77,17 @@ def run(
     assert len(printed) == len(expected), f"{block}: the shell ended early:\n{done.stdout}{done.stderr}"
     codes = [command.partition("\n")[0] for command in (*printed[1:], last)]
     for command, output, code in zip(expected, printed, codes, strict=True):
-        shown = output.partition("\n")[2].strip("\n")
+        shown = without_sandbox(output.partition("\n")[2], command.shown)
         report = f"{block}: {command.text}\nended with {code} and printed\n{shown}"
         if command.shown:
             assert matches(command.shown, shown), f"{report}\nwhere the page shows\n{command.shown}"
         else:
             assert code == "0", report
+
+
+def without_sandbox(printed: str, shown: str) -> str:
+    """Output without what tells of the sandbox, unless the page shows that too."""
+    return (printed if "sandbox" in shown else _SANDBOX.sub("", printed)).strip("\n")
 
 
 def matches(shown: str, printed: str) -> bool:

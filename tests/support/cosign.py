@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from tests.support.parts import PARTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 # A trust root without any service: what a key's signature needs.
@@ -31,10 +32,11 @@ def find_tool(name: str) -> str:
 
 @dataclass(frozen=True)
 class Cosign:
-    """One version of it, in a home of its own. version: 2 or 3."""
+    """One version of it, in a home of its own. version: 2 or 3. environ: more variables, which name a root's parts."""
 
     version: int
     home: Path
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, *words: str) -> int:
         """Run it; its exit code."""
@@ -44,6 +46,7 @@ class Cosign:
         """Run it."""
         program = find_tool("cosign" if self.version == 2 else "cosign-3")
         environ = {"HOME": str(self.home), "PATH": os.defpath, "COSIGN_PASSWORD": "fixture", "COSIGN_YES": "true"}
+        environ |= self.environ
         return subprocess.run(
             [program, *words], env=environ, cwd=self.home, capture_output=True, timeout=60, check=False
         )
@@ -64,9 +67,9 @@ class Cosign:
         """Sign as each version does by default, but without any service."""
         return self("sign", "--key", "cosign.key", *self._offline(), *words, reference)
 
-    def attest(self, reference: str, kind: str, predicate: str) -> int:
-        """Attest in the new form."""
-        new = ["--new-bundle-format"] if self.version == 2 else []
+    def attest(self, reference: str, kind: str, predicate: str, *, older: bool = False) -> int:
+        """Attest in the new form, or as cosign 2 does by default."""
+        new = ["--new-bundle-format"] if self.version == 2 and not older else []
         words = ["--type", kind, "--predicate", predicate]
         return self("attest", "--key", "cosign.key", *self._offline(), *new, *words, reference)
 

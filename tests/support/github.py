@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
 _COMMAND = re.compile(r"^\s*::([A-Za-z-]+)(?: ([^:]*))?::(.*)$|^.*##\[([A-Za-z-]+)[^]]*\](.*)$")
+_SHOWN = {"error": "Error: ", "warning": "Warning: ", "notice": "Notice: ", "group": "> "}
+"""What a reader of the log sees of a command."""
 _OURS = Path(__file__).parents[2]
 _SET_UP = re.compile(r"(?:https://[\w.]+/)?(actions/(checkout|setup-python)|docker/setup-buildx-action)@[0-9a-f]{40}")
 _ARTIFACT = re.compile(r"actions/(upload|download)-artifact@[0-9a-f]{40}")
@@ -227,6 +229,8 @@ class Runner:
                 if match[1] == "add-mask":
                     value = commands[-1][1]
                     self.masks |= {part for part in (value, *re.split(r"[\r\n]+", value)) if part}
+                elif shown := _SHOWN.get(commands[-1][0]):
+                    log.append(self._blank(f"{shown}{commands[-1][1]}"))
             else:
                 log.append(self._blank(line))
         env, path = (

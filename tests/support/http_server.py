@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         peer = self.client_address[:2] if self.server.port else ("", 0)
         self._send(self.server.answer(ServerRequest(self.command, self.path, headers, body, peer, self._pieces)))
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the base class names them so
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = do_GET  # noqa: N815 - the base class names them so
 
     def _pieces(self) -> Iterator[bytes]:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,7 +25,7 @@ from tests.support.http_server import RESET, Answer, serve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.http_server import ServerRequest
+    from tests.support.http_server import Server, ServerRequest
 
 MIB = 1 << 20
 QUICK = RetryPolicy(tries=4, sleep=lambda _seconds: None)
@@ -45,6 +45,10 @@ class Odd:
     lost_put_answers: int = 0
     corrupted: int = 0  # final PUTs answered DIGEST_INVALID
     needs_range: bool = False  # no chunked bodies
+    largest: int = 0  # bytes of a request's body; more is 413
+    hangs_up: bool = False  # more is a reset, after that many bytes
+    min_chunk: int = 0  # pieces with fewer bytes are refused where they don't reach `total`
+    total: int = 0
     location: str = "/v2/app/blobs/uploads/{name}"
     no_digest: bool = False
     no_head: bool = False
@@ -95,9 +99,27 @@ class OddRegistry:
             _read(request)
             name = f"u{len(self.log)}"
             self.uploads[name] = bytearray()
-            return Answer(202, self._location(name))
+            shortest = {"OCI-Chunk-Min-Length": str(self.odd.min_chunk)} if self.odd.min_chunk else {}
+            return Answer(202, {**self._location(name), **shortest})
         if name not in self.uploads:
             return _error(404, "BLOB_UPLOAD_UNKNOWN")
+        if self.odd.largest:
+            return self._bounded(request, name, query)
+        return self._in_session(request, name, query)
+
+    def _bounded(self, request: ServerRequest, name: str, query: dict[str, list[str]]) -> Answer | None:
+        """As a proxy in front of it, which passes on what isn't too large."""
+        body, length = [], 0
+        for piece in request.pieces():
+            body.append(piece)
+            length += len(piece)
+            if length > self.odd.largest and self.odd.hangs_up:
+                return RESET
+        if length > self.odd.largest:
+            return Answer(413, {"Content-Type": "text/html"}, b"<html>413 Request Entity Too Large</html>")
+        return self._in_session(replace(request, pieces=lambda: iter(body)), name, query)
+
+    def _in_session(self, request: ServerRequest, name: str, query: dict[str, list[str]]) -> Answer | None:
         match request.method:
             case "DELETE":
                 del self.uploads[name]
@@ -124,6 +146,9 @@ class OddRegistry:
             return _error(411, "SIZE_INVALID")
         if odd.needs_range and int(stated.partition("-")[0]) != len(content):
             return _error(416, "RANGE_INVALID")
+        length = int(request.headers.get("Content-Length", "0"))
+        if stated and length < odd.min_chunk and len(content) + length < odd.total:
+            return _error(400, "BLOB_UPLOAD_INVALID")
         for piece in request.pieces():
             self.received += len(piece)
             content += piece
@@ -190,7 +215,7 @@ def serve_odd(odd: Odd) -> Iterator[OddRegistry]:
 
 
 @contextlib.contextmanager
-def open_repository(server: OddRegistry, *, user: str = "") -> Iterator[RemoteRepository]:
+def open_repository(server: OddRegistry | Server, *, user: str = "") -> Iterator[RemoteRepository]:
     """A client of its repository."""
     credential = Credential(user, "secret", "a test") if user else None
     client = Client(lambda _host, _path: credential, lambda _host: HostSettings(), retry_policy=QUICK)

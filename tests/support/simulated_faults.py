@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import urllib3
+
+from tests.support.answers import make_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,14 +32,17 @@ class SimulatedFault:
     code: int = 6
     message: str = "this was ordered"
 
-    def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> tuple[int, Any, bytes]:
+    def respond(
+        self, method: str, status: int, headers: Sequence[tuple[str, str]], body: bytes
+    ) -> urllib3.BaseHTTPResponse:
         """What comes back in place of the registry's answer; raises where nothing does."""
         if self.breaks:
             raise self.breaks()
         if self.cuts:
-            return status, headers, body[: len(body) // 2]
+            return make_response(method, status, headers, body[: len(body) // 2])
         message = json.dumps({"errors": [{"code": self.error, "message": self.message}]}).encode()
-        return self.status, [*self.headers, ("Content-Length", str(len(message)))], message
+        stated = [*self.headers, ("Content-Length", str(len(message)))]
+        return make_response(method, self.status, stated, message)
 
     def __str__(self) -> str:
         return self.name

@@ -7,15 +7,12 @@ decides. Retries, waits and lagging reads cost no real time, so that every reque
 from __future__ import annotations
 
 import asyncio
-import io
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
-
-import urllib3
 
 from publisher.http.client import Client
 from publisher.http.retry import RetryPolicy
@@ -30,16 +27,20 @@ from publisher.sandbox.faults import Faults
 from publisher.sandbox.options import Options
 from publisher.sandbox.store import Store
 from publisher.workflows.session import Session
+from tests.support.answers import make_response
 from tests.support.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from typing import Self
+
+    import urllib3
 
     from publisher.http.message import Body
     from publisher.model.credential import Credential
     from publisher.model.manifest import Content
+    from tests.support.answers import MutatedAnswer
     from tests.support.simulated_faults import SimulatedFault
 
 URL = "http://127.0.0.1:5000"
@@ -192,7 +193,7 @@ class SimulatedRun:
     world: World
     number: int
     machine: Path
-    fault_of: Callable[[int, str, str], SimulatedFault | None] = no_fault
+    fault_of: Callable[[int, str, str], SimulatedFault | MutatedAnswer | None] = no_fault
     count: int = 0
     dead: bool = False
 
@@ -220,8 +221,8 @@ class SimulatedRun:
                 self.dead = True
             self._live()
             if fault is not None:
-                status, stated, content = fault.answer(status, stated, content)
-            return _response(method, status, stated, content)
+                return fault.respond(method, status, stated, content)
+            return make_response(method, status, stated, content)
 
     def pause(self, seconds: float) -> None:
         """Let virtual time pass."""
@@ -236,13 +237,6 @@ class SimulatedRun:
     def session(self, folder: Path | None = None) -> SimulatedSession:
         """What its command would open."""
         return SimulatedSession(self, folder)
-
-
-def _response(method: str, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> urllib3.BaseHTTPResponse:
-    return urllib3.HTTPResponse(
-        io.BytesIO(b"" if method == "HEAD" else body),
-        headers=urllib3.HTTPHeaderDict(headers), status=status, preload_content=False, request_method=method,
-    )  # fmt: skip
 
 
 @dataclass

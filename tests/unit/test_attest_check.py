@@ -20,6 +20,7 @@ from publisher.attest.keys import SigningKey
 from publisher.attest.simple import (
     SIGNATURE_ANNOTATION,
     SimplePayload,
+    SimpleSignature,
     compose_signatures,
     layer_of,
     payload_of,
@@ -92,8 +93,8 @@ def test_what_is_signed_here_holds_here(kind: str) -> None:
     assert checker_of(key.public).bundle(bundle, DIGEST).version == "1.2.3"
     assert json.loads(bundle)["verificationMaterial"] == {"publicKey": {"hint": hint_of(key.public)}}
     payload = payload_of(DIGEST, Repository.parse("acme/app"), "1.2.3", VERSION).content()
-    blob, annotations = layer_of(payload, key.sign(payload))
-    kept = Descriptor(blob.media_type, Digest.of(payload), len(payload), annotations=annotations)
+    blob, layer = layer_of(payload, SimpleSignature(signature=key.sign(payload)))
+    kept = Descriptor(blob.media_type, Digest.of(payload), len(payload), annotations=layer["annotations"])
     assert checker_of(key.public).simple(payload, kept, DIGEST).version == "1.2.3"
 
 
@@ -105,7 +106,7 @@ def test_the_same_statement_gives_the_same_artifact() -> None:
     assert one.annotations == {
         "dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": SIGNATURE,
     }  # fmt: skip
-    layer = layer_of(b"{}", b"s")[0].descriptor().document()
+    layer = layer_of(b"{}", SimpleSignature(signature=b"s"))[1]
     assert compose_signatures([layer]) == compose_signatures([layer])
     assert str(signature_tag(DIGEST)) == f"sha256-{DIGEST.hex}.sig"
 

@@ -132,6 +132,33 @@ def test_name_that_is_none(tmp_path: Path, name: str) -> None:
     assert isinstance(ask_helper(name, "reg.example", {"PATH": str(tmp_path)}), Broken)
 
 
+def test_a_helper_in_the_working_directory_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PATH may name it by a dot, or by nothing: a checkout's program would be given the server, and give a login."""
+    monkeypatch.chdir(tmp_path)
+    for path in (f".:{os.defpath}", f":{os.defpath}", f"{os.defpath}:", "../" + tmp_path.name):
+        answer = ask(tmp_path, GOOD, environ={"PATH": path})
+        assert isinstance(answer, Broken)
+        assert "not on PATH" in answer.reason
+
+
+@pytest.mark.parametrize("place", ["folder", "program", "behind a link"])
+def test_a_helper_that_anybody_may_change_is_not_asked(tmp_path: Path, place: str) -> None:
+    """It may be another user's by now; the reason names what is open."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "docker-credential-test").write_text(f"#!/bin/sh\n{GOOD}\n")
+    (folder / "docker-credential-test").chmod(0o757 if place == "program" else 0o755)
+    folder.chmod(0o755 if place == "program" else 0o777)
+    path = folder
+    if place == "behind a link":
+        path = tmp_path / "links"
+        path.mkdir()
+        (path / "docker-credential-test").symlink_to(folder / "docker-credential-test")
+    answer = ask_helper("test", "reg.example", {"PATH": f"{path}:{os.defpath}"})
+    assert isinstance(answer, Broken)
+    assert "everybody may write to" in answer.reason
+
+
 def test_absent_program(tmp_path: Path) -> None:
     """A helper that is configured and not there is broken, by name."""
     answer = ask_helper("gone", "reg.example", {"PATH": str(tmp_path)})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from publisher.engine.build_progress import BuildProgress, UnsupportedByDriver
+from publisher.engine.build_progress import BuildProgress, LostSnapshot, UnsupportedByDriver
 from publisher.model.errors import (
     BuildFailed,
     Denied,
@@ -97,7 +97,9 @@ def test_a_step_that_fails() -> None:
         ("failed to solve: dockerfile parse error on line 2: unknown instruction: NOPE", BuildFailed),
         ("OCI exporter is not supported for the docker driver.", UnsupportedByDriver),
         ("docker exporter does not currently support exporting manifest lists", UnsupportedByDriver),
+        ("failed to prepare extraction snapshot x: parent snapshot sha256:a does not exist: not found", LostSnapshot),
         ('no builder "absent" found', UsageError),
+        ("invalid progress mode rawjson", UsageError),
         ("failed to solve: h.example/x: pull access denied, repository does not exist", Denied),
         ("failed to solve: h.example/x: unexpected status: 401 Unauthorized", Denied),
         ("failed to solve: node: toomanyrequests: You have reached your pull rate limit", QuotaUsedUp),
@@ -114,6 +116,15 @@ def test_what_is_not_the_dockerfiles_fault(words: str, kind: type[PublishError])
     error = progress.failure()
     assert type(error) is kind
     assert words.removeprefix("failed to solve: ").rstrip(".") in error.message
+
+
+def test_a_buildx_that_knows_no_json() -> None:
+    """It is refused with its first step, and not when it has built in vain."""
+    lines = iter(['#0 building with "default" instance using docker driver\n', "#1 [internal] load\n", "later\n"])
+    with pytest.raises(UsageError, match="too old") as caught:
+        BuildProgress(lambda _: None).read(lines)
+    assert "0.13" in str(caught.value.hint)
+    assert "later\n" in list(lines)
 
 
 def test_what_is_no_news() -> None:

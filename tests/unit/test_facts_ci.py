@@ -174,3 +174,31 @@ def test_gitlab_project() -> None:
     )
     assert (run.project.title, run.project.source) == ("app", "https://gitlab.com/a/app")
     assert (run.committed, run.base_ref) == (datetime(2026, 1, 1, tzinfo=UTC), "main")
+
+
+@pytest.mark.parametrize(
+    ("event", "head", "own"),
+    [
+        ("pull_request", "me/app", True),
+        ("pull_request", "stranger/app", False),
+        ("pull_request", "", False),
+        ("pull_request_target", "me/app", False),
+        ("push", "me/app", False),
+    ],
+)
+def test_own_pull_request_on_github(tmp_path: Path, event: str, head: str, own: bool) -> None:
+    """Only the event without others' secrets, and only a head in this same repository."""
+    payload = {"number": 7, "pull_request": {"head": {"repo": {"full_name": head} if head else None}}}
+    run = github(tmp_path, payload, EVENT_NAME=event, REF="refs/pull/7/merge", REPOSITORY="me/app")
+    assert run.own_pull_request is own
+
+
+@pytest.mark.parametrize(
+    ("source", "project", "target", "own"),
+    [("1", "1", "1", True), ("2", "1", "1", False), ("2", "2", "1", False), ("", "", "", False)],
+)
+def test_own_merge_request_on_gitlab(source: str, project: str, target: str, own: bool) -> None:
+    """A fork's pipeline runs in the fork: there the merge request's own project is another one."""
+    ids = {"MERGE_REQUEST_SOURCE_PROJECT_ID": source, "PROJECT_ID": project, "MERGE_REQUEST_PROJECT_ID": target}
+    assert gitlab(MERGE_REQUEST_IID="7", **ids).own_pull_request is own
+    assert gitlab(COMMIT_BRANCH="main", **ids).own_pull_request is False

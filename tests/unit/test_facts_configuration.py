@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +16,11 @@ from publisher.facts.checks import check
 from publisher.facts.config_errors import InvalidSetting, dotted_key, find_line
 from publisher.facts.configuration import Configuration, load
 from publisher.facts.conversion import convert
-from publisher.model.errors import ConfigError
+from publisher.model.errors import BadRule, ConfigError
+from publisher.model.facts import Facts
 from publisher.model.settings import HttpCheck, ImageSettings, RegistrySettings, Settings
+from publisher.model.value import Place
+from publisher.planning.candidates import PlanRequest, candidates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -317,6 +321,64 @@ def test_tool_publish_is_no_table(tmp_path: Path) -> None:
     write(tmp_path, "[tool]\npublish = 3\n", "pyproject.toml")
     with pytest.raises(ConfigError, match="is not a table"):
         load(None, tmp_path)
+
+
+IN_TABLES = """images = ["a/b"]
+[tags]
+rules = [
+  "type=sha",
+  "type=semver",  # no pattern
+]
+flavor = ["latest=perhaps"]
+"""
+BY_IMAGE = """[images.api]
+repositories = ["a/api"]
+tags.rules = ['type=nope']
+[images.web]
+repositories = ["a/web"]
+[images.web.tags]
+rules = ["type=sha"]
+flavor = [
+  '''
+  prefix={{nope}}
+  ''']
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "job", "line", "key"),
+    [
+        pytest.param(IN_TABLES.replace("perhaps", "auto"), None, 5, "tags.rules", id="rule"),
+        pytest.param(IN_TABLES.replace('"type=semver", ', ""), None, 7, "tags.flavor", id="flavor"),
+        pytest.param(BY_IMAGE, "api", 3, "images.api.tags.rules", id="of-an-image"),
+        pytest.param(BY_IMAGE, "web", 10, "images.web.tags.flavor", id="in-a-block"),
+    ],
+)
+def test_a_wrong_rule_is_told_with_its_line(tmp_path: Path, text: str, job: str | None, line: int, key: str) -> None:
+    """As an unknown key is, whether it is found out when it is read or when it is applied."""
+    file = write(tmp_path, text)
+    configuration = load(None, tmp_path)
+    images = configuration.settings.images
+    tags = images[job].tags if isinstance(images, dict) and job else configuration.settings.tags
+    facts = Facts(now=datetime(2026, 1, 1, tzinfo=UTC), ref="refs/heads/main", revision="a" * 40)
+    with pytest.raises(ConfigError) as caught, configuration.locate_rules():
+        candidates(PlanRequest(images=("a/b",), rules=tags.rules, flavor=tags.flavor), facts)
+    assert caught.value.message.startswith(f"{file}, line {line}: {key}: the ")
+    assert caught.value.place == Place(str(file), line)
+
+
+def test_a_rule_of_the_command_line_has_no_line(tmp_path: Path) -> None:
+    write(tmp_path, IN_TABLES)
+    with pytest.raises(BadRule) as caught, load(None, tmp_path).locate_rules():
+        raise BadRule("the rule 'type=sem' is wrong", rule="type=sem")
+    assert caught.value.place is None
+
+
+def test_a_mistake_in_toml_has_its_line(tmp_path: Path) -> None:
+    file = write(tmp_path, "images = []\n[tags\n")
+    with pytest.raises(ConfigError) as caught:
+        load(None, tmp_path)
+    assert caught.value.place == Place(str(file), 2)
 
 
 @pytest.mark.parametrize(

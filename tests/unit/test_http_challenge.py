@@ -78,6 +78,13 @@ def test_what_can_be_read_two_ways_is_refused(header: str) -> None:
         parse_challenges(header)
 
 
+@pytest.mark.parametrize("filler", ["a,", 'Basic realm="x",', " ", "x"])
+def test_a_header_of_any_length_takes_little_time(filler: str) -> None:
+    """What is larger than a whole header may be isn't read at all."""
+    with pytest.raises(BadChallenge, match="more than 65,536"):
+        parse_challenges(filler * (6_000_000 // len(filler)))
+
+
 def test_a_challenge_names_its_scopes() -> None:
     """The scopes are split at blanks, never at commas."""
     challenge = Challenge("bearer", {"scope": "repository:a:pull,push repository:b:pull", "error": "invalid_token"})

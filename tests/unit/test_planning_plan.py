@@ -334,3 +334,10 @@ def test_every_reason_is_a_sentence() -> None:
     for move in make_plan(asked(), {HUB: state}, RELEASED).moves:
         assert move.reason
         assert "\n" not in move.reason
+
+
+def test_the_command_to_run_next_has_the_same_options() -> None:
+    """A plan for --image is put right for that image, not for the configuration's."""
+    drifted = held(t1_2_2=OLD, t1_2=HIGH, t1=OLD, tlatest=OLD)
+    plan = make_plan(replace(asked("1.1.0"), selection=" --image a/b"), {HUB: drifted}, RELEASED)
+    assert any("`publish reconcile --image a/b` puts them right" in warning for warning in plan.warnings)

@@ -15,7 +15,17 @@ from publisher.model.facts import Facts
 from publisher.model.plan import Action, Kind, Plan
 from publisher.model.reference import Reference, Repository
 from publisher.planning.candidates import Candidates, PlanRequest, candidates, to_read
-from publisher.planning.lines import LineState, Published, desired, eligible, published_versions, survey, survey_reads
+from publisher.planning.lines import (
+    LineState,
+    Published,
+    VersionChoice,
+    desired,
+    eligible,
+    published_versions,
+    reads_left,
+    survey,
+    survey_reads,
+)
 from publisher.planning.names import version_names
 from publisher.planning.plan import ReleasedContent, make_plan
 from publisher.planning.rules import DEFAULT
@@ -34,6 +44,7 @@ VERSION = st.builds(
     st.integers(0, 2),
     st.sampled_from(["", "", "", "-rc.1"]),
 )
+ASTRAY = [("2.1.0-fork.3", "a fork"), ("1.0.0-build.7", "1.0.0"), ("latest", "else"), ("7", "else"), ("v1.1.1", "v")]
 STEP = st.tuples(st.sampled_from(["release", "release", "release", "yank", "unyank"]), VERSION)
 
 
@@ -168,6 +179,25 @@ def test_settled_lines_are_true(steps: list[tuple[str, str]]) -> None:
     seen = [tag for one in found.versions for tag in one.tags] + [line.tag for line in found.lines]
     markers = [tag for tag in registry.held if tag.startswith("yanked-")]
     assert sorted([*seen, *markers, *found.foreign]) == sorted(registry.held)
+
+
+@given(st.lists(STEP, max_size=25), st.integers(0, 3), st.lists(st.sampled_from(ASTRAY), max_size=3))
+@settings(deadline=None)
+def test_a_survey_that_reads_less_tells_the_same(
+    steps: list[tuple[str, str]], newest: int, astray: list[tuple[str, str]]
+) -> None:
+    """Of floating tags; a digest of the chosen versions, and at most two for each floating tag and marker."""
+    registry, choice = after(steps), VersionChoice(newest)
+    for tag, content in astray:
+        registry.held[tag] = Digest.of(content.encode())
+    read = survey_reads(DEFAULT, registry.held, versions=False)
+    while more := reads_left(DEFAULT, registry.read(read), choice) - read:
+        read |= more
+    narrow, whole = survey(DEFAULT, registry.read(read)), survey(DEFAULT, registry.read(frozenset(registry.held)))
+    assert narrow.lines == whole.lines
+    assert narrow.versions[:newest] == whole.versions[:newest]
+    markers = [tag for tag in registry.held if tag.startswith("yanked-")]
+    assert len(read) <= 2 * (len(whole.lines) + len(markers)) + newest
 
 
 def crowd(size: int) -> Registry:

@@ -10,7 +10,7 @@ import pytest
 from publisher.model.errors import NoVersion, UsageError
 from publisher.model.facts import Facts, GitState
 from publisher.planning.build_ref import RefKind
-from publisher.planning.ref_choice import RefReading, choose_ref
+from publisher.planning.ref_choice import RefReading, choose_ref, released_images
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -76,6 +76,39 @@ def test_other_images_tag_in_ci() -> None:
     origin = choose_ref(facts(ref="refs/tags/web/v1.0.0", in_ci=True), None, RefReading("api/"))
     assert (origin.kind, origin.version) == (RefKind.NONE, None)
     assert "no version of this image" in origin.note
+
+
+PREFIXES = ("api/", "api/v2-", "")
+READINGS = {prefix or "root": RefReading(prefix, others=tuple(set(PREFIXES) - {prefix, ""})) for prefix in PREFIXES}
+
+
+@pytest.mark.parametrize(
+    ("known", "takers"),
+    [
+        pytest.param({"in_ci": True, "ref": "refs/tags/api/v1.0.0"}, {"api/"}, id="prefix"),
+        pytest.param({"in_ci": True, "ref": "refs/tags/api/v2-1.0.0"}, {"api/v2-"}, id="longest-prefix"),
+        pytest.param({"in_ci": True, "ref": "refs/tags/v1.0.0"}, {"root"}, id="no-prefix"),
+        pytest.param({"in_ci": True, "ref": "refs/heads/main"}, None, id="branch"),
+        pytest.param({"in_ci": True, "ref": "refs/pull/7/merge"}, None, id="pull-request"),
+        pytest.param({"head_tags": ("api/v1.0.0",)}, {"api/"}, id="at-head"),
+        pytest.param({"head_tags": ("api/v1.0.0", "v1.0.0")}, {"api/", "root"}, id="two-at-head"),
+        pytest.param({"head_tags": ("api/nightly", "x")}, None, id="no-version-at-head"),
+        pytest.param({}, None, id="nothing-at-head"),
+    ],
+)
+def test_the_longest_prefix_takes_a_tag(known: dict[str, Any], takers: set[str] | None) -> None:
+    """An image without a prefix takes only what no prefix claims; without a tag all images are meant."""
+    assert released_images(facts(**known), READINGS) == takers
+
+
+def test_a_tag_may_belong_to_no_image() -> None:
+    readings = {name: reading for name, reading in READINGS.items() if name != "root"}
+    assert released_images(facts(in_ci=True, ref="refs/tags/v1.0.0"), readings) == frozenset()
+
+
+def test_a_tag_with_another_images_longer_prefix_is_no_version_of_this_one() -> None:
+    origin = choose_ref(facts(in_ci=True, ref="refs/tags/api/v2-1.0.0"), None, READINGS["api/"])
+    assert (origin.kind, "whose tags start with api/v2-" in origin.note) == (RefKind.NONE, True)
 
 
 @pytest.mark.parametrize("text", ["1.2", "", "latest", "v", "1.2.3-"])

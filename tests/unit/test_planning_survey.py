@@ -7,6 +7,7 @@ import pytest
 from publisher.model.digest import Digest
 from publisher.planning.lines import LineState, Published, Survey, survey, survey_reads
 from publisher.planning.rules import DEFAULT, read_rules
+from publisher.planning.tag_reader import newest_first
 
 ONE, TWO = Digest.of(b"1"), Digest.of(b"2")
 
@@ -64,6 +65,25 @@ def test_foreign() -> None:
 def test_survey_reads(tags: list[str], expected: set[str]) -> None:
     """A survey reads all versions, their markers and all that may float."""
     assert survey_reads(DEFAULT, tags) == expected
+
+
+ORDERS = {
+    "lines-before-versions": ("latest 2 2.0 2.0.1 2.0.0 1 1.10 1.10.0 1.9 1.9.1", ()),
+    "prereleases-below": ("latest 2.0.0 2.0.0-rc.2 2.0.0-rc.1 1.0.0", ()),
+    "words-last": ("1.0.0 main pr-1 sha-0000001 stable yanked-1.0.0", ()),
+    "suffixes": (
+        "latest-alpine 2-alpine 2.0.0-alpine 1.0.0-alpine",
+        ("type=semver,pattern={{version}},suffix=-alpine",),
+    ),
+    "calendar": ("2026.10 2026.10.1 2026.9.2", ("type=match,pattern=\\d+\\.\\d+\\.\\d+",)),
+}
+
+
+@pytest.mark.parametrize(("text", "rules"), ORDERS.values(), ids=ORDERS)
+def test_the_newest_stands_first(text: str, rules: tuple[str, ...]) -> None:
+    """A floating tag stands before the versions that it spans; names that are no versions last, by name."""
+    ruleset = read_rules(rules, None) if rules else DEFAULT
+    assert newest_first(ruleset, sorted(text.split())) == text.split()
 
 
 def test_a_line_is_known_by_the_zeros_that_are_there() -> None:

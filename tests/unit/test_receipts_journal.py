@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import re
 import stat
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, Failure, Outcome, Receipt, State
 from publisher.model.reference import TagReference
 from publisher.receipts.atomic import ReservedFile
-from publisher.receipts.journal import Journal, is_from_future, new_id, read_receipt
+from publisher.receipts.journal import Journal, is_from_future, new_id, read_receipt, take_turns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +94,43 @@ def test_second_run_on_the_same_release_is_told_who_holds_it(tmp_path: Path) -> 
         journal.open(KEY)
     journal.open(KEY).close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_on_one_machine_take_turns(tmp_path: Path) -> None:
+    """Each waits until the other has ended; of other lists nobody waits for."""
+    turns: list[str] = []
+
+    def wait(_seconds: float) -> None:
+        turns.append("waited")
+        first.close()
+
+    first = ExitStack()
+    first.enter_context(take_turns(tmp_path, wait, "one list"))
+    with take_turns(tmp_path, wait, "another list"):
+        turns.append("another")
+    with take_turns(tmp_path, wait, "one list"):
+        turns.append("turn")
+    assert turns == ["another", "waited", "turn"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_turn_that_never_comes_is_told_within_a_minute(tmp_path: Path) -> None:
+    """Bounded, with the one who holds it."""
+    waits: list[float] = []
+    with (
+        take_turns(tmp_path, waits.append, "one list"),
+        pytest.raises(Locked, match=f"process {os.getpid()}"),
+        take_turns(tmp_path, waits.append, "one list"),
+    ):
+        raise AssertionError
+    assert 40 < sum(waits) < 80
+
+
+def test_where_no_lock_can_be_kept_nobody_waits(tmp_path: Path) -> None:
+    """What others write is found by the second look."""
+    (tmp_path / "file").write_text("")
+    with take_turns(tmp_path / "file", lambda _seconds: None, "one list"):
+        pass
 
 
 def test_other_releases_go_on(tmp_path: Path) -> None:

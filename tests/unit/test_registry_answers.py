@@ -89,7 +89,7 @@ def test_each_refusal_has_its_kind(response: Response, kind: type[PublishError])
 @pytest.mark.parametrize(
     ("principal", "hint"),
     [
-        pytest.param("anonymous", "publish login", id="anonymous"),
+        pytest.param("anonymous", "publish login docker.io'", id="anonymous"),
         pytest.param("ann (from keyring)", "signed in as ann \\(from keyring\\)", id="user"),
     ],
 )
@@ -99,6 +99,24 @@ def test_denied_names_repository_user_and_source(principal: str, hint: str) -> N
     assert "docker.io/ann/app" in error.message
     with pytest.raises(AssertionError, match=hint):
         raise AssertionError(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("status", "challenge", "refused"),
+    [
+        pytest.param(401, 'Basic realm="x"', True, id="password"),
+        pytest.param(401, 'Bearer realm="https://auth.example"', False, id="token"),
+        pytest.param(401, 'Bearer realm="https://auth.example", Basic realm="x"', False, id="either"),
+        pytest.param(403, 'Basic realm="x"', False, id="no-right"),
+        pytest.param(401, "", False, id="unsaid"),
+    ],
+)
+def test_a_password_that_is_refused_is_told_as_that(status: int, challenge: str, refused: bool) -> None:
+    """Where the registry itself takes passwords a 401 is about them; a token may also lack a right."""
+    error = refusal(answer(status), "push to", "reg.example/app", "ann (from keyring)", challenge)
+    assert ("does not accept the user name and password of ann" in error.message) is refused
+    assert ("may lack the right" in str(error.hint)) is not refused
+    assert ("publish login reg.example" in str(error.hint)) is refused
 
 
 def test_plain_text_is_quoted() -> None:

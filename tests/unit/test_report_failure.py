@@ -6,8 +6,17 @@ import errno
 
 import pytest
 
-from publisher.model.errors import DiskFull, Interrupted, PublishError, Refused
-from publisher.report.failure import document, paragraph, understand
+from publisher.model.errors import (
+    DiskFull,
+    Incomplete,
+    Interrupted,
+    PublishError,
+    Refused,
+    Stopped,
+    Unreachable,
+    UsageError,
+)
+from publisher.report.failure import document, paragraph, understand, with_tags_unmoved
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=errno.errorcode.get)
@@ -54,3 +63,23 @@ def test_document() -> None:
     """What programs read."""
     found = document(Refused("no", reference="a/b", hint="h"))
     assert (found.code, found.kind, found.message, found.reference, found.hint) == (4, "refused", "no", "a/b", "h")
+
+
+AGAIN, UNMOVED = "No tag was moved; run the same command again.", "No tag was moved."
+ENDS = {
+    "ctrl-c": (Stopped(2), f"Interrupted. {AGAIN}"),
+    "dead": (Unreachable("r.example did not answer"), f"r.example did not answer. {AGAIN}"),
+    "disk": (DiskFull("no room", hint="make room"), f"No room. Make room. {AGAIN}"),
+    "told": (Unreachable("gone", hint="run the same command again"), f"Gone. Run the same command again. {UNMOVED}"),
+    "unmoved": (Unreachable("gone", hint="no tag was moved: log in"), "Gone. No tag was moved: log in."),
+    "refused": (Refused("the tag is taken"), f"The tag is taken. {UNMOVED}"),
+    "answered": (Stopped(2, "stopped: the answer was no"), "stopped: the answer was no."),
+    "slip": (UsageError("no such option"), "No such option."),
+    "moved": (Incomplete("1 of 4 tags"), "1 of 4 tags."),
+}
+
+
+@pytest.mark.parametrize(("error", "text"), ENDS.values(), ids=ENDS)
+def test_the_end_of_what_moves_tags(error: PublishError, text: str) -> None:
+    """Before the first tag it says that none was moved, and what to do where a second try may do better."""
+    assert paragraph(with_tags_unmoved(error)) == text

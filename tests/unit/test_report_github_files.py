@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from publisher.model.attestation import PlannedSigning, SignatureRecord
 from publisher.model.digest import Digest
 from publisher.model.documents import (
     FloatingStatus,
@@ -144,6 +146,55 @@ def test_summary_of_a_receipt() -> None:
     assert '== "now" ==>' in text
 
 
+def signed_by(signer: str, by: str = "ci") -> Receipt:
+    """The receipt of a release that was signed."""
+    identity = "github.com/ann/app" if by == "ci" else signer
+    signing = PlannedSigning(by=by, identity=identity, log=None, statements=("signature",))
+    record = SignatureRecord(
+        repository="ann/app", subject=str(DIGEST), predicate="p", digest=str(OLD), signer=signer, log_index=None
+    )
+    plan = msgspec.structs.replace(PLAN, signing=signing)
+    return msgspec.structs.replace(RECEIPT, plan=plan, signatures=(record,))
+
+
+WORKFLOW = "https://github.com/ann/app/.github/workflows/release.yml@refs/tags/v1.2.3"
+ISSUER = "https://token.actions.githubusercontent.com"
+VERSION = f"-a org.opencontainers.image.version=1.2.3 ann/app@{DIGEST}"
+
+
+@pytest.mark.parametrize(
+    ("receipt", "signer", "lines"),
+    [
+        (
+            signed_by(f"{WORKFLOW} via {ISSUER}"),
+            "github.com/ann/app",
+            [
+                f"publish verify ann/app@{DIGEST} --signed-by github.com/ann/app",
+                f"cosign verify --certificate-identity {WORKFLOW} --certificate-oidc-issuer {ISSUER} {VERSION}",
+            ],
+        ),
+        (
+            signed_by("the key sha256:0123", "key"),
+            "the key sha256:0123",
+            [
+                f"publish verify ann/app@{DIGEST} --signed-by cosign.pub",
+                f"cosign verify --key cosign.pub --private-infrastructure {VERSION}",
+            ],
+        ),
+        # What would need quotes in a shell is left out.
+        (signed_by("https://x/a b;c via https://y"), "github.com/ann/app", ["publish verify"]),
+        (RECEIPT, None, []),
+    ],
+    ids=["job", "key", "strange name", "unsigned"],
+)
+def test_a_signed_release_says_how_to_verify_it(receipt: Receipt, signer: str | None, lines: list[str]) -> None:
+    """By publish and by cosign, in the summary; who has signed it is an output."""
+    assert outputs_of(receipt).get("signer") == signer
+    rows = [line for line in summary_of(receipt, VERSIONS) if line.startswith("| to verify")]
+    assert len(rows) == len(lines)
+    assert all(line in row for line, row in zip(lines, rows, strict=True))
+
+
 def test_one_picture_for_repositories_that_look_the_same() -> None:
     """A second repository in the same state is named beside the first, and not drawn again."""
 
@@ -196,7 +247,16 @@ class _Told:
     """Keeps what it is told."""
 
     def __init__(self, told: list[str]) -> None:
-        self.step = self.warn = told.append
+        self.step = told.append
+
+    def warn(self, text: str, place: object = None) -> None:
+        """A warning is kept too."""
+        self.step(text)
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        """What is folded stands among the rest."""
+        self.step(title)
+        return nullcontext()
 
     def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
         raise AssertionError(label)

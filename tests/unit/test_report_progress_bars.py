@@ -128,3 +128,26 @@ def test_lines_of_several_images_elsewhere() -> None:
         teller.step("pushed   sha256:1")
         teller.warn("it is slow")
     assert stream.getvalue().splitlines() == ["api: pushed   sha256:1", "warning: api: it is slow"]
+
+
+def test_a_bar_tells_no_time_before_it_knows_one() -> None:
+    """At the start, and at the end, there is neither a question mark nor a word without its number."""
+    stream = Terminal()
+    with Teller(stream).meter("push", 1000) as meter:
+        time.sleep(0.2)
+        meter.advance(1000)
+        time.sleep(0.2)
+    shown = [line for line in written(stream) if line.startswith("push")]
+    assert shown
+    assert not [line for line in shown if "?" in line or line.rstrip().endswith("-- left")]
+    assert all(re.search(r"[0-9]{2}:[0-9]{2} left$", line.rstrip()) for line in shown if "left" in line)
+
+
+def test_a_total_that_was_an_estimate_grows() -> None:
+    """More than the engine told may come: headers and padding of an archive."""
+    stream = Terminal()
+    with Teller(stream).meter("push", 1000) as meter:
+        meter.advance(2000)
+        time.sleep(0.2)
+    last = [line for line in written(stream) if line.startswith("push")][-1]
+    assert "2.0/2.0 kB" in last

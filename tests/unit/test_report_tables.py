@@ -9,7 +9,7 @@ from publisher.model.attestation import PlannedSigning
 from publisher.model.digest import Digest
 from publisher.model.documents import RepositoryStatus, Status, TagList, TagRow, Verdict, VerdictState
 from publisher.model.plan import Action, Kind, Move, Plan
-from publisher.model.receipt import ReleasedImage, State
+from publisher.model.receipt import Failure, ReleasedImage, State
 from publisher.model.reference import Reference, Repository, TagReference
 from publisher.report.tables import (
     all_equal,
@@ -17,11 +17,11 @@ from publisher.report.tables import (
     intended_text,
     plan_text,
     receipt_text,
-    status_text,
     table,
-    tags_text,
     verdicts_text,
+    whole_receipt_text,
 )
+from publisher.report.tag_tables import status_text, tags_text
 from tests.support.receipts import change, receipt
 
 DIGEST = "sha256:" + "ab" * 32
@@ -136,3 +136,48 @@ def test_history_names_runs_as_short_as_they_differ() -> None:
     twin = msgspec.structs.replace(late, id=late.id.replace("aaaaaa", "bbbbbb"))
     first = [line.split()[0] for line in history_text([twin, late, early], color=False, width=200).splitlines()[1:]]
     assert first == [twin.id, late.id, early.id.partition("-")[0]]
+
+
+def test_a_whole_receipt() -> None:
+    """When and how a run went stands above what it wrote, and the error that it ended with."""
+    failure = Failure(code=6, kind="unreachable", message="the registry went away")
+    text = whole_receipt_text(
+        msgspec.structs.replace(receipt(1, change("1", None, DIGEST)), error=failure, finished=None), color=False
+    )
+    assert "not: it was killed" in text
+    assert "unreachable: the registry went away" in text
+    assert text.index("receipt ") < text.index("1 done")
+
+
+EMPTY = RepositoryStatus(repository=Repository.parse("ann/app"), versions=(), floating=(), foreign=())
+
+
+def test_status_of_what_is_not_there_yet() -> None:
+    """Nothing published is neither true nor drift; beside others it is told in its place."""
+    text = status_text(Status(repositories=(EMPTY,)), {}, color=False)
+    assert text == "ann/app\nnothing is published there yet\n"
+    other = msgspec.structs.replace(EMPTY, foreign=("main",))
+    both = status_text(Status(repositories=(EMPTY, other)), {}, color=False)
+    assert "nothing is published there yet" in both
+    assert "no versions" in both
+
+
+def test_what_a_limit_leaves_out_is_counted() -> None:
+    """In both tables."""
+    status = Status(repositories=(msgspec.structs.replace(EMPTY, omitted=12),))
+    assert "and 12 older: --all shows them" in status_text(status, {}, color=False)
+    row = TagRow(tag="1", digest=HELD)
+    assert "1 of 4 tags" in tags_text(TagList(repository=EMPTY.repository, tags=(row,), omitted=3), color=False)
+
+
+def test_a_reference_is_never_broken() -> None:
+    """Where it doesn't fit beside what is said of it, that stands below, within the terminal."""
+    long = Reference.parse(f"registry.example:5000/team/app@{DIGEST}")
+    verdict = Verdict(
+        reference=long, digest=HELD, platforms=("linux/amd64",) * 6, state=VerdictState.EQUAL, detail="4 blobs checked"
+    )
+    text = verdicts_text([verdict], color=False, width=80)
+    first, *others = text.splitlines()
+    assert str(long) in first
+    assert max(map(len, others)) <= 80
+    assert "4 blobs" in text

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.model.errors import Interrupted
-from publisher.threads import Turns, deferred_signals, run_parallel, run_to_end, run_within
+from publisher.threads import TimeLimit, Turns, deferred_signals, run_beside, run_parallel, run_to_end, run_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,6 +166,38 @@ def test_results_and_errors() -> None:
         run_within(lambda: 1 // 0, 5)
 
 
+def test_work_beside_other_work() -> None:
+    """Both go on at once, and both results come back; whoever fails, its error is raised."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def main() -> str:
+        assert begun.wait(20)
+        ended.set()
+        return "main"
+
+    def beside() -> str:
+        begun.set()
+        assert ended.wait(20)
+        return "beside"
+
+    assert run_beside(beside, main) == ("beside", "main")
+    with pytest.raises(ZeroDivisionError):
+        run_beside(lambda: 1 // 0, lambda: 7)
+    with pytest.raises(ZeroDivisionError):
+        run_beside(lambda: ended.wait(20), lambda: 1 // 0)
+
+
+def test_an_interrupt_waits_for_neither() -> None:
+    """The main work ends by it, or the wait for the other, which is left to itself."""
+    done = threading.Event()
+    for main in (lambda: time.sleep(20), lambda: None):
+        began = time.monotonic()
+        with interrupted_after(0.05), pytest.raises(Stop):
+            run_beside(lambda: done.wait(20), main)
+        assert time.monotonic() - began < 10
+    done.set()
+
+
 @pytest.mark.parametrize("seconds", [(0.05,), (0.05, 0.1)], ids=["once", "twice"])
 def test_an_interrupt_waits_for_the_end(seconds: tuple[float, ...]) -> None:
     """It is raised once what was begun is done, however often it comes."""
@@ -228,3 +260,33 @@ def test_turns_are_taken_by_one_at_a_time() -> None:
 
     run_parallel(work, [("a", "b"), ("b", "a"), ("a",), ("c", "b")] * 10, threads=8, name="turn")
     assert set(held.values()) == {0}
+
+
+def test_the_time_of_a_run() -> None:
+    """The alarm comes first, then everything is cut, again and again, until it is stopped."""
+    alarms: list[float] = []
+    cuts: list[float] = []
+    limit = TimeLimit(60, lambda: cuts.append(1), alarms.append)
+    limit.start()
+    with limit.suspended():
+        assert alarms == [60, 0]
+    assert alarms == [60, 0, 60], "after a build the time begins anew"
+    limit.stop()
+    assert alarms == [60, 0, 60, 0]
+    assert cuts == []
+
+
+def test_time_without_signals() -> None:
+    """A program that has its own signals is cut at once; none is without a limit."""
+    cuts: list[float] = []
+    limit = TimeLimit(0.01, lambda: cuts.append(time.monotonic()))
+    limit.start()
+    deadline = time.monotonic() + 10
+    while len(cuts) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    limit.stop()
+    assert len(cuts) >= 2
+    endless = TimeLimit(0, lambda: cuts.append(0), lambda _seconds: cuts.append(0))
+    endless.start()
+    endless.stop()
+    assert 0 not in cuts

@@ -29,7 +29,10 @@ class Quiet:
 
     def step(self, text: str) -> None: ...
 
-    def warn(self, text: str) -> None: ...
+    def warn(self, text: str, place: object = None) -> None: ...
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
         return nullcontext(self)
@@ -100,6 +103,7 @@ def send(archive: Archive, store: Store, wanted: set[Digest] | None = None) -> t
         archive,
         store,
         lambda digest, _size: wanted is None or digest in wanted,
+        0,
         Quiet(),
         lambda blob: remembered.append(blob.digest),
     )

@@ -93,3 +93,25 @@ def test_cache_that_cant_be_written_is_none(tmp_path: Path) -> None:
     """A release doesn't fail for it."""
     (tmp_path / "file").write_bytes(b"")
     BlobCache(tmp_path / "file" / "blobs.jsonl").remember(HERE, GZIP, {DIFF: BLOB})
+
+
+@pytest.mark.parametrize("mode", [0o602, 0o660])
+def test_what_others_may_have_written_is_no_guess(tmp_path: Path, mode: int) -> None:
+    """Nor is it kept: the next line begins a file that is ours alone."""
+    cache = BlobCache(tmp_path / "blobs.jsonl")
+    cache.remember(HERE, GZIP, {DIFF: BLOB})
+    assert cache.locations(HERE, GZIP, [DIFF])
+    assert (tmp_path / "blobs.jsonl").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "blobs.jsonl").chmod(mode)
+    assert cache.locations(HERE, GZIP, [DIFF]) == {}
+    other = Digest.of(b"other")
+    cache.remember(HERE, GZIP, {other: BLOB})
+    assert cache.locations(HERE, GZIP, [DIFF, other]).keys() == {other}
+
+
+def test_a_link_that_somebody_laid_is_not_written_through(tmp_path: Path) -> None:
+    """Two users with one folder can't have each other's files written to."""
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / "blobs.jsonl").symlink_to(tmp_path / "precious")
+    BlobCache(tmp_path / "blobs.jsonl").remember(HERE, GZIP, {DIFF: BLOB})
+    assert (tmp_path / "precious").read_text() == "kept"

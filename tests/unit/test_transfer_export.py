@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import threading
 import time
 from contextlib import contextmanager, nullcontext
@@ -33,7 +34,10 @@ class Quiet:
 
     def step(self, text: str) -> None: ...
 
-    def warn(self, text: str) -> None: ...
+    def warn(self, text: str, place: object = None) -> None: ...
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
         return nullcontext(self)
@@ -69,6 +73,9 @@ class Export:
         self.diff_ids = self.diff_ids or tuple(Digest.of(content) for content in self.contents)
         document = {"rootfs": {"type": "layers", "diff_ids": [str(diff_id) for diff_id in self.diff_ids]}}
         self.config = self.config or json.dumps(document).encode()
+
+    def size_of(self, diff_ids: frozenset[Digest]) -> int:
+        return sum(len(content) for content in self.contents if Digest.of(content) in diff_ids)
 
     @contextmanager
     def layers(self, needed: frozenset[Digest]) -> Iterator[Iterator[tuple[Digest | None, Layer]]]:
@@ -246,6 +253,37 @@ def test_failing_upload_ends_all_and_is_the_error(failing: int) -> None:
         send_loose(export, Store(fail), Compression(), {}, Quiet())
     assert export.open == 0
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("upload", "lookup"))]
+
+
+class Metered(Quiet):
+    """Remembers the totals, and how many meters ended as done."""
+
+    def __init__(self) -> None:
+        self.totals: list[int | None] = []
+        self.done = 0
+
+    @contextmanager
+    def meter(self, label: str, total: int | None) -> Iterator[Meter]:
+        self.totals.append(total)
+        yield self
+        self.done += 1
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["amid", "at-the-end"])
+def test_what_breaks_off_is_not_measured_as_done(*, last: bool) -> None:
+    """Even where all was read, and only the registry failed; the total is known from the start."""
+
+    def fail(_upload: int, piece: int) -> None:
+        if not last or piece:
+            time.sleep(0.1)
+            raise Unreachable("the registry went away")
+
+    export, progress = Export([os.urandom(3_000_000)]), Metered()
+    with pytest.raises(Unreachable):
+        send_loose(export, Store(fail), Compression(level=0), {}, progress)
+    assert (progress.totals, progress.done) == ([len(export.contents[0])], 0)
+    send_loose(export, Store(), Compression(), {}, progress)
+    assert progress.done == 1
 
 
 @pytest.mark.parametrize("error", [Unreachable("the engine broke off"), KeyboardInterrupt()], ids=["broken", "ctrl-c"])

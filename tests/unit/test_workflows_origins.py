@@ -27,7 +27,10 @@ class Quiet:
 
     def step(self, text: str) -> None: ...
 
-    def warn(self, text: str) -> None: ...
+    def warn(self, text: str, place: object = None) -> None: ...
+
+    def group(self, title: str) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
         return nullcontext(self)

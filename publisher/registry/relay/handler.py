@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+from publisher.http.headers import read_number
 from publisher.http.origin import is_loopback
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference, PublishError
@@ -122,8 +123,7 @@ class RelayHandler(BaseHTTPRequestHandler):
         return push
 
     def _length(self) -> int:
-        text = self.headers.get("Content-Length", "0")
-        return int(text) if text.isascii() and text.isdigit() else 0
+        return read_number(self.headers.get("Content-Length", "0")) or 0
 
     def _route(self) -> None:
         if not is_loopback(self.headers.get("Host", "").rpartition(":")[0]):
@@ -159,7 +159,7 @@ class RelayHandler(BaseHTTPRequestHandler):
         upload = self._push.upload(name)
         if self.command == "PATCH":
             start = self.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-            if start.isdigit() and int(start) != upload.blob.received:
+            if read_number(start) not in {None, upload.blob.received}:
                 return self._refuse(416, "RANGE_INVALID", f"the upload is at {upload.blob.received}")
             self._write_body(name)
             return self._answer(202, self._upload_headers(name))

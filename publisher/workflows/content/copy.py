@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from publisher.model.artifact import RECEIPT_TYPE
+from publisher.model.errors import VerificationFailed
 from publisher.model.manifest import Index
 from publisher.model.reference import Tag
 from publisher.registry.image import RemoteImage
@@ -13,13 +14,13 @@ from publisher.registry.referrers import fallback_tag, list_referrers, read_refe
 from publisher.transfer.copy import send_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from publisher.model.digest import Digest
-    from publisher.model.manifest import Content, Descriptor
+    from publisher.model.manifest import Content
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
+_MOST: Final = 5_000
+"""Artifacts that are brought along with one image."""
 _DEEPEST: Final = 3
 """Levels of artifacts upon artifacts: a signature of an SBOM is on the second."""
 # How cosign and its kin tag what they know of an image: .sig, .att, .sbom behind its digest.
@@ -35,77 +36,85 @@ def copy(session: Session, origin: RemoteRepository, content: Content, target: R
 
 def carry(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
     """Bring content, and all that refers to it or to one of its manifests, which is looked for meanwhile."""
-    known = _Known()
-    looks = [lambda: copy(session, origin, content, target), lambda: known.read(session, origin, content)]
+    known: list[_Known] = []
+    looks = [
+        lambda: copy(session, origin, content, target),
+        lambda: known.append(_read_known(session, origin, content)),
+    ]
     session.parallel(lambda look: look(), looks)
-    _carry_known(session, origin, known, target)
+    _carry_known(session, origin, known[0], target)
 
 
 def carry_referrers(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
     """Bring what refers to content that is there, and say what it was; receipts speak of one repository and stay."""
     if origin.repository == target.repository:
         return
-    known = _Known()
-    known.read(session, origin, content)
-    _carry_known(session, origin, known, target)
+    _carry_known(session, origin, _read_known(session, origin, content), target)
 
 
-class _Known:
+class _Known(NamedTuple):
     """What a repository knows of content: what refers to it or one of its manifests, and the tags beside it."""
 
-    def __init__(self) -> None:
-        self.subjects: list[Digest] = []
-        self.lists: list[tuple[Descriptor, ...]] = []
-        self.tags: tuple[str, ...] = ()
-
-    def read(self, session: Session, origin: RemoteRepository, content: Content) -> None:
-        """Ask the repository."""
-        own = content.manifests if isinstance(content, Index) else ()
-        self.subjects = [content.digest, *(entry.digest for entry in own)]
-
-        def read_tags() -> None:
-            self.tags = origin.tags()
-
-        def read_lists() -> None:
-            self.lists = _read_lists(session, origin, self.subjects)
-
-        session.parallel(lambda read: read(), [read_lists, read_tags])
+    subjects: list[Digest]
+    referrers: dict[Digest, list[Digest]]
+    tags: tuple[str, ...]
 
 
-def _read_lists(session: Session, origin: RemoteRepository, subjects: Iterable[Digest]) -> list[tuple[Descriptor, ...]]:
-    return session.parallel(lambda subject: tuple(read_referrers(origin, subject).entries), subjects)
+def _read_known(session: Session, origin: RemoteRepository, content: Content) -> _Known:
+    own = content.manifests if isinstance(content, Index) else ()
+    subjects = list(dict.fromkeys((content.digest, *(entry.digest for entry in own))))
+    return _Known(subjects, _referrers(session, origin, subjects), origin.tags())
 
 
 def _carry_known(session: Session, origin: RemoteRepository, known: _Known, target: RemoteRepository) -> None:
-    carried = _referrers(session, origin, known.subjects, known.lists, target, 0)
+    subjects, referrers = known.subjects, known.referrers
+    carried = [what for subject in subjects for what in _carry_artifacts(session, origin, subject, target, referrers)]
     carried += _beside(session, origin, known, target)
     if carried:
         session.progress.step(f"carried  {', '.join(carried)} to {target.repository}")
 
 
-def _referrers(
+def _referrers(session: Session, origin: RemoteRepository, subjects: list[Digest]) -> dict[Digest, list[Digest]]:
+    """What refers to each subject, and to that, as many levels deep as are brought; each digest once.
+
+    By the API or by the tag that stands in for it. All of it is read before anything is written.
+    """
+    referrers: dict[Digest, list[Digest]] = {}
+    seen, level = set(subjects), subjects
+    for _depth in range(_DEEPEST):
+        lists = session.parallel(lambda subject: read_referrers(origin, subject).entries, level)
+        for subject, entries in zip(level, lists, strict=True):
+            referrers[subject] = [entry.digest for entry in entries if entry.digest not in seen]
+            seen.update(referrers[subject])
+            _check_count(origin, subject, referrers)
+        level = [digest for subject in level for digest in referrers[subject]]
+    return referrers
+
+
+def _check_count(origin: RemoteRepository, subject: Digest, referrers: dict[Digest, list[Digest]]) -> None:
+    if sum(map(len, referrers.values())) > _MOST:
+        message = f"more than {_MOST:,} artifacts refer to an image in {origin.repository}, or to each other"
+        raise VerificationFailed(message, reference=origin.repository.at(subject))
+
+
+def _carry_artifacts(
     session: Session,
     origin: RemoteRepository,
-    digests: list[Digest],
-    lists: list[tuple[Descriptor, ...]],
+    subject: Digest,
     target: RemoteRepository,
-    depth: int,
+    referrers: dict[Digest, list[Digest]],
 ) -> list[str]:
-    """By the API or by the tag that stands in for it; what refers to a referrer too. Returns what they are."""
+    """Bring what refers to `subject`, and then what refers to that. Returns what they are."""
+    digests = referrers.get(subject, [])
+    artifacts = [one for one in session.parallel(origin.get, digests) if _kind(one) != RECEIPT_TYPE]
+    for artifact in artifacts:
+        copy(session, origin, artifact, target)
+    if artifacts:
+        list_referrers(target, subject, artifacts)
     carried: list[str] = []
-    for subject, entries in zip(digests, lists, strict=True):
-        others = [entry.digest for entry in entries if entry.digest not in digests]
-        artifacts = [one for one in session.parallel(origin.get, others) if _kind(one) != RECEIPT_TYPE]
-        for artifact in artifacts:
-            copy(session, origin, artifact, target)
-        if artifacts:
-            list_referrers(target, subject, artifacts)
-        for artifact in artifacts:
-            carried.append(_kind(artifact))
-            if depth < _DEEPEST:
-                below = [artifact.digest]
-                lists_below = _read_lists(session, origin, below)
-                carried += _referrers(session, origin, below, lists_below, target, depth + 1)
+    for artifact in artifacts:
+        carried.append(_kind(artifact))
+        carried += _carry_artifacts(session, origin, artifact.digest, target, referrers)
     return carried
 
 

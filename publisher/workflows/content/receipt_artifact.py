@@ -11,6 +11,7 @@ from publisher.model.codec import decode, encode
 from publisher.model.errors import PublishError, VerificationFailed
 from publisher.model.manifest import Descriptor, Index, Manifest
 from publisher.model.receipt import Outcome, Receipt
+from publisher.planning.lines import VersionChoice
 from publisher.registry.image import send_blobs
 from publisher.registry.referrers import list_referrers, read_referrers
 from publisher.workflows.tagging.survey import configured_destinations, survey_repository
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _LARGEST: Final = 16 << 20
 _MOST: Final = 20
+_NEWEST: Final = VersionChoice(_MOST)
 
 
 def file_receipt(session: Session, receipt: Receipt, content: Content, remotes: Iterable[RemoteRepository]) -> None:
@@ -52,7 +54,7 @@ def filed_receipt(session: Session, wish: PlanOptions) -> Receipt | None:
     receipts = (
         receipt
         for destination in configured_destinations(session, wish)
-        for version in survey_repository(session, destination).survey.versions[:_MOST]
+        for version in survey_repository(session, destination, _NEWEST).survey.versions[:_MOST]
         if version.digest
         for receipt in _receipts(session, destination.remote, version.digest)
     )

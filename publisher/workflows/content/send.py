@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -18,13 +17,12 @@ from publisher.transfer.copy import send_stored
 from publisher.transfer.route import choose_route
 from publisher.workflows.content.copy import carry, carry_referrers
 from publisher.workflows.content.layer_hints import find_layer_hints
-from publisher.workflows.content.sources import unpacked_source
+from publisher.workflows.content.sources import sizes_in_engine, unpacked_source
 from publisher.workflows.content.store_image import StoreImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from publisher.engine.image import EngineImage
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content, Descriptor, Platform
     from publisher.model.protocols import LooseImage
@@ -45,18 +43,9 @@ def route_name(session: Session, source: Source, hints: LayerHints, how: Shippin
         if bar:
             session.progress.warn(f"{bar}: sending directly")
         return "direct" if bar else "engine"
-    route = choose_route(hints.transfer_cost(source.held, () if bar else _sizes(session, source.held), bar))
+    route = choose_route(hints.transfer_cost(source.held, () if bar else sizes_in_engine(session, source.held), bar))
     session.tell(f"transfer: {route.name}: {route.reason}")
     return route.name
-
-
-def _sizes(session: Session, held: EngineImage) -> tuple[int, ...]:
-    """Of its layers; none where the engine doesn't say, and then the estimate is a higher one."""
-    from publisher.engine.relatives import layer_sizes
-
-    with suppress(PublishError):
-        return layer_sizes(session.engine, held.id)
-    return ()
 
 
 def _engine_pushes(session: Session, image: StoreImage, how: Shipping) -> bool:
@@ -219,6 +208,10 @@ def _send_from_engine(
     try:
         content = send_from_store(session, image, source.narrowed, remote, by_engine=by_engine)
     except Unpacked:
+        source.is_recompressed = True
+        session.progress.warn(
+            f"the engine holds {source.name} uncompressed: compressed it has another digest than planned"
+        )
         return _send(session, unpacked_source(session, source.name, image), remote, how)
     return Pushed(content, "engine" if by_engine else "direct")
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from publisher.archives.source import SourceName, Transport
+from publisher.archives.compressed import unpack
+from publisher.archives.source import STDIN, SourceName, Transport, likely_source
 from publisher.model.digest import Digest
-from publisher.model.errors import ConfigError, Refused, UsageError
+from publisher.model.errors import ConfigError, EngineUnavailable, PublishError, Refused, SourceNotFound, UsageError
 from publisher.model.manifest import Index, Manifest, Platform
 from publisher.model.plan import Kind
 from publisher.model.protocols import StoredImage
@@ -21,6 +24,8 @@ from publisher.workflows.content.store_image import StoreImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from publisher.engine.image import EngineImage
     from publisher.model.manifest import Content
@@ -56,6 +61,8 @@ class Source:
         self.held = held
         self.narrowed = root
         """What is released of it, where that isn't the image's own root."""
+        self.is_recompressed = False
+        """Whether its layers proved to be uncompressed while they were sent: the digest isn't what a plan foresaw."""
         self._root = root
         self._identity: Identity | None = None
         self._platform: Platform | None = None
@@ -179,7 +186,7 @@ def _of_docker_archive(session: Session, name: SourceName, wanted: Sequence[Plat
     from publisher.archives.oci_layout import OciLayout
     from publisher.workflows.content.origins import ArchivedImage, Origins, complete
 
-    archive = open_saved_archive(_path(session, name), name.tag)
+    archive = open_saved_archive(_path(session, name), name.tag, str(name))
     if not isinstance(archive, OciLayout):
         return Source(name, _fitting(name, archive, wanted))
     root = archive.root()
@@ -198,7 +205,30 @@ def _fitting(name: SourceName, image: LooseImage, wanted: Sequence[Platform]) ->
 
 
 def _path(session: Session, name: SourceName) -> Path:
-    return session.directory / Path(name.rest).expanduser()
+    return _stdin_archive(session) if name.rest == STDIN else session.directory / Path(name.rest).expanduser()
+
+
+def _stdin_archive(session: Session) -> Path:
+    """The archive that comes on standard input, uncompressed in a file that goes with the run.
+
+    Raises UsageError at a terminal, BadArchive for nothing and for broken data, DiskFull.
+    """
+    if session.stdin_archive is None:
+        if session.takes_password:
+            raise UsageError(
+                "'-' is an archive on standard input, which --password-stdin has taken",
+                hint="log in first, with 'publish login', or name the archive's file",
+            )
+        if sys.stdin.isatty():
+            raise UsageError(
+                "'-' is an archive on standard input, and that is a terminal",
+                hint="pipe one in: docker save app:1 | publish release -",
+            )
+        path = session.temporary_folder() / "stdin.tar"
+        with path.open("wb") as file:
+            unpack(sys.stdin.buffer, file, "standard input")
+        session.stdin_archive = path
+    return session.stdin_archive
 
 
 def _stored(session: Session, name: SourceName) -> StoredImage:
@@ -209,18 +239,35 @@ def _stored(session: Session, name: SourceName) -> StoredImage:
         return RemoteImage(session.remote(reference.repository), reference)
     from publisher.archives.oci_layout import open_oci_archive, open_oci_layout
 
-    opened = open_oci_layout if name.transport is Transport.OCI else open_oci_archive
-    return opened(_path(session, name), name.tag)
+    if name.transport is Transport.OCI:
+        return open_oci_layout(_path(session, name), name.tag)
+    return open_oci_archive(_path(session, name), name.tag, str(name))
 
 
 def _of_engine(session: Session, name: SourceName, wanted: Sequence[Platform]) -> Source:
-    held = session.engine.need(name.rest)
+    try:
+        held = session.engine.need(name.rest)
+    except (SourceNotFound, EngineUnavailable) as error:
+        if (hint := _likely(session, name.rest)) is None:
+            raise
+        problem = error.message
+        if isinstance(error, EngineUnavailable):
+            problem = f"'{name.rest}' means an image of the engine, and none answers"
+        raise SourceNotFound(problem, reference=name, hint=hint) from error
     if held.config is not None:
         image = _fitting(name, exported_layers(session, held, held.config), wanted)
         return Source(name, image, labels=held.labels, held=held)
     stored = StoreImage(session, name, held)
     stored.begin()
     return Source(name, stored, labels=held.labels)
+
+
+def _likely(session: Session, text: str) -> str | None:
+    """What may have been meant by a name that the engine doesn't know, or a file that it need not."""
+    path = session.directory / text
+    if path.is_dir():
+        return f"write oci:{text}" if (path / "index.json").is_file() else None
+    return f"write {Transport.DOCKER_ARCHIVE}:{text}" if path.is_file() else likely_source(text)
 
 
 def unpacked_source(session: Session, name: SourceName, stored: StoreImage, wanted: Sequence[Platform] = ()) -> Source:
@@ -237,7 +284,20 @@ def exported_layers(session: Session, held: EngineImage, config: Digest) -> Loos
     """The layers as the engine exports them: by its id, since the name may be moved to another image meanwhile."""
     from publisher.archives.docker_archive import DockerArchive
 
-    return DockerArchive(lambda: session.engine.open_export(held.id), config, held.diff_ids, held.platform)
+    def open_export() -> AbstractContextManager[BinaryIO]:
+        return session.engine.open_export(held.id)
+
+    sizes = partial(sizes_in_engine, session, held)
+    return DockerArchive(open_export, config, held.diff_ids, held.platform, held.size, sizes)
+
+
+def sizes_in_engine(session: Session, held: EngineImage) -> tuple[int, ...]:
+    """Of its layers in bytes, the lowest first; none where the engine doesn't say."""
+    from publisher.engine.relatives import layer_sizes
+
+    with suppress(PublishError):
+        return layer_sizes(session.engine, held.id)
+    return ()
 
 
 def find_known(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 _PUSHES: Final = 3
 """In the first, which is the quickest, each blob passes in one request; the others survive what broke that."""
+
+
+class _BrokenOff(Exception):
+    """The engine's push is over before all has come: its meter is not to say that it were done."""
 
 
 class Unpacked(Exception):
@@ -79,6 +84,7 @@ class _Sending:
         Raises what went wrong on the way to the registry.
         """
         with (
+            suppress(_BrokenOff),
             self._session.progress.meter("push", sum(blob.size for blob in blobs.values())) as meter,
             ThreadPoolExecutor(1, "lookup") as pool,
         ):
@@ -91,7 +97,10 @@ class _Sending:
                 (missing,) = signals.results([looking])
             meter.advance(sum(blob.size for digest, blob in blobs.items() if digest not in missing))
             relay.check_arrival()
-            return self._pushed(push, relay, missing, meter)
+            missing = self._pushed(push, relay, missing, meter)
+            if missing:
+                raise _BrokenOff
+        return missing
 
     def _pushed(
         self, push: EnginePush, relay: StoreRelay, missing: dict[Digest, Descriptor], meter: Meter
@@ -117,7 +126,10 @@ class _Sending:
 
     def by_export(self, missing: Mapping[Digest, Descriptor]) -> frozenset[Digest]:
         """Send those of them that the engine's export holds."""
-        return self._streamed(self._image, lambda digest, size: digest in missing and missing[digest].size == size)
+        total = sum(blob.size for blob in missing.values())
+        return self._streamed(
+            self._image, lambda digest, size: digest in missing and missing[digest].size == size, total
+        )
 
     def unseen(self) -> frozenset[Digest]:
         """Send all blobs of an export before its manifests are known; returns what the registry holds then."""
@@ -130,7 +142,7 @@ class _Sending:
                 held.add(digest)
             return digest not in held
 
-        sent = self._streamed(self._image, wants)
+        sent = self._streamed(self._image, wants, self._image.held.size)
         self._image.settle()
         self._image.whole()
         return sent | held
@@ -139,8 +151,8 @@ class _Sending:
         known = self._session.blob_cache.origins(self._remote.repository, [digest])
         return blob_exists(self._remote, Descriptor("", digest, size), self.near, known)
 
-    def _streamed(self, source: StoreImage, wants: Callable[[Digest, int], bool]) -> frozenset[Digest]:
+    def _streamed(self, source: StoreImage, wants: Callable[[Digest, int], bool], size: int) -> frozenset[Digest]:
         def remember(blob: Descriptor) -> None:
             self._session.blob_cache.remember_blob(self._remote.repository, blob)
 
-        return send_streamed(source, self._remote, wants, self._session.progress, remember)
+        return send_streamed(source, self._remote, wants, size, self._session.progress, remember)

@@ -33,7 +33,7 @@ class ImageToRun(Value, frozen=True):
     may_be_pulled: bool
 
 
-def image_to_run(session: Session, image: str | None, only: str | None) -> ImageToRun:
+def image_to_run(session: Session, image: str | None, only: tuple[str, ...]) -> ImageToRun:
     """What IMAGE, the configured source or the first image mean; raises ConfigError where there is no `[smoke]`."""
     job = only_job(session.settings, PlanOptions(labels={}, only=only))
     session.aim(job.repositories)

@@ -8,13 +8,12 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from msgspec.structs import replace
 
 from publisher.engine.containers import Containers, Leftovers
 from publisher.engine.run_options import RunOptions
 from publisher.model.errors import Interrupted, PublishError, SmokeFailed
-from publisher.model.value import Value
+from publisher.model.value import Document, Value
 from publisher.workflows.smoke.checks import Check, ContainerSnapshot, Evaluate, checks_of, host_of
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ _LAST_WORDS: Final = 2.0
 """Seconds in which the last lines of a container that has ended are shown."""
 
 
-class SmokeReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="publish.smoke/1"):
+class SmokeReport(Document, frozen=True, kw_only=True, tag_field="schema", tag="publish.smoke/1"):
     """How a run went. seconds: in all. logs: the last lines, where something failed. kept: what `--keep` left."""
 
     image: str

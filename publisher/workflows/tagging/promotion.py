@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from publisher.archives.source import Transport
-from publisher.model.errors import ExactTagTaken, Unreachable
+from publisher.model.errors import ExactTagTaken, Incomplete, PublishError, Unreachable
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import State
 from publisher.planning.decisions import assess
 from publisher.planning.plan import ReleasedContent
+from publisher.workflows.record import RunRecord, RunStart, planned_changes
 from publisher.workflows.tagging.survey import read_repository, read_tag
 from publisher.workflows.tagging.writer import LOOKS, ROUNDS, Step, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from publisher.model.digest import Digest
     from publisher.model.image_name import ImageName
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from publisher.model.reference import Repository, TagReference
     from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
+    from publisher.receipts.journal import JournalEntry
     from publisher.workflows.jobs import ReleaseDraft
+    from publisher.workflows.record import Run
     from publisher.workflows.session import Session
     from publisher.workflows.tagging.writer import TagWriter
 
@@ -234,3 +238,25 @@ def kept_manifests(draft: ReleaseDraft, content: Content, *, adopted: bool) -> t
     }
     kept = [*([content] if is_sent else []), *(remote.get(digest) for digest, remote in overwritten.items())]
     return tuple(each for each in kept if len(each.content) <= _LARGEST_KEPT)
+
+
+def end_early(
+    session: Session, draft: ReleaseDraft, entry: JournalEntry, started: str, file: Path | None, error: BaseException
+) -> Run | None:
+    """The end of a release that broke off after a tag was written early, and so has changed something; None of others.
+
+    file: `--receipt`.
+    """
+    early = [destination.remote for destination in draft.destinations if destination.remote.wrote_early]
+    references = [remote.repository.tag(remote.early_tag) for remote in early if remote.early_tag]
+    if not references:
+        return None
+    start = RunStart(command="release", started=started, plan=draft.plan)
+    record = RunRecord(session, start, planned_changes(draft.plan), file)
+    record.begin(entry)
+    for reference in references:
+        record.note(reference, None, State.UNKNOWN)
+    if isinstance(error, PublishError):
+        tags = ", ".join(reference.familiar for reference in references)
+        error = Incomplete(f"{tags} was written early, and then: {error.message}", reference=error.reference)
+    return record.end(error)

@@ -10,7 +10,7 @@ from publisher.model.receipt import State
 from publisher.model.reference import Tag
 from publisher.workflows.record import RunRecord, RunStart, now
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
-from publisher.workflows.tagging.survey import survey_repository
+from publisher.workflows.tagging.survey import NO_VERSION, survey_repository
 from publisher.workflows.tagging.writer import LOOKS, ROUNDS, Step, in_order
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def wrong_in(
     session: Session, destinations: Iterable[Destination], only: Container[Reference] | None = None
 ) -> list[Step]:
     """The same for several repositories, as they stand now; `only`: of these tags."""
-    steps = (step for destination in destinations for step in drift(survey_repository(session, destination)))
+    steps = (
+        step for destination in destinations for step in drift(survey_repository(session, destination, NO_VERSION))
+    )
     return [step for step in steps if only is None or step.reference in only]
 
 

@@ -48,15 +48,25 @@ def ask_images(
     nothing.
     """
     versions = tuple(released)
-    reader = tag_reader(ruleset)
-    while tags := to_ask(ruleset, state, versions):
-
-        def ask(tag: str) -> str:
-            return _stated(remote, tag, lambda text: reader.stated(tag, text) is not None)
-
-        answers = session.parallel(ask, tags)
-        state = msgspec.structs.replace(state, stated={**state.stated, **dict(zip(tags, answers, strict=True))})
+    while (told := ask_first_images(session, remote, ruleset, state, versions)) is not None:
+        state = told
     return state
+
+
+def ask_first_images(
+    session: Session, remote: RemoteRepository, ruleset: Ruleset, state: Published, released: Iterable[Version] = ()
+) -> Published | None:
+    """As ask_images, once: the highest that each floating tag depends on; None where nothing is left to ask."""
+    tags = to_ask(ruleset, state, released)
+    if not tags:
+        return None
+    reader = tag_reader(ruleset)
+
+    def ask(tag: str) -> str:
+        return _stated(remote, tag, lambda text: reader.stated(tag, text) is not None)
+
+    answers = session.parallel(ask, tags)
+    return msgspec.structs.replace(state, stated={**state.stated, **dict(zip(tags, answers, strict=True))})
 
 
 def _stated(remote: RemoteRepository, tag: str, fits: Callable[[str], bool]) -> str:
@@ -68,7 +78,7 @@ def _stated(remote: RemoteRepository, tag: str, fits: Callable[[str], bool]) -> 
         if fits(annotated := content.annotations.get(_KEY, "")):
             return annotated
         labelled = _label(remote, content)
-    except (PublishError, msgspec.MsgspecError):
+    except (PublishError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
     return labelled if fits(labelled) else ""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from publisher.model.errors import PublishError
 from publisher.model.reference import Tag
 from publisher.model.value import Value
 from publisher.planning.candidates import PlanRequest, bound_rules, to_read
-from publisher.planning.lines import LineState, Published, survey, survey_reads
+from publisher.planning.lines import LineState, Published, VersionChoice, reads_left, survey, survey_reads
 from publisher.workflows.jobs import jobs, request_of
-from publisher.workflows.tagging.stated_versions import ask_images
+from publisher.workflows.tagging.stated_versions import ask_first_images, ask_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,9 +124,12 @@ class SurveyedRepository(Value, frozen=True):
 
 def configured_destinations(session: Session, wish: PlanOptions) -> tuple[Destination, ...]:
     """The repositories that configuration and options name, each with its image's rules."""
+    if session.configuration.file is None and not (wish.rules or wish.flavor):
+        session.progress.step("rules    by the default rules: there is no publish.toml here")
     rulesets: dict[Repository, Ruleset] = {}
     for job in jobs(session.settings, wish):
-        ruleset = bound_rules(request_of(session, job, wish), session.facts)
+        with session.configuration.locate_rules():
+            ruleset = bound_rules(request_of(session, job, wish), session.facts)
         for repository in job.repositories:
             rulesets.setdefault(repository, ruleset)
     session.aim(rulesets)
@@ -133,7 +138,9 @@ def configured_destinations(session: Session, wish: PlanOptions) -> tuple[Destin
 
 def destination_of(session: Session, repository: Repository, wish: PlanOptions) -> Destination:
     """One repository, with the rules of the image that names it, else those of the options, else the default ones."""
-    return session.destination(repository, bound_rules(_request_for(session, repository, wish), session.facts))
+    with session.configuration.locate_rules():
+        ruleset = bound_rules(_request_for(session, repository, wish), session.facts)
+    return session.destination(repository, ruleset)
 
 
 def _request_for(session: Session, repository: Repository, wish: PlanOptions) -> PlanRequest:
@@ -144,19 +151,24 @@ def _request_for(session: Session, repository: Repository, wish: PlanOptions) ->
     return PlanRequest(rules=wish.rules or settings.tags.rules, flavor=wish.flavor or settings.tags.flavor)
 
 
-def survey_repository(session: Session, destination: Destination) -> SurveyedRepository:
-    """One tag list, and one HEAD for each tag that is a version, a marker, or may float.
+ALL_VERSIONS: Final = VersionChoice()
+NO_VERSION: Final = VersionChoice(newest=0)
 
+
+def survey_repository(
+    session: Session, destination: Destination, choice: VersionChoice = ALL_VERSIONS
+) -> SurveyedRepository:
+    """One tag list, and one HEAD for each tag that may float, is a marker, or is needed to tell where those belong.
+
+    choice: of which versions the digests are wanted, whether or not a floating tag belongs to them.
     A floating tag that the list doesn't show is asked for too: lists may lag behind.
     """
     remote, ruleset = destination.remote, destination.ruleset
-    tags = frozenset(remote.tags())
-    state = Published(tags, read_tags(session, remote, survey_reads(ruleset, tags)))
-    state = ask_images(session, remote, ruleset, state)
+    state = _read_state(session, remote, ruleset, choice)
     surveyed = survey(ruleset, state)
     late = read_tags(session, remote, (line.tag for line in surveyed.lines if line.state is LineState.MISSING))
     if late:
-        state = Published(tags | late.keys(), {**state.held, **late}, state.stated)
+        state = Published(state.tags | late.keys(), {**state.held, **late}, state.stated)
         surveyed = survey(ruleset, state)
     for tag in surveyed.untold:
         where = f"{tag} of {destination.repository.familiar}"
@@ -164,3 +176,18 @@ def survey_repository(session: Session, destination: Destination) -> SurveyedRep
             f"{where} stays where it is: another tag may be a newer version, and its image doesn't say"
         )
     return SurveyedRepository(destination, state, surveyed)
+
+
+def _read_state(session: Session, remote: RemoteRepository, ruleset: Ruleset, choice: VersionChoice) -> Published:
+    """Read tags, and ask images, until no more would tell where a floating tag belongs."""
+    tags = frozenset(remote.tags())
+    reads = read = survey_reads(ruleset, tags, versions=choice.newest is None)
+    state = Published(tags, read_tags(session, remote, reads))
+    while True:
+        if reads := reads_left(ruleset, state, choice) - read:
+            read |= reads
+            state = replace(state, held={**state.held, **read_tags(session, remote, reads)})
+        elif (told := ask_first_images(session, remote, ruleset, state)) is not None:
+            state = told
+        else:
+            return state

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from publisher.model.errors import Interrupted, PublishError, Refused, Unreachable, VerificationFailed
+from publisher.model.errors import Interrupted, PublishError, Refused, TimeUp, Unreachable, VerificationFailed
 from publisher.model.plan import Action, Kind
 from publisher.model.receipt import Change, State
 from publisher.model.value import Value
@@ -151,7 +151,10 @@ class TagWriter:
         try:
             work()
             self._check_overtaken()
-        except (Exception, Interrupted) as error:  # noqa: BLE001 - it is raised, or told with the tags
+        except Interrupted as interrupt:
+            self._session.stop(interrupt)
+            return self._end(interrupt)
+        except Exception as error:  # noqa: BLE001 - it is raised, or told with the tags
             return self._end(error)
         except KeyboardInterrupt as interrupt:  # a program that uses the library handles its own signals
             self._end(interrupt)
@@ -220,7 +223,9 @@ class TagWriter:
                 self._note(step, None, State.UNKNOWN)
                 raise error from None
             if digest != step.goal:
-                self._note(step, digest, State.NOT_DONE)
+                # A request that was cut at the end of the time may still be on its way.
+                is_cut = isinstance(error.as_error() if isinstance(error, Interrupted) else error, TimeUp)
+                self._note(step, *((None, State.UNKNOWN) if is_cut else (digest, State.NOT_DONE)))
                 raise
 
     def _after_failure(self, step: Step, error: PublishError | Interrupted) -> Digest | None:
