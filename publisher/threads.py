@@ -6,11 +6,12 @@ import signal
 import threading
 import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
     from types import FrameType
 
@@ -25,6 +26,16 @@ _INTERRUPT_GRACE: Final = 60.0
 """Seconds that an interrupt waits for an engine that doesn't answer."""
 _END_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 """What asks a run to end; the alarm is the end of its time."""
+
+
+class _Stop:
+    """Whether the work that a thread has a part of is to end: `error` is what ended it."""
+
+    error: BaseException | None = None
+
+
+_STOP: Final[ContextVar[_Stop | None]] = ContextVar("stop", default=None)
+"""Of the work side by side that this thread belongs to; None in the main thread."""
 
 
 def run_to_end(work: Callable[[], Result]) -> Result:
@@ -82,24 +93,87 @@ def run_parallel(
 ) -> list[Result]:
     """Do `work` on each item side by side; results in order.
 
-    After a failure, or a signal, what hasn't begun doesn't. finish_all: failures stop nothing, and the first in the
-    order of the items is raised once all have ended. on_stop: takes what is raised, while other threads still work.
+    After a failure, or a signal, what hasn't begun doesn't; a signal is raised in what is done side by side within
+    `work` too. finish_all: failures stop nothing, and the first in the order of the items is raised once all have
+    ended. on_stop: takes what is raised, while other threads still work.
     """
-    waiting = list(items)
+    waiting, stop = list(items), _Stop()
     if not waiting:
         return []
+
+    def part(item: Item) -> Result:
+        _STOP.set(stop)
+        return work(item)
+
     with deferred_signals() as signals, ThreadPoolExecutor(min(threads, len(waiting)), name) as pool:
         try:
-            jobs = [pool.submit(work, item) for item in waiting]
+            signals.check()
+            # What the thread says of itself, such as the image that it works on, its parts say too.
+            jobs = [pool.submit(copy_context().run, part, item) for item in waiting]
             if not finish_all:
                 return signals.results(jobs)
             signals.wait(jobs)
             return [job.result() for job in jobs]
         except BaseException as error:
+            if error is signals.raised or not isinstance(error, Exception):
+                stop.error = error
             if on_stop:
                 on_stop(error)
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def beside(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
+    """Do `work` while the block does something else; yields what waits for its result. A block that fails stops it."""
+    stop = _Stop()
+
+    def part() -> Result:
+        _STOP.set(stop)
+        return work()
+
+    job = _Job(part)
+
+    def wait_for_result() -> Result:
+        with deferred_signals() as signals:
+            while not job.done.wait(POLL_SECONDS):
+                signals.check()
+        result: Result = job.result()
+        return result
+
+    job.start()
+    try:
+        yield wait_for_result
+    except BaseException as error:
+        stop.error = error
+        raise
+
+
+class Turns:
+    """A lock for each key; who takes several waits for all."""
+
+    def __init__(self) -> None:
+        self._locks: dict[Hashable, threading.Lock] = {}
+        self._changes = threading.Lock()
+
+    @contextmanager
+    def take(self, keys: Iterable[Hashable], check: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Wait until nobody else has any of the keys. check: raises where the wait is to end."""
+        with ExitStack() as held:
+            # All take them in one order, so that no two wait for each other.
+            for key in sorted(set(keys), key=repr):
+                with self._changes:
+                    lock = self._locks.setdefault(key, threading.Lock())
+                _acquire(lock, check)
+                held.callback(lock.release)
+            yield
+
+
+def _acquire(lock: threading.Lock, check: Callable[[], None]) -> None:
+    with deferred_signals() as signals:
+        while not lock.acquire(timeout=POLL_SECONDS):
+            signals.check()
+            check()
 
 
 class _Job(threading.Thread):
@@ -111,13 +185,14 @@ class _Job(threading.Thread):
     def __init__(self, work: Callable[[], Any]) -> None:
         super().__init__(daemon=True, name="job")
         self.done = threading.Event()
+        self._context = copy_context()
         self._work = work
         self._result: Any = None
         self._error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            self._result = self._work()
+            self._result = self._context.run(self._work)
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             self._error = error
         finally:
@@ -130,10 +205,16 @@ class _Job(threading.Thread):
 
 
 class DeferredSignals:
-    """Signals that are noted instead of handled; `pending` is the first of them, None where none came."""
+    """Signals that are noted instead of handled; `pending` is the first of them, None where none came.
+
+    In a thread that has a part of some work: the signal that ended that work.
+    """
 
     def __init__(self) -> None:
         self.pending: int | None = None
+        self.raised: BaseException | None = None
+        """What a signal raised, once it has."""
+        self._stop = _STOP.get()
         self._handlers: dict[int, Handler] = {}
 
     def install(self) -> None:
@@ -151,9 +232,16 @@ class DeferredSignals:
 
     def check(self) -> None:
         """Do what the signal that came does: it raises, as a rule."""
+        if self._stop is not None and self._stop.error is not None:
+            self.raised = self._stop.error
+            raise self.raised
         if self.pending is not None:
             number, self.pending = self.pending, None
-            self._handlers[number](number, None)
+            try:
+                self._handlers[number](number, None)
+            except BaseException as error:
+                self.raised = error
+                raise
 
     def wait(self, jobs: Sequence[Future[Any]]) -> None:
         """Wait for all, however they end; a signal is raised while they go on."""

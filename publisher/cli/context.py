@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from publisher.cli.github import ReportContext
+from publisher.model.errors import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +35,12 @@ class RunContext:
         """How the runs ended that `error` breaks off, which came where no run awaited it: it is the last one's."""
         from publisher.workflows.record import RunRecord
 
-        *earlier, last = [each for each in self.records if isinstance(each, RunRecord) and each.is_under_way]
-        return [*(record.run or record.end(error) for record in earlier), last.break_off(error)]
+        records = [each for each in self.records if isinstance(each, RunRecord) and each.is_under_way]
+        runs = [record.run or record.end(error) for record in records]
+        # Of images side by side each that was broken off says so itself, and one that was done stays so.
+        if len(runs) > 1 and any(isinstance(run.error, Stopped) for run in runs):
+            return runs
+        return [*runs[:-1], records[-1].break_off(error)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,14 +34,12 @@ def command(
     """
     from publisher.model.plan import Plans
     from publisher.workflows.jobs import released_jobs
-    from publisher.workflows.plan import planned
+    from publisher.workflows.plan import plan_images
 
     with open_session(options) as session:
         plan_options = make_plan_options(**flags)
-        plans = {
-            job.name or "": planned(session, job, plan_options, sources, offline=offline)
-            for job in released_jobs(session, plan_options, nameless=True)
-        }
+        images = released_jobs(session, plan_options, nameless=True)
+        plans = plan_images(session, images, plan_options, sources, offline=offline)
     document: Plan | Plans = plans[""] if "" in plans else Plans(plans=plans)
     _show(options, document, plans, file, form)
     bad = any(plan.refusals or not (plan.moves or plan.tags or (offline and form == "json")) for plan in plans.values())

@@ -22,7 +22,6 @@ from publisher.cli.options import (
     planning,
     uses_color,
 )
-from publisher.model.errors import PublishError
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from publisher.model.attestation import SignOptions
     from publisher.model.plan import Plan
     from publisher.workflows.jobs import PlanOptions, ReleaseDraft
-    from publisher.workflows.record import Run
     from publisher.workflows.release import ReleaseOptions
 
 
@@ -65,6 +63,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
     sbom: str | None
     username: str | None
     password_stdin: bool
+    jobs: int | None
     yes: bool
     form: str
 
@@ -125,6 +124,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 @click.option("--key", metavar="FILE|env://NAME", help="Sign it with this key.")
 @click.option("--no-sign", is_flag=True, help="Leave out what [sign] asks for.")
 @click.option("--sbom", metavar="FILE|syft|trivy", help="The SBOM to sign, or what makes it.")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Release N images at once.")
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @limited
@@ -143,12 +143,11 @@ def command(options: GlobalOptions, /, **flags: Any) -> int:
 
 def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
     from publisher.cli.rendering import show_runs
+    from publisher.workflows.images import prepare_images, refuse_images, release_images
     from publisher.workflows.jobs import is_planned_only, released_jobs
     from publisher.workflows.plan import SavedPlans
-    from publisher.workflows.release import prepare, release
 
     release_options = flags.release_options()
-    runs: list[Run] = []
     with open_session(options, flags.username, password_stdin=flags.password_stdin) as session:
         plan_options = flags.plan_options()
         if flags.plan_file:
@@ -158,40 +157,22 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
         is_planned = is_planned_only(session, plan_options)
         dry_run = flags.dry_run or is_planned
         release_options = replace(release_options, dry_run=dry_run)
-        drafts = [
-            prepare(session, job, plan_options, flags.sources, release_options)
-            for job in released_jobs(session, plan_options)
-        ]
+        images = released_jobs(session, plan_options)
+        drafts = prepare_images(session, images, plan_options, flags.sources, release_options)
         if dry_run:
             code = _only_plan(options, drafts, flags.form)
             # That a pull request would give no tag is no fault of it.
             return 0 if is_planned else code
         # All are refused or agreed to before anything of the first is sent.
-        for draft in drafts:
-            _agree(options, draft, yes=flags.yes, form=flags.form)
-        for draft in drafts:
-            try:
-                runs.append(release(session, draft, release_options))
-                if session.is_stopped:
-                    break
-            except PublishError as error:
-                runs = _stop_runs(runs, draft, error)
-                break
+        if flags.form == "text" and not options.quiet:
+            for draft in drafts:
+                _show_plan_beside(options, draft.plan)
+        refuse_images(drafts)
+        _agree(drafts, yes=flags.yes)
+        runs = release_images(session, drafts, release_options, flags.jobs)
     named = zip(runs, drafts, strict=False)
     options.report_context.images = {run.receipt.id: draft.job.name for run, draft in named if draft.job.name}
     return show_runs(options, runs, flags.form)
-
-
-def _stop_runs(runs: list[Run], draft: ReleaseDraft, error: PublishError) -> list[Run]:
-    """The runs so far, the last with the error that stopped the next image; raises it where no tag was changed yet."""
-    from publisher.model.errors import Incomplete
-    from publisher.workflows.record import touched
-
-    if not any(touched(run.receipt.moves) for run in runs):
-        raise error
-    message = f"{', '.join(draft.plan.images)} was not released, other images were: {error.message}"
-    hint = "run the same command again: it finishes what is left"
-    return [*runs[:-1], replace(runs[-1], error=Incomplete(message, reference=error.reference, hint=hint))]
 
 
 def _only_plan(options: GlobalOptions, drafts: list[ReleaseDraft], form: str) -> int:
@@ -216,17 +197,16 @@ def _show_plan(options: GlobalOptions, plan: Plan) -> None:
     click.echo(plan_text(plan, color=uses_color(options)), nl=False)
 
 
-def _agree(options: GlobalOptions, draft: ReleaseDraft, *, yes: bool, form: str) -> None:
-    """Show the plan; on a terminal ask."""
+def _show_plan_beside(options: GlobalOptions, plan: Plan) -> None:
+    """The plan of a release, which is no result."""
     from publisher.report.cells import columns
     from publisher.report.tables import plan_text
-    from publisher.workflows.release import refuse
 
-    if form == "text" and not options.quiet:
-        click.echo(
-            plan_text(draft.plan, color=options.color and sys.stderr.isatty(), width=columns(sys.stderr)), err=True
-        )
-    refuse(draft.plan)
-    writes = any(move.action.writes for move in draft.plan.moves)
+    click.echo(plan_text(plan, color=options.color and sys.stderr.isatty(), width=columns(sys.stderr)), err=True)
+
+
+def _agree(drafts: list[ReleaseDraft], *, yes: bool) -> None:
+    """On a terminal ask, once for all images."""
+    writes = any(move.action.writes for draft in drafts for move in draft.plan.moves)
     if writes and can_ask(yes=yes):
-        click.confirm("Release this?", abort=True, err=True)
+        click.confirm("Release this?" if len(drafts) == 1 else "Release these?", abort=True, err=True)

@@ -75,12 +75,17 @@ def _show_tables(options: GlobalOptions, runs: Sequence[Run]) -> None:
     color = options.color and sys.stdout.isatty()
     if sys.stdout.isatty() and not options.quiet and any(run.receipt.command == "release" for run in runs):
         click.echo(err=True)  # apart from the steps above it
+    if len(runs) > 1:
+        from publisher.report.images_table import receipts_text
+
+        return show_text(receipts_text([run.receipt for run in runs], color=color))
     for run in runs:
         is_dry = run.intended and not _is_written(run)
         if is_dry and run.error is None:
             show_text(intended_text(run.receipt, run.intended, color=color))
         else:
             show_text(receipt_text(run.receipt, color=color))
+    return None
 
 
 @contextmanager

@@ -108,6 +108,13 @@ class RunOptions(Value, frozen=True, kw_only=True):
         )
 
     @property
+    def claims(self) -> frozenset[str]:
+        """What another run can't have at the same time: ports of the machine, and folders that it may write to."""
+        ports = {f"port {port.host}/{port.protocol}" for port in self.ports if port.host}
+        folders = {volume.source for volume in self.volumes if volume.is_bind and not volume.read_only}
+        return frozenset(ports | folders | ({"network host"} if self.network == "host" else set()))
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """The values of env that must not be shown, by their keys' names."""
         return tuple(value for key, value in self.env.items() if _SECRET.search(key))

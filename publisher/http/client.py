@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from publisher.model.credential import Credential
 
 _UNAUTHORIZED = 401
+_NOBODY_ASKED = 60.0
 # 301, 302 and 303 turn other methods into a GET, whose success would say nothing about what was asked for.
 _REDIRECTS = {
     301: {"GET", "HEAD"},
@@ -73,6 +74,8 @@ class Client:
         self._pools: dict[tuple[Origin, bool], ConnectionPool] = {}
         self._contexts: dict[HostSettings, ssl.SSLContext] = {}
         self._lock = threading.Lock()
+        self.round_trip = _NOBODY_ASKED
+        """Seconds of the quickest exchange so far."""
 
     def base_url(self, host: str) -> str:
         """`https://host`, or `http://host` where plain HTTP is allowed: on loopback, or by the configuration."""
@@ -169,6 +172,7 @@ class Client:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self._trace_request(hop, type(error).__name__, start)
             raise explain(error, origin.netloc, once=not request.repeatable) from None
+        self.round_trip = min(self.round_trip, time.perf_counter() - start)
         self._trace_request(hop, str(response.status), start)
         return response
 

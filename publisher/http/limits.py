@@ -29,7 +29,7 @@ HEAD_SECONDS: Final = 120.0
 DOCUMENT_SECONDS: Final = 120.0
 """For a body that is read whole; a streamed one may take as long as bytes keep coming."""
 
-CONNECTIONS: Final = 16
+CONNECTIONS: Final = 64
 """Kept open to one host."""
 MOST_REDIRECTS: Final = 5
 LONGEST_LOCATION: Final = 8 * 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from publisher.model.credential import Answer
@@ -148,3 +148,11 @@ class Progress(Protocol):
 
     def meter(self, label: str, total: int | None) -> AbstractContextManager[Meter]:
         """A bar for `total` bytes; None when unknown."""
+
+
+@runtime_checkable
+class ImagesProgress(Progress, Protocol):
+    """As Progress, where several images that go on side by side are shown together."""
+
+    def images(self, names: Sequence[str]) -> AbstractContextManager[None]:
+        """While the images of these names are released."""

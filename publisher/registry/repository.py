@@ -353,9 +353,9 @@ class RemoteRepository:
         """Send a blob that is known beforehand in one request; raises NotTaken where it has to go piece by piece."""
         push_blob(self._sessions, blob, body)
 
-    def prove_push(self) -> None:
-        """Open an upload session, which shows the right to push; the next upload uses it."""
-        self._sessions.ensure_spare()
+    def prove_push(self, blobs: int = 1) -> None:
+        """Open an upload session, which shows the right to push, or one for each of some blobs; they use them."""
+        self._sessions.ensure_spare(blobs)
 
     def close(self) -> None:
         """Cancel sessions that nobody used."""

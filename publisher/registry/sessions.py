@@ -10,6 +10,7 @@ from publisher.http.headers import read_number
 from publisher.http.origin import Origin, follow
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference, PublishError, VerificationFailed
+from publisher.threads import run_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 WINDOW: Final = 16 * 1024 * 1024
 """Bytes kept to be sent again, of all blobs together: what sockets and proxies hold when a connection breaks."""
 _SMALLEST_WINDOW: Final = 2 * 1024 * 1024
+_CANCELLED: Final = 8
+"""Sessions ended at once."""
 
 
 class RepositoryRequests(Protocol):
@@ -66,10 +69,14 @@ class UploadSessions:
         self.takes_whole: bool | None = None
         """Whether a session may begin with the whole blob; None until it was tried."""
 
-    def ensure_spare(self) -> None:
-        """Have a spare session, which shows the right to push."""
-        if not self._spare:
+    def ensure_spare(self, count: int = 1) -> None:
+        """Have spare sessions, which show the right to push."""
+
+        def open_spare(_number: int) -> None:
             self._spare.append(self.initiate_upload())
+
+        missing = range(count - len(self._spare))
+        run_parallel(open_spare, missing, threads=count, name="session", finish_all=True)
 
     def add_spare(self, response: Response) -> None:
         """Keep the session that a mount opened, where it opened one."""
@@ -124,8 +131,7 @@ class UploadSessions:
             unused = [*self._spare, *self._abandoned]
             self._spare.clear()
             self._abandoned.clear()
-        for location in unused:
-            self.cancel(location)
+        run_parallel(self.cancel, unused, threads=_CANCELLED, name="cancel")
 
     def back_off(self, attempt: int) -> None:
         """Wait before try `attempt` + 1."""

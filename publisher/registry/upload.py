@@ -107,7 +107,7 @@ _SEGMENT: Final = 512 * 1024 * 1024
 _UNBOUNDED: Final = 1 << 62
 _PIECE: Final = 4 * 1024 * 1024
 """Bytes of one request with a Content-Range, for registries that don't take a stream."""
-SMALL: Final = 1024 * 1024
+SMALL: Final = 4 * 1024 * 1024
 """Bytes of a blob that is held whole until the registry has it: it can always be sent again."""
 _SMALLEST_PIECE: Final = 64 * 1024
 _LOST_AS_STREAM: Final = 3

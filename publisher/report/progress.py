@@ -7,15 +7,17 @@ import re
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 from publisher.model.printable import printable
+from publisher.model.protocols import ImagesProgress
 from publisher.report.cells import wrap_message
+from publisher.report.current_image import current_image
 from publisher.report.workflow_commands import annotation, workflow_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from rich.progress import Progress as Bars
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from publisher.model.protocols import Meter, Progress
     from publisher.model.value import Place
+    from publisher.report.image_frame import ImageFrame
 
 
 # The first word of a line, and the step that the time before that line belongs to.
@@ -66,6 +69,11 @@ class Stopwatch:
         """A meter of the one who shows it."""
         return self._progress.meter(label, total)
 
+    def images(self, names: Sequence[str]) -> AbstractContextManager[None]:
+        """A frame of the one who shows it."""
+        progress = self._progress
+        return progress.images(names) if isinstance(progress, ImagesProgress) else nullcontext()
+
 
 _WARNING = "warning:"
 # The width of a step's first word: what goes on in another line stands below what follows it.
@@ -95,11 +103,15 @@ class Teller:
         self._redact = redact
         self._lock = threading.Lock()
         self._bars: Bars | None = None
+        self._frame: ImageFrame | None = None
         self._meters = 0
 
     def step(self, text: str) -> None:
-        """A step, in one line."""
-        if not self._quiet:
+        """A step, in one line; of one of several images on a terminal, in the image's own line."""
+        image = current_image()
+        if self._frame and image in self._frame:
+            self._frame.show(image, printable(self._redact(text)))
+        elif not self._quiet:
             self._write(text)
 
     def warn(self, text: str, place: Place | None = None) -> None:
@@ -127,6 +139,8 @@ class Teller:
         self._write(text, "  ")
 
     def _write(self, text: str, prefix: str = "") -> None:
+        if image := current_image():
+            prefix = f"{prefix}{image}: "
         line = prefix + safe_lines(printable(self._redact(text)))
         self._print(self._lines(line))
 
@@ -149,6 +163,11 @@ class Teller:
     @contextmanager
     def meter(self, label: str, total: int | None) -> Iterator[Meter]:
         """A bar on a terminal; elsewhere one line at the end, for what took a while."""
+        image = current_image()
+        if self._frame and image in self._frame:
+            self._frame.begin(image, total)
+            yield _ImageMeter(self._frame, image)
+            return
         if self._bars_shown:
             with self._bar(printable(self._redact(label)), total) as bar:
                 yield bar
@@ -157,6 +176,26 @@ class Teller:
         yield counter
         if counter.count and counter.seconds > 1:
             self.step(f"  {label}: {size(counter.count)} in {counter.seconds:.1f} s")
+
+    @contextmanager
+    def images(self, names: Sequence[str]) -> Iterator[None]:
+        """While several images are released: on a terminal one line for each of them, redrawn in place."""
+        if not self._bars_shown:
+            yield
+            return
+        from publisher.report.image_frame import ImageFrame
+
+        self._frame = ImageFrame(self._stream, names, color=self._color)
+        self._bars = self._frame.bars
+        self._meters += 1
+        self._bars.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._bars.stop()
+                self._bars = self._frame = None
+                self._meters -= 1
 
     @contextmanager
     def _bar(self, label: str, total: int | None) -> Iterator[Meter]:
@@ -209,6 +248,17 @@ class _Bar:
         task = next(task for task in self._bars.tasks if task.id == self._task)
         if task.total is not None and task.completed > task.total:
             self._bars.update(self._task, total=task.completed)
+
+
+class _ImageMeter:
+    """The bytes of one of several images, in its line."""
+
+    def __init__(self, frame: ImageFrame, image: str) -> None:
+        self._frame = frame
+        self._image = image
+
+    def advance(self, amount: int) -> None:
+        self._frame.advance(self._image, amount)
 
 
 def _new_bars(stream: TextIO, *, color: bool) -> Bars:

@@ -11,7 +11,7 @@ from publisher.model.errors import Unreachable, VerificationFailed
 from publisher.model.manifest import Descriptor
 from publisher.threads import deferred_signals
 from publisher.transfer.layer_upload import THREADS
-from publisher.transfer.pipe import Budget, Halt, Pipe, halting
+from publisher.transfer.pipe import MEMORY, Halt, Pipe, halting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 _PIECE: Final = 1 << 20
 _DEPTH: Final = 4
 """Pieces of a blob that wait to be sent: 4 MiB."""
-_BUDGET: Final = 48 << 20
 _LARGE: Final = 12 << 20
-"""What a large blob takes of the budget: its pipe, and its share of what uploads keep to send again."""
+"""What a large blob takes of the memory: its pipe, and its share of what uploads keep to send again."""
 _SMALL: Final = 1 << 20
 _MEDIA_TYPE: Final = "application/octet-stream"
 
@@ -71,11 +70,10 @@ class _Sender:
         self.remember = remember
         self._store = store
         self._pool = pool
-        self._budget = Budget(_BUDGET, halt)
 
     def submit(self, upload: BlobUpload, size: int) -> Future[Descriptor]:
         """Begin an upload, once there is memory for it."""
-        share = self._budget.acquire(max(_SMALL, min(size, _LARGE)))
+        share = MEMORY.acquire(max(_SMALL, min(size, _LARGE)), self.halt)
         with deferred_signals():
             job = self._pool.submit(self._store.upload, upload)
         job.add_done_callback(partial(self._ended, upload, share))
@@ -85,7 +83,7 @@ class _Sender:
         upload.stop_reading()
         if (error := done.exception()) is not None:
             self.halt.fail(error)
-        self._budget.release(share)
+        MEMORY.release(share)
 
 
 def _read(source: BlobStream, blobs: Iterable[StreamedBlob], sender: _Sender, meter: Meter) -> Iterator[BlobUpload]:

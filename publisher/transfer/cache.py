@@ -16,6 +16,7 @@ from publisher.model.errors import PublishError
 from publisher.model.manifest import Descriptor
 from publisher.model.reference import Repository
 from publisher.transfer.reuse import BlobLocation
+from publisher.transfer.turns import BlobTurns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -48,6 +49,7 @@ class BlobCache:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.turns = BlobTurns()
 
     def locations(
         self, target: Repository, compression: Compression, diff_ids: Iterable[Digest]

@@ -9,26 +9,36 @@ from publisher.model.errors import BadManifest, VerificationFailed
 from publisher.model.manifest import MOST_ENTRIES, Content, Index, Manifest
 from publisher.model.value import Value
 from publisher.threads import run_parallel
-from publisher.transfer.pipe import Budget, Halt
+from publisher.transfer.pipe import MEMORY, Halt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from publisher.model.digest import Digest
     from publisher.model.manifest import Descriptor
     from publisher.model.protocols import Meter, Progress, PushTarget, StoredImage
     from publisher.model.reference import Repository
+    from publisher.transfer.turns import BlobTurns
 
 _PIECE: Final = 1 << 20
 _THREADS: Final = 6
-_BUDGET: Final = 48 << 20
+"""Blobs on their way at once."""
+_LOOKS: Final = 32
+"""Small requests at once: on a long line a second round takes as long as the first."""
 _LARGE: Final = 16 << 20
-"""What a large blob takes of the budget: its upload keeps so much to send again."""
+"""What a large blob takes of the memory: its upload keeps so much to send again."""
 _DEEPEST: Final = 8
 
 
 class Cache(Protocol):
-    """What is remembered of blobs between runs; guesses, of which a wrong one costs a request."""
+    """What is remembered of blobs between runs; guesses, of which a wrong one costs a request.
+
+    turns: of the blobs that several images are about to send.
+    """
+
+    @property
+    def turns(self) -> BlobTurns:
+        """Kept for the run."""
 
     def origins(self, target: Repository, digests: Iterable[Digest]) -> Mapping[Digest, Repository]:
         """Other repositories of the target's registry, by the blobs that they hold."""
@@ -54,7 +64,7 @@ def _collect(image: StoredImage, content: Content, manifests: dict[str, Content]
         new = [entry for entry in content.manifests if str(entry.digest) not in manifests]
         if len(new) + len(manifests) > MOST_ENTRIES:
             raise BadManifest(f"the image has more than {MOST_ENTRIES:,} manifests")
-        for child in run_parallel(partial(_child, image), new, threads=_THREADS, name="collect"):
+        for child in run_parallel(partial(_child, image), new, threads=_LOOKS, name="collect"):
             _collect(image, child, manifests, depth + 1)
     manifests[str(content.digest)] = content
     if len(manifests) > MOST_ENTRIES + 1:
@@ -80,33 +90,53 @@ class _CopyPass(Value, frozen=True):
     store: PushTarget
     mountable: tuple[Repository, ...]
     origins_by_blob: Mapping[Digest, Repository]
-    remember: Callable[[Descriptor], None]
+    cache: Cache | None
     meter: Meter
     halt: Halt
-    budget: Budget
-    present: frozenset[Digest]
+
+    def exists(self, blob: Descriptor) -> bool:
+        """Whether the blob needn't be sent."""
+        exists = blob_exists(self.store, blob, self.mountable, self.origins_by_blob)
+        if exists:
+            self.meter.advance(blob.size)
+        return exists
 
     def send(self, blob: Descriptor) -> None:
-        """Bring one blob over, by the cheapest way that works."""
-        self.halt.check()
-        if blob.digest not in self.present and not blob_exists(self.store, blob, self.mountable, self.origins_by_blob):
-            share = self.budget.acquire(min(blob.size, _LARGE))
-            try:
-                self.store.upload(_CopiedBlob(self.image, blob, self.halt, self.remember))
-            finally:
-                self.budget.release(share)
+        """Bring one blob over, unless another image of this run brings it: then it is mounted from there."""
+        if self.cache is None:
+            self._upload(blob)
+        else:
+            with self.cache.turns.take(self.store.repository.registry, [blob.digest], self.halt.check):
+                home = self.cache.turns.home(self.store.repository.registry, blob.digest)
+                if home is None or not blob_exists(self.store, blob, (), {blob.digest: home}):
+                    self._upload(blob)
+                self.cache.turns.add_home(self.store.repository, blob.digest)
         self.meter.advance(blob.size)
+
+    def _upload(self, blob: Descriptor) -> None:
+        self.halt.check()
+        share = MEMORY.acquire(min(blob.size, _LARGE), self.halt)
+        try:
+            self.store.upload(_CopiedBlob(self.image, blob, self.halt, self.remember))
+        finally:
+            MEMORY.release(share)
+
+    def remember(self, blob: Descriptor) -> None:
+        """Keep where a blob is, for later runs."""
+        if self.cache is not None:
+            self.cache.remember_blob(self.store.repository, blob)
 
 
 def blob_exists(
     store: PushTarget, blob: Descriptor, mountable: Iterable[Repository], origins_by_blob: Mapping[Digest, Repository]
 ) -> bool:
-    """Whether a store holds a blob, or has just taken it over from another repository of its registry."""
-    if store.blob_size(blob.digest) == blob.size:
-        return True
+    """Whether a store holds a blob, or has just taken it over from another repository of its registry.
+
+    Where a home of the blob is known it is mounted at once: one request, whether it is there already or not.
+    """
     origin = origins_by_blob.get(blob.digest)
-    origins = dict.fromkeys((*mountable, origin) if origin else mountable)
-    return any(store.mount(blob.digest, origin) for origin in origins)
+    origins = dict.fromkeys((*mountable, origin) if origin and origin != store.repository else mountable)
+    return any(store.mount(blob.digest, each) for each in origins) or store.blob_size(blob.digest) == blob.size
 
 
 def find_missing(
@@ -117,7 +147,7 @@ def find_missing(
     if not wanted:
         return {}
     known = cache.origins(store.repository, [blob.digest for blob in wanted])
-    exist = run_parallel(lambda blob: blob_exists(store, blob, origins, known), wanted, threads=_THREADS, name="lookup")
+    exist = run_parallel(lambda blob: blob_exists(store, blob, origins, known), wanted, threads=_LOOKS, name="lookup")
     return {blob.digest: blob for blob, exists in zip(wanted, exist, strict=True) if not exists}
 
 
@@ -130,13 +160,15 @@ def send_stored(
     root: Content | None = None,
     cache: Cache | None = None,
     present: frozenset[Digest] = frozenset(),
+    beside: Sequence[Callable[[], None]] = (),
 ) -> Content:
     """Send all blobs that are missing, then the manifests by digest, the root last; returns the root.
 
     All manifests are read before anything is sent, so a partial index sends nothing.
     origins: repositories of the same registry that may hold the blobs: they are mounted from there.
     cache: what is remembered of blobs in other repositories of the registry; told of each before its upload ends.
-    present: blobs that the store is known to hold.
+    present: blobs that the store is known to hold. beside: what is done while the store is asked for the others, and
+    raises before anything is sent.
     root: what to send instead of `image`'s own root: an index of some of its platforms, or one manifest of it.
     """
     manifests = collect(image, root)
@@ -144,25 +176,35 @@ def send_stored(
     mountable = tuple(origin for origin in origins if origin != store.repository)
     halt = Halt()
     origins_by_blob = cache.origins(store.repository, blobs) if cache else {}
-
-    def remember(blob: Descriptor) -> None:
-        if cache:
-            cache.remember_blob(store.repository, blob)
-
     with progress.meter("copy", sum(blob.size for blob in blobs.values())) as meter:
-        copying = _CopyPass(
-            image, store, mountable, origins_by_blob, remember, meter, halt, Budget(_BUDGET, halt), present
-        )
+        copying = _CopyPass(image, store, mountable, origins_by_blob, cache, meter, halt)
+        meter.advance(sum(blob.size for digest, blob in blobs.items() if digest in present))
+        missing = _blobs_to_send(copying, [blob for digest, blob in blobs.items() if digest not in present], beside)
         # The first failure, or an interrupt, ends the rest, also in the midst of a blob.
-        run_parallel(copying.send, blobs.values(), threads=_THREADS, name="copy", on_stop=halt.fail)
+        run_parallel(copying.send, missing, threads=_THREADS, name="copy", on_stop=halt.fail)
     _put_manifests(store, manifests)
     return manifests[-1]
+
+
+def _blobs_to_send(
+    copying: _CopyPass, blobs: Sequence[Descriptor], beside: Sequence[Callable[[], None]]
+) -> list[Descriptor]:
+    """Those blobs that have to be sent."""
+    missing: list[Descriptor] = []
+
+    def check(blob: Descriptor) -> None:
+        if not copying.exists(blob):
+            missing.append(blob)
+
+    works: list[Callable[[], None]] = [*beside, *(partial(check, blob) for blob in blobs)]
+    run_parallel(lambda work: work(), works, threads=_LOOKS, name="lookup", finish_all=True)
+    return missing
 
 
 def _put_manifests(store: PushTarget, manifests: tuple[Content, ...]) -> None:
     """Images side by side, then the indexes that list them, each after its children."""
     images = [content for content in manifests if isinstance(content, Manifest)]
-    run_parallel(store.put_manifest, images, threads=_THREADS, name="manifest")
+    run_parallel(store.put_manifest, images, threads=_LOOKS, name="manifest")
     for content in manifests:
         if isinstance(content, Index):
             store.put_manifest(content)

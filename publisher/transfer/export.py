@@ -15,7 +15,7 @@ from publisher.model.manifest import Descriptor, Manifest, compose_manifest, rea
 from publisher.model.value import Value
 from publisher.threads import deferred_signals
 from publisher.transfer.layer_upload import THREADS, ExportPass, LayerUpload, SentLayer
-from publisher.transfer.pipe import Budget, Halt, halting
+from publisher.transfer.pipe import MEMORY, Halt, halting
 from publisher.transfer.reuse import PresentLayers, look_up
 
 if TYPE_CHECKING:
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from publisher.transfer.compression import Compression
     from publisher.transfer.reuse import BlobLocation
 
-_BUDGET: Final = 48 << 20
 _LARGE: Final = 12 << 20
-"""What a large layer takes of the budget: its pipes, and its share of what uploads keep to send again."""
+"""What a large layer takes of the memory: its pipes, and its share of what uploads keep to send again."""
 _SMALL: Final = 1 << 20
 
 
@@ -118,16 +117,15 @@ def _read(
     layers: Iterator[tuple[Digest | None, Layer]], work: ExportPass, pool: ThreadPoolExecutor, meter: Meter
 ) -> Iterator[SentLayer]:
     """Take the layers one after another; each is on its way while the next is read."""
-    budget = Budget(_BUDGET, work.halt)
     diff_ids = set[Digest]()
     for number, (listed_id, layer) in enumerate(layers):
         if listed_id in diff_ids or (listed_id is not None and listed_id not in work.missing):
             continue
-        share = budget.acquire(max(_SMALL, min(layer.size, _LARGE)))
+        share = MEMORY.acquire(max(_SMALL, min(layer.size, _LARGE)), work.halt)
         upload = LayerUpload(work, number, layer.size)
         with deferred_signals():
             job = pool.submit(work.store.upload, upload)
-        job.add_done_callback(partial(_on_end, upload, work.halt, budget, share))
+        job.add_done_callback(partial(_on_end, upload, work.halt, share))
         diff_id = upload.read_layer(layer, meter)
         if listed_id not in {None, diff_id}:
             raise VerificationFailed(f"the export's layer {listed_id} is {diff_id} by its bytes")
@@ -135,8 +133,8 @@ def _read(
         yield SentLayer(diff_id, upload, job)
 
 
-def _on_end(upload: LayerUpload, halt: Halt, budget: Budget, share: int, done: Future[Descriptor]) -> None:
+def _on_end(upload: LayerUpload, halt: Halt, share: int, done: Future[Descriptor]) -> None:
     upload.stop_reading()
     if (error := done.exception()) is not None:
         halt.fail(error)
-    budget.release(share)
+    MEMORY.release(share)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager, suppress
 from queue import Empty, Full, Queue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from publisher.threads import POLL_SECONDS, deferred_signals
 
@@ -52,27 +52,30 @@ def halting(halt: Halt) -> Iterator[None]:
 class Budget:
     """Bytes of memory that may be in use at once; takers wait for their turn."""
 
-    def __init__(self, size: int, halt: Halt) -> None:
-        self._free = self._size = size
-        self._halt = halt
+    def __init__(self, size: int) -> None:
+        self._free = self.size = size
         self._changed = threading.Condition()
 
-    def acquire(self, amount: int) -> int:
+    def acquire(self, amount: int, halt: Halt) -> int:
         """Wait for `amount` bytes, or the whole budget where that is less; returns what to give back."""
-        share = min(amount, self._size)
+        share = min(amount, self.size)
         with deferred_signals() as signals, self._changed:
             while self._free < share:
                 self._changed.wait(POLL_SECONDS)
-                self._halt.check()
+                halt.check()
                 signals.check()
             self._free -= share
         return share
 
     def release(self, amount: int) -> None:
-        """Hand back what `take` gave."""
+        """Hand back what `acquire` gave."""
         with self._changed:
             self._free += amount
             self._changed.notify_all()
+
+
+MEMORY: Final = Budget(48 << 20)
+"""What all blobs on their way may hold together, however many images are released side by side."""
 
 
 class Pipe:

@@ -29,21 +29,24 @@ if TYPE_CHECKING:
 
 def refuse_frozen(session: Session, draft: ReleaseDraft) -> None:
     """Raise ImmutableTag for a plan that an immutable rule would stop halfway; warn of tags that it freezes."""
-    for destination in draft.destinations:
-        moves = [move for move in draft.plan.moves if move.reference.repository == destination.repository]
-        changing = [move for move in moves if move.action is Action.MOVE]
-        floating = [move for move in moves if move.action is Action.CREATE and move.kind is not Kind.EXACT]
-        is_asked = changing or (floating and draft.published[destination.repository].tags)
-        page = destination.page if is_asked else None
-        settings = _settings(session, page) if page else None
-        if page is None or settings is None or not settings.immutable.enabled:
-            continue
-        for move in changing:
-            if rule := frozen_by(page, settings, move.tag):
-                raise _frozen(move, rule)
-        for move in floating:
-            if rule := frozen_by(page, settings, move.tag):
-                session.progress.warn(f"{move.reference} can be written once only: the immutable rule '{rule}' fits it")
+    session.parallel(lambda destination: _refuse_frozen_in(session, draft, destination), draft.destinations)
+
+
+def _refuse_frozen_in(session: Session, draft: ReleaseDraft, destination: Destination) -> None:
+    moves = [move for move in draft.plan.moves if move.reference.repository == destination.repository]
+    changing = [move for move in moves if move.action is Action.MOVE]
+    floating = [move for move in moves if move.action is Action.CREATE and move.kind is not Kind.EXACT]
+    is_asked = changing or (floating and draft.published[destination.repository].tags)
+    page = destination.page if is_asked else None
+    settings = _settings(session, page) if page else None
+    if page is None or settings is None or not settings.immutable.enabled:
+        return
+    for move in changing:
+        if rule := frozen_by(page, settings, move.tag):
+            raise _frozen(move, rule)
+    for move in floating:
+        if rule := frozen_by(page, settings, move.tag):
+            session.progress.warn(f"{move.reference} can be written once only: the immutable rule '{rule}' fits it")
 
 
 def _settings(session: Session, page: HubPage) -> HubRepository | None:
@@ -63,12 +66,25 @@ def _frozen(move: Move, rule: str) -> ImmutableTag:
     )
 
 
-def prove_push(draft: ReleaseDraft) -> None:
-    """Show the right to push by upload sessions; raises Denied."""
-    for destination in draft.destinations:
+_NEW_BLOBS: Final = 2
+"""What a release nearly always has to send: a config and a layer."""
+
+
+def prove_push(session: Session, draft: ReleaseDraft, *, sends: bool = False) -> None:
+    """Show the right to push by upload sessions; raises Denied.
+
+    sends: whether blobs go to the first repository next, and then to other registries.
+    """
+    first, *others = draft.destinations
+    elsewhere = [other for other in others if other.repository.registry != first.repository.registry]
+    blobs = [(one, _NEW_BLOBS if sends and one in (first, *elsewhere) else 1) for one in (first, *others)]
+
+    def prove(destination: Destination, count: int) -> None:
         # On Docker Hub the first write would create the repository, with the account's default visibility.
         if not destination.repository.on_hub or draft.published[destination.repository].tags:
-            destination.remote.prove_push()
+            destination.remote.prove_push(count)
+
+    session.parallel(lambda pair: prove(*pair), blobs)
 
 
 def create_missing(session: Session, draft: ReleaseDraft, destination: Destination) -> None:

@@ -13,6 +13,7 @@ from publisher.model.plan import Plan, Plans
 from publisher.model.value import Value
 from publisher.planning.candidates import candidates
 from publisher.planning.plan import differences, make_plan
+from publisher.threads import beside
 from publisher.workflows.jobs import ReleaseDraft, request_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from publisher.model.attestation import Signatures, SignOptions
     from publisher.model.facts import Facts
     from publisher.model.manifest import Content
+    from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
+    from publisher.planning.lines import Published
     from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
 
@@ -97,13 +100,22 @@ def draft(
     if offline:
         return ReleaseDraft(job, candidates, (), {}, (), None, make_plan(candidates, {}))
     # A plan that asks nobody starts without what speaks to registries and reads images.
-    from publisher.workflows.content.sources import begin_source, find_known, settle_source
+    from publisher.workflows.content.sources import begin_source, find_known, is_remote, settle_source
     from publisher.workflows.tagging.survey import read_registries
 
     session.aim(job.repositories)
-    begun = [begin_source(session, source, wish.platforms) for source in sources]
     destinations = tuple(session.destination(image.repository, candidates.ruleset) for image in candidates.images)
-    published = read_registries(session, candidates, destinations)
+    remote = {source: begin_source(session, source, wish.platforms) for source in sources if is_remote(source)}
+    published: dict[Repository, Published] = {}
+
+    def ask_registries() -> None:
+        reads = [lambda: published.update(read_registries(session, candidates, destinations))]
+        session.parallel(lambda read: read(), [*reads, *(source.read for source in remote.values())])
+
+    # An engine takes its time to be found and to answer, and so does a registry.
+    with beside(ask_registries) as wait_for_look:
+        begun = [remote.get(source) or begin_source(session, source, wish.platforms) for source in sources]
+        wait_for_look()
     images = tuple(settle_source(session, source, wish.platforms) for source in begun)
     known = find_known(images, candidates, destinations, published)
     plan = make_plan(candidates, published, known)
@@ -137,6 +149,15 @@ def planned(session: Session, job: Job, wish: PlanOptions, sources: Sequence[str
             raise
         session.progress.warn(f"{error.message}: the content is unknown")
         return with_expected_signing(session, draft(session, job, wish, (), offline=offline))
+
+
+def plan_images(
+    session: Session, jobs: Sequence[Job], wish: PlanOptions, sources: Sequence[str], *, offline: bool
+) -> dict[str, Plan]:
+    """What a release of each would do, by its name, "" where it has none."""
+    session.aim(repository for job in jobs for repository in job.repositories)
+    plans = session.parallel(lambda job: planned(session, job, wish, sources, offline=offline), jobs)
+    return {job.name or "": plan for job, plan in zip(jobs, plans, strict=True)}
 
 
 def with_signing(session: Session, draft: ReleaseDraft, options: SignOptions) -> ReleaseDraft:

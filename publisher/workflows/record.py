@@ -172,6 +172,7 @@ class RunRecord:
         self._entry: JournalEntry | None = None
         self._copy: ReceiptCopy | None = None
         self._turn = threading.Lock()
+        self._noted = self._saved = 0
         self._is_lost = False
         self._lines = {change.reference: change for change in changes}
         self._waiting = {change.reference for change in self._lines.values() if change.state is State.NOT_DONE}
@@ -236,6 +237,7 @@ class RunRecord:
         self._waiting.discard(reference)
         self._under_way.pop(reference, None)
         self._lines[reference] = replace(self._lines[reference], after=digest, state=state)
+        self._noted += 1
 
     @contextmanager
     def writing(self, goals: Mapping[TagReference, Digest | None]) -> Iterator[None]:
@@ -244,6 +246,7 @@ class RunRecord:
         At its end those that were not noted have not been begun.
         """
         self._under_way.update(goals)
+        self._noted += 1
         try:
             self.save()
             yield
@@ -276,10 +279,18 @@ class RunRecord:
         self._session.records.append(self)
 
     def save(self) -> None:
-        """Around each tag; in turn, so that no thread writes what is older."""
+        """Around each tag; in turn, so that no thread writes what is older.
+
+        What another thread has written meanwhile holds what this one has noted: a disk takes its time for each write.
+        """
+        noted = self._noted
         with self._turn:
+            if self._noted and self._saved >= noted:
+                return
+            noted = self._noted
             self.receipt = replace(self.receipt, moves=self.changes)
             self._write()
+            self._saved = noted
 
     def _write(self) -> None:
         """Before the first tag what can't be kept is an error; after it the run goes on, and tells from memory."""

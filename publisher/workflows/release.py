@@ -10,15 +10,13 @@ from publisher.model.attestation import SignOptions
 from publisher.model.errors import (
     ExactTagTaken,
     Interrupted,
-    PublishError,
     Refused,
     UsageError,
-    VerificationFailed,
 )
 from publisher.model.manifest import Content, Manifest
 from publisher.model.plan import Action, Kind
 from publisher.model.protocols import StoredImage
-from publisher.model.receipt import State, Verification
+from publisher.model.receipt import State
 from publisher.model.value import Value
 from publisher.planning.plan import ReleasedContent, make_plan
 from publisher.registry.answers import BlobUnknown
@@ -27,24 +25,26 @@ from publisher.workflows.checkout import check_tree
 from publisher.workflows.content.copy import carry
 from publisher.workflows.content.layer_hints import earlier_releases
 from publisher.workflows.content.receipt_artifact import file_receipt
-from publisher.workflows.content.send import Pushed, Shipping, push
+from publisher.workflows.content.send import Pushed, Shipping, prove_nothing, push
 from publisher.workflows.content.sources import check_revision, chosen_sources
 from publisher.workflows.hub import create_missing, describe_after_release, prove_push, refuse_frozen
 from publisher.workflows.plan import draft as make_draft
 from publisher.workflows.plan import draft_without_secrets, sign_draft, with_signing
+from publisher.workflows.proof import prove_release
 from publisher.workflows.record import Run, RunRecord, RunStart, earlier_run, now, planned_changes
 from publisher.workflows.tagging.local_copies import warn_of_stale_copies
 from publisher.workflows.tagging.promotion import Promotion, end_early, kept_manifests
 from publisher.workflows.tagging.writer import TagWriter
-from publisher.workflows.verify import Proof, level_of, refuse_unreadable, take_inventory, verify_content
+from publisher.workflows.verify import level_of, refuse_unreadable, take_inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from publisher.model.digest import Digest
     from publisher.model.plan import Plan
     from publisher.model.receipt import Receipt
+    from publisher.model.reference import TagReference
     from publisher.receipts.journal import JournalEntry
     from publisher.workflows.destination import Destination
     from publisher.workflows.jobs import Job, PlanOptions, ReleaseDraft
@@ -80,6 +80,13 @@ def prepare(
     session: Session, job: Job, wish: PlanOptions, sources: Sequence[str], options: ReleaseOptions
 ) -> ReleaseDraft:
     """Plan and preflight: everything that can be refused is refused here, before anything is sent."""
+    return with_signing(session, draft_release(session, job, wish, sources, options), options.sign)
+
+
+def draft_release(
+    session: Session, job: Job, wish: PlanOptions, sources: Sequence[str], options: ReleaseOptions
+) -> ReleaseDraft:
+    """As `prepare`, before anybody is asked for a key's password."""
     if job.settings.smoke and options.smoke:
         from publisher.workflows.smoke.run import running_of
 
@@ -101,7 +108,7 @@ def prepare(
         smokes = bool(job.settings.smoke) and options.smoke
         refuse_unreadable(session, compression, level_of(session, options.verify), smokes=smokes)
     refuse_frozen(session, draft)
-    return with_signing(session, draft, options.sign)
+    return draft
 
 
 def _named_or_built(
@@ -113,8 +120,7 @@ def _named_or_built(
     """
     if options.build and sources:
         raise UsageError("--build builds the image that is released, and a source is named too")
-    is_named = bool(sources) or (bool(job.settings.source) and not options.build)
-    if is_named or not (options.build or job.settings.build or session.settings.build):
+    if not is_built(session, job, sources, options):
         return chosen_sources(sources, job.settings.source)
     from publisher.workflows.build import built_source
 
@@ -122,6 +128,12 @@ def _named_or_built(
         _preflight(session, job, wish, options)
     with session.time_limit.suspended():
         return built_source(session, job, wish, options.compression, via=options.via, dry_run=options.dry_run)
+
+
+def is_built(session: Session, job: Job, sources: Sequence[str], options: ReleaseOptions) -> bool:
+    """Whether a release of the image begins with its build."""
+    is_named = bool(sources) or (bool(job.settings.source) and not options.build)
+    return not is_named and bool(options.build or job.settings.build or session.settings.build)
 
 
 def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOptions) -> None:
@@ -132,7 +144,7 @@ def _preflight(session: Session, job: Job, wish: PlanOptions, options: ReleaseOp
     refuse(draft.plan)
     refuse_frozen(session, draft)
     if _writes(draft.plan):
-        prove_push(draft)
+        prove_push(session, draft)
 
 
 def refuse(plan: Plan) -> None:
@@ -168,8 +180,8 @@ def _carry_out(
     if options.saved and not any(source.is_recompressed for source in draft.sources):
         options.saved.hold(draft.job.name, draft.plan)
     refuse(draft.plan)
-    proof = _verify(session, draft, content, options)
-    proof = _smoke(session, draft, content, proof, options)
+    smokes = bool(draft.job.settings.smoke) and options.smoke
+    proof = prove_release(session, draft, content, level_of(session, options.verify), smokes=smokes)
     signatures = sign_draft(session, draft, content)
     inventory = proof.inventory or take_inventory(session, draft.destinations[0].remote, content)
     start = RunStart(
@@ -188,7 +200,7 @@ def _carry_out(
     )
     earlier = earlier_run(session, draft.plan, content.digest)
     record = RunRecord(session, start, planned_changes(draft.plan), options.receipt, earlier)
-    return _promote(session, draft, content, TagWriter(session, record, entry), options)
+    return _promote(session, draft, content, TagWriter(session, record, entry), options, proof.free)
 
 
 def _open_entry(session: Session, draft: ReleaseDraft) -> JournalEntry:
@@ -211,13 +223,11 @@ def _bring(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> tu
     holder = _holder(draft)
     if holder is not None:
         return _adopt(session, draft, *holder)
-    for destination in draft.destinations:
-        create_missing(session, draft, destination)
-    prove_push(draft)
+    session.parallel(lambda destination: create_missing(session, draft, destination), draft.destinations)
     if options.early_tag:
         _allow_early_tags(draft)
     session.progress.step(f"push     {', '.join(str(source.name) for source in draft.sources)}")
-    pushed = _send(session, draft, options)
+    pushed = _send(session, draft, options, prove=lambda: prove_push(session, draft, sends=True))
     session.progress.step(f"pushed   {pushed.content.digest} ({pushed.via})")
     return pushed.content, pushed.via, False
 
@@ -230,10 +240,12 @@ def _allow_early_tags(draft: ReleaseDraft) -> None:
         destination.remote.early_tag = next(own, None)
 
 
-def _send(session: Session, draft: ReleaseDraft, options: ReleaseOptions) -> Pushed:
+def _send(
+    session: Session, draft: ReleaseDraft, options: ReleaseOptions, prove: Callable[[], None] = prove_nothing
+) -> Pushed:
     compression, annotations = _compression(draft.job, options), dict(draft.plan.annotations)
     is_explicit = options.compression is not None or compression != Compression()
-    how = Shipping(options.via, compression, annotations, earlier_releases(draft), is_explicit)
+    how = Shipping(options.via, compression, annotations, earlier_releases(draft), is_explicit, prove)
     return push(session, draft.sources, [destination.remote for destination in draft.destinations], how)
 
 
@@ -259,68 +271,30 @@ def _adopt(
     content = holder.remote.get(digest)
     session.progress.step(f"adopted  {digest}: the same image is there already")
     writing = {move.reference.repository for move in draft.plan.moves if move.action.writes}
-    for other in draft.destinations:
-        if other.repository in writing and other is not holder and other.remote.head(digest) is None:
+
+    def bring(other: Destination) -> None:
+        if other.remote.head(digest) is None:
             carry(session, holder.remote, content, other.remote)
+
+    others = [other for other in draft.destinations if other.repository in writing and other is not holder]
+    session.parallel(bring, others)
     return content, None, True
-
-
-# Verify.
-
-
-def _verify(session: Session, draft: ReleaseDraft, content: Content, options: ReleaseOptions) -> Proof:
-    if not _writes(draft.plan):
-        return Proof(Verification(level="none"), None)
-    level = level_of(session, options.verify)
-    proofs = [_verify_in(session, destination, content, level) for destination in draft.destinations]
-    session.progress.step(f"verified {level}: {proofs[0].verification.blobs} blobs")
-    return proofs[0]
-
-
-def _smoke(session: Session, draft: ReleaseDraft, content: Content, proof: Proof, options: ReleaseOptions) -> Proof:
-    """Run what was pushed, from the registry by its digest; a broken image moves no tag."""
-    settings = draft.job.settings.smoke
-    if not settings or not options.smoke or not _writes(draft.plan):
-        return proof
-    from publisher.workflows.smoke.run import prove
-
-    repository = draft.job.repositories[0]
-    name = f"{session.engine_name(repository)}@{content.digest}"
-    with session.engine.temporary_pull(name, session.engine_credential(repository)):
-        shown = prove(session, settings, name)
-    return replace(proof, verification=replace(proof.verification, smoke=shown))
-
-
-def _writes(plan: Plan) -> bool:
-    return any(move.action.writes for move in plan.moves)
-
-
-def _verify_in(session: Session, destination: Destination, content: Content, level: str) -> Proof:
-    proof = verify_content(session, destination.remote, content.digest, level)
-    if level != "none" and destination.remote.is_signed_in:
-        _read_as_stranger(session, destination, content)
-    return proof
-
-
-def _read_as_stranger(session: Session, destination: Destination, content: Content) -> None:
-    """What a public repository shows to everybody must be the same; a private one shows nothing."""
-    try:
-        shown = session.remote(destination.repository, anonymous=True).head(content.digest)
-    except PublishError:
-        return
-    if shown is not None and shown.digest != content.digest:
-        raise VerificationFailed(f"{destination} shows strangers {shown.digest} instead of {content.digest}")
 
 
 # Promote, settle, record.
 
 
 def _promote(
-    session: Session, draft: ReleaseDraft, content: Content, writer: TagWriter, options: ReleaseOptions
+    session: Session,
+    draft: ReleaseDraft,
+    content: Content,
+    writer: TagWriter,
+    options: ReleaseOptions,
+    free: frozenset[TagReference],
 ) -> Run:
     if not _writes(draft.plan):
         return writer.record.as_planned()
-    promotion = Promotion(session, draft, content, writer)
+    promotion = Promotion(session, draft, content, writer, free)
 
     def work() -> None:
         _write_exact(session, draft, promotion, options)
@@ -355,6 +329,10 @@ def _write_exact(session: Session, draft: ReleaseDraft, promotion: Promotion, op
 def _tally(receipt: Receipt) -> str:
     done = sum(change.state is State.DONE for change in receipt.moves)
     return f"{done} of {len(receipt.moves)} tags written"
+
+
+def _writes(plan: Plan) -> bool:
+    return any(move.action.writes for move in plan.moves)
 
 
 def _platforms(draft: ReleaseDraft, content: Content) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from publisher.facts.build_checks import source_root
 from publisher.facts.configuration import Configuration, load
 from publisher.model.environment import cache_folder
 from publisher.model.errors import EngineUnavailable, Interrupted
-from publisher.threads import POLL_SECONDS, TimeLimit, deferred_signals, run_parallel
+from publisher.threads import POLL_SECONDS, TimeLimit, Turns, deferred_signals, run_parallel
 from publisher.workflows.service_urls import hub_base, sandbox_url
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Session:
     trace: takes one redacted line for each HTTP request.
     """
 
-    threads = 12
-    """Ten tags at once, and a little: on a long line a second round takes as long as the first."""
+    threads = 32
+    """Thirty platforms at once, and a little: on a long line a second round takes as long as the first."""
 
     def __init__(
         self,
@@ -81,6 +81,9 @@ class Session:
         self._destinations: frozenset[str] = frozenset()
         self._accesses: dict[Credential | None, Access] = {}
         self._remotes: dict[tuple[Repository, bool], RemoteRepository] = {}
+        self._opening = threading.Lock()
+        self.turns = Turns()
+        """Of what only one image of a run can have at a time, such as a port of this machine."""
         self._seen: dict[str, Digest] = {}
         self._clients: list[Client] = []
         self.time_limit = TimeLimit(0, self._cut)
@@ -133,8 +136,8 @@ class Session:
         return gather(self.directory, self.environ)
 
     def aim(self, destinations: Iterable[Repository]) -> None:
-        """Name the repositories that are written to: environment credentials without a host belong to theirs."""
-        self._destinations = frozenset(repository.registry for repository in destinations)
+        """Name repositories that are written to: environment credentials without a host belong to theirs."""
+        self._destinations |= {repository.registry for repository in destinations}
 
     @cached_property
     def credentials(self) -> Chain:
@@ -216,14 +219,14 @@ class Session:
         from publisher.registry.endpoint import locate
         from publisher.registry.repository import RemoteRepository
 
-        key = (repository, anonymous)
-        if key not in self._remotes:
-            client = self._anonymous_client if anonymous else self.client
-            turns = partial(take_turns, cache_folder(self.environ) / "locks", self.pause, str(repository))
-            remote = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy, turns)
-            remote.warn = remote.warn if anonymous else self.progress.warn
-            self._remotes[key] = remote
-        return self._remotes[key]
+        key, client = (repository, anonymous), self._anonymous_client if anonymous else self.client
+        with self._opening:
+            if key not in self._remotes:
+                turns = partial(take_turns, cache_folder(self.environ) / "locks", self.pause, str(repository))
+                remote = RemoteRepository(client, locate(repository, self.sandbox), self._retry_policy, turns)
+                remote.warn = remote.warn if anonymous else self.progress.warn
+                self._remotes[key] = remote
+            return self._remotes[key]
 
     def destination(self, repository: Repository, ruleset: Ruleset | None = None) -> Destination:
         """A repository to work on; `aim` comes first, as it says whose credentials are used."""
@@ -315,17 +318,26 @@ class Session:
         self._interrupt = self._interrupt or error
         self._interrupted.set()
 
-    def parallel(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    def parallel(
+        self, work: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
+    ) -> list[Result]:
         """Do `work` on each item side by side; results in order, the first error raised once all have ended.
 
-        On an interrupt what is under way is finished and nothing else begins.
+        On an interrupt what is under way is finished and nothing else begins. threads: at most so many at once.
         """
 
         def on_stop(error: BaseException) -> None:
             if isinstance(error, Interrupted | KeyboardInterrupt):
                 self.stop(error)
 
-        return run_parallel(work, items, threads=self.threads, name="publish", finish_all=True, on_stop=on_stop)
+        return run_parallel(
+            work,
+            items,
+            threads=min(threads or self.threads, self.threads),
+            name="publish",
+            finish_all=True,
+            on_stop=on_stop,
+        )
 
     def pause(self, seconds: float) -> None:
         """A pause before another try or look; an interrupt ends it, so that only a request under way is waited for."""

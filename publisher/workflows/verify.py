@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +18,7 @@ from publisher.model.reference import Reference, Tag
 from publisher.model.value import Value
 from publisher.planning.tag_reader import newest_first
 from publisher.report.tag_tables import described_digest
+from publisher.transfer.copy import blobs_of
 from publisher.transfer.identity import identity, platform_of
 from publisher.workflows.content.sources import Source, find_source
 from publisher.workflows.jobs import PlanOptions
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from publisher.model.digest import Digest
-    from publisher.model.reference import Repository
+    from publisher.model.reference import Repository, TagReference
     from publisher.registry.repository import RemoteRepository
     from publisher.transfer.compression import Compression
     from publisher.workflows.record import RecordedTag
@@ -59,45 +62,91 @@ class Inventory(Value, frozen=True):
         return configs[0] if len(configs) == len(images) == 1 else None
 
 
-def take_inventory(session: Session, remote: RemoteRepository, root: Content) -> Inventory:
-    """Read every manifest below `root` back, hashed; raises VerificationFailed where one is missing or different."""
-    contents = list(_descend(session, remote, root, 0))
+def take_inventory(
+    session: Session, remote: RemoteRepository, root: Content, read: Mapping[Digest, Content] = MappingProxyType({})
+) -> Inventory:
+    """Read every manifest below `root` back, hashed; raises VerificationFailed where one is missing or different.
+
+    read: those that were read back already.
+    """
+    contents = list(_descend(session, remote, root, read, 0))
     blobs = {blob.digest: blob for content in contents if isinstance(content, Manifest) for blob in content.blobs}
     return Inventory(tuple(contents), tuple(blobs.values()))
 
 
-def _descend(session: Session, remote: RemoteRepository, content: Content, depth: int) -> Iterator[Content]:
+def _descend(
+    session: Session, remote: RemoteRepository, content: Content, read: Mapping[Digest, Content], depth: int
+) -> Iterator[Content]:
     if depth > _DEEPEST:
         raise VerificationFailed(f"the index is nested deeper than {_DEEPEST} levels", reference=remote.repository)
     yield content
     if isinstance(content, Index):
-        for child in session.parallel(lambda entry: remote.get(entry.digest), content.manifests):
-            yield from _descend(session, remote, child, depth + 1)
+        for child in session.parallel(
+            lambda entry: read.get(entry.digest) or remote.get(entry.digest), content.manifests
+        ):
+            yield from _descend(session, remote, child, read, depth + 1)
 
 
 class Proof(Value, frozen=True):
-    """What was proven, and what was read for it: None at level `none`."""
+    """What was proven, and what was read for it: None at level `none`.
+
+    free: exact tags that were seen beside it to hold nothing else than what is released.
+    """
 
     verification: Verification
     inventory: Inventory | None
+    free: frozenset[TagReference] = frozenset()
 
 
-def verify_content(session: Session, remote: RemoteRepository, digest: Digest, level: str) -> Proof:
+def verify_content(
+    session: Session,
+    remote: RemoteRepository,
+    digest: Digest,
+    level: str,
+    sent: Content | None = None,
+    known: Mapping[Digest, Content] = MappingProxyType({}),
+) -> Proof:
     """Prove the content under `digest` up to `level`; raises VerificationFailed.
 
+    sent: what was sent under it: its parts are asked for at once, and not only when it was read back. known: what this
+    run has read from the repository before, and did not write.
     `digest`: manifests are read back and hashed, blobs are there with their size. `pull`: the engine pulls it too.
     `deep`: every byte is downloaded and hashed, and the engine pulls it where one is at hand.
     """
     if level == "none":
         return Proof(Verification(level=level), None)
-    inventory = take_inventory(session, remote, remote.get(digest))
-    session.parallel(lambda blob: _check_size(remote, blob), inventory.blobs)
+    inventory = _read_back(session, remote, digest, sent, known)
     downloaded = _download(session, remote, inventory) if level == "deep" else 0
     pulls = level == "pull" or (level == "deep" and session.engine_at_hand is not None)
     pulled = pull_back(session, remote, inventory.manifests) if pulls else "none"
     if pulled is None:
         level, pulled = ("digest" if level == "pull" else level), "none"
     return Proof(Verification(level=level, blobs=len(inventory.blobs), bytes=downloaded, pulled=pulled), inventory)
+
+
+def _read_back(
+    session: Session,
+    remote: RemoteRepository,
+    digest: Digest,
+    sent: Content | None,
+    known: Mapping[Digest, Content],
+) -> Inventory:
+    """Every manifest, hashed, and every blob there with its size."""
+    children = [entry.digest for entry in sent.manifests] if isinstance(sent, Index) else []
+    listed = [child for child in children if child not in known]
+    blobs = tuple(
+        blobs_of([*([sent] if sent else []), *(known[child] for child in children if child in known)]).values()
+    )
+    read: dict[Digest, Content] = {**known}
+    looks = [partial(_read_manifest, remote, one, read) for one in dict.fromkeys((digest, *listed))]
+    session.parallel(lambda look: look(), [*looks, *(partial(_check_size, remote, blob) for blob in blobs)])
+    inventory = take_inventory(session, remote, read[digest], read)
+    session.parallel(lambda blob: _check_size(remote, blob), [one for one in inventory.blobs if one not in blobs])
+    return inventory
+
+
+def _read_manifest(remote: RemoteRepository, digest: Digest, read: dict[Digest, Content]) -> None:
+    read[digest] = remote.get(digest)
 
 
 def level_of(session: Session, level: str | None) -> str:

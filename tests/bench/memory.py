@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.bench.machine import Machine
 
 # A child's peak starts at its parent's size (exec keeps it), so the parent must be a small process.
-_MEASURE = """
+MEASURE = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
@@ -36,7 +36,7 @@ def peak(machine: Machine, source: str, via: str = "direct") -> Row:
     words = [machine.publish.program, "release", f"docker-daemon:{source}", *OPTIONS, "--via", via]
     words += ["--image", f"{machine.registry.host}/memory-{via}/{source}"]
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURE, *words],
+        [sys.executable, "-c", MEASURE, *words],
         env=machine.publish.environ,
         cwd=machine.folder,
         stdout=subprocess.PIPE,

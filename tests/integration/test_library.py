@@ -34,7 +34,7 @@ FUNCTIONS = ("plan", "release", "retag", "status", "verify")
 # `limit=None` is `--all`.
 COMMAND_LINE_ONLY = {
     "plan": {"format", "output"},
-    "release": {"format", "yes", "dry_run"},
+    "release": {"format", "yes", "dry_run", "jobs"},
     "retag": {"format"},
     "status": {"format", "all"},
     "verify": {"format"},

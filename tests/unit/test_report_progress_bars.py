@@ -11,6 +11,7 @@ from threading import Barrier
 import pytest
 
 from publisher.model.errors import Denied
+from publisher.report.current_image import image_named
 from publisher.report.failure import document, paragraph
 from publisher.report.progress import Teller
 
@@ -98,6 +99,35 @@ def test_a_bar_tells_how_much_how_fast_and_how_long(monkeypatch: pytest.MonkeyPa
     shown = [line for line in written(stream) if "12.0/20.0 MB" in line]
     assert any(re.search(r"MB/s \d\d:\d\d left", line) for line in shown), written(stream)
     assert all(len(line) <= 80 for line in written(stream))
+
+
+def test_several_images_have_a_line_each() -> None:
+    """In one frame: what each does now and how far its bytes are; warnings of one stand above with its name."""
+    stream = Terminal()
+    teller = Teller(stream)
+    with teller.images(["api", "web"]):
+        for name in ("api", "web"):
+            with image_named(name):
+                teller.step(f"push     oci:{name}")
+                with teller.meter("copy", 10) as meter:
+                    meter.advance(10)
+        with image_named("web"):
+            teller.warn("it is slow")
+    text = " ".join(written(stream))
+    assert re.search(r"api +push oci:api", text)
+    assert re.search(r"web +push oci:web", text)
+    assert "warning: web: it is slow" in written(stream)
+    assert (stream.getvalue().count("\x1b[?25l"), stream.getvalue().count("\x1b[?25h")) == (1, 1)
+
+
+def test_lines_of_several_images_elsewhere() -> None:
+    """Where nothing is redrawn, every line says which image it is of."""
+    stream = io.StringIO()
+    teller = Teller(stream)
+    with teller.images(["api", "web"]), image_named("api"):
+        teller.step("pushed   sha256:1")
+        teller.warn("it is slow")
+    assert stream.getvalue().splitlines() == ["api: pushed   sha256:1", "warning: api: it is slow"]
 
 
 def test_a_bar_tells_no_time_before_it_knows_one() -> None:

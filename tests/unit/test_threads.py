@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.model.errors import Interrupted
-from publisher.threads import TimeLimit, deferred_signals, run_beside, run_parallel, run_to_end, run_within
+from publisher.threads import TimeLimit, Turns, deferred_signals, run_beside, run_parallel, run_to_end, run_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,6 +219,47 @@ def test_a_deadline_does_not_wait() -> None:
     assert run_within(lambda: done.wait(20), 0.1) is None
     assert time.monotonic() - began < 10
     done.set()
+
+
+def test_a_signal_ends_what_is_done_side_by_side_within() -> None:
+    """The threads of work within work have no signals of their own, and begin nothing more all the same."""
+    begun, killed = list[int](), threading.Event()
+
+    def inner(number: int) -> None:
+        begun.append(number)
+        killed.wait(5)
+        time.sleep(0.3)
+
+    def outer(_number: int) -> None:
+        run_parallel(inner, range(100), threads=1, name="inner", finish_all=True)
+
+    def kill() -> None:
+        while len(begun) < 2:
+            time.sleep(0.01)
+        _kill()
+        killed.set()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(Interrupted):
+        run_parallel(outer, range(2), threads=2, name="outer", finish_all=True)
+    thread.join()
+    assert len(begun) <= 4
+
+
+def test_turns_are_taken_by_one_at_a_time() -> None:
+    """Several keys in any order: no two hold one at once, and nobody waits for ever."""
+    turns, held = Turns(), Counter[str]()
+
+    def work(keys: tuple[str, ...]) -> None:
+        with turns.take(keys):
+            held.update(keys)
+            assert all(held[key] == 1 for key in keys)
+            time.sleep(0.001)
+            held.subtract(keys)
+
+    run_parallel(work, [("a", "b"), ("b", "a"), ("a",), ("c", "b")] * 10, threads=8, name="turn")
+    assert set(held.values()) == {0}
 
 
 def test_the_time_of_a_run() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from publisher.model.artifact import RECEIPT_TYPE
 from publisher.model.errors import VerificationFailed
@@ -14,8 +14,6 @@ from publisher.registry.referrers import fallback_tag, list_referrers, read_refe
 from publisher.transfer.copy import send_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from publisher.model.digest import Digest
     from publisher.model.manifest import Content
     from publisher.registry.repository import RemoteRepository
@@ -33,24 +31,45 @@ def copy(session: Session, origin: RemoteRepository, content: Content, target: R
     """Bring content alone from one repository to another; blobs are mounted within one registry."""
     image = RemoteImage(origin, origin.repository.at(content.digest))
     near = (origin.repository,) if origin.repository.registry == target.repository.registry else ()
-    send_stored(image, target, session.progress, origins=near, root=content)
+    send_stored(image, target, session.progress, origins=near, root=content, cache=session.blob_cache)
 
 
 def carry(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
-    """Bring content, and all that refers to it or to one of its manifests."""
-    copy(session, origin, content, target)
-    carry_referrers(session, origin, content, target)
+    """Bring content, and all that refers to it or to one of its manifests, which is looked for meanwhile."""
+    known: list[_Known] = []
+    looks = [
+        lambda: copy(session, origin, content, target),
+        lambda: known.append(_read_known(session, origin, content)),
+    ]
+    session.parallel(lambda look: look(), looks)
+    _carry_known(session, origin, known[0], target)
 
 
 def carry_referrers(session: Session, origin: RemoteRepository, content: Content, target: RemoteRepository) -> None:
     """Bring what refers to content that is there, and say what it was; receipts speak of one repository and stay."""
     if origin.repository == target.repository:
         return
+    _carry_known(session, origin, _read_known(session, origin, content), target)
+
+
+class _Known(NamedTuple):
+    """What a repository knows of content: what refers to it or one of its manifests, and the tags beside it."""
+
+    subjects: list[Digest]
+    referrers: dict[Digest, list[Digest]]
+    tags: tuple[str, ...]
+
+
+def _read_known(session: Session, origin: RemoteRepository, content: Content) -> _Known:
     own = content.manifests if isinstance(content, Index) else ()
     subjects = list(dict.fromkeys((content.digest, *(entry.digest for entry in own))))
-    referrers = _referrers(session, origin, subjects)
+    return _Known(subjects, _referrers(session, origin, subjects), origin.tags())
+
+
+def _carry_known(session: Session, origin: RemoteRepository, known: _Known, target: RemoteRepository) -> None:
+    subjects, referrers = known.subjects, known.referrers
     carried = [what for subject in subjects for what in _carry_artifacts(session, origin, subject, target, referrers)]
-    carried += _beside(session, origin, subjects, target)
+    carried += _beside(session, origin, known, target)
     if carried:
         session.progress.step(f"carried  {', '.join(carried)} to {target.repository}")
 
@@ -104,13 +123,11 @@ def _kind(artifact: Content) -> str:
     return referrer_entry(artifact).artifact_type or artifact.media_type
 
 
-def _beside(
-    session: Session, origin: RemoteRepository, subjects: Iterable[Digest], target: RemoteRepository
-) -> list[str]:
+def _beside(session: Session, origin: RemoteRepository, known: _Known, target: RemoteRepository) -> list[str]:
     """By their tags; a tag that holds something else in the target is left alone. Returns the tags."""
-    stems = {fallback_tag(subject) for subject in subjects}
+    stems = {fallback_tag(subject) for subject in known.subjects}
     carried = []
-    for name in origin.tags():
+    for name in known.tags:
         if not _BESIDE.fullmatch(name) or name.partition(".")[0] not in stems:
             continue
         tag = Tag(name)

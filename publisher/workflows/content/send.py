@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from publisher.archives.source import Transport
 from publisher.model.errors import PublishError, UsageError
-from publisher.model.manifest import Content, Index
+from publisher.model.manifest import Content, Manifest
 from publisher.model.protocols import StoredImage
 from publisher.model.value import Value
 from publisher.registry.image import RemoteImage
 from publisher.transfer.assemble import assemble
 from publisher.transfer.copy import send_stored
-from publisher.transfer.identity import platform_of
 from publisher.transfer.route import choose_route
 from publisher.workflows.content.copy import carry, carry_referrers
 from publisher.workflows.content.layer_hints import find_layer_hints
@@ -105,11 +106,15 @@ class Pushed(Value, frozen=True):
     via: str
 
 
+def prove_nothing() -> None:
+    """The right to push shows when something is sent."""
+
+
 class Shipping(Value, frozen=True):
     """How content is sent. `annotations` go into indexes that are made here.
 
     previous: manifests in the first repository whose layers may be used again. is_explicit: whether the compression was
-    asked for, and isn't the default.
+    asked for, and isn't the default. prove: shows the right to push, before anything is sent.
     """
 
     via: str
@@ -117,20 +122,38 @@ class Shipping(Value, frozen=True):
     annotations: Mapping[str, str]
     previous: tuple[Digest, ...] = ()
     is_explicit: bool = False
+    prove: Callable[[], None] = prove_nothing
 
 
 def push(session: Session, sources: Sequence[Source], remotes: Sequence[RemoteRepository], how: Shipping) -> Pushed:
     """Send all sources to the first repository, as one index if they are several; then copy it to the others."""
     remote, *others = remotes
-    sent = [_send(session, source, remote, how) for source in sources]
+    are_here = not others and all(source.registry_home is remote for source in sources)
+    if not are_here and (len(sources) > 1 or not _has_blobs(sources[0])):
+        how.prove()
+        how = replace(how, prove=prove_nothing)
+    sent = session.parallel(lambda source: _send(session, source, remote, how), sources)
     content = sent[0].content
     if len(sent) > 1:
-        parts = [pushed.content for pushed in sent]
-        content = assemble(parts, platform_reader(remote), how.annotations)
+        contents = [pushed.content for pushed in sent]
+        content = assemble(contents, _platforms(session, sources, contents).__getitem__, how.annotations)
         remote.put_manifest(content)
-    for other in others:
-        carry(session, remote, content, other)
+    session.parallel(lambda other: carry(session, remote, content, other), others)
     return Pushed(content, sent[0].via)
+
+
+def _platforms(session: Session, sources: Sequence[Source], contents: Sequence[Content]) -> dict[Content, Platform]:
+    """What each single image runs on."""
+    single = [
+        (source, content) for source, content in zip(sources, contents, strict=True) if isinstance(content, Manifest)
+    ]
+    platforms = session.parallel(lambda pair: pair[0].platform, single)
+    return {content: platform for (_source, content), platform in zip(single, platforms, strict=True)}
+
+
+def _has_blobs(source: Source) -> bool:
+    """Whether an image is sent blob by blob, each of which can be asked for before."""
+    return isinstance(source.image, StoredImage) and not isinstance(source.image, StoreImage)
 
 
 def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipping) -> Pushed:
@@ -141,20 +164,39 @@ def _send(session: Session, source: Source, remote: RemoteRepository, how: Shipp
     if isinstance(source.image, StoreImage):
         return _send_from_engine(session, source, source.image, remote, how)
     if isinstance(source.image, StoredImage):
+        if source.registry_home is remote and source.root:
+            return Pushed(source.root, "copy")
         near = _nearby(source, remote)
         cache = session.blob_cache
-        content = send_stored(source.image, remote, session.progress, origins=near, root=source.root, cache=cache)
+        content = send_stored(
+            source.image,
+            remote,
+            session.progress,
+            origins=near,
+            root=source.root,
+            cache=cache,
+            beside=[how.prove],
+        )
         if isinstance(source.image, RemoteImage):
             carry_referrers(session, source.image.remote, content, remote)
         return Pushed(content, "copy")
     how.compression.check()
-    hints = find_layer_hints(session, source.image, source.held, remote, how.compression, how.previous)
+    registry = remote.repository.registry
+    # Layers that another image of this run is about to send are there once it has.
+    with session.blob_cache.turns.take(registry, source.image.diff_ids):
+        return _send_layers(session, source, source.image, remote, how)
+
+
+def _send_layers(
+    session: Session, source: Source, image: LooseImage, remote: RemoteRepository, how: Shipping
+) -> Pushed:
+    hints = find_layer_hints(session, image, source.held, remote, how.compression, how.previous)
     if route_name(session, source, hints, how) == "engine":
         try:
             return Pushed(through_engine(session, source, remote, hints), "engine")
         except NeverReached as error:
             session.progress.warn(f"{error.message}: sending directly")
-    return Pushed(_directly(session, source.image, remote, hints, how), "direct")
+    return Pushed(_directly(session, image, remote, hints, how), "direct")
 
 
 def _send_from_engine(
@@ -197,14 +239,3 @@ def _directly(
 def _nearby(source: Source, remote: RemoteRepository) -> tuple[Repository, ...]:
     origin = source.image.remote.repository if isinstance(source.image, RemoteImage) else None
     return (origin,) if origin and origin.registry == remote.repository.registry else ()
-
-
-def platform_reader(remote: RemoteRepository) -> Callable[[Content], Platform]:
-    """What tells the platform of a single image in `remote`."""
-
-    def read(content: Content) -> Platform:
-        if isinstance(content, Index):
-            raise UsageError("an index has no platform of its own")
-        return platform_of(content, remote.open_blob)
-
-    return read

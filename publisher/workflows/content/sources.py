@@ -65,6 +65,7 @@ class Source:
         """Whether its layers proved to be uncompressed while they were sent: the digest isn't what a plan foresaw."""
         self._root = root
         self._identity: Identity | None = None
+        self._platform: Platform | None = None
 
     # Kept by hand: functools' cached_property of Python 3.11 has one lock for all images, and these ask registries.
 
@@ -103,6 +104,24 @@ class Source:
     @property
     def platform(self) -> Platform:
         """What a single image runs on, as its config says."""
+        if self._platform is None:
+            self._platform = self._read_platform()
+        return self._platform
+
+    def read(self) -> None:
+        """Ask for what will be asked of it, its manifest and its platform, so that both are at hand."""
+        if isinstance(self.root, Manifest):
+            _ = self.platform
+
+    @property
+    def registry_home(self) -> RemoteRepository | None:
+        """The repository that holds all of it; None where it comes from elsewhere, or is to become another index."""
+        from publisher.registry.image import RemoteImage
+
+        is_whole = self.narrowed is None or isinstance(self.narrowed, Manifest)
+        return self.image.remote if is_whole and isinstance(self.image, RemoteImage) else None
+
+    def _read_platform(self) -> Platform:
         if not isinstance(self.image, StoredImage):
             return self.image.platform
         if not isinstance(self.root, Manifest):
@@ -110,6 +129,11 @@ class Source:
         if isinstance(self.image, StoreImage):
             return self.image.platform_of(self.root)
         return platform_of(self.root, self.image.open_blob)
+
+
+def is_remote(text: str) -> bool:
+    """Whether a source is in a registry."""
+    return SourceName.parse(text).transport is Transport.REGISTRY
 
 
 def find_source(session: Session, text: str, platforms: Sequence[str] = ()) -> Source:

@@ -49,11 +49,9 @@ def send_from_store(
     sending = _Sending(session, image, remote)
     if by_engine or image.is_read:
         blobs = blobs_of(collect(image, root))
-        missing = sending.by_relay(blobs) if by_engine else sending.find_missing(blobs)
-        if missing:
-            sent = sending.by_export(missing)
-            missing = {digest: blob for digest, blob in missing.items() if digest not in sent}
-        present = frozenset(blobs) - missing.keys()
+        # What another image of this run is about to send is there once it has.
+        with session.blob_cache.turns.take(remote.repository.registry, blobs):
+            present = frozenset(blobs) - sending.send(blobs, by_engine=by_engine).keys()
     else:
         present = sending.unseen()
     return send_stored(
@@ -69,6 +67,12 @@ class _Sending:
         self._image = image
         self._remote = remote
         self.near = image.origins.near(remote.repository.registry)
+
+    def send(self, blobs: Mapping[Digest, Descriptor], *, by_engine: bool) -> dict[Digest, Descriptor]:
+        """Send what the registry lacks; returns what the engine lacks too."""
+        missing = self.by_relay(blobs) if by_engine else self.find_missing(blobs)
+        sent = self.by_export(missing) if missing else ()
+        return {digest: blob for digest, blob in missing.items() if digest not in sent}
 
     def find_missing(self, blobs: Mapping[Digest, Descriptor]) -> dict[Digest, Descriptor]:
         """Those that the registry neither holds nor can take over."""

@@ -87,13 +87,19 @@ def running_of(session: Session, smoke: SmokeSettings, image: str) -> RunOptions
 
 def smoke(session: Session, settings: SmokeSettings, image: str, options: SmokeOptions) -> SmokeReport:
     """Run `image` and check it; everything that came with the run is gone when this returns or raises."""
-    began = time.monotonic()
     running = running_of(session, settings, image)
-    session.progress.step(f"smoke    {image}")
+    # Images that are released side by side run so too, but for those that want the same port or folder.
+    with session.turns.take(running.claims):
+        return _smoke(session, settings, running, options)
+
+
+def _smoke(session: Session, settings: SmokeSettings, running: RunOptions, options: SmokeOptions) -> SmokeReport:
+    began = time.monotonic()
+    session.progress.step(f"smoke    {running.image}")
     with _prepared(session, running, keep=options.keep) as (containers, prepared):
         checks = checks_of(settings, prepared)
         run = _Run(session, containers, prepared, settings, began + settings.timeout, checks)
-        report = _first(run, image, options)
+        report = _first(run, running.image, options)
         if report.passed and settings.persist:
             report = _persisting(run, report)
     report = replace(report, seconds=round(time.monotonic() - began, 2))

@@ -15,7 +15,7 @@ from publisher.workflows.tagging.survey import read_repository, read_tag
 from publisher.workflows.tagging.writer import LOOKS, ROUNDS, Step, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from publisher.model.digest import Digest
@@ -35,15 +35,26 @@ _NEXT = "release a new version"
 
 
 class Promotion:
-    """One release's tags, as `writer` writes them and its record notes them."""
+    """One release's tags, as `writer` writes them and its record notes them.
 
-    def __init__(self, session: Session, draft: ReleaseDraft, content: Content, writer: TagWriter) -> None:
+    free: exact tags that were just seen to be free.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        draft: ReleaseDraft,
+        content: Content,
+        writer: TagWriter,
+        free: frozenset[TagReference] = frozenset(),
+    ) -> None:
         self._session = session
         self._draft = draft
         self._content = content
         self._writer = writer
         self._record = writer.record
         self._destinations = {destination.repository: destination for destination in draft.destinations}
+        self._free = free
         self._is_moving = False
 
     @property
@@ -56,11 +67,29 @@ class Promotion:
     def exact(self) -> None:
         """Write the tags that never move again; raises where one was taken in the meantime."""
         moves = [move for move in self._draft.plan.moves if move.action.writes and move.kind is not Kind.FLOATING]
-        ordered = sorted(moves, key=lambda move: move.kind is not Kind.EXACT)
         if not self._draft.candidates.force:
-            self._session.parallel(self._check_free, [move.reference for move in moves if move.kind is Kind.EXACT])
-        for move in ordered:
-            self._writer.place([self._step(move.reference, self._content.digest)])
+            exact = [move.reference for move in moves if move.kind is Kind.EXACT]
+            self._session.parallel(self._check_free, [one for one in exact if one not in self._free])
+            self._free = frozenset()
+        self._session.parallel(
+            self._write_exact,
+            [
+                [
+                    move.reference
+                    for move in moves
+                    if move.kind is Kind.EXACT and move.reference.repository == repository
+                ]
+                for repository in self._destinations
+            ],
+        )
+        self._writer.place(
+            [self._step(move.reference, self._content.digest) for move in moves if move.kind is Kind.REF]
+        )
+
+    def _write_exact(self, references: Sequence[TagReference]) -> None:
+        """Those of one repository, one after another: of two runs at once one then comes first with all of them."""
+        for reference in references:
+            self._writer.place([self._step(reference, self._content.digest)])
 
     def _check_free(self, reference: TagReference) -> None:
         digest = read_tag(self._destinations[reference.repository].remote, reference.tag)
@@ -112,8 +141,9 @@ class Promotion:
         """The writes that are needed, and the exact tags that other runs have overwritten."""
         wrong: list[Step] = []
         lost: list[TagReference] = []
-        for image in self._draft.candidates.images:
-            state = self._read(image.repository)
+        images = self._draft.candidates.images
+        states = self._session.parallel(lambda image: self._read(image.repository), images)
+        for image, state in zip(images, states, strict=True):
             exact = self._exact_tags(image.repository, state)
             lost += [reference for reference, digest in exact.items() if digest != self._content.digest]
             released = next(iter(exact.values()), self._content.digest)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from publisher.model.errors import PublishError
 from publisher.model.reference import Tag
 from publisher.model.value import Value
 from publisher.planning.candidates import PlanRequest, bound_rules, to_read
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 # What a plan needs.
 
+_MOST_EARLY: Final = 12
+"""Tags that are asked for beside the list; of many the list may show few."""
+
 
 def read_registries(
     session: Session, candidates: Candidates, destinations: Iterable[Destination]
@@ -53,9 +57,38 @@ def read_repository(
     written: tags that must be there, whether or not the list shows them yet: lists may lag behind.
     others: whether lines that the release doesn't touch are read too.
     """
-    tags = frozenset((*remote.tags(), *written))
-    state = Published(tags, read_tags(session, remote, to_read(candidates, tags, others=others)))
+    early = {tag: _EarlyHead(remote, tag) for tag in sorted({*candidates.tags, *written})[:_MOST_EARLY]}
+    listed: list[str] = []
+    session.parallel(
+        lambda read: read(), [lambda: listed.extend(remote.tags()), *(head.read for head in early.values())]
+    )
+    tags = frozenset((*listed, *written))
+    needed = to_read(candidates, tags, others=others)
+    digests = {tag: digest for tag in early.keys() & needed if (digest := early[tag].digest()) is not None}
+    session.saw(digests)
+    state = Published(tags, {**digests, **read_tags(session, remote, needed - early.keys())})
     return ask_images(session, remote, candidates.ruleset, state, candidates.versions)
+
+
+class _EarlyHead:
+    """What a tag holds, asked beside the list that says whether it is there: where it isn't, nothing of it counts."""
+
+    def __init__(self, remote: RemoteRepository, tag: str) -> None:
+        self._remote, self._tag = remote, Tag(tag)
+        self._answer: Digest | PublishError | None = None
+
+    def read(self) -> None:
+        """Ask; a failure is kept."""
+        try:
+            self._answer = read_tag(self._remote, self._tag)
+        except PublishError as error:
+            self._answer = error
+
+    def digest(self) -> Digest | None:
+        """The answer; raises what went wrong."""
+        if isinstance(self._answer, PublishError):
+            raise self._answer
+        return self._answer
 
 
 def read_tag(remote: RemoteRepository, tag: Tag) -> Digest | None:
