@@ -191,8 +191,9 @@ def as_spelled(lines: Mapping[str, Version], tags: Iterable[str]) -> dict[str, V
     padded = {plain: tag for tag in present if (plain := _unpadded(tag)) != tag}
     spelled: dict[str, Version] = {}
     for line, version in lines.items():
-        tag = line if line in present or not padded else padded.get(_unpadded(line), line)
-        spelled[tag] = max(version, spelled.get(tag, version))
+        other = padded.get(_unpadded(line), line) if padded else line
+        for tag in {other, line} if line in present else {other}:
+            spelled[tag] = max(version, spelled.get(tag, version))
     return spelled
 
 
