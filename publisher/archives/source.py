@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from publisher.model.errors import BadReference, UsageError
@@ -30,8 +31,9 @@ _ARCHIVE: Final = re.compile(r"\.(?:tar|tgz|txz|tbz2?|tzst)(?:\.(?:gz|xz|bz2|zst
 
 
 def as_file(path: str) -> str:
-    """How a path is written as a source: an archive by its ending, else a layout's folder."""
-    return f"{Transport.DOCKER_ARCHIVE if _ARCHIVE.search(path) else Transport.OCI}:{path}"
+    """How a path is written as a source: an archive by its ending, or since it is a file, else a layout's folder."""
+    is_archive = _ARCHIVE.search(path) or Path(path).is_file()
+    return f"{Transport.DOCKER_ARCHIVE if is_archive else Transport.OCI}:{path}"
 
 
 def likely_source(text: str) -> str | None:

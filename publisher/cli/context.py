@@ -35,7 +35,8 @@ class RunContext:
         """How the runs ended that `error` breaks off, which came where no run awaited it: it is the last one's."""
         from publisher.workflows.record import RunRecord
 
-        records = [each for each in self.records if isinstance(each, RunRecord) and each.is_under_way]
+        # An image that was kept from its tags, beside others that came to theirs, has ended already.
+        records = [each for each in self.records if isinstance(each, RunRecord) and (each.is_under_way or each.run)]
         runs = [record.run or record.end(error) for record in records]
         # Of images side by side each that was broken off says so itself, and one that was done stays so.
         if len(runs) > 1 and any(isinstance(run.error, Stopped) for run in runs):

@@ -56,7 +56,7 @@ def command(
         if form == "json":
             show_json(document)
         else:
-            show_text(status_text(document, ages(session, document), color=uses_color(options)))
+            show_text(status_text(document, ages(session, document), color=uses_color(options), glob=glob))
     if not document.drifted:
         return 0
     error = Drift(

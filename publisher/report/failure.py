@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from publisher.model.errors import (
     PublishError,
     Stopped,
     UsageError,
+    VerificationFailed,
 )
 from publisher.model.printable import printable
 from publisher.model.receipt import Failure
@@ -40,7 +42,11 @@ def understand(error: BaseException) -> PublishError:
 
 
 _MENDABLE: Final = frozenset({1, 5, 6})
-"""Exit codes of what a second try may mend; a refusal would be the same again."""
+"""Exit codes of what a second try may mend; a refusal would be the same again.
+
+What failed to verify and says what to do about it (another format, another manifest) would be so too.
+"""
+_AGAIN: Final = re.compile(r"run (the same|it again)")
 _UNMOVED: Final = "no tag was moved"
 
 
@@ -50,7 +56,8 @@ def with_tags_unmoved(error: PublishError) -> PublishError:
     by_answer = isinstance(error, Stopped) and not error.by_signal
     if by_answer or isinstance(error, UsageError | ConfigError | Incomplete) or _UNMOVED in hint:
         return error
-    again = (isinstance(error, Stopped) or error.exit_code in _MENDABLE) and "run the same" not in hint
+    mendable = error.exit_code in _MENDABLE and not (isinstance(error, VerificationFailed) and hint)
+    again = (isinstance(error, Stopped) or mendable) and not _AGAIN.search(hint)
     unmoved = f"{_UNMOVED}; run the same command again" if again else _UNMOVED
     # What says how to go on already is told first.
     error.hint = f"{_sentence(hint)} {_sentence(unmoved)}" if hint else unmoved

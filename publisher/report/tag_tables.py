@@ -81,11 +81,14 @@ def _day(text: str | None) -> str:
     return (text or "")[:10]
 
 
-def status_text(status: Status, ages: Mapping[Digest, str], *, color: bool, width: int | None = None) -> str:
+def status_text(
+    status: Status, ages: Mapping[Digest, str], *, color: bool, width: int | None = None, glob: str = "*"
+) -> str:
     """Two tables a repository: its versions, and its floating tags beside where they belong.
 
-    ages: how old the image under a digest is, as in 3 d.
+    ages: how old the image under a digest is, as in 3 d. glob: what the tags that were looked at are like.
     """
+    nothing = "nothing is published there yet" if glob == "*" else f"no tag there is like {glob}"
     lines: list[str] = []
     for repository in status.repositories:
         lines += [paint(repository.repository.familiar, _BOLD, color=color)]
@@ -101,7 +104,7 @@ def status_text(status: Status, ages: Mapping[Digest, str], *, color: bool, widt
             for line in repository.floating
         ]
         if repository.is_empty:
-            lines += ["nothing is published there yet", ""]
+            lines += [nothing, ""]
             continue
         lines += (
             table(("version", "tag", "digest", ""), versions, color=color, width=width) if versions else ["no versions"]
@@ -116,10 +119,9 @@ def status_text(status: Status, ages: Mapping[Digest, str], *, color: bool, widt
         if repository.foreign:
             lines += ["", *wrap(_foreign(repository.foreign), width or columns(sys.stdout), "  ")]
         lines += [""]
-    count = len(status.drifted)
     if status.repositories and all(repository.is_empty for repository in status.repositories):
         return "\n".join(lines[:-1]) + "\n"
-    return "\n".join([*lines, f"{drifting(count)} not in place" if count else "every floating tag is true"]) + "\n"
+    return "\n".join([*lines, standing(status, glob)]) + "\n"
 
 
 def _foreign(tags: Sequence[str]) -> str:
@@ -128,6 +130,17 @@ def _foreign(tags: Sequence[str]) -> str:
     shown = [tag for tag in tags if described_digest(tag) is None]
     texts = [f"other tags: {', '.join(shown)}"] if shown else []
     return "; ".join([*texts, *([f"signatures of {_images(len(described))}"] if described else [])])
+
+
+def standing(status: Status, glob: str = "*") -> str:
+    """How the floating tags that are like the glob stand, in one sentence."""
+    if drifted := len(status.drifted):
+        return f"{drifting(drifted)} not in place"
+    orphans = sum(line.state == "orphan" for repository in status.repositories for line in repository.floating)
+    if orphans:
+        some = "1 floating tag has" if orphans == 1 else f"{orphans} floating tags have"
+        return f"{some} no version left; every other is true"
+    return f"every floating tag{'' if glob == '*' else f' like {glob}'} is true"
 
 
 def drifting(count: int) -> str:

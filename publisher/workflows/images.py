@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from publisher.model.errors import Incomplete, PublishError
+from publisher.model.errors import Incomplete, Interrupted, PublishError, Stopped, TimeUp
 from publisher.model.protocols import ImagesProgress
 from publisher.model.receipt import Receipts
 from publisher.receipts.journal import ReceiptCopy
@@ -50,16 +50,17 @@ def prepare_images(
                 return error
 
     outcomes = session.parallel(attempt, jobs, threads)
-    errors = {job: outcome for job, outcome in zip(jobs, outcomes, strict=True) if isinstance(outcome, PublishError)}
+    answers = zip(jobs, outcomes, strict=True)
+    errors = {job.name or "": outcome for job, outcome in answers if isinstance(outcome, PublishError)}
     if errors:
-        raise _together({str(job.name): error for job, error in errors.items()})
+        raise _together(errors)
     # One after another: a key may ask for its password.
     return [with_signing(session, one, options.sign) for one in outcomes if not isinstance(one, PublishError)]
 
 
 def refuse_images(drafts: Sequence[ReleaseDraft]) -> None:
     """Raise for plans that can't be carried out, one error for all of them."""
-    errors = {str(draft.job.name): error for draft in drafts if (error := _refusal(draft.plan)) is not None}
+    errors = {draft.job.name or "": error for draft in drafts if (error := _refusal(draft.plan)) is not None}
     if errors:
         raise _together(errors)
 
@@ -73,11 +74,13 @@ def _refusal(plan: Plan) -> PublishError | None:
 
 
 def _together(errors: dict[str, PublishError]) -> PublishError:
-    """The first error, in whose words the others stand too."""
-    first, *others = errors.values()
-    if others:
-        texts = "; ".join(f"{name}: {error.message}" for name, error in errors.items())
+    """The first error, in whose words the images are named and the others stand too."""
+    name, first = next(iter(errors.items()))
+    texts = "; ".join(f"{name}: {error.message}" for name, error in errors.items())
+    if len(errors) > 1:
         first.message = f"{len(errors)} images: {texts}"
+    elif name:
+        first.message = f"the image {texts}"
     return first
 
 
@@ -95,7 +98,11 @@ def release_images(
     names = [str(draft.job.name) for draft in drafts]
     with session.progress.images(names) if isinstance(session.progress, ImagesProgress) else nullcontext():
         work = partial(_release_one, session, options=each)
-        runs = session.parallel(work, drafts, at_once or images_at_once(session))
+        try:
+            runs = session.parallel(work, drafts, at_once or images_at_once(session))
+        except Interrupted as interrupt:
+            _tell_of_the_rest(session, drafts, interrupt)
+            raise
     runs = _end(drafts, runs)
     if options.receipt:
         _write_receipts(session, runs, options.receipt)
@@ -128,12 +135,16 @@ def _release_one(session: Session, draft: ReleaseDraft, options: ReleaseOptions)
 
 def _failed(session: Session, draft: ReleaseDraft, started: str, error: PublishError) -> Run:
     """The record of an image none of whose tags was changed."""
-    start = RunStart(command="release", started=started, plan=draft.plan)
-    record = RunRecord(session, start, planned_changes(draft.plan), None)
+    record = _record(session, draft, started)
     try:
         return record.end(error)
     except PublishError:
         return Run(record.receipt, error)
+
+
+def _record(session: Session, draft: ReleaseDraft, started: str) -> RunRecord:
+    start = RunStart(command="release", started=started, plan=draft.plan)
+    return RunRecord(session, start, planned_changes(draft.plan), None)
 
 
 def _end(drafts: Sequence[ReleaseDraft], runs: Sequence[Run]) -> list[Run]:
@@ -144,6 +155,24 @@ def _end(drafts: Sequence[ReleaseDraft], runs: Sequence[Run]) -> list[Run]:
     return [
         replace(run, error=_named(draft, run)) if run.error else run for draft, run in zip(drafts, runs, strict=True)
     ]
+
+
+def _tell_of_the_rest(session: Session, drafts: Sequence[ReleaseDraft], interrupt: Interrupted) -> None:
+    """Beside the images that came to their tags, those that an interrupt kept from them have a record too."""
+    receipts = [record.receipt for record in session.records if isinstance(record, RunRecord)]
+    begun = {receipt.plan.images for receipt in receipts if receipt.plan}
+    for draft in drafts:
+        if draft.plan.images not in begun:
+            record = _record(session, draft, now())
+            with suppress(PublishError):
+                record.end(_not_begun(draft, interrupt.as_error()))
+            session.records.append(record)
+
+
+def _not_begun(draft: ReleaseDraft, error: Stopped | TimeUp) -> PublishError:
+    message = f"the image {draft.job.name} ({', '.join(draft.plan.images)}) was not released: {error.message}"
+    hint = "run the same command again: it finishes what is left"
+    return Stopped(error.signal, message, hint=hint) if isinstance(error, Stopped) else TimeUp(message, hint=hint)
 
 
 def _named(draft: ReleaseDraft, run: Run) -> Incomplete:

@@ -51,6 +51,8 @@ def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -
     record = repair_record(session, "yank", changes, options.receipt)
     if options.dry_run or not changes:
         return record.as_planned()
+    if not (options.undo or options.delete):
+        _warn_of_orphans(session, text, wish, parts)
     destinations = [part.surveyed.destination for part in parts]
     with lock(session, [destination.repository for destination in destinations]) as entry:
         writer = TagWriter(session, record, entry)
@@ -67,6 +69,16 @@ def yank(session: Session, text: str, wish: PlanOptions, options: YankOptions) -
                     session.progress.warn(f"{step.reference} stays: {refusal.message}")
 
         return repair(session, writer, destinations, work)
+
+
+def _warn_of_orphans(session: Session, text: str, wish: PlanOptions, parts: Iterable[_RepositoryVersion]) -> None:
+    """Tell which floating tags go on to lead to what was yanked, since there is nothing to fall back to."""
+    for part in parts:
+        if tags := ", ".join(part.orphans):
+            session.progress.warn(
+                f"{tags} of {part.surveyed.destination.repository.familiar} can fall back to no other version and "
+                f"will still hold {text}; 'publish yank {text} --delete{wish.selection}' deletes what can be deleted"
+            )
 
 
 def _find(session: Session, text: str, destinations: Iterable[Destination]) -> list[_RepositoryVersion]:
@@ -123,10 +135,15 @@ class _RepositoryVersion(Value, frozen=True):
         supposed = Published(tags, kept, state.stated)
         return SurveyedRepository(destination, supposed, survey(destination.ruleset, supposed))
 
+    @property
+    def orphans(self) -> list[str]:
+        """The floating tags that hold the version, and have no other to fall back to."""
+        lines = self.supposed(yanked=True).survey.lines
+        return [line.tag for line in lines if line.version is None and line.digest == self.version.digest]
+
     def deletions(self) -> list[Step]:
         """The version's own tags, and the floating ones that no other version takes over; the marker stays."""
-        orphans = [line for line in self.supposed(yanked=True).survey.lines if line.version is None]
-        tags = [(line.tag, Kind.FLOATING) for line in orphans if line.digest == self.version.digest]
+        tags = [(tag, Kind.FLOATING) for tag in self.orphans]
         tags += [(tag, Kind.EXACT) for tag in self.version.tags]
         return [self._step(Tag(tag), kind, None) for tag, kind in tags]
 

@@ -116,6 +116,34 @@ def test_all_are_refused_together_before_anything_is_sent(publish: Publish) -> N
         assert [one for one in asked if "/me/" in one.path and one.method not in {"GET", "HEAD"}] == []
 
 
+def test_an_image_without_a_name_is_refused_by_its_reference(publish: Publish) -> None:
+    """Where `images` is a list, or --image names it, there is no name to tell."""
+    with Sandbox() as sandbox:
+        for content in ("one", "other"):
+            make_layout(publish.home / content, content)
+            done = _release(publish, sandbox, f"oci:{content}", "--image", "me/app")
+    assert done.code == 4
+    assert done.document["message"].startswith("docker.io/me/app:1.2.3 can't be released")
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [(("web",), "the image web: there is no folder "), (("api", "web"), "2 images: api: there is no folder ")],
+)
+def test_an_image_without_its_source_is_named_and_none_is_begun(
+    publish: Publish, project: Path, missing: Sequence[str], told: str
+) -> None:
+    """Exit 2 for whichever sources aren't there, with each image's name, before anything is sent."""
+    for name in missing:
+        (project / f"layout-{name}").rename(project / f"moved-{name}")
+    with Sandbox() as sandbox:
+        done = _release(publish, sandbox)
+        assert (done.code, done.document["kind"]) == (2, "source-not-found")
+        assert done.document["message"].startswith(told)
+        assert all(f"{name}: " in done.document["message"] for name in missing)
+        assert sandbox.store.state() == {}
+
+
 @pytest.mark.usefixtures("project")
 def test_people_get_one_table(publish: Publish) -> None:
     """Steps say which image they are of; one table holds the tags of all."""
@@ -148,6 +176,26 @@ def test_a_signal_ends_all_images(publish: Publish) -> None:
     moves = [move for receipt in receipts for move in receipt["moves"]]
     assert {move["reference"] for move in moves if move["state"] == "done"} == held
     assert "docker.io/me/web:latest" not in held
+
+
+@pytest.mark.usefixtures("project")
+def test_images_that_a_signal_kept_from_their_tags_are_told_too(publish: Publish) -> None:
+    """One is done, one is at its first tag, one was not begun: each has its receipt, and stderr names those two."""
+    words = [publish.program, *RELEASE, "--jobs", "1"]
+    with Sandbox(faults=["PUT /v2/me/web/manifests/1.2.3 every 503"]) as sandbox:
+        environ = {**publish.environ, "PUBLISH_SANDBOX": sandbox.url}
+        process = subprocess.Popen(words, env=environ, cwd=publish.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        _wait_for(sandbox, "/v2/me/web/manifests/1.2.3")
+        process.send_signal(signal.SIGINT)
+        out, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    receipts = {receipt["plan"]["images"][0]: receipt for receipt in json.loads(out)["receipts"]}
+    assert {name: receipt["outcome"] for name, receipt in receipts.items()} == {
+        "me/api": "done", "me/web": receipts["me/web"]["outcome"], "me/worker": "failed",
+    }  # fmt: skip
+    assert {move["state"] for move in receipts["me/worker"]["moves"]} == {"not-done"}
+    assert receipts["me/worker"]["error"]["code"] == 130
+    assert b"worker (me/worker, ghcr.io/me/worker) was not released" in b" ".join(told.split())
 
 
 def _wait_for(sandbox: Sandbox, path: str) -> None:

@@ -143,11 +143,14 @@ def test_yank_and_back(version: str, shop: Shop) -> None:
 
 
 def test_line_without_a_version_is_an_orphan(shop: Shop) -> None:
-    """A line whose only version is yanked keeps its tag, and is no drift."""
-    shop.run("yank", "2.0.0", "--image", shop.image)
+    """A line whose only version is yanked keeps its tag, which is told with its way out, and is no drift."""
+    yanked = shop.run("yank", "2.0.0", "--image", shop.image)
+    assert "2, 2.0 of " in yanked.stderr
+    assert f"'publish yank 2.0.0 --delete --image {shop.image}'" in yanked.stderr
     orphans = [line["tag"] for line in shop.status["floating"] if line["state"] == "orphan"]
     assert orphans == ["2", "2.0"]
-    assert shop.run("status", "--image", shop.image).code == 0
+    text = shop.run("status", "--image", shop.image)
+    assert (text.code, text.stdout.splitlines()[-1]) == (0, "2 floating tags have no version left; every other is true")
 
 
 @pytest.mark.parametrize(("version", "code"), [("9.9.9", 4), ("nine", 2)])

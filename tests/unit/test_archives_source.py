@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from publisher.archives.source import SourceName, Transport
 from publisher.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -58,3 +63,12 @@ def test_what_is_no_source_is_a_usage_error(text: str) -> None:
     """It ends with exit code 2 and says what is right."""
     with pytest.raises(UsageError):
         SourceName.parse(text)
+
+
+def test_a_path_is_written_as_what_is_there(tmp_path: Path) -> None:
+    """A file is an archive, whatever it is called; a folder is a layout, and so is what isn't there."""
+    (tmp_path / "saved").write_bytes(b"")
+    for name, source in {"saved": "docker-archive", "app.tar.gz": "docker-archive", "layout": "oci"}.items():
+        with pytest.raises(UsageError) as told:
+            SourceName.parse(str(tmp_path / name))
+        assert told.value.hint == f"write {source}:{tmp_path / name}"

@@ -13,8 +13,10 @@ from publisher.model.errors import (
     PublishError,
     Refused,
     Stopped,
+    TimeUp,
     Unreachable,
     UsageError,
+    VerificationFailed,
 )
 from publisher.report.failure import document, paragraph, understand, with_tags_unmoved
 
@@ -71,6 +73,12 @@ ENDS = {
     "dead": (Unreachable("r.example did not answer"), f"r.example did not answer. {AGAIN}"),
     "disk": (DiskFull("no room", hint="make room"), f"No room. Make room. {AGAIN}"),
     "told": (Unreachable("gone", hint="run the same command again"), f"Gone. Run the same command again. {UNMOVED}"),
+    "longer": (
+        TimeUp("it took long", hint="run it again, or allow more"),
+        f"It took long. Run it again, or allow more. {UNMOVED}",
+    ),
+    "schema": (VerificationFailed("schema 1", hint="write schema 2"), f"Schema 1. Write schema 2. {UNMOVED}"),
+    "cut": (VerificationFailed("it is cut off"), f"It is cut off. {AGAIN}"),
     "unmoved": (Unreachable("gone", hint="no tag was moved: log in"), "Gone. No tag was moved: log in."),
     "refused": (Refused("the tag is taken"), f"The tag is taken. {UNMOVED}"),
     "answered": (Stopped(2, "stopped: the answer was no"), "stopped: the answer was no."),

@@ -7,7 +7,7 @@ import pytest
 
 from publisher.model.attestation import PlannedSigning
 from publisher.model.digest import Digest
-from publisher.model.documents import RepositoryStatus, Status, TagList, TagRow, Verdict, VerdictState
+from publisher.model.documents import FloatingStatus, RepositoryStatus, Status, TagList, TagRow, Verdict, VerdictState
 from publisher.model.plan import Action, Kind, Move, Plan
 from publisher.model.receipt import Failure, ReleasedImage, State
 from publisher.model.reference import Reference, Repository, TagReference
@@ -160,6 +160,15 @@ def test_status_of_what_is_not_there_yet() -> None:
     both = status_text(Status(repositories=(EMPTY, other)), {}, color=False)
     assert "nothing is published there yet" in both
     assert "no versions" in both
+
+
+def test_what_a_filter_leaves_out_is_not_judged() -> None:
+    """Where nothing is like the glob, something may be published all the same; what isn't looked at isn't true."""
+    text = status_text(Status(repositories=(EMPTY,)), {}, color=False, glob="2.*")
+    assert text == "ann/app\nno tag there is like 2.*\n"
+    line = FloatingStatus(tag="2.0", digest=HELD, desired=HELD, version="2.0.0", state="ok")
+    status = Status(repositories=(msgspec.structs.replace(EMPTY, floating=(line,)),))
+    assert status_text(status, {}, color=False, glob="2.*").endswith("\nevery floating tag like 2.* is true\n")
 
 
 def test_what_a_limit_leaves_out_is_counted() -> None:
