@@ -49,11 +49,12 @@ def command(
     publish login docker.io/my-org --docker
     """
     from publisher.cli.rendering import show_json, show_text
-    from publisher.workflows.login import LoginTarget, login
+    from publisher.workflows.login import LoginTarget, login, refuse_rehearsal
 
     target = LoginTarget.parse(registry)
     with open_session(options) as session:
-        if store == "keyring" and not session.sandbox:
+        refuse_rehearsal(session)
+        if store == "keyring":
             _check_keyring(target)
         credential = _credential(session, target, username, password_stdin=password_stdin)
         account = login(session, target, credential, store=store, docker=docker)
@@ -105,8 +106,7 @@ def _credential(session: Session, target: LoginTarget, username: str | None, *, 
             "there is no terminal to ask for a password at",
             hint=f"pipe it in: … | publish login {target} -u USER --password-stdin",
         )
-    if not session.sandbox:
-        asks_who(session, target)  # nobody types a password for a registry that isn't there
+    asks_who(session, target)  # nobody types a password for a registry that isn't there
     user = username or click.prompt(f"Username at {registry}", err=True)
     question = f"Password or token of {user} at {registry}"
     return Credential(user, click.prompt(question, hide_input=True, err=True), "the terminal")

@@ -139,7 +139,7 @@ class RemoteRepository:
                 case 405:
                     descriptor = None
                 case _:
-                    raise self.error(response, "read", self._reference(target))
+                    raise self.error(response, "reading", self._reference(target))
         if descriptor:
             return descriptor
         content = self.find(target)
@@ -151,7 +151,7 @@ class RemoteRepository:
             if response.status == _NOT_FOUND:
                 return None
             if response.status != _OK:
-                raise self.error(response, "read", self._reference(target))
+                raise self.error(response, "reading", self._reference(target))
             return self._parse_response(response, target)
 
     def get(self, target: Tag | Digest) -> Content:
@@ -189,7 +189,7 @@ class RemoteRepository:
                 case 400 | 403 | 409 | 412 if self._has(tag, content):
                     return
                 case _:
-                    raise self.error(response, "write", self._reference(tag))
+                    raise self.error(response, "writing", self._reference(tag))
 
     def _has(self, tag: Tag, content: Content) -> bool:
         descriptor = self.head(tag)
@@ -232,7 +232,7 @@ class RemoteRepository:
     def _digest_push_error(self, response: Response, content: Content) -> PublishError:
         details = ErrorResponse.read(response)
         reference = self._reference(content.digest)
-        error = self.error(response, "write", reference)
+        error = self.error(response, "writing", reference)
         by_tag_only = details.codes & {"UNSUPPORTED", "TAG_INVALID"} or details.status == _NOT_ALLOWED
         if by_tag_only or (details.status == _NOT_FOUND and not details.codes):
             hint = "'--allow-early-tag' pushes under the exact tag at once"
@@ -252,7 +252,7 @@ class RemoteRepository:
                 return False
             if response.status in _SUCCESS:
                 return True
-            error = self.error(response, "delete", self._reference(target))
+            error = self.error(response, "deleting", self._reference(target))
             if response.status == 400 and not isinstance(error, Refused):  # noqa: PLR2004 - how 2.8 refuses tags
                 reason = ErrorResponse.read(response).summary
                 error = Refused(
@@ -289,7 +289,7 @@ class RemoteRepository:
                     hint="look at its spelling; the first 'publish release' makes it",
                 )
             if page.status != _OK:
-                raise self.error(page, "list the tags of")
+                raise self.error(page, "listing the tags of")
             entries = tags_of(page)
             trail.count(len(entries))
             yield entries
@@ -305,7 +305,7 @@ class RemoteRepository:
             if response.status == _OK and length is not None:
                 return length
             if response.status not in {_OK, _NOT_ALLOWED}:
-                raise self.error(response, "read", self._reference(digest))
+                raise self.error(response, "reading", self._reference(digest))
         return self._counted_size(digest)
 
     def _counted_size(self, digest: Digest) -> int | None:
@@ -313,7 +313,7 @@ class RemoteRepository:
             if response.status == _NOT_FOUND:
                 return None
             if response.status != _OK:
-                raise self.error(response, "read", self._reference(digest))
+                raise self.error(response, "reading", self._reference(digest))
             length = content_length(response.headers)
             return sum(map(len, response.stream(_BUFFER))) if length is None else length
 
@@ -324,7 +324,7 @@ class RemoteRepository:
             headers = {"Range": f"bytes={offset}-"} if offset else {}
             response = self.request("GET", self.url(f"blobs/{descriptor.digest}"), headers=headers, stream=True)
             if response.status not in {_OK, _PARTIAL}:
-                raise self.error(response, "read", self._reference(descriptor.digest))
+                raise self.error(response, "reading", self._reference(descriptor.digest))
             return response
 
         return io.BufferedReader(BlobReader(fetch, descriptor), _BUFFER)

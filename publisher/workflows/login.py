@@ -103,10 +103,15 @@ def check_pasted(text: str, what: str) -> None:
         raise Denied(f"the {what} has a control character in it", hint="type it, or paste it without its newline")
 
 
-def login(session: Session, place: LoginTarget, credential: Credential, *, store: str, docker: bool) -> Login:
-    """Prove a credential, then store it: in the keyring, or with store "docker" in docker's own file."""
+def refuse_rehearsal(session: Session) -> None:
+    """Raise Refused where a login would prove nothing, before anybody is asked for a password."""
     if session.sandbox:
         raise Refused("a sandbox needs no login", hint="unset PUBLISH_SANDBOX")
+
+
+def login(session: Session, place: LoginTarget, credential: Credential, *, store: str, docker: bool) -> Login:
+    """Prove a credential, then store it: in the keyring, or with store "docker" in docker's own file."""
+    refuse_rehearsal(session)
     check_pasted(credential.username, "user name")
     check_pasted(credential.secret, "password or token")
     session.learn(credential.secret)

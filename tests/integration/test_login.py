@@ -367,3 +367,18 @@ def test_a_locked_keyring_ends_with_the_way_forward(private_registry: RegistryPr
     assert '"kind":"broken-credential"' in done.stdout
     assert "unlock" in done.stderr
     assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("-u", "sandbox", "--password-stdin")], ids=["no terminal", "stdin"])
+def test_in_a_sandbox_nobody_is_asked_for_a_password(publish: Publish, words: tuple[str, ...]) -> None:
+    """There a login would prove nothing, and is refused before a secret is asked for or a keyring looked for."""
+    with Sandbox() as sandbox:
+        refused = publish("login", *words, environ={"PUBLISH_SANDBOX": sandbox.url})
+    assert (refused.code, "A sandbox needs no login. Unset PUBLISH_SANDBOX." in refused.stderr) == (4, True)
+
+
+def test_what_was_denied_is_said_in_a_sentence(publish: Publish) -> None:
+    """Of a look as well as of a push."""
+    with Sandbox(faults=["GET /tags/list every 403"]) as sandbox:
+        denied = publish("status", "--image", "me/app", environ={"PUBLISH_SANDBOX": sandbox.url})
+    assert (denied.code, "publish: Listing the tags of docker.io/me/app as " in denied.stderr) == (3, True)
