@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from publisher.cli.completing import sources as known_sources
-from publisher.cli.options import formats, make_plan_options, open_session, planning, uses_color
+from publisher.cli.options import formats, make_plan_options, open_session, planning
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -49,9 +49,8 @@ def command(
 def _show(options: GlobalOptions, document: Plan | Plans, plans: dict[str, Plan], file: Path | None, form: str) -> None:
 
     from publisher.cli.github import write_report
-    from publisher.cli.rendering import show_json, show_text, write_file
+    from publisher.cli.rendering import show_json, show_plans, show_text, write_file
     from publisher.model.codec import encode_readable
-    from publisher.report.tables import plan_text
 
     if file:
         write_file(file, encode_readable(document))
@@ -62,6 +61,5 @@ def _show(options: GlobalOptions, document: Plan | Plans, plans: dict[str, Plan]
         from publisher.report.github_files import encode_outputs
 
         return show_text(encode_outputs(unwritten))
-    for plan in plans.values():
-        show_text(plan_text(plan, color=uses_color(options)))
+    show_plans(options, list(plans.values()))
     return None

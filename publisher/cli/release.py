@@ -20,7 +20,6 @@ from publisher.cli.options import (
     make_plan_options,
     open_session,
     planning,
-    uses_color,
 )
 from publisher.model.value import Value
 
@@ -177,7 +176,7 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
 
 def _only_plan(options: GlobalOptions, drafts: list[ReleaseDraft], form: str) -> int:
     from publisher.cli.github import report
-    from publisher.cli.rendering import show_json
+    from publisher.cli.rendering import show_json, show_plans
     from publisher.model.plan import Plans
 
     plans = {draft.job.name or "": draft.plan for draft in drafts}
@@ -186,15 +185,8 @@ def _only_plan(options: GlobalOptions, drafts: list[ReleaseDraft], form: str) ->
     if form == "json":
         show_json(document)
     else:
-        for draft in drafts:
-            _show_plan(options, draft.plan)
+        show_plans(options, [draft.plan for draft in drafts])
     return 4 if any(draft.plan.refusals or not draft.plan.moves for draft in drafts) else 0
-
-
-def _show_plan(options: GlobalOptions, plan: Plan) -> None:
-    from publisher.report.tables import plan_text
-
-    click.echo(plan_text(plan, color=uses_color(options)), nl=False)
 
 
 def _show_plan_beside(options: GlobalOptions, plan: Plan) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.cli.context import GlobalOptions
+    from publisher.model.plan import Plan
     from publisher.workflows.record import Run
 
 
@@ -129,6 +130,14 @@ def write_file(file: Path, content: str) -> None:
 def show_text(text: str) -> None:
     """A result for people."""
     _print(safe_lines(text))
+
+
+def show_plans(options: GlobalOptions, plans: Sequence[Plan]) -> None:
+    """Plans as the result, for people: a table each, with an empty line between them."""
+    from publisher.report.tables import plan_text
+
+    color = options.color and sys.stdout.isatty()
+    show_text("\n".join(plan_text(plan, color=color) for plan in plans))
 
 
 def show_error(error: PublishError, redact: Callable[[str], str]) -> int:

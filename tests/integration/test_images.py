@@ -226,3 +226,14 @@ def test_plans_of_all_images(publish: Publish) -> None:
         asked = read_log(sandbox.requests)
     assert (done.code, list(done.document["plans"])) == (0, list(NAMES)), done.stderr
     assert all(one.method in {"GET", "HEAD"} for one in asked if "/me/" in one.path)
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("words", [("plan",), ("release", "--dry-run")], ids=lambda words: words[0])
+def test_plans_of_all_images_stand_apart(publish: Publish, words: Sequence[str]) -> None:
+    """For people: an empty line before each plan but the first."""
+    with Sandbox() as sandbox:
+        done = publish(*words, "--version", "1.2.3", environ={"PUBLISH_SANDBOX": sandbox.url})
+    lines = done.stdout.splitlines()
+    heads = [number for number, line in enumerate(lines) if line.startswith("plan for ")]
+    assert (len(heads), [lines[number - 1] for number in heads[1:]]) == (3, ["", ""])

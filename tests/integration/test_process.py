@@ -45,16 +45,24 @@ def test_streams_that_are_closed_from_the_start(closed: tuple[int, ...], publish
     assert "1.0.0" in shown.stdout
 
 
-@pytest.mark.parametrize("words", [["history"], ["schema", "receipt"], ["status", "--image", "me/app"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["history"], ["schema", "receipt"], ["status", "--image", "me/app"],
+        ["release", "--dry-run", "oci:layout", "--image", "me/app", "--version", "1.0.0"],
+    ],
+    ids=lambda words: words[0],
+)  # fmt: skip
 def test_a_full_stdout_is_named(words: list[str], publish: Publish) -> None:
     """Where nothing was changed it is the error, and no disk is blamed."""
+    make_layout(publish.home / "layout", "one")
     with Sandbox() as sandbox, Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [publish.program, *words], env={**publish.environ, "PUBLISH_SANDBOX": sandbox.url}, cwd=publish.home,
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.startswith("publish: Stdout can't be written: No space left on device.")
+    assert "\npublish: Stdout can't be written: No space left on device." in f"\n{done.stderr}"
 
 
 def test_an_interrupted_release_shows_its_table(publish: Publish, tmp_path: Path) -> None:
@@ -66,7 +74,12 @@ def test_an_interrupted_release_shows_its_table(publish: Publish, tmp_path: Path
             env={**publish.environ, "PUBLISH_SANDBOX": sandbox.url}, cwd=tmp_path,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        wait_until(lambda: any("latest" in str(one["path"]) for one in [*sandbox.requests]), seconds=20, what="latest")
+        # The plan looks at latest too, before anything is written.
+        written = "PUT", "/v2/me/app/manifests/latest"
+        wait_until(
+            lambda: any((one["method"], str(one["path"])) == written for one in [*sandbox.requests]),
+            seconds=20, what="a write of latest",
+        )  # fmt: skip
         child.terminate()
         out, err = child.communicate(timeout=60)
     assert child.returncode == 143
