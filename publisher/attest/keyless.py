@@ -188,16 +188,16 @@ def unknown_to(root: bytes, certificate: x509.Certificate, entries: Sequence[Map
     A root that is older than an authority or a log can't tell its signatures from another Sigstore's.
     """
     document = json.loads(root)
-    made = f"{certificate.not_valid_before_utc:%Y-%m-%d}"
+    date = f"{certificate.not_valid_before_utc:%Y-%m-%d}"
     if not any(_issued(authority, certificate) for authority in _authorities(document)):
         issuer = certificate.issuer.rfc4514_string()
-        return f"the certificate of {made} is by '{issuer}', which {_STRANGER}"
+        return f"the certificate of {date} is by '{issuer}', which {_STRANGER}"
     logs = {log["logId"]["keyId"] for log in document.get("tlogs", [])}
     strange = [entry["logId"]["keyId"] for entry in entries if entry["logId"]["keyId"] not in logs]
     if strange:
-        return f"the signature of {made} is in a log that {_STRANGER}"
+        return f"the signature of {date} is in a log that {_STRANGER}"
     if not _logged_in(certificate) & {log["logId"]["keyId"] for log in document.get("ctlogs", [])}:
-        return f"the certificate of {made} is in a log that {_STRANGER}"
+        return f"the certificate of {date} is in a log that {_STRANGER}"
     return ""
 
 

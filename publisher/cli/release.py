@@ -170,8 +170,8 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
         refuse_images(drafts)
         _agree(drafts, yes=flags.yes)
         runs = release_images(session, drafts, release_options, flags.jobs)
-    named = zip(runs, drafts, strict=False)
-    options.report_context.images = {run.receipt.id: draft.job.name for run, draft in named if draft.job.name}
+    pairs = zip(runs, drafts, strict=False)
+    options.report_context.images = {run.receipt.id: draft.job.name for run, draft in pairs if draft.job.name}
     return show_runs(options, runs, flags.form)
 
 

@@ -255,8 +255,8 @@ def _own(ruleset: Ruleset, named: Iterable[Name]) -> bool:
     """Whether some name tells its version back, as it was written: 1.1, the line of 1.1.0, doesn't."""
     reader = tag_reader(ruleset)
     own = [name for name in named if name.rule and name.rule.names_versions]
-    told = ((name.version, reader.readings(str(name.tag))) for name in own if name.version)
-    return any(reading.version.raw == version.raw for version, readings in told for reading in readings)
+    readings_by_version = ((name.version, reader.readings(str(name.tag))) for name in own if name.version)
+    return any(reading.version.raw == version.raw for version, readings in readings_by_version for reading in readings)
 
 
 def _unreadable(name: Name) -> str:

@@ -125,8 +125,8 @@ def status_text(status: Status, ages: Mapping[Digest, str], *, color: bool, widt
 def _foreign(tags: Sequence[str]) -> str:
     """Tags that no rule speaks of; those that only describe images are counted."""
     described = frozenset(filter(None, map(described_digest, tags)))
-    shown = [tag for tag in tags if described_digest(tag) is None]
-    texts = [f"other tags: {', '.join(shown)}"] if shown else []
+    others = [tag for tag in tags if described_digest(tag) is None]
+    texts = [f"other tags: {', '.join(others)}"] if others else []
     return "; ".join([*texts, *([f"signatures of {_images(len(described))}"] if described else [])])
 
 

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 def hub_base(environ: Mapping[str, str], sandbox: str | None) -> str:
     """Where Docker Hub's API is: a secret goes there, so that nothing else than it, or this machine, can be named."""
-    given = environ.get("PUBLISH_HUB_URL", "")
-    if sandbox or not given:
+    url = environ.get("PUBLISH_HUB_URL", "")
+    if sandbox or not url:
         return sandbox or "https://hub.docker.com"
-    parts = urlsplit(given)
+    parts = urlsplit(url)
     is_hub = parts.scheme == "https" and parts.netloc == "hub.docker.com"
     is_near = parts.scheme in {"http", "https"} and is_loopback(parts.hostname or "")
     if not (is_hub or is_near) or parts.username or parts.query:
         hint = "it must be https://hub.docker.com, or an address of this machine"
-        raise ConfigError(f"PUBLISH_HUB_URL is '{given}', which is not Docker Hub's", hint=hint)
-    return given.rstrip("/")
+        raise ConfigError(f"PUBLISH_HUB_URL is '{url}', which is not Docker Hub's", hint=hint)
+    return url.rstrip("/")
 
 
 def sandbox_url(url: str) -> str | None:

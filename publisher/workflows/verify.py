@@ -133,12 +133,12 @@ def _read_back(
 ) -> Inventory:
     """Every manifest, hashed, and every blob there with its size."""
     children = [entry.digest for entry in sent.manifests] if isinstance(sent, Index) else []
-    listed = [child for child in children if child not in known]
+    to_read = [child for child in children if child not in known]
     blobs = tuple(
         blobs_of([*([sent] if sent else []), *(known[child] for child in children if child in known)]).values()
     )
     read: dict[Digest, Content] = {**known}
-    looks = [partial(_read_manifest, remote, one, read) for one in dict.fromkeys((digest, *listed))]
+    looks = [partial(_read_manifest, remote, one, read) for one in dict.fromkeys((digest, *to_read))]
     session.parallel(lambda look: look(), [*looks, *(partial(_check_size, remote, blob) for blob in blobs)])
     inventory = take_inventory(session, remote, read[digest], read)
     session.parallel(lambda blob: _check_size(remote, blob), [one for one in inventory.blobs if one not in blobs])
