@@ -274,8 +274,6 @@ _GRACE: Final = 5.0
 """Seconds after the alarm for the requests under way, and for a look at what they did."""
 _AGAIN: Final = 1.0
 """Seconds between two cuts, after the first: what was opened meanwhile is cut too."""
-
-
 _LONGEST: Final = 1e8
 """Three years; timers take no number of seconds."""
 

@@ -182,9 +182,6 @@ DEFAULT: Final = Ruleset.of(
     )
 )
 
-# What docker/metadata-action does without rules; the GitHub Action passes them where its input is empty.
-COMPATIBLE: Final = ("type=schedule", "type=ref,event=branch", "type=ref,event=tag", "type=ref,event=pr")
-
 
 def read_rules(rules: Sequence[str] | None, flavor: Sequence[str] | None) -> Ruleset:
     """The rules that configuration or options ask for; none means the default ones. Raises ConfigError."""

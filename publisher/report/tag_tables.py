@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING, Final
 
+from publisher.model.reference import described_digest
 from publisher.report.cells import columns, wrap
 from publisher.report.progress import size
 from publisher.report.tables import paint, short, table
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from publisher.model.digest import Digest
     from publisher.model.documents import Pruning, Status, TagList
 
-_BESIDE: Final = re.compile(r"sha256-([0-9a-f]{64})(?:\..+)?")
 _BOLD: Final = "1"
 
 
@@ -51,12 +50,6 @@ def tags_text(tags: TagList, *, color: bool, width: int | None = None) -> str:
 
 def _images(count: int) -> str:
     return "1 image" if count == 1 else f"{count} images"
-
-
-def described_digest(tag: str) -> str | None:
-    """The image that a tag of the kind `sha256-HEX` or `sha256-HEX.sig` speaks of; None for any other tag."""
-    match = _BESIDE.fullmatch(tag)
-    return f"sha256:{match[1]}" if match else None
 
 
 def pruning_text(plan: Pruning, *, color: bool, width: int | None = None) -> str:

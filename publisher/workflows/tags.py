@@ -12,12 +12,11 @@ from publisher.model.digest import Digest
 from publisher.model.documents import GoneTag, KeptTag, Pruning, TagList, TagRow
 from publisher.model.errors import ConfigError, PublishError, UsageError
 from publisher.model.manifest import Index
-from publisher.model.reference import Tag
+from publisher.model.reference import Tag, described_digest
 from publisher.model.value import read_time
 from publisher.planning.lines import VersionChoice
 from publisher.planning.retention import Stored, decide_retention
 from publisher.planning.tag_reader import newest_first
-from publisher.report.tag_tables import described_digest
 from publisher.workflows.jobs import PlanOptions, jobs
 from publisher.workflows.status import created
 from publisher.workflows.tagging.deletion import TagDeletion

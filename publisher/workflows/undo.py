@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from publisher.model.receipt import Change, Receipt
     from publisher.model.reference import Tag
     from publisher.planning.lines import Published
-    from publisher.receipts.journal import JournalEntry
     from publisher.workflows.destination import Destination
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.record import Run
@@ -126,12 +125,8 @@ def undo(session: Session, receipt: Receipt, wish: PlanOptions, options: UndoOpt
         writer = TagWriter(session, record, entry)
         run = _go_back(session, receipt, writer, parts)
         if run.error is None and is_here:
-            writer.follow_up(lambda: _mark(entry, undone))
+            writer.follow_up(lambda: entry.write(undone))
         return run
-
-
-def _mark(entry: JournalEntry, undone: Receipt) -> None:
-    entry.write(undone)
 
 
 def _go_back(session: Session, receipt: Receipt, writer: TagWriter, parts: list[_RepositoryUndo]) -> Run:

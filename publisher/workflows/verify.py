@@ -14,10 +14,9 @@ from publisher.model.documents import Verdict, VerdictState
 from publisher.model.errors import ConfigError, PublishError, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Index, Manifest
 from publisher.model.receipt import Verification
-from publisher.model.reference import Reference, Tag
+from publisher.model.reference import Reference, Tag, described_digest
 from publisher.model.value import Value
 from publisher.planning.tag_reader import newest_first
-from publisher.report.tag_tables import described_digest
 from publisher.transfer.copy import blobs_of
 from publisher.transfer.identity import identity, platform_of
 from publisher.workflows.content.sources import Source, find_source

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from publisher.archives.docker_archive import open_docker_archive
 from publisher.model.digest import Digest
 from publisher.model.errors import SourceNotFound
 from tests.support.parts import CLASSIC
+from tests.support.saved_image import open_docker_archive
 
 if TYPE_CHECKING:
     from pathlib import Path

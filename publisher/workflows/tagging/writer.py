@@ -170,7 +170,7 @@ class TagWriter:
         with deferred_signals():
             return self.record.end(error)
 
-    def follow_up(self, work: Callable[[], None]) -> None:
+    def follow_up(self, work: Callable[[], object]) -> None:
         """What comes after the last tag: that it couldn't be done is a warning, and no failure of the run."""
         try:
             work()
