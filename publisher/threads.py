@@ -307,7 +307,7 @@ class TimeLimit:
             self._alarm(0)
 
     @contextmanager
-    def suspended(self) -> Iterator[None]:
+    def suspend(self) -> Iterator[None]:
         """What the block does counts for nothing; then the time begins anew."""
         self.stop()
         yield

@@ -16,10 +16,10 @@ from publisher.cli.options import (
     credentials,
     formats,
     key_password,
-    limited,
     make_plan_options,
     open_session,
     planning,
+    timeout_option,
     uses_color,
 )
 from publisher.model.value import Value
@@ -127,7 +127,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Release N images at once.")
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@limited
+@timeout_option
 @formats("json")
 @click.pass_obj
 def command(options: GlobalOptions, /, **flags: Any) -> int:

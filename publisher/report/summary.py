@@ -14,7 +14,7 @@ from publisher.model.printable import printable
 from publisher.model.receipt import Change, Failure, Receipt, Receipts
 from publisher.report.outputs import receipts_in
 from publisher.report.progress import size
-from publisher.report.tag_tables import drifting
+from publisher.report.tag_tables import drift_text
 from publisher.report.verify_lines import cosign_lines, verify_lines
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _time(receipt: Receipt, timings: Mapping[str, float]) -> str:
 
 def _status(status: Status) -> list[str]:
     count = len(status.drifted)
-    lines = _title("Status -", f"{drifting(count)} not in place" if count else "every floating tag is true")
+    lines = _title("Status -", f"{drift_text(count)} not in place" if count else "every floating tag is true")
     for repository in status.repositories:
         names = {line.desired: line.version for line in repository.floating if line.desired and line.version}
         names |= {version.digest: version.version for version in repository.versions if version.digest}

@@ -112,7 +112,7 @@ def status_text(status: Status, ages: Mapping[Digest, str], *, color: bool, widt
     count = len(status.drifted)
     if status.repositories and all(repository.is_empty for repository in status.repositories):
         return "\n".join(lines[:-1]) + "\n"
-    return "\n".join([*lines, f"{drifting(count)} not in place" if count else "every floating tag is true"]) + "\n"
+    return "\n".join([*lines, f"{drift_text(count)} not in place" if count else "every floating tag is true"]) + "\n"
 
 
 def _foreign(tags: Sequence[str]) -> str:
@@ -123,6 +123,6 @@ def _foreign(tags: Sequence[str]) -> str:
     return "; ".join([*texts, *([f"signatures of {_images(len(described))}"] if described else [])])
 
 
-def drifting(count: int) -> str:
+def drift_text(count: int) -> str:
     """So many floating tags, with the verb that goes with it."""
     return "1 floating tag is" if count == 1 else f"{count} floating tags are"

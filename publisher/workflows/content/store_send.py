@@ -53,7 +53,7 @@ def send_from_store(
         with session.blob_cache.turns.take(remote.repository.registry, blobs):
             present = frozenset(blobs) - sending.send(blobs, by_engine=by_engine).keys()
     else:
-        present = sending.unseen()
+        present = sending.send_all()
     return send_stored(
         image, remote, session.progress, origins=sending.near, root=root, cache=session.blob_cache, present=present
     )
@@ -131,7 +131,7 @@ class _Sending:
             self._image, lambda digest, size: digest in missing and missing[digest].size == size, total
         )
 
-    def unseen(self) -> frozenset[Digest]:
+    def send_all(self) -> frozenset[Digest]:
         """Send all blobs of an export before its manifests are known; returns what the registry holds then."""
         held: set[Digest] = set()
 
