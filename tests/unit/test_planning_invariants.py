@@ -201,6 +201,8 @@ class History:
         if any(move.action is Action.REFUSE for move in plan.moves):
             return
         version = max(asked.versions)
+        # 0.0.0-1 is a prerelease to a semver rule and 0.0.0.post1 to a pep440 rule beside it: two versions at once.
+        self.told &= len({one.without_build() for one in asked.versions}) == 1
         self.labels[digest] = asked.labels.get("org.opencontainers.image.version", "") if self.labelled else ""
         self.written[digest] = version
         unheld = any("so nothing is held back" in warning for warning in plan.warnings)
