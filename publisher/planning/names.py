@@ -236,6 +236,7 @@ def _doubts(ruleset: Ruleset, named: tuple[Name, ...]) -> Iterator[str]:
     """What the rules allow but the user may not have meant."""
     yield from (f"{name.clash}, by the rule '{name.rule}'" for name in named if name.clash)
     yield from (_unreadable(name) for name in named if name.kind is Kind.EXACT and name.version is None)
+    yield from _two_versions(named)
     floating = [name for name in named if name.kind is Kind.FLOATING and name.version]
     if (
         floating
@@ -249,6 +250,15 @@ def _doubts(ruleset: Ruleset, named: tuple[Name, ...]) -> Iterator[str]:
     for name in floating:
         if name.rule is None and name.version and not is_stable(name.version):
             yield f"{name.tag} would point to {name.version}, which is no stable version, as latest=true asks"
+
+
+def _two_versions(named: Iterable[Name]) -> Iterator[str]:
+    """That rules of two types count one text differently, so that it is released as two versions."""
+    exact = [name for name in named if name.kind is Kind.EXACT and name.version and not name.clash and _of_ref(name)]
+    counted = {name.version.without_build(): name for name in reversed(exact) if name.version}
+    if len(counted) > 1:
+        said = " and ".join(f"{name.version} by the rule '{name.rule}'" for name in reversed(counted.values()))
+        yield f"what is built is two versions, {said}; name one type, or a tag that both count alike"
 
 
 def _own(ruleset: Ruleset, named: Iterable[Name]) -> bool:
