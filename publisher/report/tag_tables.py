@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from publisher.model.digest import Digest
-    from publisher.model.documents import Pruning, Status, TagList
+    from publisher.model.documents import Pruning, RepositoryStatus, Status, TagList
 
 _BOLD: Final = "1"
 
@@ -79,40 +79,41 @@ def status_text(status: Status, ages: Mapping[Digest, str], *, color: bool, widt
 
     ages: how old the image under a digest is, as in 3 d.
     """
-    lines: list[str] = []
-    for repository in status.repositories:
-        lines += [paint(repository.repository.familiar, _BOLD, color=color)]
-        versions = [
-            (version.version, version.tag, short(version.digest), "yanked" if version.yanked else "")
-            for version in repository.versions
-        ]
-        floating = [
-            (
-                *(line.tag, short(line.digest), short(line.desired), line.version or ""),
-                *(ages.get(line.digest, "") if line.digest else "", line.state),
-            )
-            for line in repository.floating
-        ]
-        if repository.is_empty:
-            lines += ["nothing is published there yet", ""]
-            continue
-        lines += (
-            table(("version", "tag", "digest", ""), versions, color=color, width=width) if versions else ["no versions"]
-        )
-        if repository.omitted:
-            lines += [f"and {repository.omitted} older: --all shows them"]
-        if floating:
-            lines += [
-                "",
-                *table(("tag", "holds", "belongs", "version", "age", "state"), floating, color=color, width=width),
-            ]
-        if repository.foreign:
-            lines += ["", *wrap(_foreign(repository.foreign), width or columns(sys.stdout), "  ")]
-        lines += [""]
+    blocks = (_repository_lines(each, ages, color=color, width=width) for each in status.repositories)
+    lines = [line for block in blocks for line in block]
     count = len(status.drifted)
     if status.repositories and all(repository.is_empty for repository in status.repositories):
         return "\n".join(lines[:-1]) + "\n"
     return "\n".join([*lines, f"{drift_text(count)} not in place" if count else "every floating tag is true"]) + "\n"
+
+
+def _repository_lines(
+    repository: RepositoryStatus, ages: Mapping[Digest, str], *, color: bool, width: int | None
+) -> list[str]:
+    """One repository's part, an empty line at its end."""
+    lines = [paint(repository.repository.familiar, _BOLD, color=color)]
+    if repository.is_empty:
+        return [*lines, "nothing is published there yet", ""]
+    versions = [
+        (version.version, version.tag, short(version.digest), "yanked" if version.yanked else "")
+        for version in repository.versions
+    ]
+    heads: tuple[str, ...] = ("version", "tag", "digest", "")
+    lines += table(heads, versions, color=color, width=width) if versions else ["no versions"]
+    if repository.omitted:
+        lines += [f"and {repository.omitted} older: --all shows them"]
+    floating = [
+        (
+            *(line.tag, short(line.digest), short(line.desired), line.version or ""),
+            *(ages.get(line.digest, "") if line.digest else "", line.state),
+        )
+        for line in repository.floating
+    ]
+    heads = ("tag", "holds", "belongs", "version", "age", "state")
+    lines += ["", *table(heads, floating, color=color, width=width)] if floating else []
+    if repository.foreign:
+        lines += ["", *wrap(_foreign(repository.foreign), width or columns(sys.stdout), "  ")]
+    return [*lines, ""]
 
 
 def _foreign(tags: Sequence[str]) -> str:
