@@ -67,14 +67,27 @@ def run_within(work: Callable[[], Result], seconds: float) -> Result | None:
 
 
 def run_beside(work: Callable[[], Item], main: Callable[[], Result]) -> tuple[Item, Result]:
-    """The results of both; `work` goes on in a thread beside `main`, and is left to itself where `main` raises."""
-    job = _Job(work)
-    with deferred_signals():
-        job.start()
-    result = main()
-    with deferred_signals() as signals:
-        while not job.done.wait(POLL_SECONDS):
-            signals.check()
+    """The results of both; `work` goes on in a thread beside `main`.
+
+    Where `main`, or the wait for `work`, raises, `work` begins nothing more side by side, and is left to itself.
+    """
+    stop = _Stop()
+
+    def part() -> Item:
+        _STOP.set(stop)
+        return work()
+
+    job = _Job(part)
+    try:
+        with deferred_signals():
+            job.start()
+        result = main()
+        with deferred_signals() as signals:
+            while not job.done.wait(POLL_SECONDS):
+                signals.check()
+    except BaseException as error:
+        stop.error = error
+        raise
     return job.result(), result
 
 
@@ -121,32 +134,6 @@ def run_parallel(
                 on_stop(error)
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-@contextmanager
-def beside(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
-    """Do `work` while the block does something else; yields what waits for its result. A block that fails stops it."""
-    stop = _Stop()
-
-    def part() -> Result:
-        _STOP.set(stop)
-        return work()
-
-    job = _Job(part)
-
-    def wait_for_result() -> Result:
-        with deferred_signals() as signals:
-            while not job.done.wait(POLL_SECONDS):
-                signals.check()
-        result: Result = job.result()
-        return result
-
-    job.start()
-    try:
-        yield wait_for_result
-    except BaseException as error:
-        stop.error = error
-        raise
 
 
 class Turns:
@@ -287,8 +274,6 @@ _GRACE: Final = 5.0
 """Seconds after the alarm for the requests under way, and for a look at what they did."""
 _AGAIN: Final = 1.0
 """Seconds between two cuts, after the first: what was opened meanwhile is cut too."""
-
-
 _LONGEST: Final = 1e8
 """Three years; timers take no number of seconds."""
 
@@ -322,7 +307,7 @@ class TimeLimit:
             self._alarm(0)
 
     @contextmanager
-    def suspended(self) -> Iterator[None]:
+    def suspend(self) -> Iterator[None]:
         """What the block does counts for nothing; then the time begins anew."""
         self.stop()
         yield

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from publisher.archives.layer import HARMLESS, LARGEST_RATIO
-from publisher.model.errors import BadArchive, DiskFull
+from publisher.model.errors import NO_ROOM, BadArchive, DiskFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,7 +106,7 @@ def unpack(stream: BinaryIO, target: BinaryIO, source: str) -> None:
         target.writelines(pieces)
         target.flush()
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno not in NO_ROOM:
             raise
         hint = "make room, or let TMPDIR name a folder with more"
         raise DiskFull(f"no room to unpack {source}", reference=source, hint=hint) from error

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from publisher.archives.layer import chain_ids, find_layer, open_layer
-from publisher.archives.packed import PackedFiles
 from publisher.archives.tar import Tar
 from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive, BadReference, SourceNotFound
@@ -20,8 +19,8 @@ from publisher.model.value import Value
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
+    from publisher.archives.packed import PackedFiles
     from publisher.archives.tar import Member
     from publisher.model.protocols import Layer
 
@@ -224,15 +223,6 @@ def _layer_members(files: PackedFiles, entry: ImageEntry, diff_ids: tuple[Digest
             raise BadArchive(f"the archive lacks the layer {name} that it lists", reference=files.source)
         members[diff_id] = member
     return members
-
-
-def open_docker_archive(path: Path, name: str = "") -> SavedImageFile:
-    """An image in a file that `docker save` wrote; `name` picks one of several by name.
-
-    Raises SourceNotFound where the file or the name is absent, BadArchive where its content is bad.
-    """
-    files = PackedFiles.open_file(path, f"docker-archive:{path}")
-    return SavedImageFile(files, *read_entry(files, name))
 
 
 def read_entry(files: PackedFiles, name: str) -> tuple[ImageEntry, bytes]:

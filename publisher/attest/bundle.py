@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from publisher.attest.dsse import Envelope, decode, encode, read_envelope
+from publisher.http.headers import read_number
 from publisher.model.artifact import SmallBlob, compose_artifact
 from publisher.model.errors import BadAttestation, BadManifest
 from publisher.model.manifest import Manifest, read_document
@@ -48,8 +49,7 @@ class Bundle(Value, frozen=True):
     @property
     def log_index(self) -> int | None:
         """Where the public log holds it."""
-        index = str(self.log_entries[0].get("logIndex", "")) if self.log_entries else ""
-        return int(index) if index.isascii() and index.isdecimal() else None
+        return read_number(str(self.log_entries[0].get("logIndex", ""))) if self.log_entries else None
 
 
 def read_bundle(content: bytes) -> Bundle:

@@ -9,9 +9,10 @@ from publisher.attest.dsse import parse_envelope
 from publisher.attest.identity import ProjectSigner
 from publisher.attest.keys import PublicKey
 from publisher.attest.simple import read_payload, read_signature
-from publisher.attest.statements import SIGNATURE, VERSION_ANNOTATION, Statement, Subject, read_statement
+from publisher.attest.statements import SIGNATURE, Statement, Subject, read_statement
 from publisher.model.attestation import SignatureRecord
 from publisher.model.errors import BadAttestation
+from publisher.model.manifest import VERSION_ANNOTATION
 from publisher.model.value import Value
 
 if TYPE_CHECKING:

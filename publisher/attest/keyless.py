@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -61,28 +62,16 @@ class Keyless:
 
         As for a bundle, but for the log's proof: that form keeps its promise alone, as cosign 2 takes it.
         """
-        from cryptography.x509 import load_pem_x509_certificate
-
         owner = _Owner()
-
-        def certificate() -> x509.Certificate:
-            return load_pem_x509_certificate(signature.certificate)
-
-        with self._checking(certificate, [signature.log_entry]) as verifier:
-            verifier.verify_artifact(payload, _promised_bundle(certificate(), signature), owner)
+        with self._checking(partial(_certificate_of, signature), [signature.log_entry]) as verifier:
+            verifier.verify_artifact(payload, _promised_bundle(signature), owner)
         return read_certificate(owner.certificate)
 
     def check_envelope(self, signature: SimpleSignature, content: bytes) -> Certificate:
         """Whose certificate has signed an envelope in cosign's older form; raises BadAttestation as for a payload."""
-        from cryptography.x509 import load_pem_x509_certificate
-
         owner = _Owner()
-
-        def certificate() -> x509.Certificate:
-            return load_pem_x509_certificate(signature.certificate)
-
-        with self._checking(certificate, [signature.log_entry]) as verifier:
-            kind, payload = verifier.verify_dsse(_promised_bundle(certificate(), signature, content), owner)
+        with self._checking(partial(_certificate_of, signature), [signature.log_entry]) as verifier:
+            kind, payload = verifier.verify_dsse(_promised_bundle(signature, content), owner)
         if kind != STATEMENT_TYPE or payload != parse_envelope(content).payload:
             raise BadAttestation("the certificate's signature covers something else")
         return read_certificate(owner.certificate)
@@ -145,7 +134,13 @@ class _Owner:
         self.certificate = cert
 
 
-def _promised_bundle(certificate: x509.Certificate, signature: SimpleSignature, envelope: bytes = b"") -> Any:
+def _certificate_of(signature: SimpleSignature) -> x509.Certificate:
+    from cryptography.x509 import load_pem_x509_certificate
+
+    return load_pem_x509_certificate(signature.certificate)
+
+
+def _promised_bundle(signature: SimpleSignature, envelope: bytes = b"") -> Any:
     """The older form as sigstore-python's verifier takes a bundle, which it reads from newer ones only."""
     from types import SimpleNamespace
 
@@ -174,7 +169,7 @@ def _promised_bundle(certificate: x509.Certificate, signature: SimpleSignature, 
     )
     message = SimpleNamespace(message_digest=None, signature=signature.signature)
     return SimpleNamespace(
-        signing_certificate=certificate,
+        signing_certificate=_certificate_of(signature),
         log_entry=PromisedEntry(inner),
         verification_material=SimpleNamespace(timestamp_verification_data=None),
         _inner=SimpleNamespace(message_signature=message),
@@ -188,16 +183,16 @@ def unknown_to(root: bytes, certificate: x509.Certificate, entries: Sequence[Map
     A root that is older than an authority or a log can't tell its signatures from another Sigstore's.
     """
     document = json.loads(root)
-    made = f"{certificate.not_valid_before_utc:%Y-%m-%d}"
+    date = f"{certificate.not_valid_before_utc:%Y-%m-%d}"
     if not any(_issued(authority, certificate) for authority in _authorities(document)):
         issuer = certificate.issuer.rfc4514_string()
-        return f"the certificate of {made} is by '{issuer}', which {_STRANGER}"
+        return f"the certificate of {date} is by '{issuer}', which {_STRANGER}"
     logs = {log["logId"]["keyId"] for log in document.get("tlogs", [])}
     strange = [entry["logId"]["keyId"] for entry in entries if entry["logId"]["keyId"] not in logs]
     if strange:
-        return f"the signature of {made} is in a log that {_STRANGER}"
+        return f"the signature of {date} is in a log that {_STRANGER}"
     if not _logged_in(certificate) & {log["logId"]["keyId"] for log in document.get("ctlogs", [])}:
-        return f"the certificate of {made} is in a log that {_STRANGER}"
+        return f"the certificate of {date} is in a log that {_STRANGER}"
     return ""
 
 

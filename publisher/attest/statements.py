@@ -25,7 +25,6 @@ CYCLONEDX: Final = "https://cyclonedx.org/bom"
 _WORDS: Final = {SIGNATURE: "signature", PROVENANCE: "provenance", CYCLONEDX: "sbom"}
 # BuildKit before 0.14 and GitHub's own steps write these.
 _OLDER_PROVENANCE: Final = "https://slsa.dev/provenance/v0."
-VERSION_ANNOTATION: Final = "org.opencontainers.image.version"
 _TYPES: Final = frozenset({"https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"})
 _KEYS: Final = frozenset({"_type", "subject", "predicateType", "predicate"})
 

@@ -114,9 +114,9 @@ def image_names(ctx: click.Context, _parameter: click.Parameter, incomplete: str
     from publisher.facts.configuration import load
     from publisher.model.errors import PublishError
 
-    stated = ctx.find_root().params.get("config")
+    config = ctx.find_root().params.get("config")
     try:
-        images = load(Path(stated) if stated else None, Path.cwd()).settings.images
+        images = load(Path(config) if config else None, Path.cwd()).settings.images
     except PublishError:
         return []
     return matching(incomplete, images if isinstance(images, dict) else ())

@@ -106,7 +106,7 @@ def listing(command: Command) -> Command:
 _HOUR: Final = 3_600
 
 
-def limited(command: Command) -> Command:
+def timeout_option(command: Command) -> Command:
     """`--timeout`, which the session obeys that the command opens."""
     return click.option(
         "--timeout",

@@ -35,7 +35,7 @@ COMMANDS = {
     "release": CommandEntry("Release", "Publish an image: push by digest, verify, then move the tags."),
     "retag": CommandEntry("Release", "Point tags at an image that is in a registry already."),
     "verify": CommandEntry("Release", "Check that references hold what they should."),
-    "status": CommandEntry("Repair", "Show every version and floating tag, and which are not where they belong."),
+    "status": CommandEntry("Repair", "Show versions and floating tags, and which are not where they belong."),
     "reconcile": CommandEntry("Repair", "Put the floating tags where they belong."),
     "yank": CommandEntry("Repair", "Let floating tags fall back as if a version were not there."),
     "undo": CommandEntry("Repair", "Go back to before a release."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import sources as known_sources
-from publisher.cli.options import LINES, credentials, formats, limited, only_option, open_session
+from publisher.cli.options import LINES, credentials, formats, only_option, open_session, timeout_option
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--digest-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the digest to FILE.")
 @click.option("--via", type=click.Choice(["auto", "direct", "engine"]), default="auto", help="Who sends the layers.")
 @credentials
-@limited
+@timeout_option
 @formats("json")
 @click.pass_obj
 def command(

@@ -10,11 +10,11 @@ from publisher.cli.options import (
     agree,
     credentials,
     formats,
-    limited,
     open_session,
     repairing,
     select_plan_options,
     selection,
+    timeout_option,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @repairing
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@limited
+@timeout_option
 @formats("json")
 @click.pass_obj
 def command(

@@ -16,10 +16,10 @@ from publisher.cli.options import (
     credentials,
     formats,
     key_password,
-    limited,
     make_plan_options,
     open_session,
     planning,
+    timeout_option,
 )
 from publisher.model.value import Value
 
@@ -126,7 +126,7 @@ class ReleaseFlags(Value, frozen=True, kw_only=True):
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Release N images at once.")
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@limited
+@timeout_option
 @formats("json")
 @click.pass_obj
 def command(options: GlobalOptions, /, **flags: Any) -> int:
@@ -169,8 +169,8 @@ def _release(options: GlobalOptions, flags: ReleaseFlags) -> int:
         refuse_images(drafts)
         _agree(drafts, yes=flags.yes)
         runs = release_images(session, drafts, release_options, flags.jobs)
-    named = zip(runs, drafts, strict=False)
-    options.report_context.images = {run.receipt.id: draft.job.name for run, draft in named if draft.job.name}
+    pairs = zip(runs, drafts, strict=False)
+    options.report_context.images = {run.receipt.id: draft.job.name for run, draft in pairs if draft.job.name}
     return show_runs(options, runs, flags.form)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.cli.completing import references
-from publisher.cli.options import LINES, credentials, formats, limited, open_session
+from publisher.cli.options import LINES, credentials, formats, open_session, timeout_option
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--platform", "platforms", multiple=True, type=LINES, metavar="OS/ARCH", help="Only this one (repeat).")
 @click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Write the receipt to FILE too.")
 @credentials
-@limited
+@timeout_option
 @formats("json")
 @click.pass_obj
 def command(

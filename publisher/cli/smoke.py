@@ -63,16 +63,16 @@ def command(
 
 def _terminal(session: Session) -> Callable[[list[str]], int]:
     """Hands the terminal to docker's own CLI."""
-    import shutil
     import subprocess
 
-    from publisher.model.environment import clean_environment
+    from publisher.model.environment import clean_environment, find_program
     from publisher.model.errors import EngineUnavailable
 
-    if shutil.which("docker", path=session.environ.get("PATH")) is None:
+    program = find_program("docker", session.environ)
+    if program is None:
         raise EngineUnavailable("-i needs docker's own CLI, which is not on PATH", hint="apt install docker-cli")
     environ = clean_environment(session.environ)
-    return lambda words: subprocess.call(words, env=environ)  # noqa: S603 - an argument list of our own, no shell
+    return lambda words: subprocess.call(words, executable=program, env=environ)  # noqa: S603 - an argument list of our own, no shell
 
 
 def _text(options: GlobalOptions, report: SmokeReport) -> str:

@@ -43,7 +43,7 @@ def command(
     from publisher.cli.rendering import show_error, show_json, show_text
     from publisher.model.errors import Drift
     from publisher.planning.lines import VersionChoice
-    from publisher.report.tag_tables import drifting, status_text
+    from publisher.report.tag_tables import drift_text, status_text
     from publisher.workflows.status import NEWEST, ages, status
 
     if everything and limit is not None:
@@ -59,8 +59,9 @@ def command(
             show_text(status_text(document, ages(session, document), color=uses_color(options), glob=glob))
     if not document.drifted:
         return 0
+    count = len(document.drifted)
     error = Drift(
-        f"{drifting(len(document.drifted))} not where {'it belongs' if len(document.drifted) == 1 else 'they belong'}",
+        f"{drift_text(count)} not where {'it belongs' if count == 1 else 'they belong'}",
         reference=document.drifted[0],
         hint=f"'publish reconcile{plan_options.selection}' puts them right",
     )

@@ -9,7 +9,15 @@ import click
 from msgspec.structs import replace
 
 from publisher.cli.completing import receipt_ids
-from publisher.cli.options import agree, credentials, formats, limited, open_session, select_plan_options, selection
+from publisher.cli.options import (
+    agree,
+    credentials,
+    formats,
+    open_session,
+    select_plan_options,
+    selection,
+    timeout_option,
+)
 
 if TYPE_CHECKING:
     from publisher.cli.context import GlobalOptions
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
 )
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@limited
+@timeout_option
 @formats("json")
 @click.pass_obj
 def command(

@@ -9,7 +9,7 @@ import click
 
 from publisher.cli.completing import references as known_references
 from publisher.cli.completing import sources as known_sources
-from publisher.cli.options import LINES, credentials, formats, limited, open_session, uses_color
+from publisher.cli.options import LINES, credentials, formats, open_session, timeout_option, uses_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the statements there.")
 @credentials
-@limited
+@timeout_option
 @formats("json")
 @click.pass_obj
 def command(

@@ -13,11 +13,11 @@ from publisher.cli.options import (
     can_ask,
     credentials,
     formats,
-    limited,
     open_session,
     repairing,
     select_plan_options,
     selection,
+    timeout_option,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @repairing
 @credentials
 @click.option("-y", "--yes", is_flag=True, help="Don't ask; --delete needs it where there is no terminal.")
-@limited
+@timeout_option
 @formats("json")
 @click.pass_obj
 def command(

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from publisher.model.credential import Broken, Credential, Present
 from publisher.model.errors import BrokenCredential, PublishError
-from publisher.model.reference import DOCKER_HUB
+from publisher.model.reference import DOCKER_HUB, HUB_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from publisher.model.protocols import CredentialSource
-
-_HUB = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
 
 
 class Chain:
@@ -31,7 +29,7 @@ class Chain:
 
     def find(self, registry: str, repository: str = "") -> Credential | None:
         """The credential for `registry`, None for an anonymous user; raises BrokenCredential."""
-        host = DOCKER_HUB if registry in _HUB else registry
+        host = DOCKER_HUB if registry in HUB_NAMES else registry
         key = (host, repository)
         with self._lock:
             if key not in self._answers:

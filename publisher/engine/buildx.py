@@ -119,12 +119,12 @@ class Buildx(Value, frozen=True):
         self, request: BuildRequest, output: BuildOutput, environ: Mapping[str, str], progress: BuildProgress
     ) -> str:
         """Build once; the root's digest."""
-        named = replace(request, names=()) if output.nameless else request
+        build = replace(request, names=()) if output.nameless else request
         with tempfile.TemporaryDirectory(prefix="publish-build-") as folder:
             metadata = Path(folder) / "metadata.json"
             how = ["--progress", "rawjson", "--metadata-file", str(metadata)]
             reproducible = _EPOCH in request.args
-            words = [*how, "--output", output.attributes(reproducible=reproducible), *_options(named)]
+            words = [*how, "--output", output.attributes(reproducible=reproducible), *_options(build)]
             with started([self.program, *self.words, "build", *words, str(request.context)], environ) as process:
                 assert process.stdout is not None  # noqa: S101 - a pipe was asked for
                 progress.read(process.stdout)
@@ -135,8 +135,8 @@ class Buildx(Value, frozen=True):
 
 def is_engine_builder(environ: Mapping[str, str]) -> bool:
     """Whether the engine itself builds where no builder is named: the user may have chosen another one for all."""
-    if named := environ.get("BUILDX_BUILDER"):
-        return named == _OF_ENGINE
+    if builder := environ.get("BUILDX_BUILDER"):
+        return builder == _OF_ENGINE
     folder = environ.get("BUILDX_CONFIG") or Path(
         environ.get("DOCKER_CONFIG") or home_folder(environ) / ".docker", "buildx"
     )
@@ -151,10 +151,12 @@ def is_engine_builder(environ: Mapping[str, str]) -> bool:
 
 def builder_environment(environ: Mapping[str, str], request: BuildRequest) -> dict[str, str]:
     """What of this run's variables the builder gets: how it is reached, and what the request's secrets name."""
-    named = {secret.variable for secret in request.secrets}
-    named |= {name for cache in (*request.cache_from, *request.cache_to) for name in _OF_CACHE.get(cache.type, ())}
+    variables = {secret.variable for secret in request.secrets}
+    variables |= {name for cache in (*request.cache_from, *request.cache_to) for name in _OF_CACHE.get(cache.type, ())}
     return {
-        name: value for name, value in environ.items() if name in _PASSED or name in named or name.startswith(_PREFIXES)
+        name: value
+        for name, value in environ.items()
+        if name in _PASSED or name in variables or name.startswith(_PREFIXES)
     }
 
 

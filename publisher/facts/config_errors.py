@@ -98,8 +98,8 @@ def locate_rule(error: BadRule, file: Path, text: str, table: Key, tags: Mapping
     for key, settings in tags.items():
         for name, records in (("rules", settings.rules), ("flavor", settings.flavor)):
             # Of a flavor only the prefix or suffix may be known to be wrong.
-            written = [record for record in lines(records or ()) if error.rule == record or name == "flavor"]
-            if not any(error.rule in record for record in written):
+            candidates = [record for record in lines(records or ()) if error.rule == record or name == "flavor"]
+            if not any(error.rule in record for record in candidates):
                 continue
             path = (*table, *key, name)
             line = _line_of_item(text, find_line(text, path) or 0, error.rule)

@@ -133,10 +133,10 @@ _OWN_SCOPES: Final = ("local", "worktree")
 
 def _without_filters(directory: Path, environ: Mapping[str, str]) -> Iterator[str]:
     """Options that put the user's own filters, or none, in place of those that the repository's configuration names."""
-    listed = _git(
+    fields = _git(
         directory, environ, "config", "-z", "--show-scope", "--get-regexp", r"^filter\..*", accepted=(0, 1)
     ).split("\0")
-    entries = [(scope, *entry.partition("\n")[::2]) for scope, entry in zip(listed[::2], listed[1::2], strict=False)]
+    entries = [(scope, *entry.partition("\n")[::2]) for scope, entry in zip(fields[::2], fields[1::2], strict=False)]
     users = {key: value for scope, key, value in entries if scope not in _OWN_SCOPES}
     for key in dict.fromkeys(key for scope, key, _value in entries if scope in _OWN_SCOPES):
         if match := _FILTER.fullmatch(key):

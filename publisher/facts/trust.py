@@ -53,8 +53,8 @@ def read_trust(environ: Mapping[str, str], *, has_secret: bool, pushes: bool, al
     if event in _RELEASING:
         return Trust(may_release=True, may_sign_in=True)
     if event == "pull_request" and not is_fork(environ):
-        told = "" if pushes else "a pull request is planned; with the input 'pull-request: push' it is pushed"
-        return Trust(may_release=pushes, may_sign_in=True, reason=told)
+        reason = "" if pushes else "a pull request is planned; with the input 'pull-request: push' it is pushed"
+        return Trust(may_release=pushes, may_sign_in=True, reason=reason)
     if event == "pull_request":
         return Trust(reason="a fork's pull request is planned, without any credential")
     if event in RISKY and (allow_fork or not is_fork(environ)):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from publisher.model.credential import Credential
 
 _UNAUTHORIZED = 401
-_NOBODY_ASKED = 60.0
+_UNKNOWN_ROUND_TRIP = 60.0
 # 301, 302 and 303 turn other methods into a GET, whose success would say nothing about what was asked for.
 _REDIRECTS = {
     301: {"GET", "HEAD"},
@@ -74,7 +74,7 @@ class Client:
         self._pools: dict[tuple[Origin, bool], ConnectionPool] = {}
         self._contexts: dict[HostSettings, ssl.SSLContext] = {}
         self._lock = threading.Lock()
-        self.round_trip = _NOBODY_ASKED
+        self.round_trip = _UNKNOWN_ROUND_TRIP
         """Seconds of the quickest exchange so far."""
 
     def base_url(self, host: str) -> str:

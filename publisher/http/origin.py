@@ -70,6 +70,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_loopback_header(host: str) -> bool:
+    """Whether a Host header names this machine: a page that rebinds its own name to 127.0.0.1 doesn't."""
+    try:
+        return "@" not in host and is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
+
+
 def is_private(host: str) -> bool:
     """Whether `host` is an address literal or a name that only means something inside a network."""
     name = host.rstrip(".")

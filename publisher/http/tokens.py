@@ -14,7 +14,7 @@ from publisher.http.message import Request, Response
 from publisher.http.origin import Origin
 from publisher.model.credential import IDENTITY_TOKEN_USER
 from publisher.model.errors import Denied, Unreachable
-from publisher.model.reference import DOCKER_HUB
+from publisher.model.reference import DOCKER_HUB, HUB_REGISTRY
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 _REFUSED = frozenset({400, 401, 403, 404, 405})
 _UNAUTHORIZED = 401
 _CLIENT = "publish"
-_HUB_HOST = "registry-1.docker.io"
 
 
 class TokenKey(Value, frozen=True):
@@ -142,7 +141,7 @@ def _refresh(challenge: Challenge, scopes: tuple[str, ...], credential: Credenti
 def _check_status(response: Response, key: TokenKey, who: str) -> None:
     service, registry = Origin.of(response.url).netloc, key.registry.netloc
     if response.status in _REFUSED:
-        target = DOCKER_HUB if registry == _HUB_HOST else registry
+        target = DOCKER_HUB if registry == HUB_REGISTRY else registry
         message = f"{service} gives {who} no token for {registry} (HTTP {response.status})"
         if response.status == _UNAUTHORIZED and not key.anonymous:
             secret = "token" if who.startswith(IDENTITY_TOKEN_USER) else "user name and password"

@@ -74,8 +74,8 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 
 def _folder(environ: Mapping[str, str], variable: str, within_home: str) -> Path:
-    stated = _stated(environ, variable)
-    return (Path(stated) if stated else home_folder(environ) / within_home) / "publish"
+    folder = _stated(environ, variable)
+    return (Path(folder) if folder else home_folder(environ) / within_home) / "publish"
 
 
 def _stated(environ: Mapping[str, str], variable: str) -> str | None:

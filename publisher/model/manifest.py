@@ -18,7 +18,9 @@ _LARGEST_SIZE: Final = 2**63 - 1
 """Go's own limit."""
 
 # BuildKit's mark for an index entry that describes another entry and is not an image (buildkit, attestation-storage).
+VERSION_ANNOTATION = "org.opencontainers.image.version"
 _ATTESTATION_KEY = "vnd.docker.reference.type"
+_ATTESTATION_SUBJECT = "vnd.docker.reference.digest"
 _ATTESTATION = "attestation-manifest"
 
 # Go reads keys in any case, we don't: a key that only nearly is one of these would be seen by some readers.
@@ -83,6 +85,11 @@ class Descriptor:
     def is_attestation(self) -> bool:
         """Whether it describes another entry of the same index."""
         return self.annotations.get(_ATTESTATION_KEY) == _ATTESTATION
+
+    @property
+    def attestation_subject(self) -> str | None:
+        """The digest of the entry that an attestation describes (buildkit, attestation-storage)."""
+        return self.annotations.get(_ATTESTATION_SUBJECT)
 
     @property
     def is_foreign(self) -> bool:

@@ -29,6 +29,11 @@ class State(StrEnum):
         return self in {State.DONE, State.RESTORED}
 
     @property
+    def is_known(self) -> bool:
+        """Whether the tag holds what the run was to write, or left as it is."""
+        return self.is_written or self is State.UNCHANGED
+
+    @property
     def may_be_written(self) -> bool:
         """Whether the run has written the tag, or can't tell."""
         return self.is_written or self is State.UNKNOWN

@@ -10,7 +10,9 @@ from publisher.model.errors import BadReference
 from publisher.model.value import TextValue
 
 DOCKER_HUB = "docker.io"
-_HUB_HOSTS = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
+HUB_REGISTRY = "registry-1.docker.io"
+"""The host that answers for Docker Hub."""
+HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", HUB_REGISTRY})
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:]+\])(?::[0-9]{{1,5}})?")
@@ -108,7 +110,7 @@ def _split_registry(text: str) -> tuple[str, str]:
     if colon and "]" not in port and not 0 < int(port) < 65536:  # noqa: PLR2004 - TCP's ports
         raise BadReference(f"'{text}' is not a repository: {port} is not a port of '{host}'")
     host_name = first.lower()
-    return (DOCKER_HUB if host_name in _HUB_HOSTS else host_name), rest
+    return (DOCKER_HUB if host_name in HUB_NAMES else host_name), rest
 
 
 def _check_name(text: str, name: str) -> None:
@@ -165,10 +167,6 @@ class Reference(TextValue):
         """What to ask the registry for: the digest if there is one, else the tag, else `latest` as docker does."""
         return self._digest or self._tag or _DOCKERS_TAG
 
-    def pinned(self, digest: Digest) -> Reference:
-        """The same reference, held to `digest`."""
-        return Reference(self.repository, self._tag, digest)
-
     @property
     def familiar(self) -> str:
         """As docker shows it."""
@@ -205,3 +203,12 @@ class TagReference(Reference):
         tag = super().tag
         assert tag is not None  # noqa: S101 - its constructor takes no other
         return tag
+
+
+_DESCRIBED = re.compile(r"sha256-([0-9a-f]{64})(?:\..+)?")
+
+
+def described_digest(tag: str) -> str | None:
+    """The image that a tag of the kind `sha256-HEX` or `sha256-HEX.sig` speaks of; None for any other tag."""
+    match = _DESCRIBED.fullmatch(tag)
+    return f"sha256:{match[1]}" if match else None

@@ -116,7 +116,7 @@ TEXTS: Final[dict[str, dict[str, KeyText]]] = {
     },
     "HubSettings": {
         "description": KeyText("The short description, at most 100 bytes.", "Keeps a list of goals"),
-        "readme": KeyText("The file that becomes the long description; empty, the page is emptied.", "README.md"),
+        "readme": KeyText('The file that becomes the long description; `""` empties the page.', "README.md"),
         "immutable": KeyText("Regular expressions of tags that nobody may overwrite.", ["^[0-9]+\\.[0-9]+\\.[0-9]+$"]),
         "create": KeyText("Create the repository where it is absent.", True),
         "private": KeyText("Whether only those who were given a right see it.", False),

@@ -50,9 +50,20 @@ def apply_rule(rule: Rule, origin: BuildRef) -> Iterator[RuleResult]:
 def version_in_ref(ruleset: Ruleset, tag: str) -> Version | None:
     """The version that some rule reads in a git tag, or None; the highest where rules read several."""
     origin = BuildRef(kind=RefKind.TAG, name=tag)
-    reading = (rule for rule in ruleset.rules if rule.value is None and rule.enable != "false")
-    results = (result for rule in reading for result in apply_rule(rule, origin))
+    results = (result for rule in _version_readers(ruleset) for result in apply_rule(rule, origin))
     return max((result.version for result in results if result.version), default=None)
+
+
+def reads_versions(ruleset: Ruleset) -> bool:
+    """Whether some rule looks for a version in a git tag; else its text may be any."""
+    return any(_version_readers(ruleset))
+
+
+def _version_readers(ruleset: Ruleset) -> Iterator[Rule]:
+    for rule in ruleset.rules:
+        reads_tag = rule.scheme or rule.type is RuleType.MATCH or (rule.type is RuleType.REF and rule.event == "tag")
+        if reads_tag and rule.value is None and rule.enable != "false":
+            yield rule
 
 
 def apply_rule_to_version(rule: Rule, version: Version) -> RuleResult | None:

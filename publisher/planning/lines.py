@@ -68,14 +68,14 @@ class Survey(Value, frozen=True):
 def survey(ruleset: Ruleset, state: Published) -> Survey:
     """Look at the whole repository; `state` must hold the digests of survey_reads."""
     reader, published = tag_reader(ruleset), published_versions(ruleset, state)
-    wanted = as_spelled(desired(ruleset, eligible(published)), filter(reader.floats, state.tags))
-    untold = {claim.tag for claim in contested(ruleset, state, wanted)}
+    goals = as_spelled(desired(ruleset, eligible(published)), filter(reader.floats, state.tags))
+    untold = {claim.tag for claim in contested(ruleset, state, goals)}
     exact = {tag for found in published.values() for tag in found.tags}
     # A version's own name that would float too (PEP 440's 1.2) is where it belongs while it is the version's.
-    floating = {tag: version for tag, version in wanted.items() if tag not in untold | exact}
+    floating = {tag: version for tag, version in goals.items() if tag not in untold | exact}
     lines = [line_of(tag, published[version], state) for tag, version in floating.items()]
     lines += [Line(tag, state.held[tag], state.held[tag], None, LineState.OK) for tag in untold if tag in state.held]
-    rest = sorted(tag for tag in state.tags - exact - wanted.keys() - untold if not reader.is_marker(tag))
+    rest = sorted(tag for tag in state.tags - exact - goals.keys() - untold if not reader.is_marker(tag))
     orphans = {tag for tag in rest if reader.floats(tag) and tag not in ruleset.claimed}
     lines += [Line(tag, state.held.get(tag), None, None, LineState.ORPHAN) for tag in orphans]
     return Survey(

@@ -236,6 +236,7 @@ def _doubts(ruleset: Ruleset, named: tuple[Name, ...]) -> Iterator[str]:
     """What the rules allow but the user may not have meant."""
     yield from (f"{name.clash}, by the rule '{name.rule}'" for name in named if name.clash)
     yield from (_unreadable(name) for name in named if name.kind is Kind.EXACT and name.version is None)
+    yield from _two_versions(named)
     floating = [name for name in named if name.kind is Kind.FLOATING and name.version]
     if (
         floating
@@ -251,12 +252,21 @@ def _doubts(ruleset: Ruleset, named: tuple[Name, ...]) -> Iterator[str]:
             yield f"{name.tag} would point to {name.version}, which is no stable version, as latest=true asks"
 
 
+def _two_versions(named: Iterable[Name]) -> Iterator[str]:
+    """That rules of two types count one text differently, so that it is released as two versions."""
+    exact = [name for name in named if name.kind is Kind.EXACT and name.version and not name.clash and _of_ref(name)]
+    counted = {name.version.without_build(): name for name in reversed(exact) if name.version}
+    if len(counted) > 1:
+        said = " and ".join(f"{name.version} by the rule '{name.rule}'" for name in reversed(counted.values()))
+        yield f"what is built is two versions, {said}; name one type, or a tag that both count alike"
+
+
 def _own(ruleset: Ruleset, named: Iterable[Name]) -> bool:
     """Whether some name tells its version back, as it was written: 1.1, the line of 1.1.0, doesn't."""
     reader = tag_reader(ruleset)
     own = [name for name in named if name.rule and name.rule.names_versions]
-    told = ((name.version, reader.readings(str(name.tag))) for name in own if name.version)
-    return any(reading.version.raw == version.raw for version, readings in told for reading in readings)
+    readings_by_version = ((name.version, reader.readings(str(name.tag))) for name in own if name.version)
+    return any(reading.version.raw == version.raw for version, readings in readings_by_version for reading in readings)
 
 
 def _unreadable(name: Name) -> str:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from publisher.model.errors import NoVersion, UsageError
 from publisher.model.facts import BRANCH_REF, PULL_REF, TAG_REF
 from publisher.model.value import Value
-from publisher.planning.apply import version_in_ref
+from publisher.planning.apply import reads_versions, version_in_ref
 from publisher.planning.build_ref import BuildRef, RefKind
 from publisher.planning.rules import DEFAULT, Ruleset, RuleType
 from publisher.planning.version import ANY_SCHEME, Scheme, parse_version
@@ -95,7 +95,8 @@ def _find(facts: Facts, version: str | None, reading: RefReading) -> BuildRef:
 def _stated(text: str, reading: RefReading) -> BuildRef:
     version = version_in_ref(reading.ruleset, text)
     takes_any = any(rule.type is RuleType.MATCH or rule.match for rule in reading.ruleset.rules)
-    if version is None and not (takes_any and text.strip()):
+    is_free = takes_any or not reads_versions(reading.ruleset)
+    if version is None and not (is_free and text.strip()):
         expected = "a semantic version: expected MAJOR.MINOR.PATCH, as in 1.2.3 or 1.3.0-rc.1"
         if Scheme.PEP440 in reading.ruleset.schemes:
             expected += ", or a version of PEP 440, as in 1.3rc1"

@@ -47,11 +47,11 @@ def pull_request_names(ruleset: Ruleset, origin: BuildRef) -> Naming:
     everything = names(ruleset, origin)
     rules = tuple(rule for rule in ruleset.rules if _is_of_pull_request(rule))
     own = names(replace(ruleset, rules=rules, flavor=replace(ruleset.flavor, latest=Latest.FALSE)), origin)
-    kept = tuple(name for name in own.names if not _is_of_versions(ruleset, str(name.tag)))
-    written = {name.tag for name in kept}
-    left = [str(name.tag) for name in everything.names if name.tag not in written]
-    told = f"a pull request writes the tags of ref,event=pr and sha only; left out: {', '.join(left)}"
-    return replace(own, names=kept, warnings=(*own.warnings, *((told,) if left else ())))
+    own_names = tuple(name for name in own.names if not _is_of_versions(ruleset, str(name.tag)))
+    own_tags = {name.tag for name in own_names}
+    others = [str(name.tag) for name in everything.names if name.tag not in own_tags]
+    warning = f"a pull request writes the tags of ref,event=pr and sha only; left out: {', '.join(others)}"
+    return replace(own, names=own_names, warnings=(*own.warnings, *((warning,) if others else ())))
 
 
 def _is_of_pull_request(rule: Rule) -> bool:

@@ -149,8 +149,8 @@ class Ruleset(Value, frozen=True):
     def of(cls, rules: Sequence[Rule], flavor: Flavor | None = None) -> Ruleset:
         """Put rules in the order of their priority; equal ones stay as written."""
         by_priority = sorted(rules, key=lambda rule: -_priority(rule))
-        stated = [rule.scheme for rule in by_priority if rule.scheme]
-        schemes = tuple(dict.fromkeys((*stated, *ANY_SCHEME)))
+        own_schemes = [rule.scheme for rule in by_priority if rule.scheme]
+        schemes = tuple(dict.fromkeys((*own_schemes, *ANY_SCHEME)))
         return cls(tuple(dataclasses.replace(rule, schemes=schemes) for rule in by_priority), flavor or Flavor())
 
     @property
@@ -181,9 +181,6 @@ DEFAULT: Final = Ruleset.of(
         Rule(type=RuleType.SHA, event="branch", prefix="sha-"),
     )
 )
-
-# What docker/metadata-action does without rules; the GitHub Action passes them where its input is empty.
-COMPATIBLE: Final = ("type=schedule", "type=ref,event=branch", "type=ref,event=tag", "type=ref,event=pr")
 
 
 def read_rules(rules: Sequence[str] | None, flavor: Sequence[str] | None) -> Ruleset:

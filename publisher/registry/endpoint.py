@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from publisher.model.reference import HUB_REGISTRY
 from publisher.model.value import Value
 
 if TYPE_CHECKING:
     from publisher.model.reference import Repository
-
-_HUB_REGISTRY = "registry-1.docker.io"
 
 
 class Endpoint(Value, frozen=True):
@@ -31,7 +30,7 @@ def locate(repository: Repository, sandbox: str | None) -> Endpoint:
     In a sandbox a Hub repository keeps its name; another is HOST/NAME, the colon of HOST written as a dash.
     """
     if sandbox is None:
-        return Endpoint(repository, _HUB_REGISTRY if repository.on_hub else repository.registry, repository.name)
+        return Endpoint(repository, HUB_REGISTRY if repository.on_hub else repository.registry, repository.name)
     host = urlsplit(sandbox).netloc
     if repository.on_hub or repository.registry == host:
         return Endpoint(repository, host, repository.name)

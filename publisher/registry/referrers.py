@@ -90,9 +90,9 @@ def read_referrers(remote: RemoteRepository, subject: Digest) -> ReferrerList:
             remote.lists_referrers = False if is_final else None
             return _tagged(remote.find(fallback_tag(subject)))
         content = parse_manifest(page.content, media.OCI_INDEX)
-        listed = content.manifests if isinstance(content, Index) else ()
-        trail.count(len(listed))
-        entries.extend(listed)
+        manifests = content.manifests if isinstance(content, Index) else ()
+        trail.count(len(manifests))
+        entries.extend(manifests)
         _check_count(remote, subject, entries)
     return ReferrerList(_each_once(entries), by_api=True)
 

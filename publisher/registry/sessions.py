@@ -96,8 +96,8 @@ class UploadSessions:
             if response.status not in {200, 201, 202}:
                 raise self.remote.error(response, "push to")
             location = response.headers.get("Location")
-            stated = read_number(response.headers.get("OCI-Chunk-Min-Length", ""))
-            self.shortest_piece = min(max(self.shortest_piece, stated or 0), WINDOW)
+            minimum = read_number(response.headers.get("OCI-Chunk-Min-Length", ""))
+            self.shortest_piece = min(max(self.shortest_piece, minimum or 0), WINDOW)
             if not location:
                 raise VerificationFailed(
                     "the registry began an upload without saying where", reference=self.remote.repository

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 Document = Plan | Plans | Receipt | Receipts | Status | Verdicts | Failure
-_HOLDS = frozenset({State.DONE, State.UNCHANGED, State.RESTORED})
 
 
 def outputs_of(document: Document, names: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -98,7 +97,7 @@ def _of_receipts(receipts: tuple[Receipt, ...]) -> dict[str, str]:
     """The plan's, with what was really moved; without a plan the tags are those that hold what was asked for."""
     changes = [change for receipt in receipts for change in receipt.moves]
     plans = [receipt.plan for receipt in receipts if receipt.plan]
-    tags = {"tags": _lines(change.reference.familiar for change in changes if change.state in _HOLDS)}
+    tags = {"tags": _lines(change.reference.familiar for change in changes if change.state.is_known)}
     return {
         **(_of_plans(plans) if plans else tags),
         "digest": str(next((receipt.image.digest for receipt in receipts if receipt.image), "")),

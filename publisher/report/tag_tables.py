@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING, Final
 
+from publisher.model.reference import described_digest
 from publisher.report.cells import columns, wrap
 from publisher.report.progress import size
 from publisher.report.tables import paint, short, table
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from publisher.model.digest import Digest
-    from publisher.model.documents import Pruning, Status, TagList
+    from publisher.model.documents import Pruning, RepositoryStatus, Status, TagList
 
-_BESIDE: Final = re.compile(r"sha256-([0-9a-f]{64})(?:\..+)?")
 _BOLD: Final = "1"
 
 
@@ -53,12 +52,6 @@ def _images(count: int) -> str:
     return "1 image" if count == 1 else f"{count} images"
 
 
-def described_digest(tag: str) -> str | None:
-    """The image that a tag of the kind `sha256-HEX` or `sha256-HEX.sig` speaks of; None for any other tag."""
-    match = _BESIDE.fullmatch(tag)
-    return f"sha256:{match[1]}" if match else None
-
-
 def pruning_text(plan: Pruning, *, color: bool, width: int | None = None) -> str:
     """What goes, after what stays; a count, and what to run, last."""
     kept_rows = [(tag.tag, short(tag.digest), "kept", tag.reason) for tag in plan.kept]
@@ -89,53 +82,57 @@ def status_text(
     ages: how old the image under a digest is, as in 3 d. glob: what the tags that were looked at are like.
     """
     nothing = "nothing is published there yet" if glob == "*" else f"no tag there is like {glob}"
-    lines: list[str] = []
-    for repository in status.repositories:
-        lines += [paint(repository.repository.familiar, _BOLD, color=color)]
-        versions = [
-            (version.version, version.tag, short(version.digest), "yanked" if version.yanked else "")
-            for version in repository.versions
-        ]
-        floating = [
-            (
-                *(line.tag, short(line.digest), short(line.desired), line.version or ""),
-                *(ages.get(line.digest, "") if line.digest else "", line.state),
-            )
-            for line in repository.floating
-        ]
-        if repository.is_empty:
-            lines += [nothing, ""]
-            continue
-        lines += (
-            table(("version", "tag", "digest", ""), versions, color=color, width=width) if versions else ["no versions"]
-        )
-        if repository.omitted:
-            lines += [f"and {repository.omitted} older: --all shows them"]
-        if floating:
-            lines += [
-                "",
-                *table(("tag", "holds", "belongs", "version", "age", "state"), floating, color=color, width=width),
-            ]
-        if repository.foreign:
-            lines += ["", *wrap(_foreign(repository.foreign), width or columns(sys.stdout), "  ")]
-        lines += [""]
+    blocks = (
+        [paint(each.repository.familiar, _BOLD, color=color), nothing, ""]
+        if each.is_empty
+        else _repository_lines(each, ages, color=color, width=width)
+        for each in status.repositories
+    )
+    lines = [line for block in blocks for line in block]
     if status.repositories and all(repository.is_empty for repository in status.repositories):
         return "\n".join(lines[:-1]) + "\n"
     return "\n".join([*lines, standing(status, glob)]) + "\n"
 
 
+def _repository_lines(
+    repository: RepositoryStatus, ages: Mapping[Digest, str], *, color: bool, width: int | None
+) -> list[str]:
+    """One repository's part, an empty line at its end."""
+    lines = [paint(repository.repository.familiar, _BOLD, color=color)]
+    versions = [
+        (version.version, version.tag, short(version.digest), "yanked" if version.yanked else "")
+        for version in repository.versions
+    ]
+    heads: tuple[str, ...] = ("version", "tag", "digest", "")
+    lines += table(heads, versions, color=color, width=width) if versions else ["no versions"]
+    if repository.omitted:
+        lines += [f"and {repository.omitted} older: --all shows them"]
+    floating = [
+        (
+            *(line.tag, short(line.digest), short(line.desired), line.version or ""),
+            *(ages.get(line.digest, "") if line.digest else "", line.state),
+        )
+        for line in repository.floating
+    ]
+    heads = ("tag", "holds", "belongs", "version", "age", "state")
+    lines += ["", *table(heads, floating, color=color, width=width)] if floating else []
+    if repository.foreign:
+        lines += ["", *wrap(_foreign(repository.foreign), width or columns(sys.stdout), "  ")]
+    return [*lines, ""]
+
+
 def _foreign(tags: Sequence[str]) -> str:
     """Tags that no rule speaks of; those that only describe images are counted."""
     described = frozenset(filter(None, map(described_digest, tags)))
-    shown = [tag for tag in tags if described_digest(tag) is None]
-    texts = [f"other tags: {', '.join(shown)}"] if shown else []
+    others = [tag for tag in tags if described_digest(tag) is None]
+    texts = [f"other tags: {', '.join(others)}"] if others else []
     return "; ".join([*texts, *([f"signatures of {_images(len(described))}"] if described else [])])
 
 
 def standing(status: Status, glob: str = "*") -> str:
     """How the floating tags that are like the glob stand, in one sentence."""
     if drifted := len(status.drifted):
-        return f"{drifting(drifted)} not in place"
+        return f"{drift_text(drifted)} not in place"
     orphans = sum(line.state == "orphan" for repository in status.repositories for line in repository.floating)
     if orphans:
         some = "1 floating tag has" if orphans == 1 else f"{orphans} floating tags have"
@@ -143,6 +140,6 @@ def standing(status: Status, glob: str = "*") -> str:
     return f"every floating tag{'' if glob == '*' else f' like {glob}'} is true"
 
 
-def drifting(count: int) -> str:
+def drift_text(count: int) -> str:
     """So many floating tags, with the verb that goes with it."""
     return "1 floating tag is" if count == 1 else f"{count} floating tags are"

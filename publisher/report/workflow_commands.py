@@ -23,8 +23,8 @@ _OF_PROPERTIES: Final = {**_OF_DATA, ":": "%3A", ",": "%2C"}
 
 def workflow_command(name: str, data: str = "", **properties: str) -> str:
     """A line that the runner obeys."""
-    written = ",".join(f"{key}={_escape(value, _OF_PROPERTIES)}" for key, value in properties.items() if value)
-    return f"::{name}{' ' if written else ''}{written}::{_escape(data, _OF_DATA)}"
+    pairs = ",".join(f"{key}={_escape(value, _OF_PROPERTIES)}" for key, value in properties.items() if value)
+    return f"::{name}{' ' if pairs else ''}{pairs}::{_escape(data, _OF_DATA)}"
 
 
 def annotation(level: str, text: str, place: Place | None = None, environ: Mapping[str, str] = os.environ) -> str:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
 import struct
 from pathlib import Path
 from socket import SO_LINGER, SOL_SOCKET
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from publisher.http.origin import is_loopback_header
 from publisher.sandbox.auth import Authenticator
 from publisher.sandbox.http import Refusal, fault_response
 from publisher.sandbox.hub import HubApi, is_hub
@@ -105,7 +104,7 @@ class Application:
 
     async def _answer(self, request: Request, entry: dict[str, Any]) -> Response | None:
         """The answer; None for hanging up."""
-        if not is_loopback(request.headers.get("host", "")):
+        if not is_loopback_header(request.headers.get("host", "")):
             return PlainTextResponse("only loopback names are answered\n", 403)
         if _is_foreign(request):
             return PlainTextResponse("no page of another site is answered\n", 403)
@@ -162,15 +161,6 @@ class Application:
         self.requests.append(entry)
         if len(self.requests) > _LONGEST_LOG:
             del self.requests[: _LONGEST_LOG // 2]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a Host header names this machine: a page that rebinds its own name to 127.0.0.1 doesn't."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_foreign(request: Request) -> bool:

@@ -117,8 +117,8 @@ class _Arena:
     def write(self, view: memoryview, place: int) -> None:
         """Put bytes there."""
         while view:
-            written = os.pwrite(self._file.fileno(), view, place)
-            view, place = view[written:], place + written
+            count = os.pwrite(self._file.fileno(), view, place)
+            view, place = view[count:], place + count
 
     def read(self, length: int, place: int) -> bytes:
         """Bytes from there."""

@@ -59,9 +59,9 @@ _RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 async def read_whole(request: Request, limit: int) -> bytes:
     """A body of at most `limit` bytes; raises Refusal (413)."""
-    stated = content_length(request.headers)
+    total = content_length(request.headers)
     too_large = Refusal(413, "SIZE_INVALID", f"at most {limit:,} bytes are taken here")
-    if stated is not None and stated > limit:
+    if total is not None and total > limit:
         raise too_large
     pieces: list[bytes] = []
     length = 0

@@ -6,6 +6,7 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from publisher.model.reference import described_digest
 from publisher.sandbox.hub_views import tag_shape
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from publisher.sandbox.store import Store
 
 _SIGNED: Final = re.compile(r"sigstore|cosign")
-_BESIDE: Final = re.compile(r"sha256-([0-9a-f]{64})(?:\..+)?")
 _REQUESTS: Final = 25
 _RUNS: Final = 200
 _OWN: Final = "/_sandbox/"
@@ -52,8 +52,8 @@ class Page:
         return self._history.picture(tuple(islice(self._receipts(), _RUNS))) if self._history else ""
 
     def _tags(self, name: str, tags: Mapping[str, str]) -> list[dict[str, Any]]:
-        beside = {f"sha256:{match[1]}" for tag in tags if (match := _BESIDE.fullmatch(tag))}
-        return [self._tag(name, tag, beside) for tag in tags if not _BESIDE.fullmatch(tag)]
+        beside = {digest for tag in tags if (digest := described_digest(tag))}
+        return [self._tag(name, tag, beside) for tag in tags if described_digest(tag) is None]
 
     def _tag(self, name: str, tag: str, beside: set[str]) -> dict[str, Any]:
         shape = tag_shape(self._store, name, tag)

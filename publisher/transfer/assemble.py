@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from publisher.model.manifest import Descriptor
 
-# BuildKit's mark on an attestation: the digest of the entry that it describes (buildkit, attestation-storage).
-_ABOUT = "vnd.docker.reference.digest"
-
 
 def assemble(
     contents: Sequence[Content],
@@ -60,7 +57,7 @@ def pick_platforms(index: Index, platforms: Iterable[Platform]) -> tuple[Descrip
             raise UsageError(f"the image has no platform {platform}", hint=f"it has {available}")
         entries += [entry for entry in matches if entry not in entries]
     digests = {str(entry.digest) for entry in entries}
-    entries += [entry for entry in index.manifests if entry.is_attestation and entry.annotations.get(_ABOUT) in digests]
+    entries += [entry for entry in index.manifests if entry.is_attestation and entry.attestation_subject in digests]
     return tuple(entries)
 
 

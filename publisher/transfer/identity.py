@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
-from publisher.model.errors import BadManifest
+from publisher.model.errors import BadManifest, UsageError
 from publisher.model.manifest import LARGEST, Content, Manifest, Platform, read_document
 
 if TYPE_CHECKING:
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from publisher.model.manifest import Descriptor
+
+    BlobOpener = Callable[[Descriptor], AbstractContextManager[BinaryIO]]
 
 _DEEPEST = 8
 Identity = frozenset[tuple[str, str]]
@@ -21,7 +23,6 @@ def identity(content: Content, load: Callable[[Descriptor], Content]) -> Identit
     """Platforms and config digests, attestations left out; a single image's platform is left open.
 
     load: reads a manifest that an index lists. Raises BadManifest for more than 8 levels.
-    Source: design, "same image".
     """
     return _identity(content, load, 0)
 
@@ -44,10 +45,21 @@ def single(config: str) -> Identity:
     return frozenset({("", config)})
 
 
-def platform_of(manifest: Manifest, open_blob: Callable[[Descriptor], AbstractContextManager[BinaryIO]]) -> Platform:
+def platform_of(manifest: Manifest, open_blob: BlobOpener) -> Platform:
     """The platform of a single image; its config is read by `open_blob`."""
     with open_blob(manifest.config) as stream:
         return platform_of_config(stream.read(LARGEST + 1))
+
+
+def platform_reader(open_blob: BlobOpener) -> Callable[[Content], Platform]:
+    """As platform_of, of whatever content there is; what it gives raises UsageError for an index."""
+
+    def read(content: Content) -> Platform:
+        if not isinstance(content, Manifest):
+            raise UsageError("an index has no platform of its own")
+        return platform_of(content, open_blob)
+
+    return read
 
 
 def platform_of_config(config: bytes) -> Platform:

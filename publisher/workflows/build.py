@@ -90,8 +90,8 @@ def _report(session: Session, job: Job, request: BuildRequest, output: BuildOutp
 def _place(request: BuildRequest, error: BuildFailed) -> Place | None:
     """The line of the Dockerfile that the builder failed at, where it says which instruction that was."""
     file = str(request.context / request.dockerfile)
-    named = ((one.line, f"({one.word} {one.rest}".rstrip()) for one in read_dockerfile(request.text))
-    return next((Place(file, line) for line, text in named if text in error.message), None)
+    instructions = ((one.line, f"({one.word} {one.rest}".rstrip()) for one in read_dockerfile(request.text))
+    return next((Place(file, line) for line, text in instructions if text in error.message), None)
 
 
 def _not_reproducible(

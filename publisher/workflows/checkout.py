@@ -25,9 +25,9 @@ def check_tree(session: Session, *, allow_dirty: bool, dry_run: bool) -> None:
     if session.environ.get("GITHUB_ACTIONS") == "true" and not (allow_dirty or session.sandbox):
         _check_commit(session, dry_run=dry_run)
     if facts.changed and not allow_dirty:
-        shown = ", ".join(facts.changed[:3]) + (" …" if len(facts.changed) > 3 else "")  # noqa: PLR2004 - enough to see
+        paths = ", ".join(facts.changed[:3]) + (" …" if len(facts.changed) > 3 else "")  # noqa: PLR2004 - enough to see
         raise DirtyTree(
-            f"the working tree has changes that are not committed: {shown}",
+            f"the working tree has changes that are not committed: {paths}",
             hint="commit or stash them, or pass --allow-dirty",
         )
     if facts.untracked and facts.revision:

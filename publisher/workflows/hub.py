@@ -122,8 +122,8 @@ def pages(session: Session, job: Job) -> tuple[HubPage, ...]:
 def plan_description(session: Session, job: Job) -> HubReport:
     """What `hub describe` would change."""
     found = pages(session, job)
-    wanted, warnings = _texts(session, job)
-    changes = [change for page in found for change in _differing(page.repository, page.get(), wanted)]
+    texts, warnings = _texts(session, job)
+    changes = [change for page in found for change in _differing(page.repository, page.get(), texts)]
     return HubReport(changes=tuple(changes), warnings=warnings)
 
 
@@ -220,11 +220,11 @@ def _folder(session: Session, path: Path) -> str:
     return folder.relative_to(root).as_posix().removeprefix(".") if folder.is_relative_to(root) else ""
 
 
-def _differing(repository: Repository, held: HubRepository, wanted: Mapping[str, str]) -> list[HubChange]:
-    before = {"description": held.description or "", "readme": held.full_description or ""}
+def _differing(repository: Repository, page: HubRepository, texts: Mapping[str, str]) -> list[HubChange]:
+    before = {"description": page.description or "", "readme": page.full_description or ""}
     return [
         HubChange(repository=repository, field=field, before=before[field], after=text)
-        for field, text in wanted.items()
+        for field, text in texts.items()
         if before[field].strip() != text.strip()
     ]
 

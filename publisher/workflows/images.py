@@ -153,7 +153,8 @@ def _end(drafts: Sequence[ReleaseDraft], runs: Sequence[Run]) -> list[Run]:
     if errors and not any(touched(run.receipt.moves) for run in runs):
         raise _together(errors)
     return [
-        replace(run, error=_named(draft, run)) if run.error else run for draft, run in zip(drafts, runs, strict=True)
+        replace(run, error=_image_error(draft, run)) if run.error else run
+        for draft, run in zip(drafts, runs, strict=True)
     ]
 
 
@@ -175,7 +176,7 @@ def _not_begun(draft: ReleaseDraft, error: Stopped | TimeUp) -> PublishError:
     return Stopped(error.signal, message, hint=hint) if isinstance(error, Stopped) else TimeUp(message, hint=hint)
 
 
-def _named(draft: ReleaseDraft, run: Run) -> Incomplete:
+def _image_error(draft: ReleaseDraft, run: Run) -> Incomplete:
     assert run.error is not None  # noqa: S101 - the caller's condition
     what = "was not released to the end" if touched(run.receipt.moves) else "was not released, other images were"
     hint = "run the same command again: it finishes what is left"

@@ -17,10 +17,9 @@ from publisher.attest.simple import (
     payload_of,
     signature_tag,
 )
-from publisher.attest.statements import VERSION_ANNOTATION
 from publisher.model.artifact import SmallBlob
 from publisher.model.errors import BadAttestation, VerificationFailed
-from publisher.model.manifest import Index, Manifest
+from publisher.model.manifest import VERSION_ANNOTATION, Index, Manifest
 from publisher.registry.referrers import merged_tag
 
 if TYPE_CHECKING:

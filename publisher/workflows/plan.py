@@ -13,7 +13,7 @@ from publisher.model.plan import Plan, Plans
 from publisher.model.value import Value
 from publisher.planning.candidates import candidates
 from publisher.planning.plan import differences, make_plan
-from publisher.threads import beside
+from publisher.threads import run_beside
 from publisher.workflows.jobs import ReleaseDraft, request_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from publisher.model.reference import Repository
     from publisher.planning.candidates import Candidates
     from publisher.planning.lines import Published
+    from publisher.workflows.content.sources import Source
     from publisher.workflows.jobs import Job, PlanOptions
     from publisher.workflows.session import Session
 
@@ -112,11 +113,12 @@ def draft(
         reads = [lambda: published.update(read_registries(session, candidates, destinations))]
         session.parallel(lambda read: read(), [*reads, *(source.read for source in remote.values())])
 
+    def begin_all() -> list[Source]:
+        return [remote.get(source) or begin_source(session, source, wish.platforms) for source in sources]
+
     # An engine takes its time to be found and to answer, and so does a registry.
-    with beside(ask_registries) as wait_for_look:
-        begun = [remote.get(source) or begin_source(session, source, wish.platforms) for source in sources]
-        wait_for_look()
-    images = tuple(settle_source(session, source, wish.platforms) for source in begun)
+    _, unsettled = run_beside(ask_registries, begin_all)
+    images = tuple(settle_source(session, source, wish.platforms) for source in unsettled)
     known = find_known(images, candidates, destinations, published)
     plan = make_plan(candidates, published, known)
     return ReleaseDraft(job, candidates, destinations, published, images, known, plan)

@@ -85,11 +85,11 @@ def _verify_in(session: Session, draft: ReleaseDraft, destination: Destination, 
 def _read_as_stranger(session: Session, destination: Destination, content: Content) -> None:
     """What a public repository shows to everybody must be the same; a private one shows nothing."""
     try:
-        shown = session.remote(destination.repository, anonymous=True).head(content.digest)
+        head = session.remote(destination.repository, anonymous=True).head(content.digest)
     except PublishError:
         return
-    if shown is not None and shown.digest != content.digest:
-        raise VerificationFailed(f"{destination} shows strangers {shown.digest} instead of {content.digest}")
+    if head is not None and head.digest != content.digest:
+        raise VerificationFailed(f"{destination} shows strangers {head.digest} instead of {content.digest}")
 
 
 def _smoke(session: Session, draft: ReleaseDraft, content: Content, proof: Proof) -> Proof:
@@ -100,5 +100,5 @@ def _smoke(session: Session, draft: ReleaseDraft, content: Content, proof: Proof
     assert settings is not None  # noqa: S101 - the caller's condition
     name = f"{session.engine_name(repository)}@{content.digest}"
     with session.engine.temporary_pull(name, session.engine_credential(repository)):
-        shown = prove(session, settings, name)
-    return replace(proof, verification=replace(proof.verification, smoke=shown))
+        report = prove(session, settings, name)
+    return replace(proof, verification=replace(proof.verification, smoke=report))

@@ -75,7 +75,6 @@ def _is_same(receipt: Receipt, plan: Plan, digest: Digest) -> bool:
 
 _MOST_READ: Final = 1_000
 """How many receipts back."""
-_KNOWN: Final = frozenset({State.DONE, State.UNCHANGED, State.RESTORED})
 
 
 class RecordedTag(NamedTuple):
@@ -92,7 +91,7 @@ def recorded_tags(session: Session) -> Mapping[TagReference, RecordedTag]:
         if (receipt.sandbox is True) != (session.sandbox is not None):
             continue
         for change in receipt.moves:
-            if change.kind is Kind.EXACT and change.state in _KNOWN:
+            if change.kind is Kind.EXACT and change.state.is_known:
                 recorded.setdefault(change.reference, RecordedTag(change.after, receipt.id))
     return recorded
 

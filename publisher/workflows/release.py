@@ -126,7 +126,7 @@ def _named_or_built(
 
     if not options.dry_run:
         _preflight(session, job, wish, options)
-    with session.time_limit.suspended():
+    with session.time_limit.suspend():
         return built_source(session, job, wish, options.compression, via=options.via, dry_run=options.dry_run)
 
 

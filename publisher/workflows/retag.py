@@ -19,7 +19,7 @@ from publisher.model.reference import Reference, Repository, Tag, TagReference
 from publisher.model.value import Value
 from publisher.planning.tag_reader import TagReader, tag_reader
 from publisher.transfer.assemble import narrow
-from publisher.transfer.identity import platform_of
+from publisher.transfer.identity import platform_reader
 from publisher.workflows.content.copy import carry
 from publisher.workflows.jobs import PlanOptions, jobs
 from publisher.workflows.record import Run, RunRecord, RunStart, now
@@ -28,7 +28,7 @@ from publisher.workflows.tagging.survey import destination_of, read_tag
 from publisher.workflows.tagging.writer import Step, TagWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from publisher.model.digest import Digest
@@ -127,7 +127,9 @@ def _look(session: Session, source: Reference, targets: Sequence[TagReference]) 
 def _narrowed(image: _Image, options: RetagOptions) -> _Image:
     """The whole image, or those of its platforms that were asked for; nothing is written yet."""
     remote, platforms = image.remote, [Platform.parse(text) for text in options.platforms]
-    content = narrow(image.content, platforms, lambda entry: remote.get(entry.digest), _platform_reader(remote))
+    content = narrow(
+        image.content, platforms, lambda entry: remote.get(entry.digest), platform_reader(remote.open_blob)
+    )
     return _Image(remote, image.tag, content)
 
 
@@ -258,14 +260,3 @@ def _step(content: Content, target: _Target, line: Change) -> Step:
         goal=content.digest,
         content=content,
     )
-
-
-def _platform_reader(remote: RemoteRepository) -> Callable[[Content], Platform]:
-    """What tells the platform of a single image in `remote`."""
-
-    def read(content: Content) -> Platform:
-        if isinstance(content, Index):
-            raise UsageError("an index has no platform of its own")
-        return platform_of(content, remote.open_blob)
-
-    return read

@@ -308,11 +308,6 @@ class Session:
         if self._trace:
             self._trace(text)
 
-    @property
-    def is_stopped(self) -> bool:
-        """Whether a signal, or the end of its time, has ended the run."""
-        return self._interrupted.is_set()
-
     def stop(self, error: BaseException) -> None:
         """Begin nothing else: whoever waits raises `error`."""
         self._interrupt = self._interrupt or error

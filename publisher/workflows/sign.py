@@ -49,9 +49,9 @@ def sign(
     wrote_any = False
     for repository in repositories:
         remote = session.remote(repository)
-        given = bool(signing.sbom or signing.maker)
+        has_sbom = bool(signing.sbom or signing.maker)
         logged = signing.signer.log is not None
-        built = built_statements(session, remote, released, sboms=not given, logged=logged)
+        built = built_statements(session, remote, released, sboms=not has_sbom, logged=logged)
         own = [msgspec.structs.replace(one, subjects=_renamed(one, repository)) for one in sboms]
         drafts = compose_statements(signing, released, repository, signed_version(plan), [*own, *built])
         wrote, attestations = _sign_in(session, signing, remote, released, drafts, signed_version(plan))

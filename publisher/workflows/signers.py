@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from publisher.attest.bundle import certificate_bundle, key_bundle
 from publisher.attest.dsse import Envelope, signed_bytes
@@ -27,25 +27,6 @@ _AUDIENCE: Final = "sigstore"
 _LONGEST_LIFE: Final = 480.0
 """Seconds that a certificate is used for; it lives ten minutes."""
 _READABLE_BY_OTHERS: Final = 0o077
-
-
-class ReleaseSigner(Protocol):
-    """What signs the statements of one release."""
-
-    by: str
-    identity: str
-    log: str | None
-    claims: Mapping[str, str]
-
-    @property
-    def who(self) -> Signer:
-        """How a check names it; of a job only after it has signed."""
-
-    def bundle(self, payload: bytes) -> bytes:
-        """A bundle of a statement."""
-
-    def simple(self, payload: bytes) -> SimpleSignature:
-        """The signature of a payload in cosign's older form."""
 
 
 class KeySigner:

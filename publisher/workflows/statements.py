@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from publisher import __version__
 from publisher.attest.provenance import compose_provenance
 from publisher.attest.sbom import LARGEST, LARGEST_LOGGED
-from publisher.attest.statements import PROVENANCE, SIGNATURE, VERSION_ANNOTATION, Statement, Subject, read_statement
+from publisher.attest.statements import PROVENANCE, SIGNATURE, Statement, Subject, read_statement
 from publisher.model.errors import BadAttestation
-from publisher.model.manifest import Descriptor, Index, Manifest
+from publisher.model.manifest import VERSION_ANNOTATION, Descriptor, Index, Manifest
 from publisher.model.plan import Kind
 from publisher.model.value import Value
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from publisher.workflows.signing import Signing
 
 _PREDICATE_TYPE: Final = "in-toto.io/predicate-type"
-_SUBJECT: Final = "vnd.docker.reference.digest"
 
 
 class DraftStatement(Value, frozen=True):
@@ -128,7 +127,7 @@ def _built_statement(
         raw = stream.read()
     try:
         statement = read_statement(raw)
-        platform = next(one for one in released.platforms if str(one.digest) == entry.annotations.get(_SUBJECT))
+        platform = next(one for one in released.platforms if str(one.digest) == entry.attestation_subject)
         statement.subject(platform.digest)
     except (BadAttestation, StopIteration):
         session.progress.warn(f"{layer.digest} in the index speaks of no platform of it, and is not signed")

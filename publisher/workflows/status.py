@@ -65,9 +65,9 @@ def _affordable(repository: RepositoryStatus) -> list[tuple[Digest, Repository]]
 
     All together a status takes two requests for each floating tag, and as many as the versions that it shows by itself.
     """
-    shown = {version.version for version in repository.versions}
-    owners = {line.version for line in repository.floating if line.version} - shown
-    spare = len(repository.floating) + (NEWEST.newest or 0) - len(owners) - len(shown)
+    versions = {version.version for version in repository.versions}
+    owners = {line.version for line in repository.floating if line.version} - versions
+    spare = len(repository.floating) + (NEWEST.newest or 0) - len(owners) - len(versions)
     digests = dict.fromkeys(line.digest for line in repository.floating if line.digest)
     return [(digest, repository.repository) for digest in digests][: max(spare, 0) // _READS_OF_AN_AGE]
 
@@ -109,7 +109,7 @@ def _read_config(content: bytes) -> object:
 
 def _status_of(surveyed: SurveyedRepository, choice: VersionChoice) -> RepositoryStatus:
     versions = [published for published in surveyed.survey.versions if any(map(choice.takes, published.tags))]
-    shown = versions[: choice.newest]
+    newest = versions[: choice.newest]
     lines = {line.tag: line for line in surveyed.survey.lines if choice.takes(line.tag)}
     return RepositoryStatus(
         repository=surveyed.destination.repository,
@@ -120,7 +120,7 @@ def _status_of(surveyed: SurveyedRepository, choice: VersionChoice) -> Repositor
                 digest=published.digest,
                 yanked=published.yanked,
             )
-            for published in shown
+            for published in newest
         ),
         floating=tuple(
             FloatingStatus(
@@ -133,5 +133,5 @@ def _status_of(surveyed: SurveyedRepository, choice: VersionChoice) -> Repositor
             for line in map(lines.__getitem__, newest_first(surveyed.destination.ruleset, lines))
         ),
         foreign=tuple(filter(choice.takes, surveyed.survey.foreign)),
-        omitted=len(versions) - len(shown),
+        omitted=len(versions) - len(newest),
     )

@@ -12,12 +12,11 @@ from publisher.model.digest import Digest
 from publisher.model.documents import GoneTag, KeptTag, Pruning, TagList, TagRow
 from publisher.model.errors import ConfigError, PublishError, UsageError
 from publisher.model.manifest import Index
-from publisher.model.reference import Tag
+from publisher.model.reference import Tag, described_digest
 from publisher.model.value import read_time
 from publisher.planning.lines import VersionChoice
 from publisher.planning.retention import Stored, decide_retention
 from publisher.planning.tag_reader import newest_first
-from publisher.report.tag_tables import described_digest
 from publisher.workflows.jobs import PlanOptions, jobs
 from publisher.workflows.status import created
 from publisher.workflows.tagging.deletion import TagDeletion
@@ -48,10 +47,10 @@ def list_tags(session: Session, repository: Repository, choice: VersionChoice = 
     destination = destination_of(session, repository, PlanOptions())
     remote = destination.remote
     present = remote.present_tags()
-    named = newest_first(destination.ruleset, (tag for tag in present if described_digest(tag) is None))
-    matching = [tag for tag in named if choice.takes(tag)]
-    shown = matching[: choice.newest]
-    heads = read_heads(session, remote, shown)
+    tags = newest_first(destination.ruleset, (tag for tag in present if described_digest(tag) is None))
+    matching = [tag for tag in tags if choice.takes(tag)]
+    newest = matching[: choice.newest]
+    heads = read_heads(session, remote, newest)
     digests = {str(head.digest) for head in heads.values()}
     beside = [tag for tag in present if (image := described_digest(tag)) and (choice == EVERY_TAG or image in digests)]
     heads |= read_heads(session, remote, beside)
@@ -61,10 +60,10 @@ def list_tags(session: Session, repository: Repository, choice: VersionChoice = 
     read = dict(zip(unknown, contents, strict=True))
     rows = [
         _row(tag, heads[tag], hub_tags.get(tag), read.get(heads[tag].digest))
-        for tag in (*shown, *sorted(beside))
+        for tag in (*newest, *sorted(beside))
         if tag in heads
     ]
-    return TagList(repository=repository, tags=tuple(rows), omitted=len(matching) - len(shown))
+    return TagList(repository=repository, tags=tuple(rows), omitted=len(matching) - len(newest))
 
 
 def _hub_tags(session: Session, destination: Destination) -> dict[str, HubTag]:
@@ -132,8 +131,8 @@ def plan_prune(session: Session, repository: Repository) -> Pruning:
 def _policy(session: Session, repository: Repository) -> RetentionSettings:
     """The policy of the image that names the repository, else the file's."""
     settings = session.settings
-    named = jobs(settings, PlanOptions(labels={}), nameless=True)
-    own = next((job.settings.retention for job in named if repository in job.repositories), None)
+    all_jobs = jobs(settings, PlanOptions(labels={}), nameless=True)
+    own = next((job.settings.retention for job in all_jobs if repository in job.repositories), None)
     policy = own or settings.retention
     if policy is None:
         raise ConfigError(

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from publisher.model.receipt import Change, Receipt
     from publisher.model.reference import Tag
     from publisher.planning.lines import Published
-    from publisher.receipts.journal import JournalEntry
     from publisher.workflows.destination import Destination
     from publisher.workflows.jobs import PlanOptions
     from publisher.workflows.record import Run
@@ -126,12 +125,8 @@ def undo(session: Session, receipt: Receipt, wish: PlanOptions, options: UndoOpt
         writer = TagWriter(session, record, entry)
         run = _go_back(session, receipt, writer, parts)
         if run.error is None and is_here:
-            writer.follow_up(lambda: _mark(entry, undone))
+            writer.follow_up(lambda: entry.write(undone))
         return run
-
-
-def _mark(entry: JournalEntry, undone: Receipt) -> None:
-    entry.write(undone)
 
 
 def _go_back(session: Session, receipt: Receipt, writer: TagWriter, parts: list[_RepositoryUndo]) -> Run:
@@ -220,15 +215,17 @@ def _part(session: Session, destination: Destination, receipt: Receipt, options:
 
 def _together(receipt: Receipt, steps: Iterable[Step]) -> tuple[Step, ...]:
     """The tags of the manifest that the run sent, and whose bytes its receipt keeps; exact ones go last."""
-    sent = receipt.image.digest if receipt.image and receipt.image.digest in _manifests(receipt) else None
-    gone = [step for step in steps if step.goal is None and step.before is not None and step.before == sent]
-    return tuple(sorted(gone, key=lambda step: step.kind is Kind.EXACT))
+    image = receipt.image.digest if receipt.image and receipt.image.digest in _manifests(receipt) else None
+    removals = [step for step in steps if step.goal is None and step.before is not None and step.before == image]
+    return tuple(sorted(removals, key=lambda step: step.kind is Kind.EXACT))
 
 
 def _manifests(receipt: Receipt) -> dict[Digest, Content]:
     """The manifests that a receipt keeps; one whose bytes are not those of its digest counts for nothing."""
-    kept = () if isinstance(receipt.manifests, msgspec.UnsetType) else receipt.manifests
-    parsed = (parse_manifest(each.content, each.media_type) for each in kept if Digest.of(each.content) == each.digest)
+    manifests = () if isinstance(receipt.manifests, msgspec.UnsetType) else receipt.manifests
+    parsed = (
+        parse_manifest(each.content, each.media_type) for each in manifests if Digest.of(each.content) == each.digest
+    )
     return {content.digest: content for content in parsed}
 
 

@@ -14,10 +14,9 @@ from publisher.model.documents import Verdict, VerdictState
 from publisher.model.errors import ConfigError, PublishError, VerificationFailed
 from publisher.model.manifest import Content, Descriptor, Index, Manifest
 from publisher.model.receipt import Verification
-from publisher.model.reference import Reference, Tag
+from publisher.model.reference import Reference, Tag, described_digest
 from publisher.model.value import Value
 from publisher.planning.tag_reader import newest_first
-from publisher.report.tag_tables import described_digest
 from publisher.transfer.copy import blobs_of
 from publisher.transfer.identity import identity, platform_of
 from publisher.workflows.content.sources import Source, find_source
@@ -133,12 +132,12 @@ def _read_back(
 ) -> Inventory:
     """Every manifest, hashed, and every blob there with its size."""
     children = [entry.digest for entry in sent.manifests] if isinstance(sent, Index) else []
-    listed = [child for child in children if child not in known]
+    to_read = [child for child in children if child not in known]
     blobs = tuple(
         blobs_of([*([sent] if sent else []), *(known[child] for child in children if child in known)]).values()
     )
     read: dict[Digest, Content] = {**known}
-    looks = [partial(_read_manifest, remote, one, read) for one in dict.fromkeys((digest, *listed))]
+    looks = [partial(_read_manifest, remote, one, read) for one in dict.fromkeys((digest, *to_read))]
     session.parallel(lambda look: look(), [*looks, *(partial(_check_size, remote, blob) for blob in blobs)])
     inventory = take_inventory(session, remote, read[digest], read)
     session.parallel(lambda blob: _check_size(remote, blob), [one for one in inventory.blobs if one not in blobs])

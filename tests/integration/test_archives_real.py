@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from publisher.archives.docker_archive import open_docker_archive
 from publisher.model.digest import Digest
 from publisher.model.errors import SourceNotFound
 from tests.support.parts import CLASSIC
+from tests.support.saved_image import open_docker_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,3 +68,23 @@ def test_an_archive_is_released(
     assert seen == result.document["image"]["digest"]
     if transport == "docker-archive":
         assert result.document["image"]["config" if engine.store == "classic" else "digest"] == image_id
+
+
+def test_what_the_engine_saves_comes_on_a_pipe(
+    engine: EngineProcess, registry: RegistryProcess, publish: Publish, name: str, tmp_path: Path
+) -> None:
+    """`docker save | gzip | publish release -` is the image that the archive's file gives."""
+    engine.build(name, "piped", tmp_path / "context")
+    saved = tmp_path / "saved.tar"
+    engine.docker("save", "-o", str(saved), name)
+    image = f"{registry.host}/{name}"
+    pipe = 'gzip -c "$1" | "$2" release - --image "$3" --version 1.0.0 --format json'
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", pipe, "pipe", str(saved), publish.program, image],
+        env=publish.environ, cwd=publish.home, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    piped = json.loads(done.stdout)["image"]
+    again = publish("release", f"docker-archive:{saved}", "--image", image, "--version", "1.0.0", "--format", "json")
+    assert again.document["adopted"]
+    assert again.document["image"]["digest"] == piped["digest"]

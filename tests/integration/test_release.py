@@ -259,7 +259,7 @@ def test_bad_input_says_what_is_wrong(
     publish: Publish,
     tmp_path: Path,
 ) -> None:
-    """One short paragraph on stderr, one error document on stdout, the contract's exit code."""
+    """One short paragraph on stderr, one error document on stdout, and its exit code."""
     make_layout(tmp_path / "layout", "app")
     places = {
         "layout": str(tmp_path / "layout"),

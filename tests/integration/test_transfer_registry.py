@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from publisher.archives.docker_archive import open_docker_archive
 from publisher.http.client import Client
 from publisher.http.tls import HostSettings
 from publisher.model.digest import Digest
@@ -26,6 +25,7 @@ from publisher.transfer.compression import Compression
 from publisher.transfer.copy import send_stored
 from publisher.transfer.export import send_loose
 from publisher.transfer.reuse import BlobLocation, layers_of
+from tests.support.saved_image import open_docker_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -46,6 +46,7 @@ Data and pages:
 - `expressions`: GitHub's expressions.
 - `github`: GitHub's runner.
 - `layout`: OCI layouts in pure Python.
+- `saved_image`: images in files that `docker save` wrote.
 - `page`: the commands of a page, and what it says they print.
 - `receipts`: receipts by hand.
 - `screen`: a screen as docs show it.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from publisher.archives import layer as layer_module
-from publisher.archives.docker_archive import DockerArchive, SavedImageFile, open_docker_archive
+from publisher.archives.docker_archive import DockerArchive, SavedImageFile
 from publisher.archives.engine_export import open_saved_archive
 from publisher.archives.oci_layout import OciLayout, open_oci_archive, open_oci_layout
 from publisher.model import media
@@ -21,6 +21,7 @@ from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive, SourceNotFound
 from publisher.model.manifest import Descriptor, Index, Manifest, Platform, compose_index, compose_manifest
 from publisher.model.protocols import LooseImage
+from tests.support.saved_image import open_docker_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from publisher.archives.docker_archive import open_docker_archive
 from publisher.archives.engine_export import EngineExport
 from publisher.archives.oci_layout import OciLayout, open_oci_archive, open_oci_layout
 from publisher.model import media
@@ -19,6 +18,7 @@ from publisher.model.digest import Digest
 from publisher.model.errors import BadArchive, BadManifest, SourceNotFound
 from publisher.model.manifest import Index, Manifest
 from tests.support.layout import make_layout
+from tests.support.saved_image import open_docker_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable

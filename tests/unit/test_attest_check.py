@@ -98,6 +98,15 @@ def test_what_is_signed_here_holds_here(kind: str) -> None:
     assert checker_of(key.public).simple(payload, kept, DIGEST).version == "1.2.3"
 
 
+@pytest.mark.parametrize("index", ["9" * 5_000, "-1", "x", "", "\N{SUPERSCRIPT TWO}", None, [1]])
+def test_a_place_in_the_log_that_is_none_is_left_out(index: object) -> None:
+    """Nothing of a log entry beside a key's signature is signed."""
+    key = SigningKey(new_key("Ed25519"))
+    document = json.loads(sign(key))
+    document["verificationMaterial"]["tlogEntries"] = [{"logIndex": index}]
+    assert checker_of(key.public).bundle(json.dumps(document).encode(), DIGEST).log_index is None
+
+
 def test_the_same_statement_gives_the_same_artifact() -> None:
     """No time stands in it; the image that holds signatures, too."""
     subject = Descriptor("application/vnd.oci.image.manifest.v1+json", DIGEST, 7)

@@ -25,7 +25,7 @@ from publisher.planning.candidates import PlanRequest, candidates
 if TYPE_CHECKING:
     from pathlib import Path
 
-# The example of the design, whole.
+# Every table, and most keys.
 EXAMPLE = r"""
 images = ["yeongyin/goalapp"]
 source = "docker-daemon:goalapp"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.http.origin import Origin, follow, is_loopback, is_private, without_secrets
+from publisher.http.origin import Origin, follow, is_loopback, is_loopback_header, is_private, without_secrets
 from publisher.model.errors import PublishError, Unreachable, VerificationFailed
 
 
@@ -66,6 +66,31 @@ def test_an_address_has_an_origin(url: str, origin: Origin, netloc: str) -> None
 def test_private_addresses_are_known(host: str, private: bool, loopback: bool) -> None:
     """What only means something inside a network, in all its spellings."""
     assert (is_private(host), is_loopback(host)) == (private, loopback)
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("127.0.0.1:5000", True),
+        ("127.0.0.1", True),
+        ("127.9.9.9:80", True),
+        ("localhost:5000", True),
+        ("LOCALHOST", True),
+        ("[::1]:5000", True),
+        ("", False),
+        ("evil.example", False),
+        ("127.0.0.1.evil.example:5000", False),
+        ("localhost.evil.example", False),
+        ("10.0.0.1:5000", False),
+        ("[::1", False),
+        ("127.0.0.1:5000@evil.example", False),
+        ("evil.example@127.0.0.1", False),
+        ("evil.example#127.0.0.1", False),
+    ],
+)
+def test_only_loopback_names_are_ours(host: str, ours: bool) -> None:
+    """A name that somebody else's DNS points here is not ours (DNS rebinding)."""
+    assert is_loopback_header(host) is ours
 
 
 @pytest.mark.parametrize(

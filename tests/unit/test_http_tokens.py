@@ -267,7 +267,7 @@ def test_the_life_of_a_token(service: Service, document: dict[str, Any], life: f
 
 
 def test_a_challenge_never_widens_to_everything(service: Service) -> None:
-    """What wasn't wanted is taken from it only where it does no harm (T24)."""
+    """What wasn't wanted is taken from it only where it does no harm."""
     authorizer = service.authorizer()
     used = authorizer.answer(ORIGIN, GET, bearer(), None)
     authorizer.answer(ORIGIN, GET, bearer(scope="repository:a/b:delete,* registry:catalog:*"), used)

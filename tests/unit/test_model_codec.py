@@ -35,7 +35,7 @@ def test_values_are_text_in_json() -> None:
 @given(NAMES, TAGS, st.binary(max_size=8))
 def test_what_is_written_is_what_is_read(name: str, tag: str, content: bytes) -> None:
     """A verdict comes back equal, whatever it speaks of."""
-    reference = Repository.parse(name).tag(tag).pinned(Digest.of(content))
+    reference = Reference(Repository.parse(name), Tag(tag), Digest.of(content))
     verdict = Verdict(reference=reference, digest=None, platforms=(), state=VerdictState.MISSING, detail="")
     assert decode(encode(verdict), Verdict) == verdict
 

@@ -168,7 +168,7 @@ def test_target() -> None:
     repository = Repository.parse("a/b")
     assert Reference(repository).target == "latest"
     assert repository.tag("1").target == "1"
-    assert repository.tag("1").pinned(digest).target == digest
+    assert Reference(repository, Tag("1"), digest).target == digest
     assert str(repository.at(digest)) == f"docker.io/a/b@{SHA}"
 
 

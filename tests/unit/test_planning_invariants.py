@@ -201,6 +201,8 @@ class History:
         if any(move.action is Action.REFUSE for move in plan.moves):
             return
         version = max(asked.versions)
+        # 0.0.0-1 is a prerelease to a semver rule and 0.0.0.post1 to a pep440 rule beside it: two versions at once.
+        self.told &= len({one.without_build() for one in asked.versions}) == 1
         self.labels[digest] = asked.labels.get("org.opencontainers.image.version", "") if self.labelled else ""
         self.written[digest] = version
         unheld = any("so nothing is held back" in warning for warning in plan.warnings)
@@ -438,3 +440,13 @@ def test_a_line_is_no_version_of_its_own(rules: tuple[str, ...], ref: str) -> No
     asked = asked_for(rules, (), ref)
     assert asked
     assert any("so nothing is held back" in warning for warning in asked.warnings)
+
+
+def test_a_text_that_is_two_versions_is_told() -> None:
+    """What is a prerelease to semver comes after its numbers in PEP 440."""
+    asked = asked_for(("type=semver,pattern={{version}}", "type=pep440,pattern={{version}}"), (), "v1.0.0-1")
+    assert asked
+    assert (
+        "what is built is two versions, 1.0.0-1 by the rule 'type=semver,pattern={{version}}' and 1.0.0.post1 by the "
+        "rule 'type=pep440,pattern={{version}}'; name one type, or a tag that both count alike"
+    ) in asked.warnings

@@ -11,6 +11,7 @@ from publisher.model.errors import NoVersion, UsageError
 from publisher.model.facts import Facts, GitState
 from publisher.planning.build_ref import RefKind
 from publisher.planning.ref_choice import RefReading, choose_ref, released_images
+from publisher.planning.rules import read_rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -116,6 +117,17 @@ def test_bad_version(text: str) -> None:
     """An option that is no semantic version is refused."""
     with pytest.raises(UsageError, match="is not a semantic version"):
         choose_ref(facts(), text)
+
+
+@pytest.mark.parametrize("text", ["1.0.0", "nightly"])
+@pytest.mark.parametrize("rule", ["type=raw,value=stable", "type=sha", "type=semver,pattern={{version}},value=2.0.0"])
+def test_where_no_rule_reads_a_version_any_text_names_one(rule: str, text: str) -> None:
+    """As a git tag of that name would; blanks name nothing."""
+    reading = RefReading(ruleset=read_rules([rule], None))
+    origin = choose_ref(facts(), text, reading)
+    assert (origin.kind, origin.name, origin.version) == (RefKind.TAG, text, None)
+    with pytest.raises(UsageError):
+        choose_ref(facts(), " ", reading)
 
 
 @pytest.mark.parametrize("state", [GitState.ABSENT, GitState.NOT_INSTALLED, GitState.UNSAFE, GitState.BROKEN])

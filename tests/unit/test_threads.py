@@ -198,6 +198,33 @@ def test_an_interrupt_waits_for_neither() -> None:
     done.set()
 
 
+def test_what_is_done_beside_failed_work_begins_nothing_more() -> None:
+    """Its parts side by side end with the error of the main work."""
+    begun, failed, ended = list[int](), threading.Event(), threading.Event()
+
+    def part(number: int) -> None:
+        begun.append(number)
+        failed.wait(20)
+        time.sleep(0.3)
+
+    def beside() -> None:
+        try:
+            run_parallel(part, range(100), threads=1, name="part")
+        finally:
+            ended.set()
+
+    def main() -> None:
+        while not begun:
+            time.sleep(0.01)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_beside(beside, main)
+    failed.set()
+    assert ended.wait(20)
+    assert len(begun) <= 2
+
+
 @pytest.mark.parametrize("seconds", [(0.05,), (0.05, 0.1)], ids=["once", "twice"])
 def test_an_interrupt_waits_for_the_end(seconds: tuple[float, ...]) -> None:
     """It is raised once what was begun is done, however often it comes."""
@@ -268,7 +295,7 @@ def test_the_time_of_a_run() -> None:
     cuts: list[float] = []
     limit = TimeLimit(60, lambda: cuts.append(1), alarms.append)
     limit.start()
-    with limit.suspended():
+    with limit.suspend():
         assert alarms == [60, 0]
     assert alarms == [60, 0, 60], "after a build the time begins anew"
     limit.stop()

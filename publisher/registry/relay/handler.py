@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from publisher.http.headers import read_number
-from publisher.http.origin import is_loopback
+from publisher.http.origin import is_loopback_header
 from publisher.model.digest import Digest
 from publisher.model.errors import BadReference, PublishError
 from publisher.model.manifest import LARGEST
@@ -126,7 +126,7 @@ class RelayHandler(BaseHTTPRequestHandler):
         return read_number(self.headers.get("Content-Length", "0")) or 0
 
     def _route(self) -> None:
-        if not is_loopback(self.headers.get("Host", "").rpartition(":")[0]):
+        if not is_loopback_header(self.headers.get("Host", "")):
             return self._refuse(403, "DENIED", "only this machine may use the relay")
         self._push.was_reached = True
         address = urlsplit(self.path)

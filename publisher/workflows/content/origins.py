@@ -97,7 +97,7 @@ class Origins:
 def _title(index: Index, entry: Descriptor) -> str:
     if not entry.is_attestation:
         return str(entry.platform or entry.digest)
-    about = entry.annotations.get("vnd.docker.reference.digest")
+    about = entry.attestation_subject
     named = next((other.platform for other in index.images if str(other.digest) == about), None)
     return f"the attestation of {named}" if named else f"the attestation {entry.digest}"
 

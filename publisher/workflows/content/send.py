@@ -132,14 +132,14 @@ def push(session: Session, sources: Sequence[Source], remotes: Sequence[RemoteRe
     if not are_here and (len(sources) > 1 or not _has_blobs(sources[0])):
         how.prove()
         how = replace(how, prove=prove_nothing)
-    sent = session.parallel(lambda source: _send(session, source, remote, how), sources)
-    content = sent[0].content
-    if len(sent) > 1:
-        contents = [pushed.content for pushed in sent]
+    images = session.parallel(lambda source: _send(session, source, remote, how), sources)
+    content = images[0].content
+    if len(images) > 1:
+        contents = [pushed.content for pushed in images]
         content = assemble(contents, _platforms(session, sources, contents).__getitem__, how.annotations)
         remote.put_manifest(content)
     session.parallel(lambda other: carry(session, remote, content, other), others)
-    return Pushed(content, sent[0].via)
+    return Pushed(content, images[0].via)
 
 
 def _platforms(session: Session, sources: Sequence[Source], contents: Sequence[Content]) -> dict[Content, Platform]:

@@ -19,7 +19,7 @@ from publisher.model.plan import Kind
 from publisher.model.protocols import StoredImage
 from publisher.model.reference import Reference
 from publisher.transfer.assemble import fits, narrow
-from publisher.transfer.identity import Identity, identity, platform_of, single
+from publisher.transfer.identity import Identity, identity, platform_of, platform_reader, single
 from publisher.workflows.content.store_image import StoreImage
 
 if TYPE_CHECKING:
@@ -171,14 +171,7 @@ def begin_source(session: Session, text: str, platforms: Sequence[str] = ()) -> 
 def _narrowed(stored: StoredImage, wanted: Sequence[Platform]) -> Content | None:
     if not wanted:
         return None
-    read = partial(_platform_of, stored)
-    return narrow(stored.root(), wanted, stored.manifest, read)
-
-
-def _platform_of(stored: StoredImage, content: Content) -> Platform:
-    if not isinstance(content, Manifest):
-        raise UsageError("an index has no platform of its own")
-    return platform_of(content, stored.open_blob)
+    return narrow(stored.root(), wanted, stored.manifest, platform_reader(stored.open_blob))
 
 
 def _of_docker_archive(session: Session, name: SourceName, wanted: Sequence[Platform]) -> Source:

@@ -53,7 +53,7 @@ def send_from_store(
         with session.blob_cache.turns.take(remote.repository.registry, blobs):
             present = frozenset(blobs) - sending.send(blobs, by_engine=by_engine).keys()
     else:
-        present = sending.unseen()
+        present = sending.send_all()
     return send_stored(
         image, remote, session.progress, origins=sending.near, root=root, cache=session.blob_cache, present=present
     )
@@ -71,8 +71,8 @@ class _Sending:
     def send(self, blobs: Mapping[Digest, Descriptor], *, by_engine: bool) -> dict[Digest, Descriptor]:
         """Send what the registry lacks; returns what the engine lacks too."""
         missing = self.by_relay(blobs) if by_engine else self.find_missing(blobs)
-        sent = self.by_export(missing) if missing else ()
-        return {digest: blob for digest, blob in missing.items() if digest not in sent}
+        digests = self.by_export(missing) if missing else ()
+        return {digest: blob for digest, blob in missing.items() if digest not in digests}
 
     def find_missing(self, blobs: Mapping[Digest, Descriptor]) -> dict[Digest, Descriptor]:
         """Those that the registry neither holds nor can take over."""
@@ -131,7 +131,7 @@ class _Sending:
             self._image, lambda digest, size: digest in missing and missing[digest].size == size, total
         )
 
-    def unseen(self) -> frozenset[Digest]:
+    def send_all(self) -> frozenset[Digest]:
         """Send all blobs of an export before its manifests are known; returns what the registry holds then."""
         held: set[Digest] = set()
 
@@ -142,10 +142,10 @@ class _Sending:
                 held.add(digest)
             return digest not in held
 
-        sent = self._streamed(self._image, wants, self._image.held.size)
+        digests = self._streamed(self._image, wants, self._image.held.size)
         self._image.settle()
         self._image.whole()
-        return sent | held
+        return digests | held
 
     def _exists(self, digest: Digest, size: int) -> bool:
         known = self._session.blob_cache.origins(self._remote.repository, [digest])

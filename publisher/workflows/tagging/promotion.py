@@ -236,8 +236,8 @@ def kept_manifests(draft: ReleaseDraft, content: Content, *, adopted: bool) -> t
         for move in draft.plan.moves
         if move.kind is Kind.EXACT and move.action is Action.MOVE and move.before
     }
-    kept = [*([content] if is_sent else []), *(remote.get(digest) for digest, remote in overwritten.items())]
-    return tuple(each for each in kept if len(each.content) <= _LARGEST_KEPT)
+    contents = [*([content] if is_sent else []), *(remote.get(digest) for digest, remote in overwritten.items())]
+    return tuple(each for each in contents if len(each.content) <= _LARGEST_KEPT)
 
 
 def end_early(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from publisher.model.errors import PublishError
-from publisher.model.manifest import Index, Manifest
+from publisher.model.manifest import VERSION_ANNOTATION, Index, Manifest
 from publisher.model.reference import Tag
 from publisher.planning.lines import to_ask
 from publisher.planning.tag_reader import tag_reader
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from publisher.registry.repository import RemoteRepository
     from publisher.workflows.session import Session
 
-_KEY: Final = "org.opencontainers.image.version"
 _LARGEST_CONFIG: Final = 4 << 20
 
 
@@ -75,7 +74,7 @@ def _stated(remote: RemoteRepository, tag: str, fits: Callable[[str], bool]) -> 
         content = remote.find(Tag(tag))
         if content is None:
             return ""
-        if fits(annotated := content.annotations.get(_KEY, "")):
+        if fits(annotated := content.annotations.get(VERSION_ANNOTATION, "")):
             return annotated
         labelled = _label(remote, content)
     except (PublishError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -90,4 +89,4 @@ def _label(remote: RemoteRepository, content: Content) -> str:
     with remote.open_blob(manifest.config) as stream:
         read = msgspec.json.decode(stream.read(_LARGEST_CONFIG), type=_ImageConfig)
     labels = (read.config.labels if read.config else None) or {}
-    return labels.get(_KEY, "")
+    return labels.get(VERSION_ANNOTATION, "")

@@ -58,11 +58,11 @@ def read_repository(
     others: whether lines that the release doesn't touch are read too.
     """
     early = {tag: _EarlyHead(remote, tag) for tag in sorted({*candidates.tags, *written})[:_MOST_EARLY]}
-    listed: list[str] = []
+    present: list[str] = []
     session.parallel(
-        lambda read: read(), [lambda: listed.extend(remote.tags()), *(head.read for head in early.values())]
+        lambda read: read(), [lambda: present.extend(remote.tags()), *(head.read for head in early.values())]
     )
-    tags = frozenset((*listed, *written))
+    tags = frozenset((*present, *written))
     needed = to_read(candidates, tags, others=others)
     digests = {tag: digest for tag in early.keys() & needed if (digest := early[tag].digest()) is not None}
     session.saw(digests)

@@ -123,15 +123,15 @@ class TagWriter:
     def remove_together(self, steps: Sequence[Step]) -> list[Step]:
         """Delete all the tags of one digest; those are left, and returned, that can't go even so."""
         together = frozenset(str(step.tag) for step in steps)
-        left: list[Step] = []
+        rest: list[Step] = []
         with self.record.writing({step.reference: None for step in steps}):
             for step in steps:
                 try:
                     self._write(replace(step, together=together))
                 except Refused:
                     self.leave(step)
-                    left.append(step)
-        return left
+                    rest.append(step)
+        return rest
 
     def read_back(self, remote: RemoteRepository, tag: Tag, stale: Container[Digest | None]) -> Digest | None:
         """What a tag holds, looked at until that isn't one of `stale`, or the wait is over."""
@@ -170,7 +170,7 @@ class TagWriter:
         with deferred_signals():
             return self.record.end(error)
 
-    def follow_up(self, work: Callable[[], None]) -> None:
+    def follow_up(self, work: Callable[[], object]) -> None:
         """What comes after the last tag: that it couldn't be done is a warning, and no failure of the run."""
         try:
             work()
