@@ -288,7 +288,7 @@ GITLAB = ROOT / "examples" / "gitlab" / ".gitlab-ci.yml"
     [
         ("rehearse", {"CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_IID": "7"}, "pr-7"),
         ("release", {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1.2.3"}, "1.2.3"),
-        ("status", {"CI_PIPELINE_SOURCE": "schedule", "CI_COMMIT_BRANCH": "main"}, "no versions"),
+        ("status", {"CI_PIPELINE_SOURCE": "schedule", "CI_COMMIT_BRANCH": "main"}, "nothing is published there yet"),
     ],
 )
 def test_gitlab(

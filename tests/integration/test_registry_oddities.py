@@ -102,7 +102,7 @@ def test_endless_trouble_ends_with_its_reason() -> None:
     """The tries are bounded, the session is cancelled."""
     with serve_odd(Odd(cuts=[1] * 99)) as server, open_repository(server) as remote:
         with pytest.raises(ConnectionLost):
-            remote.upload(RandomBlob(2 * MIB))
+            remote.upload(RandomBlob(6 * MIB))
         assert server.count("PATCH") <= 10
     assert server.uploads == {}
 
@@ -118,7 +118,7 @@ def test_a_source_that_fails_is_no_broken_connection(error: BaseException) -> No
             yield from super().chunks()
             raise error
 
-    blob = Failing(3 * MIB)
+    blob = Failing(6 * MIB)
     with serve_odd(Odd()) as server:
         with open_repository(server) as remote, pytest.raises(type(error)):
             remote.upload(blob)
@@ -300,14 +300,14 @@ def test_an_upload_that_is_too_large_goes_on_in_pieces(odd: Odd, size: int) -> N
 
 def test_a_blob_that_no_piece_of_gets_through_is_named() -> None:
     """With its size, and what may be the cause."""
-    blob = RandomBlob(MIB + 1)
+    blob = RandomBlob(4 * MIB + 1)
     with serve_odd(Odd(largest=1000)) as server, open_repository(server) as remote:
         with pytest.raises(BadManifest) as caught:
             remote.upload(blob)
         assert server.count("PATCH") == 5
     assert caught.value.message == (
         f"127.0.0.1:{server.port} takes no request of 65,536 bytes, and so not the blob {Digest.of(blob.content)} of "
-        "1,048,577 bytes (HTTP 413)"
+        "4,194,305 bytes (HTTP 413)"
     )
     assert "proxy" in (caught.value.hint or "")
 

@@ -276,7 +276,7 @@ def test_a_store_relay_sends_what_is_wanted(remote: RemoteRepository, content: b
 
 def test_bytes_that_are_not_what_they_are_called_never_arrive(remote: RemoteRepository) -> None:
     """What passes through is proven by the registry: the push is tried once more, piece by piece, and refused there."""
-    content = os.urandom(2 << 20)
+    content = os.urandom(5 << 20)
     wanted = Descriptor(media.OCI_LAYER_GZIP, Digest.of(b"another"), len(content))
     with StoreRelay(remote, lambda: {wanted.digest: wanted}) as relay:
         assert ask(relay, "PUT", f"{begin(relay)}?digest={wanted.digest}", content)[0] == 503
@@ -289,9 +289,10 @@ def test_bytes_that_are_not_what_they_are_called_never_arrive(remote: RemoteRepo
 
 def test_a_blob_of_another_size_is_refused(remote: RemoteRepository) -> None:
     """Before a byte of it is sent."""
-    wanted = Descriptor(media.OCI_LAYER_GZIP, Digest.of(LAYER), len(LAYER) + 1)
+    content = os.urandom(5 << 20)
+    wanted = Descriptor(media.OCI_LAYER_GZIP, Digest.of(content), len(content) + 1)
     with StoreRelay(remote, lambda: {wanted.digest: wanted}) as relay:
-        assert ask(relay, "PUT", f"{begin(relay)}?digest={wanted.digest}", LAYER)[0] == 403
+        assert ask(relay, "PUT", f"{begin(relay)}?digest={wanted.digest}", content)[0] == 403
     assert remote.blob_size(wanted.digest) is None
 
 

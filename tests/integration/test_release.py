@@ -404,7 +404,8 @@ def test_content_that_the_registry_lost_is_sent_again(publish: Publish, tmp_path
         missing = sandbox.store.missing
 
         def collected(name: str, content: Content) -> str | None:
-            if len(lost) == len(blobs):
+            # Three times: the manifest itself may have been damaged on its way, so it goes again first.
+            if len(blobs) <= len(lost) < len(blobs) + 3:
                 lost.append(lost[0])
                 return str(lost[0])
             return missing(name, content)
