@@ -302,6 +302,7 @@ def test_the_engine_sends_what_it_has_built(
     words = ("release", "--build", "--image", f"{registry.host}/{name}", "--allow-dirty", "--format", "json")
     built = publish_with_engine("build", "-o", f"oci:{tmp_path / 'layout'}", "--format", "json", cwd=project)
     result = publish_with_engine(*words, cwd=project)
+    assert result.code == 0, (result.document, result.stderr)
     assert (result.code, result.document["via"]) == (0, "engine"), result.stderr
     assert result.document["image"]["digest"] == built.document["id"]
     again = publish_with_engine(*words, cwd=project)
