@@ -10,7 +10,7 @@ import pytest
 
 from publisher.model.digest import Digest
 from publisher.model.errors import Unreachable
-from publisher.registry.relay.uploads import RelayedBlob, RelayedUpload, StreamLost
+from publisher.registry.relay.uploads import ClosingUploads, RelayedBlob, RelayedUpload, StreamLost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,3 +83,31 @@ def test_a_cancelled_upload_ends(threads: ThreadPoolExecutor) -> None:
     upload.cancel("the engine hung up")
     with pytest.raises(Unreachable, match="hung up"):
         finish(upload)
+
+
+def test_all_who_settle_wait_for_the_last_upload(threads: ThreadPoolExecutor) -> None:
+    """The engine's manifest and the release may wait at once: neither goes on before the registry has the blob."""
+    go = threading.Event()
+
+    def send(blob: RelayedBlob) -> Descriptor:
+        go.wait(5)
+        return blob.descriptor()
+
+    upload = RelayedUpload(send, threads)
+    upload.end()
+    closing = ClosingUploads()
+    closing.add(upload)
+    settled: list[bool] = []
+
+    def wait() -> None:
+        closing.settle()
+        settled.append(go.is_set())
+
+    waiters = [threading.Thread(target=wait) for _ in range(2)]
+    for waiter in waiters:
+        waiter.start()
+    waiters[0].join(0.2)
+    go.set()
+    for waiter in waiters:
+        waiter.join(5)
+    assert settled == [True, True]

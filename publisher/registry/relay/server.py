@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from publisher.model.digest import Digest
 from publisher.model.errors import BadManifest
 from publisher.registry.relay.listener import PushListener
-from publisher.registry.relay.uploads import RelayedUpload, UnknownUpload
+from publisher.registry.relay.uploads import ClosingUploads, RelayedUpload, UnknownUpload
 from publisher.registry.upload import SMALL
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class Relay(PushListener):
         self.content: Content | None = None
         """What the engine put last, as it stands in the target."""
         self._uploads: dict[str, RelayedUpload] = {}
-        self._closing: deque[RelayedUpload] = deque()
+        self._closing = ClosingUploads()
         self._blobs: dict[Digest, int] = {}
         self._sent: list[int] = []
         self._mounted = 0
@@ -51,8 +50,9 @@ class Relay(PushListener):
 
     def close(self) -> None:
         """End the uploads that are under way."""
-        for upload in (*self._uploads.values(), *self._closing):
+        for upload in tuple(self._uploads.values()):
             upload.cancel("the relay has ended")
+        self._closing.cancel("the relay has ended")
 
     # What the engine's requests do.
 
@@ -96,7 +96,7 @@ class Relay(PushListener):
             raise
         with self._lock:
             self._uploads.pop(name, None)
-            self._closing.append(upload)
+            self._closing.add(upload)
             self._blobs[blob.digest] = blob.size
             self._sent.append(blob.size)
         self.settle(_MOST_CLOSING)
@@ -104,12 +104,7 @@ class Relay(PushListener):
 
     def settle(self, most: int = 0) -> None:
         """Wait until at most so many uploads have still to be closed; raises what one of them raised."""
-        while True:
-            with self._lock:
-                if len(self._closing) <= most:
-                    return
-                oldest = self._closing.popleft()
-            oldest.result()
+        self._closing.settle(most)
 
     def cancel_upload(self, name: str) -> None:
         """Forget a session, ending it where it isn't over."""

@@ -143,3 +143,38 @@ class RelayedUpload:
         except Exception as error:
             self.blob.fail(error)
             raise
+
+
+class ClosingUploads:
+    """Uploads whose bytes the engine has all given, oldest first; the registry may not have them yet."""
+
+    def __init__(self) -> None:
+        self._uploads: deque[RelayedUpload] = deque()
+        self._lock = threading.Lock()
+
+    def add(self, upload: RelayedUpload) -> None:
+        """Take one more."""
+        with self._lock:
+            self._uploads.append(upload)
+
+    def settle(self, most: int = 0) -> None:
+        """Wait until at most so many are left; raises what one of them raised.
+
+        One counts until the registry has it, whoever else waits for it: two threads may settle at once.
+        """
+        while True:
+            with self._lock:
+                if len(self._uploads) <= most:
+                    return
+                oldest = self._uploads[0]
+            oldest.result()
+            with self._lock:
+                if self._uploads and self._uploads[0] is oldest:
+                    self._uploads.popleft()
+
+    def cancel(self, reason: str) -> None:
+        """End them."""
+        with self._lock:
+            uploads = tuple(self._uploads)
+        for upload in uploads:
+            upload.cancel(reason)
