@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from publisher.model import media
-from publisher.model.digest import Digest
 from publisher.model.manifest import Descriptor, Platform, compose_index, compose_manifest
+from tests.support.layout import write_blob
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ def noise_layout(folder: Path, size: int = SMALL, platforms: int = 1) -> Path:
     root = entries[0]
     if platforms > 1:
         index = compose_index(tuple(entries))
-        root = _blob(folder, index.content, index.media_type)
+        root = write_blob(folder, index.content, index.media_type)
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [root.document()]}))
     (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     return folder
@@ -38,18 +38,10 @@ def digests(folder: Path) -> Sequence[str]:
 
 def _image(folder: Path, size: int, name: str) -> Descriptor:
     platform = Platform.parse(name)
-    layer = _blob(folder, os.urandom(size), media.OCI_LAYER_GZIP)
+    layer = write_blob(folder, os.urandom(size), media.OCI_LAYER_GZIP)
     # What passes as it is nobody unpacks on its way.
     rootfs = {"type": "layers", "diff_ids": [str(layer.digest)]}
     text = json.dumps({"architecture": platform.architecture, "os": platform.os, "rootfs": rootfs})
-    manifest = compose_manifest(_blob(folder, text.encode(), media.OCI_CONFIG), (layer,))
-    blob = _blob(folder, manifest.content, manifest.media_type)
+    manifest = compose_manifest(write_blob(folder, text.encode(), media.OCI_CONFIG), (layer,))
+    blob = write_blob(folder, manifest.content, manifest.media_type)
     return Descriptor(blob.media_type, blob.digest, blob.size, platform)
-
-
-def _blob(folder: Path, content: bytes, kind: str) -> Descriptor:
-    digest = Digest.of(content)
-    path = folder / "blobs" / digest.algorithm / digest.hex
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return Descriptor(kind, digest, len(content))

@@ -163,14 +163,10 @@ def test_a_signal_ends_all_images(publish: Publish) -> None:
     """What is under way is finished; every image's receipt tells what its tags hold, and the code is the signal's."""
     words: Sequence[str] = [publish.program, *RELEASE]
     with Sandbox(faults=["PUT /v2/me/web/manifests/latest every 503"]) as sandbox:
-        environ = {**publish.environ, "PUBLISH_SANDBOX": sandbox.url}
-        process = subprocess.Popen(words, env=environ, cwd=publish.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        _wait_for(sandbox, "/v2/me/web/manifests/latest")
-        process.send_signal(signal.SIGINT)
-        _out, told = process.communicate(timeout=60)
+        code, _out, told = _interrupt(publish, words, sandbox, "/v2/me/web/manifests/latest")
         held = {f"docker.io/me/{name}:{tag}" for name in NAMES for tag in _tags(sandbox, f"me/{name}")}
         held |= {f"ghcr.io/me/worker:{tag}" for tag in _tags(sandbox, "ghcr.io/me/worker")}
-    assert process.returncode == 130, told
+    assert code == 130, told
     assert b"Traceback" not in told
     receipts = [json.loads(file.read_text()) for file in (publish.home / "state").rglob("*.json")]
     moves = [move for receipt in receipts for move in receipt["moves"]]
@@ -183,12 +179,8 @@ def test_images_that_a_signal_kept_from_their_tags_are_told_too(publish: Publish
     """One is done, one is at its first tag, one was not begun: each has its receipt, and stderr names those two."""
     words = [publish.program, *RELEASE, "--jobs", "1"]
     with Sandbox(faults=["PUT /v2/me/web/manifests/1.2.3 every 503"]) as sandbox:
-        environ = {**publish.environ, "PUBLISH_SANDBOX": sandbox.url}
-        process = subprocess.Popen(words, env=environ, cwd=publish.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        _wait_for(sandbox, "/v2/me/web/manifests/1.2.3")
-        process.send_signal(signal.SIGINT)
-        out, told = process.communicate(timeout=60)
-    assert process.returncode == 130, told
+        code, out, told = _interrupt(publish, words, sandbox, "/v2/me/web/manifests/1.2.3")
+    assert code == 130, told
     receipts = {receipt["plan"]["images"][0]: receipt for receipt in json.loads(out)["receipts"]}
     assert {name: receipt["outcome"] for name, receipt in receipts.items()} == {
         "me/api": "done", "me/web": receipts["me/web"]["outcome"], "me/worker": "failed",
@@ -196,6 +188,16 @@ def test_images_that_a_signal_kept_from_their_tags_are_told_too(publish: Publish
     assert {move["state"] for move in receipts["me/worker"]["moves"]} == {"not-done"}
     assert receipts["me/worker"]["error"]["code"] == 130
     assert b"worker (me/worker, ghcr.io/me/worker) was not released" in b" ".join(told.split())
+
+
+def _interrupt(publish: Publish, words: Sequence[str], sandbox: Sandbox, path: str) -> tuple[int, bytes, bytes]:
+    """Send a command SIGINT once it has asked to write `path`; returns its code, stdout and stderr."""
+    environ = {**publish.environ, "PUBLISH_SANDBOX": sandbox.url}
+    process = subprocess.Popen(words, env=environ, cwd=publish.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    _wait_for(sandbox, path)
+    process.send_signal(signal.SIGINT)
+    out, told = process.communicate(timeout=60)
+    return process.returncode, out, told
 
 
 def _wait_for(sandbox: Sandbox, path: str) -> None:

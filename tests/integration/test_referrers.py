@@ -110,33 +110,39 @@ def test_eight_writers_of_one_list_lose_nothing(
         remote._client.close()
 
 
+def put_artifacts(world: World) -> None:
+    """What each writer will list."""
+    for number in range(WRITERS):
+        world.put_blob("acme/app", b"{}")
+        world.put_blob("acme/app", f"document {number}".encode())
+        world.put("acme/app", artifact_of(number))
+
+
+def listed(world: World) -> set[str]:
+    """The numbers of the writers that the list names."""
+    entries = json.loads(world.contents("acme/app")[str(fallback_tag(SUBJECT))])["manifests"]
+    return {entry["annotations"]["number"] for entry in entries}
+
+
 @pytest.mark.parametrize("first", range(0, 200, 10))
 def test_in_any_order_of_requests_nothing_is_lost(first: int, tmp_path: Path) -> None:
     """Eight machines in virtual time, 200 rounds: a seed decides whose request is next, and some machines are slow."""
     for seed in range(first, first + 10):
         with World(seed, WRITERS, Options(referrers=False)) as world:
-            for number in range(WRITERS):
-                world.put_blob("acme/app", b"{}")
-                world.put_blob("acme/app", f"document {number}".encode())
-                world.put("acme/app", artifact_of(number))
+            put_artifacts(world)
             runs = [SimulatedRun(world, number, tmp_path / str(number)) for number in range(WRITERS)]
             all_at_once(lambda number: write_in(runs[number]))  # noqa: B023 - ended within the lap
-            held = json.loads(world.contents("acme/app")[str(fallback_tag(SUBJECT))])["manifests"]
-            assert {entry["annotations"]["number"] for entry in held} == set(map(str, range(WRITERS))), seed
+            assert listed(world) == set(map(str, range(WRITERS))), seed
 
 
 def test_writers_on_one_machine_take_turns(tmp_path: Path) -> None:
     """Eight runs in virtual time, 40 rounds: each writes the list once, since nobody comes between."""
     for seed in range(40):
         with World(seed, WRITERS, Options(referrers=False)) as world:
-            for number in range(WRITERS):
-                world.put_blob("acme/app", b"{}")
-                world.put_blob("acme/app", f"document {number}".encode())
-                world.put("acme/app", artifact_of(number))
+            put_artifacts(world)
             runs = [SimulatedRun(world, number, tmp_path / str(seed)) for number in range(WRITERS)]
             all_at_once(lambda number: write_in(runs[number]))  # noqa: B023 - ended within the lap
-            held = json.loads(world.contents("acme/app")[str(fallback_tag(SUBJECT))])["manifests"]
-            assert {entry["annotations"]["number"] for entry in held} == set(map(str, range(WRITERS))), seed
+            assert listed(world) == set(map(str, range(WRITERS))), seed
             assert sum(asked.method == "PUT" for asked in world.trace) == WRITERS, seed
 
 

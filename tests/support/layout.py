@@ -34,7 +34,7 @@ def make_layout(
     root = entries[0]
     if len(entries) > 1:
         index = compose_index(entries)
-        root = _blob(folder, index.content, index.media_type)
+        root = write_blob(folder, index.content, index.media_type)
     listing = {"schemaVersion": 2, "manifests": [root.document()]}
     (folder / "index.json").write_text(json.dumps(listing))
     (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
@@ -56,14 +56,15 @@ def _image(
         "config": {"Labels": dict(labels)} if labels else {},
         "rootfs": {"type": "layers", "diff_ids": [str(Digest.of(raw.getvalue()))]},
     }
-    layer = _blob(folder, gzip.compress(raw.getvalue(), mtime=0), media.OCI_LAYER_GZIP)
-    described = _blob(folder, json.dumps(config).encode(), media.OCI_CONFIG)
+    layer = write_blob(folder, gzip.compress(raw.getvalue(), mtime=0), media.OCI_LAYER_GZIP)
+    described = write_blob(folder, json.dumps(config).encode(), media.OCI_CONFIG)
     manifest = compose_manifest(described, (layer,), annotations=dict(annotations))
-    blob = _blob(folder, manifest.content, manifest.media_type)
+    blob = write_blob(folder, manifest.content, manifest.media_type)
     return Descriptor(blob.media_type, blob.digest, blob.size, platform)
 
 
-def _blob(folder: Path, content: bytes, kind: str) -> Descriptor:
+def write_blob(folder: Path, content: bytes, kind: str) -> Descriptor:
+    """Put a blob into a layout; `kind` is its media type."""
     digest = Digest.of(content)
     path = folder / "blobs" / digest.algorithm / digest.hex
     path.parent.mkdir(parents=True, exist_ok=True)
